@@ -1,0 +1,8 @@
+"""python -m ganrun"""
+
+import sys
+
+from ganrun.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

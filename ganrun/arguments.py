@@ -1,0 +1,173 @@
+"""The words after the verb: flags, RUN and key=value settings, checked as far as is possible without Hydra."""
+
+import os
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from ganrun import conf_text
+from ganrun.errors import UserError, did_you_mean
+
+ANY = ("",)
+FLAGS = {  # name: the values it allows; None: it takes no value
+    "--help": None,
+    "--multirun": None,
+    "--resolve": None,
+    "--cfg": ("job", "hydra", "all"),
+    "--package": ANY,
+    "--config-dir": ANY,
+    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+}
+SHORT = {"-h": "--help", "-m": "--multirun", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-i": "--info"}
+SETTING = re.compile(r"(?P<sign>\+{1,2}|~)?(?P<key>[\w./@$-]+)=(?P<value>.*)", re.DOTALL)
+NAME = re.compile(r"[\w./+-]+")
+SAFE = re.compile(r"[\w./+-]*")
+
+
+class Command(NamedTuple):
+    verb: str
+    run: str | None  # RUN of the verbs that take one
+    flags: dict[str, str]  # long name: value, "" for a flag without one
+    overrides: list[str]  # for Hydra
+
+    @property
+    def is_sweep(self) -> bool:
+        return "--multirun" in self.flags
+
+
+def unknown_verb(word: str, verbs: Iterable[str]) -> UserError:
+    if word.startswith("-"):
+        return UserError(f'Unknown flag "{word}". The verb comes first, as in: ganrun train --help')
+    if "=" in word:
+        return UserError(f"The verb comes before the settings, as in: ganrun train {word}")
+    return UserError(f'There is no verb "{word}".{did_you_mean(word, verbs)}')
+
+
+def read_flags(words: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The flags by their long names, and the other words."""
+    flags, others, queue = {}, [], list(words)
+    while queue:
+        word = queue.pop(0)
+        if not word.startswith("-"):
+            others.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        name = SHORT.get(name, name)
+        if name not in FLAGS:
+            raise unknown_flag(word)
+        flags[name] = checked_value(name, value) if equals else next_value(name, queue)
+    return flags, others
+
+
+def unknown_flag(word: str) -> UserError:
+    name, equals, value = word.lstrip("-").partition("=")
+    allowed = did_you_mean(f"--{name}", FLAGS)
+    if get_close_matches(f"--{name}", FLAGS, cutoff=0.75):
+        return UserError(f'Unknown flag "{word}".{allowed}')
+    setting = f"{name.replace('-', '_')}={value if equals else 'VALUE'}"
+    return UserError(
+        f'Unknown flag "{word}". Settings are written without dashes: {setting}. Flags: {", ".join(FLAGS)}.'
+    )
+
+
+def next_value(name: str, queue: list[str]) -> str:
+    allowed = FLAGS[name]
+    if allowed is None:
+        return ""
+    if name == "--info" and (not queue or queue[0] not in allowed):
+        return "all"
+    if not queue:
+        raise UserError(f"{name} needs a value{': ' + ', '.join(allowed) if allowed is not ANY else ''}.")
+    return checked_value(name, queue.pop(0))
+
+
+def checked_value(name: str, value: str) -> str:
+    allowed = FLAGS[name]
+    if allowed is None:
+        raise UserError(f"{name} takes no value, but {value!r} was given.")
+    if allowed is not ANY and value not in allowed:
+        raise UserError(f'{name} cannot be "{value}".{did_you_mean(value, allowed)}')
+    return value
+
+
+def read_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[str]) -> Command:
+    """The command, RUN told from the settings. Raises UserError for words that are neither and for unknown choices."""
+    folders = conf_text.folders(flags.get("--config-dir"))
+    run, words = take_run(words) if takes_run else (None, words)
+    for word in words:
+        if not is_setting(word):
+            raise stray_word(verb, word, run, folders)
+    if takes_run and not run and not {"--cfg", "--info"} & set(flags):
+        raise UserError(
+            f"{verb} needs a run folder, a checkpoint file or the word last (the newest run), as in: ganrun {verb} last"
+        )
+    check_choices(words, folders)
+    return Command(verb, run, flags, [expand_home(word) for word in with_default_experiment(verb, words)])
+
+
+def take_run(words: list[str]) -> tuple[str | None, list[str]]:
+    """RUN, which is the first word that is a path or no setting, and the other words."""
+    for i, word in enumerate(words):
+        if word.startswith("run="):
+            return word[len("run=") :], words[:i] + words[i + 1 :]
+        if os.path.exists(word) or word.startswith("~/") or not is_setting(word):
+            return os.path.expanduser(word), words[:i] + words[i + 1 :]
+    return None, words
+
+
+def is_setting(word: str) -> bool:
+    return bool(SETTING.match(word)) or bool(re.fullmatch(r"~[\w.@]+", word))
+
+
+def stray_word(verb: str, word: str, run: str | None, folders: list[Path]) -> UserError:
+    owners = [group for group in conf_text.groups(folders) if word in conf_text.choices(group, folders)]
+    if owners:
+        hint = f" It is a choice of {owners[0]}: write {owners[0]}={word}"
+    elif re.fullmatch(r"[\w.]+", word):
+        hint = f" A setting is written {word}=VALUE; ganrun {verb} --help shows them all."
+    else:
+        hint = f" Settings are written key=value; ganrun {verb} --help shows them all."
+    had = f" The run is {run} already." if run else ""
+    return UserError(f'What is "{word}"?{had}{hint}')
+
+
+def check_choices(words: list[str], folders: list[Path]) -> None:
+    """Raises UserError where group=choice has no file: Hydra lets a misspelt choice of an optional group pass."""
+    if any(word.lstrip("+").startswith("hydra.searchpath=") for word in words):
+        return
+    for word in words:
+        setting = SETTING.match(word)
+        group = setting["key"].partition("@")[0] if setting else ""
+        if setting and setting["sign"] != "~" and conf_text.is_group(group, folders):
+            for name in setting["value"].split(","):
+                check_choice(group, name.strip(), folders)
+
+
+def check_choice(group: str, name: str, folders: list[Path]) -> None:
+    is_file = any((folder / group / f"{name}.yaml").is_file() for folder in folders)
+    if not is_file and (not name or NAME.fullmatch(name)) and (group, name) != ("experiment", "null"):
+        raise UserError(f'There is no {group} "{name}".{did_you_mean(name, conf_text.choices(group, folders))}')
+
+
+def with_default_experiment(verb: str, words: list[str]) -> list[str]:
+    """A bare `ganrun train` is the digits experiment; experiment=null, which Hydra cannot read, is none."""
+    keys = {setting["key"] for word in words if (setting := SETTING.match(word))}
+    if verb == "train" and not keys & {"model", "data", "experiment"}:
+        return ["experiment=digits", *words]
+    return [word for word in words if word != "experiment=null"]
+
+
+def expand_home(word: str) -> str:
+    """Shells expand ~ only at the start of a word, and Hydra cannot read it: data.root=~/celeba is expanded here."""
+    setting = SETTING.match(word)
+    if not setting or not re.match(r"~(/|$)", setting["value"]):
+        return word
+    path = os.path.expanduser(setting["value"])
+    return word[: setting.start("value")] + (path if SAFE.fullmatch(path) else quoted(path))
+
+
+def quoted(value: str) -> str:
+    """The value as a quoted string of Hydra's override grammar."""
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", value)) + "'"

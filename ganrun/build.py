@@ -1,0 +1,126 @@
+"""From a config to the objects of a run, with the checks that they fit together."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from ganrun import checks
+from ganrun.data.module import DataModule
+from ganrun.errors import UserError
+from ganrun.models.average import Average
+from ganrun.models.base import Adversarial
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Job:
+    """What a run works with. suite is None for metrics=none."""
+
+    cfg: DictConfig
+    data: DataModule
+    model: Adversarial
+    suite: Any
+
+
+def job(cfg: DictConfig) -> Job:
+    """Data, model and suite of a config; refuses what cannot work before anything is written."""
+    checks.numbers(cfg)
+    data = data_module(cfg)
+    checks.needs(cfg, data)
+    model = adversarial(cfg, data)
+    checks.fit(cfg, model, data)
+    return Job(cfg, data, model, made(cfg.metrics))
+
+
+def data_module(cfg: DictConfig) -> DataModule:
+    """The data of a config; counts its classes where the config leaves that to the data."""
+    data = made(cfg.data, batch_size=cfg.get("batch_size", 1), seed=cfg.seed)
+    if cfg.data.get("classes", 0) is None:
+        cfg.data.classes = data.count_classes()
+    return data
+
+
+def adversarial(cfg: DictConfig, data: DataModule) -> Adversarial:
+    """The model of a config, its first weights drawn from the config's seed."""
+    torch.manual_seed(cfg.seed)
+    make = made(cfg.model, _partial_=True)
+    model = make(
+        optimizers={name: _optimizer(cfg, special) for name, special in cfg.optimizers.items()},
+        schedule=made(cfg.schedule),
+        average=Average(**cfg.ema) if cfg.ema.half_life_kimg else None,
+        clip=cfg.clip,
+        channels_last=cfg.channels_last,
+        seed=cfg.seed,
+    )
+    init = made(cfg.init)
+    for network in model.children() if init else ():
+        init(network)
+    return model.to(memory_format=model.layout) if cfg.channels_last else model
+
+
+def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
+    """Lightning's Trainer of a config, with what ganrun does itself switched off."""
+    checks.hardware(cfg.trainer)
+    settings = OmegaConf.to_container(cfg.trainer, resolve=True)
+    settings.pop("_target_")
+    settings["precision"] = _precision(settings["precision"], settings["accelerator"])
+    if settings["strategy"] == "auto" and _several(settings):
+        settings["strategy"] = "ddp_find_unused_parameters_true"  # each player's turn leaves the others' weights unused
+    if cfg.logger.get("_target_") is None:
+        arguments["logger"] = False
+    try:
+        return pl.Trainer(
+            **settings,
+            **arguments,
+            max_epochs=-1,
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"Lightning's Trainer refuses trainer={OmegaConf.to_container(cfg.trainer)}: {error}") from error
+
+
+def made(node: DictConfig | None, **arguments) -> Any:
+    """The object that a config node describes, None where it describes none; a misfit of its keys is a UserError."""
+    if node is None or node.get("_target_") is None:
+        return None
+    try:
+        return instantiate(node, **arguments)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        reason = str(error.__cause__ or error)
+        raise UserError(f"{node._target_} cannot be built from the config: {reason}") from error
+
+
+def _optimizer(cfg: DictConfig, special: DictConfig) -> Any:
+    settings = OmegaConf.merge(cfg.optimizer, special)
+    if cfg.trainer.get("precision") == "16-mixed" and "fused" in settings:
+        settings.fused = False  # a fused step unscales its own gradients, after they would be clipped
+    return made(settings)
+
+
+def _precision(precision: str, accelerator: str) -> str:
+    if precision != "auto":
+        return precision
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+
+
+def _several(settings: dict) -> bool:
+    devices = settings["devices"]
+    if devices in ("auto", -1, "-1"):
+        devices = max(torch.cuda.device_count(), 1) if settings["accelerator"] in ("auto", "gpu", "cuda") else 1
+    count = len(devices) if isinstance(devices, list) else int(devices)
+    return count > 1 or settings["num_nodes"] > 1

@@ -1,0 +1,172 @@
+"""What is refused before a run starts, each with what was found, what is allowed and the command that mends it."""
+
+import copy
+from collections.abc import Callable, Iterable
+
+import torch
+import yaml
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from ganrun.errors import UserError
+from ganrun.folders import conf_dir
+
+INTEGER, NUMBER = "a whole number", "a number"
+# key: kind, smallest, whether the smallest itself will do, whether null will do
+LIMITS = {
+    "seed": (INTEGER, 0, True, False),
+    "kimg": (NUMBER, 0, False, False),
+    "minutes": (NUMBER, 0, False, True),
+    "batch_size": (INTEGER, 1, True, False),
+    "log_every": (INTEGER, 1, True, False),
+    "validate_kimg": (NUMBER, 0, False, True),
+    "pictures_kimg": (NUMBER, 0, False, True),
+    "checkpoint_kimg": (NUMBER, 0, False, True),
+    "clip": (NUMBER, 0, False, True),
+    "ema.half_life_kimg": (NUMBER, 0, False, True),
+    "ema.ramp_up": (NUMBER, 0, False, False),
+    "optimizer.lr": (NUMBER, 0, False, False),
+    "model.z_dim": (INTEGER, 1, True, False),
+    "model.k": (INTEGER, 1, True, False),
+    "model.n_critic": (INTEGER, 1, True, False),
+    "model.c": (NUMBER, 0, False, False),
+    "model.cycle": (NUMBER, 0, True, False),
+    "model.identity": (NUMBER, 0, True, False),
+    "model.pool": (INTEGER, 0, True, False),
+    "network.width": (INTEGER, 1, True, False),
+    "network.blocks": (INTEGER, 1, True, True),
+    "data.size": (INTEGER, 1, True, False),
+    "data.channels": (INTEGER, 1, True, False),
+    "metrics.samples": (INTEGER, 2, True, False),
+}
+
+
+def numbers(cfg: DictConfig) -> None:
+    """Refuses a number of the wrong kind or out of its range."""
+    for key, (kind, smallest, including, optional) in LIMITS.items():
+        value = OmegaConf.select(cfg, key, default=smallest + 1)
+        if value is None and optional:
+            continue
+        kinds = (int,) if kind == INTEGER else (int, float)
+        right_kind = isinstance(value, kinds) and not isinstance(value, bool) and value == value
+        if not right_kind or value < smallest or (value == smallest and not including):
+            bound = f"{'from' if including else 'above'} {smallest}"
+            raise UserError(f"{key}={value} does not do: it is {kind} {bound}{', or null' if optional else ''}.")
+
+
+def needs(cfg: DictConfig, data) -> None:
+    """Refuses a model that needs what the data does not give, naming the pairs that work."""
+    model_needs = get_class(cfg.model._target_).needs
+    lacking = [key for key in model_needs if key not in data.gives]
+    if lacking:
+        names = choices()
+        works_with = [name for name in options("data") if set(model_needs) <= set(given_by(name))]
+        also = works(cfg, "model", lambda other: set(get_class(other.model._target_).needs) <= set(data.gives))
+        raise UserError(
+            f"model={names['model']} needs {words(model_needs)}, and data={names['data']} gives {words(data.gives)}. "
+            f"Data for model={names['model']}: {', '.join(works_with)}. "
+            f"Models for data={names['data']}: {', '.join(also) or 'none'}."
+        )
+
+
+def fit(cfg: DictConfig, model, data) -> None:
+    """Refuses players that cannot play on this data, by letting each have its loss of two examples."""
+    reason = misfit(model, data)
+    if reason:
+        names = choices()
+        fitting = works(cfg, "network", lambda other: playable(other, data))
+        raise UserError(
+            f"network={names['network']} does not fit model={names['model']} on data={names['data']}: {reason} "
+            f"Networks that do: {', '.join(fitting) or 'none'}."
+        )
+
+
+def misfit(model, data) -> str | None:
+    """Why the players' losses cannot be computed on this data, or None; on copies without memory, so at no cost."""
+    for device in ("meta", "cpu"):  # what fails on meta may be code that needs numbers: that has a second try
+        try:
+            trial = copy.deepcopy(model).to(device)
+            for player in trial.players():
+                player.loss(two_examples(data, device))
+            return None
+        except Exception as error:
+            reason = f"{str(error).splitlines()[0]}."
+    return reason
+
+
+def two_examples(data, device: str) -> dict[str, torch.Tensor]:
+    """A batch of two that has the keys and shapes of the data's."""
+    pictures = {key: torch.zeros(2, *data.shape, device=device) for key in data.gives if key in ("x", "a", "b")}
+    return pictures | ({"y": torch.zeros(2, dtype=torch.long, device=device)} if "y" in data.gives else {})
+
+
+def playable(cfg: DictConfig, data) -> bool:
+    from ganrun import build
+
+    try:
+        return misfit(build.adversarial(cfg, data), data) is None
+    except UserError:
+        return False
+
+
+def works(cfg: DictConfig, group: str, condition: Callable[[DictConfig], bool]) -> list[str]:
+    """The choices of a config group with which this run's config meets a condition."""
+    return [name for name in options(group) if _composes_to(cfg, group, name, condition)]
+
+
+def _composes_to(cfg: DictConfig, group: str, name: str, condition: Callable[[DictConfig], bool]) -> bool:
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(f"{group}=")]
+    try:
+        other = compose(HydraConfig.get().job.config_name, [*overrides, f"{group}={name}"])
+        other.data.classes = cfg.data.get("classes")
+        return condition(other)
+    except Exception:
+        return False
+
+
+def options(group: str) -> list[str]:
+    """The choices of a config group, a user's own among them."""
+    return GlobalHydra.instance().config_loader().get_group_options(group)
+
+
+def choices() -> dict[str, str]:
+    """The choice taken in each config group of this run."""
+    return HydraConfig.get().runtime.choices
+
+
+def given_by(name: str) -> Iterable[str]:
+    path = conf_dir() / "data" / f"{name}.yaml"
+    return yaml.safe_load(path.read_text()).get("gives", ()) if path.exists() else ()
+
+
+def words(keys: Iterable[str]) -> str:
+    """Batch keys in words."""
+    said = {
+        "x": "examples (x)",
+        "y": "labels (y)",
+        "picture": "as pictures",
+        "point": "as points",
+        "a": "pictures of one domain (a)",
+        "b": "pictures of another (b)",
+    }
+    return ", ".join(said.get(key, key) for key in keys)
+
+
+def hardware(trainer: DictConfig) -> None:
+    """Refuses a GPU where there is none and more GPUs than there are."""
+    available = torch.cuda.device_count()
+    if trainer.accelerator in ("gpu", "cuda") and not (available or torch.backends.mps.is_available()):
+        raise UserError(
+            f"trainer.accelerator={trainer.accelerator}, and PyTorch {torch.__version__} finds no GPU here. "
+            "Leave it out, or give trainer.accelerator=cpu."
+        )
+    devices = trainer.devices
+    if isinstance(devices, bool) or not (isinstance(devices, int) or devices == "auto" or OmegaConf.is_list(devices)):
+        raise UserError(f"trainer.devices={devices} does not do: it is a number, a list like [0,1], or auto.")
+    if isinstance(devices, int) and (devices < -1 or devices == 0):
+        raise UserError(f"trainer.devices={devices} does not do: it is at least 1, -1 for all, a list, or auto.")
+    if available and trainer.accelerator != "cpu" and isinstance(devices, int) and devices > available:
+        raise UserError(f"trainer.devices={devices}, and there are {available} GPUs. Give trainer.devices={available}.")

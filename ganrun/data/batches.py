@@ -1,0 +1,91 @@
+"""Training batches cut from arrays: batch number k is a pure function of (seed, k)."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ganrun.data.order import Order, seeded
+from ganrun.errors import UserError
+from ganrun.pictures import to_float
+
+Batch = dict[str, Tensor]
+
+
+class Batches:
+    """The endless training batches of one data set.
+
+    arrays: uint8 pictures [N, C, H, W], float points [N, d], int64 labels [N], by batch key. x and y share one order,
+    a and b have each their own.
+    device: where the finished batches lie; the gathering happens where the arrays lie.
+    """
+
+    def __init__(
+        self, arrays: Batch, batch_size: int, seed: int, flip: bool = False, device: str | torch.device = "cpu"
+    ):
+        self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, torch.device(device)
+        groups: dict[str, Batch] = {}
+        for key, array in arrays.items():
+            groups.setdefault("x" if key == "y" else key, {})[key] = array
+        self._groups = [(_order(name, group, seed), group) for name, group in groups.items()]
+
+    def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
+        """Rank's slice of the joint batch number k, pictures in [-1, 1]."""
+        share = self.share(world)
+        start = k * self.batch_size + rank * share
+        batch = {}
+        for order, arrays in self._groups:
+            index = order.take(start, share)
+            for key, array in arrays.items():
+                batch[key] = array.index_select(0, index)
+        if self.flip:
+            self._flip(batch, k, slice(rank * share, (rank + 1) * share))
+        return {key: self._finish(part) for key, part in batch.items()}
+
+    def share(self, world: int) -> int:
+        """How many of a joint batch's examples each of `world` ranks takes."""
+        if self.batch_size % world:
+            raise UserError(
+                f"batch_size={self.batch_size} cannot be shared evenly by {world} devices: "
+                f"choose a multiple of {world}, such as batch_size={-(-self.batch_size // world) * world}."
+            )
+        return self.batch_size // world
+
+    def endless(self, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+        while True:
+            yield self.batch(start, rank, world)
+            start += 1
+
+    def _flip(self, batch: Batch, k: int, mine: slice) -> None:
+        generator = seeded(self.seed, "flip", k)
+        for key, part in batch.items():
+            if part.dim() == 4:
+                flipped = torch.rand(self.batch_size, generator=generator)[mine].lt(0.5).to(part.device)
+                batch[key] = torch.where(flipped[:, None, None, None], part.flip(3), part)
+
+    def _finish(self, part: Tensor) -> Tensor:
+        if part.device != self.device:
+            part = part.to(self.device, non_blocking=True)
+        return to_float(part) if part.dtype == torch.uint8 else part
+
+
+def _order(name: str, arrays: Batch, seed: int) -> Order:
+    first = next(iter(arrays.values()))
+    return Order(len(first), seed, name, first.device)
+
+
+def resident(arrays: Batch, wish: str, device: torch.device) -> Batch:
+    """The arrays where batches are to be gathered: on the GPU or in (memory-mapped) main memory.
+
+    wish: auto (on a CUDA device, when they take less than half of its free memory), cpu, cuda.
+    """
+    if wish not in ("auto", "cpu", "cuda"):
+        raise UserError(f"data.device={wish} is not known. Allowed: auto, cpu, cuda.")
+    if wish == "cuda" and device.type != "cuda":
+        raise UserError("data.device=cuda, but the training does not run on a CUDA device: use data.device=auto.")
+    if device.type != "cuda" or wish == "cpu":
+        return arrays
+    size = sum(array.nbytes for array in arrays.values())
+    if wish == "auto" and size * 2 >= torch.cuda.mem_get_info(device)[0]:
+        return arrays
+    return {key: array.to(device) for key, array in arrays.items()}

@@ -1,0 +1,46 @@
+"""Real handwritten digits that come with the package."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ganrun.data import arrays
+from ganrun.data.arrays import Contents
+from ganrun.data.decode import check_form, form
+from ganrun.data.source import Source
+from ganrun.errors import UserError
+
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "digits.npz"
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+class Digits(Source):
+    """9,000 + 1,000 digits of MNIST, as many of each class; with `channels=3` grey in three equal channels."""
+
+    name = "digits"
+    classes = [str(digit) for digit in range(10)]
+
+    def __init__(self, size: int, channels: int):
+        check_form(size, channels)
+        self.size, self.channels = size, channels
+
+    def load(self) -> Contents:
+        digits = shipped()
+        images = {
+            f"{split}-x": form(digits[f"x_{split}"][:, None], self.size, self.channels) for split in ("train", "test")
+        }
+        labels = {f"{split}-y": digits[f"y_{split}"].astype(np.int64) for split in ("train", "test")}
+        options = {"name": self.name, "size": self.size, "channels": self.channels}
+        return arrays.in_memory({**images, **labels}, options, classes=self.classes)
+
+
+def shipped(path: Path = SHIPPED) -> dict[str, np.ndarray]:
+    """The file's arrays: x_train uint8 [9000, 28, 28], y_train [9000], x_test [1000, 28, 28], y_test [1000]."""
+    try:
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            return {key: arrays[key] for key in KEYS}
+    except FileNotFoundError as error:
+        raise UserError(f"The shipped digits are missing ({path}): install ganrun again.") from error
+    except Exception as error:  # zipfile, zlib and numpy raise half a dozen types on a damaged archive
+        raise UserError(f"The shipped digits in {path} are damaged ({error}): install ganrun again.") from error

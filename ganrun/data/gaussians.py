@@ -1,0 +1,63 @@
+"""Mixtures of Gaussians in the plane, whose modes can be counted."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganrun.data import arrays
+from ganrun.data.arrays import Contents
+from ganrun.data.order import seeded
+from ganrun.data.source import Source
+from ganrun.errors import UserError
+
+
+class Mixture(Source):
+    """Points around `centers`, as many around each, y the centre's index.
+
+    centers: float [K, 2]; sigma: standard deviation in each direction; seed: of the points, not of the training.
+    """
+
+    centers: Tensor
+
+    def __init__(self, centers: Tensor, sigma: float, points: int, seed: int):
+        if points < len(centers):
+            raise UserError(f"data.points={points} is too few for {len(centers)} modes.")
+        if sigma <= 0:
+            raise UserError(f"data.sigma={sigma} must be positive.")
+        self.centers, self.sigma, self.points, self.seed = centers, sigma, points, seed
+        self.classes = [str(mode) for mode in range(len(centers))]
+
+    def load(self) -> Contents:
+        generator = seeded(self.seed, self.name)
+        noise = torch.randn(self.points, 2, generator=generator)
+        y = torch.randperm(self.points, generator=generator) % len(self.centers)
+        x = self.centers[y] + self.sigma * noise
+        options = {"name": self.name, "sigma": self.sigma, "centers": self.centers.tolist(), "seed": self.seed}
+        parts: dict[str, np.ndarray] = {"train-x": x.numpy(), "train-y": y.numpy()}
+        return arrays.in_memory(parts, options, classes=self.classes)
+
+
+class Ring(Mixture):
+    """Modes on a circle, the first at angle 0."""
+
+    name = "ring"
+
+    def __init__(self, modes: int, radius: float, sigma: float, points: int, seed: int = 0):
+        if modes < 1:
+            raise UserError(f"data.modes={modes} must be positive.")
+        angle = torch.arange(modes) * (2 * math.pi / modes)
+        super().__init__(radius * torch.stack([angle.cos(), angle.sin()], dim=1), sigma, points, seed)
+
+
+class Grid(Mixture):
+    """side x side modes on a square grid around 0, `spacing` apart."""
+
+    name = "grid"
+
+    def __init__(self, side: int, spacing: float, sigma: float, points: int, seed: int = 0):
+        if side < 1:
+            raise UserError(f"data.side={side} must be positive.")
+        line = (torch.arange(side) - (side - 1) / 2) * spacing
+        super().__init__(torch.cartesian_prod(line, line), sigma, points, seed)

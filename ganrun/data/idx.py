@@ -1,0 +1,126 @@
+"""MNIST and Fashion-MNIST: the idx files of LeCun, gzipped or not."""
+
+import gzip
+import zlib
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ganrun.data.arrays import Store
+from ganrun.data.decode import RESIZE, check_form, form
+from ganrun.data.download import download
+from ganrun.data.source import FileSource, root_folder
+from ganrun.errors import UserError
+
+PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+class Idx(FileSource):
+    """A data set in idx files: in torchvision's layout under `root`, or downloaded when `root` is None."""
+
+    title = ""  # the folder's name in torchvision's layout
+    mirrors: list[str] = []
+    md5: tuple[str, str, str, str]  # of the four gzipped files, in the order of PARTS
+
+    def __init__(self, root: str | None, size: int, channels: int):
+        check_form(size, channels)
+        self.root, self.size, self.channels = root, size, channels
+
+    def options(self) -> dict:
+        return {"root": str(self.root), "size": self.size, "channels": self.channels, "resize": RESIZE}
+
+    def files(self) -> list[Path]:
+        return self._paths
+
+    @cached_property
+    def _paths(self) -> list[Path]:
+        if self.root is not None:
+            return self._on_disk()
+        advice = f"Put {', '.join(part + '.gz' for part in PARTS)} into a folder and name it: data.root=FOLDER."
+        return [
+            download([f"{mirror}{part}.gz" for mirror in self.mirrors], md5, self.name, advice)
+            for part, md5 in zip(PARTS, self.md5, strict=True)
+        ]
+
+    def _on_disk(self) -> list[Path]:
+        expected = (
+            f"Expected are {', '.join(PARTS)}, each with or without .gz, in ROOT/{self.title}/raw "
+            "(torchvision's layout) or in ROOT itself; without data.root they are downloaded."
+        )
+        root = root_folder(self.root, self.name, expected)
+        for folder in (root / self.title / "raw", root):
+            found = [_either(folder, part) for part in PARTS]
+            if all(found):
+                return found
+        raise UserError(f"data.root={self.root} does not hold {self.title}. {expected}")
+
+    def write(self, store: Store) -> dict:
+        for split, images, labels in (("train", *self._paths[:2]), ("test", *self._paths[2:])):
+            x, y = self._read_pair(images, labels)
+            store.save(split, "x", form(x[:, None], self.size, self.channels))
+            store.save(split, "y", y.astype(np.int64))
+        return {"classes": self.classes}
+
+    def _read_pair(self, images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
+        x, y = read_idx(images), read_idx(labels)
+        if x.ndim != 3 or x.shape[1] != x.shape[2] or y.ndim != 1:
+            raise UserError(f"{images} and {labels} are of shape {x.shape} and {y.shape}: not images and labels.")
+        if len(x) != len(y):
+            raise UserError(f"{images} holds {len(x)} images, but {labels} holds {len(y)} labels.")
+        if len(y) and y.max() >= len(self.classes):
+            raise UserError(f"{labels} is damaged: it holds label {y.max()} of {len(self.classes)} classes.")
+        return x, y
+
+
+def _either(folder: Path, part: str) -> Path | None:
+    return next((path for path in (folder / part, folder / f"{part}.gz") if path.is_file()), None)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """An idx file of unsigned bytes, gzipped or not. Format: yann.lecun.com/exdb/mnist.
+
+    Raises a UserError that names the file when it is damaged.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} is damaged ({error}): download it again.") from error
+    axes = content[3] if content[:3] == b"\0\0\x08" else 0
+    if not 1 <= axes <= 3 or len(content) < 4 + 4 * axes:
+        raise UserError(f"{path} is damaged: it does not begin like an idx file of bytes. Download it again.")
+    shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
+    if int(np.prod(shape)) != len(content) - 4 - 4 * axes:
+        raise UserError(
+            f"{path} is damaged: its head tells of shape {shape}, but {len(content) - 4 - 4 * axes} bytes follow. "
+            "Download it again."
+        )
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+class Mnist(Idx):
+    """60,000 + 10,000 handwritten digits, 28x28 (LeCun, Cortes, Burges; CC BY-SA 3.0)."""
+
+    name, title = "mnist", "MNIST"
+    classes = [str(digit) for digit in range(10)]
+    mirrors = ["https://ossci-datasets.s3.amazonaws.com/mnist/", "http://yann.lecun.com/exdb/mnist/"]
+    md5 = (
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    )
+
+
+class FashionMnist(Idx):
+    """60,000 + 10,000 pieces of clothing, 28x28 (Xiao, Rasul, Vollgraf 2017; MIT licence)."""
+
+    name, title = "fashion_mnist", "FashionMNIST"
+    classes = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+    mirrors = ["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"]
+    md5 = (
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    )

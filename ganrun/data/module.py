@@ -1,0 +1,190 @@
+"""The one LightningDataModule: training batches, real examples for scores, test examples, drawings."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from hashlib import sha256
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from ganrun import pictures
+from ganrun.data.arrays import Contents
+from ganrun.data.batches import Batch, Batches, resident
+from ganrun.data.order import seeded
+from ganrun.data.source import Source
+from ganrun.errors import UserError
+from ganrun.pictures import to_float
+
+CHUNK = 512
+
+
+class DataModule(pl.LightningDataModule):
+    """One data set as batches; building it reads no file.
+
+    source: makes the source from the options that this class does not know (size, root, fit ...).
+    gives: batch keys and the kind of example: ("x", "y", "picture"), ("x", "y", "point"), ("a", "b", "picture").
+    shape: of one example, (C, H, W) or (2,).   classes: how many; None: the source counts the user's folders.
+    reference: splits that scores compare with.   device: where the arrays lie, auto | cpu | cuda.
+    batch_size: over all ranks together.   seed: of the order and the flips.
+    """
+
+    def __init__(
+        self,
+        source: Callable[..., Source],
+        name: str,
+        gives: list[str],
+        shape: list[int],
+        batch_size: int,
+        seed: int,
+        classes: int | None,
+        reference: list[str],
+        flip: bool,
+        device: str,
+        **options,
+    ):
+        super().__init__()
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise UserError(f"batch_size={batch_size} must be a positive whole number.")
+        self.source = source(**options)
+        self.name, self.shape, self.reference_splits = name, tuple(shape), tuple(reference)
+        self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, device
+        self.start_batch = 0
+        self._gives, self._class_count = tuple(gives), classes
+
+    # what is known before a file is read
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """Batch keys and kind; without y where the pictures on disk turn out to have no classes."""
+        return tuple(key for key in self._gives if key != "y" or self.count_classes())
+
+    def count_classes(self) -> int:
+        """How many classes there are: from the config, or from names of folders and attributes."""
+        return self.source.count_classes() if self._class_count is None else self._class_count
+
+    @property
+    def intensity(self) -> Callable[[Tensor, str], Tensor] | None:
+        """The source's way back from a picture to the digit in it (None for most sources)."""
+        return self.source.intensity
+
+    # reading
+
+    def prepare_data(self) -> None:
+        self.source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        _ = self.contents
+
+    @cached_property
+    def contents(self) -> Contents:
+        """The arrays, memory-mapped; prepared first when nobody did."""
+        self.source.prepare()
+        contents = self.source.load()
+        for key, array in contents.splits["train"].items():
+            if not len(array):
+                raise UserError(f"data={self.name} holds no training example.")
+            if key != "y" and tuple(array.shape[1:]) != self.shape:
+                raise UserError(
+                    f"data={self.name} has {key} of shape {[*array.shape[1:]]}, not data.shape={[*self.shape]}."
+                )
+        return contents
+
+    @property
+    def classes(self) -> list[str]:
+        return self.contents.classes
+
+    @property
+    def is_paired(self) -> bool:
+        """True when test a[i] and b[i] are counterparts."""
+        return self.contents.is_paired
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the content that scores compare with."""
+        return sha256("/".join([self.contents.fingerprint, *self.reference_splits]).encode()).hexdigest()[:32]
+
+    # training
+
+    @cached_property
+    def batches(self) -> Batches:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        arrays = {key: array for key, array in self.contents.splits["train"].items() if key in self.gives}
+        return Batches(resident(arrays, self.device, device), self.batch_size, self.seed, self.flip, device)
+
+    def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
+        """Rank's slice of training batch number k: a pure function of (seed, k)."""
+        return self.batches.batch(k, rank, world)
+
+    def train_dataloader(self) -> "Endless":
+        return Endless(self)
+
+    # real examples
+
+    def reference(self, key: str = "x", limit: int | None = None) -> Iterator[Tensor]:
+        """The real examples that scores compare with: uint8 [n <= 512, C, H, W] (points: float [n, d]).
+
+        limit: so many, drawn once and for all, in order: files are often sorted, so that the first ones are no sample.
+        """
+        parts = self._reference_parts(key)
+        total = sum(map(len, parts))
+        wanted = torch.arange(total)
+        if limit is not None and limit < total:
+            wanted = torch.randperm(total, generator=seeded("reference"))[:limit].sort().values
+        start = 0
+        for part in parts:
+            inside = wanted[(wanted >= start) & (wanted < start + len(part))] - start
+            for index in inside.split(CHUNK):
+                yield part.index_select(0, index)
+            start += len(part)
+
+    def reference_count(self, key: str = "x") -> int:
+        return sum(map(len, self._reference_parts(key)))
+
+    def _reference_parts(self, key: str) -> list[Tensor]:
+        splits = [self.contents.splits[name] for name in self.reference_splits if name in self.contents.splits]
+        parts = [split[key] for split in splits if key in split]
+        if not parts:
+            raise UserError(f"data={self.name} has no {key} in data.reference={list(self.reference_splits)}.")
+        return parts
+
+    def labels(self, n: int) -> Tensor:
+        """n labels, every prefix in the training data's proportions: int64 [n]; i % classes when all are equal."""
+        if "y" not in self.gives:
+            raise UserError(f"data={self.name} has no labels.")
+        return in_proportion(torch.bincount(self.contents.splits["train"]["y"]), n)
+
+    def test(self, key: str, n: int | None = None) -> Tensor:
+        """The first n examples of the test split (of the training split where there is none), as models see them."""
+        split = self.contents.splits.get("test", self.contents.splits["train"])
+        part = split[key][:n]
+        return to_float(part) if part.dtype == torch.uint8 else part.clone()
+
+    def draw(self, x: Tensor, columns: int = 8) -> Tensor:
+        """x as one picture, uint8 [3, H, W]: a grid of pictures, or points over the real ones."""
+        if "point" not in self.gives:
+            return pictures.grid(x, columns)
+        return pictures.scatter(x, torch.cat(list(self.reference("x", limit=5000))))
+
+
+class Endless:
+    """The trainer's iterable: batches from `data.start_batch` on, for the trainer's rank, without end."""
+
+    def __init__(self, data: DataModule):
+        self.data = data
+
+    def __iter__(self) -> Iterator[Batch]:
+        trainer = self.data.trainer
+        rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        return self.data.batches.endless(self.data.start_batch, rank, world)
+
+
+def in_proportion(counts: Tensor, n: int) -> Tensor:
+    """Labels 0..K-1, spread evenly so that every prefix has the proportions of counts: int64 [n].
+
+    The j-th of a class's c examples stands at (j + 1/2) / c of the way through all.
+    """
+    label = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    rank = torch.cat([torch.arange(int(count)) for count in counts])
+    spread = label[torch.argsort((rank + 0.5).double() / counts[label], stable=True)]
+    return spread[torch.arange(n) % len(spread)]

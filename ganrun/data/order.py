@@ -1,0 +1,39 @@
+"""The order of the training examples: a pure function of the seed, whatever was drawn before."""
+
+from hashlib import blake2b
+
+import torch
+from torch import Tensor
+
+
+def seeded(*parts: int | str) -> torch.Generator:
+    """A CPU generator of its own whose stream depends on `parts` alone."""
+    digest = blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+class Order:
+    """Endless permutations of n indices, one an epoch, laid end to end.
+
+    name keeps the orders of one seed apart (a and b of an unpaired data set).
+    """
+
+    def __init__(self, n: int, seed: int, name: str, device: torch.device | str = "cpu"):
+        self.n, self.seed, self.name, self.device = n, seed, name, device
+        self._epochs: dict[int, Tensor] = {}
+
+    def take(self, start: int, count: int) -> Tensor:
+        """Indices number start to start + count: int64 [count]."""
+        epoch, offset = divmod(start, self.n)
+        if offset + count <= self.n:
+            return self._epoch(epoch)[offset : offset + count]
+        first = self._epoch(epoch)[offset:]
+        return torch.cat([first, self.take(start + len(first), count - len(first))])
+
+    def _epoch(self, epoch: int) -> Tensor:
+        found = self._epochs.get(epoch)
+        if found is None:
+            self._epochs = {e: order for e, order in self._epochs.items() if e == epoch - 1}
+            found = torch.randperm(self.n, generator=seeded(self.seed, self.name, epoch)).to(self.device)
+            self._epochs[epoch] = found
+        return found

@@ -1,0 +1,56 @@
+"""Two domains of pictures in CycleGAN's layout."""
+
+from functools import cached_property, partial
+from pathlib import Path
+
+from ganrun.data.arrays import Store
+from ganrun.data.decode import RESIZE, check_form, decode
+from ganrun.data.decoding import check_bad_images, decode_all
+from ganrun.data.folder import found_pictures
+from ganrun.data.source import FileSource, root_folder
+from ganrun.errors import UserError
+
+EXPECTED = "Expected are pictures in ROOT/trainA, ROOT/trainB and, for scores on unseen ones, ROOT/testA, ROOT/testB."
+
+
+class Unpaired(FileSource):
+    """trainA, trainB, testA, testB; the test pictures are paired when both folders hold the same names."""
+
+    name = "unpaired"
+
+    def __init__(self, root: str | None, size: int, channels: int, fit: str, bad_images: str):
+        check_form(size, channels, fit)
+        check_bad_images(bad_images)
+        self.root, self.size, self.channels, self.fit, self.bad_images = root, size, channels, fit, bad_images
+
+    def options(self) -> dict:
+        names = ("size", "channels", "fit", "bad_images")
+        return {"root": str(self.root), "resize": RESIZE, **{name: getattr(self, name) for name in names}}
+
+    def files(self) -> list[Path]:
+        return [path for paths in self._paths.values() for path in paths]
+
+    @cached_property
+    def _paths(self) -> dict[tuple[str, str], list[Path]]:
+        """{("train", "a"): pictures, ...}; the test folders may both be missing."""
+        root = root_folder(self.root, self.name, EXPECTED)
+        places = {(split, key): root / f"{split}{key.upper()}" for split in ("train", "test") for key in ("a", "b")}
+        there = [place for place in places.values() if place.is_dir()]
+        missing = [place.name for place in places.values() if place not in there]
+        if missing not in ([], ["testA", "testB"]):
+            raise UserError(f"data.root={self.root} lacks {', '.join(missing)}. {EXPECTED}")
+        return {part: found_pictures(place, EXPECTED) for part, place in places.items() if place in there}
+
+    def write(self, store: Store) -> dict:
+        names, skipped = {}, []
+        for (split, key), paths in self._paths.items():
+            read = partial(decode, size=self.size, channels=self.channels, fit=self.fit)
+            shape = (self.channels, self.size, self.size)
+            kept, bad = decode_all(store, split, key, paths, shape, read, self.bad_images)
+            names[split, key] = [paths[i].stem for i in kept]
+            skipped += bad
+        return {"skipped": skipped, "is_paired": _is_paired(names)}
+
+
+def _is_paired(names: dict[tuple[str, str], list[str]]) -> bool:
+    return bool(names.get(("test", "a"))) and names["test", "a"] == names["test", "b"]

@@ -1,0 +1,75 @@
+"""A small translation task with known answers, made from the shipped digits."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganrun.data import arrays
+from ganrun.data.arrays import Contents
+from ganrun.data.decode import check_form, form
+from ganrun.data.digits import shipped
+from ganrun.data.source import Source
+from ganrun.errors import UserError
+
+PAPER = {"a": (0, 0, 0), "b": (255, 244, 170)}  # background: black; pale yellow
+INK = {"a": (255, 255, 255), "b": (130, 10, 20)}  # digit: white; dark red
+
+
+class UnpairedDigits(Source):
+    """A: digits, white on black. B: digits dark red on pale yellow. No digit is in both training sets.
+
+    A pixel's colour is an affine map of the digit's intensity there, so the counterpart of every picture is known; the
+    test split's a and b are counterparts, with labels y. Size 32 is the 28 pixels with a margin, for strided nets.
+    """
+
+    name = "unpaired_digits"
+    classes = [str(digit) for digit in range(10)]
+
+    def __init__(self, size: int, channels: int):
+        check_form(size, channels)
+        if channels != 3:
+            raise UserError(f"data=unpaired_digits are colour pictures: data.channels={channels} is not possible.")
+        self.size = size
+
+    def count_classes(self) -> int:
+        return 0
+
+    def load(self) -> Contents:
+        digits = shipped()
+        grey = {split: form(digits[f"x_{split}"][:, None], self.size, 1) for split in ("train", "test")}
+        second = in_second_half(digits["y_train"])
+        parts = {
+            "train-a": coloured(grey["train"][~second], "a"),
+            "train-b": coloured(grey["train"][second], "b"),
+            "test-a": coloured(grey["test"], "a"),
+            "test-b": coloured(grey["test"], "b"),
+            "test-y": digits["y_test"].astype(np.int64),
+        }
+        options = {"name": self.name, "size": self.size, "paper": PAPER, "ink": INK}
+        return arrays.in_memory(parts, options, classes=self.classes, is_paired=True)
+
+    def intensity(self, x: Tensor, domain: str) -> Tensor:
+        """The digit in pictures of domain "a" or "b": float [N, 1, H, W] in [-1, 1].
+
+        x: float [N, 3, H, W] in [-1, 1]. Each pixel is projected on the line from the domain's paper to its ink.
+        """
+        paper = torch.tensor(PAPER[domain], dtype=x.dtype, device=x.device) / 127.5 - 1
+        ink = torch.tensor(INK[domain], dtype=x.dtype, device=x.device) / 127.5 - 1
+        line = ink - paper
+        share = torch.einsum("nchw,c->nhw", x - paper[:, None, None], line / line.square().sum())
+        return (2 * share - 1).clamp(-1, 1).unsqueeze(1)
+
+
+def in_second_half(labels: np.ndarray) -> np.ndarray:
+    """True for the second half of each class, in file order: bool [N]."""
+    second = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        places = np.flatnonzero(labels == label)
+        second[places[len(places) // 2 :]] = True
+    return second
+
+
+def coloured(grey: np.ndarray, domain: str) -> np.ndarray:
+    """uint8 [N, 1, H, W] -> uint8 [N, 3, H, W]: intensity 0 becomes the domain's paper, 255 its ink."""
+    shades = np.linspace(PAPER[domain], INK[domain], 256).round().astype(np.uint8)  # [256, 3]
+    return np.ascontiguousarray(shades[grey[:, 0]].transpose(0, 3, 1, 2))

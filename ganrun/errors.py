@@ -1,0 +1,18 @@
+"""A mistake that its user can mend, as an exception."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Its message is all that is shown: what was found, what is allowed, the command that mends it."""
+
+    exit_code = 2
+
+
+def did_you_mean(found: str, allowed: Iterable[str]) -> str:
+    """A clause that names the nearest of `allowed`, and all of them: ' Did you mean "wgan"? Allowed: gan, wgan.'"""
+    names = sorted(allowed)
+    near = get_close_matches(found, names, n=3, cutoff=0.5)
+    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"{guess} Allowed: {', '.join(names)}."

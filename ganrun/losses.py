@@ -1,0 +1,42 @@
+"""What the players lower, as pure functions of the discriminator's raw scores (logits, any shape)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss, softplus
+
+from ganrun.errors import UserError, did_you_mean
+
+
+def logistic(real: Tensor, fake: Tensor) -> Tensor:
+    """-E log D(x) - E log(1 - D(G(z))) with D = sigmoid(score). Goodfellow et al. 2014, eq. 1."""
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def non_saturating(fake: Tensor) -> Tensor:
+    """-E log D(G(z)), the generator's loss in practice. Goodfellow et al. 2014, end of section 3."""
+    return softplus(-fake).mean()
+
+
+def minimax(fake: Tensor) -> Tensor:
+    """E log(1 - D(G(z))), the generator's loss in theory. Goodfellow et al. 2014, eq. 1 and Algorithm 1."""
+    return -softplus(fake).mean()
+
+
+def of_generator(name: str) -> Callable[[Tensor], Tensor]:
+    """The generator's loss of that name in the first GAN: scores of fakes -> scalar."""
+    choices = {"non_saturating": non_saturating, "minimax": minimax}
+    if name not in choices:
+        raise UserError(f"model.generator_loss={name} is not known.{did_you_mean(name, choices)}")
+    return choices[name]
+
+
+def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
+    """E f(G(z)) - E f(x): minus the critic's estimate of the distance. Arjovsky et al. 2017, eq. 2."""
+    return fake.mean() - real.mean()
+
+
+def least_squares(score: Tensor, target: float) -> Tensor:
+    """E (D - target)^2. Mao et al. 2017, eq. 9."""
+    return mse_loss(score, torch.full_like(score, target))

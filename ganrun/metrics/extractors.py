@@ -1,0 +1,122 @@
+"""Networks that turn pictures into features and logits, for scores."""
+
+import logging
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ganrun.metrics.inception import InceptionV3
+from ganrun.metrics.lenet import LeNet
+from ganrun.metrics.resize import resize_antialiased, resize_tf1, to_grey
+from ganrun.metrics.weights import INCEPTION_DIGEST, find_inception, given_file, load_weights
+
+log = logging.getLogger(__name__)
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+
+
+class Extractor:
+    """Maps uint8 pictures [B, C, H, W] to features [B, num_features] and logits [B, K], float32.
+
+    It is no nn.Module: a model that holds one must not take its weights for its own.
+    """
+
+    name: str
+    resize: str
+    num_features: int
+    num_logits: int
+    classes: list[str] | None = None  # what its logits stand for, where data may ask for it
+
+    def __init__(self, weights: str | Path | None = None):
+        """weights: a file in the network's own layout; None: the usual weights."""
+        self.weights = weights
+        self.network: nn.Module | None = None
+        self.digest: str | None = None
+
+    def load(self) -> None:
+        """Find, check and load the weights; a second call does nothing. Raises UserError when that is impossible."""
+        if self.network is None:
+            path = given_file(self.weights) if self.weights else self.find()
+            network = self.build()
+            self.digest = load_weights(network, path)
+            self.network = network.eval().requires_grad_(False)
+
+    @property
+    def fd_name(self) -> str:
+        """What its Frechet distances are called: fid for Inception's features only."""
+        return f"fd_{self.name}"
+
+    @property
+    def is_name(self) -> str:
+        return f"is_{self.name}"
+
+    def build(self) -> nn.Module:
+        """The network without its weights."""
+        raise NotImplementedError
+
+    def find(self) -> Path:
+        """The file of the usual weights."""
+        raise NotImplementedError
+
+    def fit(self, images: Tensor) -> Tensor:
+        """Float pictures 0..255 as the network takes them."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        self.load()
+        with torch.autocast(images.device.type, enabled=False):
+            features, logits = self.network.to(images.device)(self.fit(images.float()))
+        return features, logits
+
+
+class LeNetExtractor(Extractor):
+    """The classifier of digits that comes with the package; scores by it are called fd_lenet and is_lenet."""
+
+    name = "lenet"
+    resize = "antialiased bilinear to 28x28, grey by luminance"
+    num_features, num_logits = LeNet.num_features, 10
+    classes = [str(digit) for digit in range(10)]
+
+    def build(self) -> nn.Module:
+        return LeNet()
+
+    def find(self) -> Path:
+        return ASSETS / "lenet.safetensors"
+
+    def fit(self, images: Tensor) -> Tensor:
+        return resize_antialiased(to_grey(images), 28) / 127.5 - 1
+
+
+class InceptionExtractor(Extractor):
+    """The network of the 2015-12-05 weights, fed as the TensorFlow original and torch-fidelity feed it.
+
+    Its logits are those before the bias (torch-fidelity's logits_unbiased).
+    """
+
+    name = "inception"
+    resize = "tf1: TensorFlow 1 bilinear to 299x299"
+    num_features, num_logits = InceptionV3.num_features, 1008
+    fd_name = "fid"
+    is_name = "is"
+
+    def load(self) -> None:
+        is_new = self.network is None
+        super().load()
+        if is_new and self.digest != INCEPTION_DIGEST:
+            log.warning(
+                "%s (sha256 %s) is not the public 2015-12-05 file (%s): FID and IS compare with no published number.",
+                self.weights,
+                self.digest[:8],
+                INCEPTION_DIGEST[:8],
+            )
+
+    def build(self) -> nn.Module:
+        return InceptionV3().to(memory_format=torch.channels_last)
+
+    def find(self) -> Path:
+        return find_inception()
+
+    def fit(self, images: Tensor) -> Tensor:
+        images = images.expand(-1, 3, -1, -1)
+        return (resize_tf1(images, 299) - 128) / 128

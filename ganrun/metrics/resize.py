@@ -1,0 +1,43 @@
+"""How pictures are made the size that a network takes."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+def to_grey(images: Tensor) -> Tensor:
+    """Luminance (ITU-R BT.601) of float images [B, 1 or 3, H, W]: [B, 1, H, W] in the same range."""
+    if images.shape[1] == 1:
+        return images
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=images.dtype, device=images.device)
+    return torch.einsum("bchw,c->bhw", images, weights).unsqueeze(1)
+
+
+def resize_antialiased(images: Tensor, size: int) -> Tensor:
+    """Float images [B, C, H, W] as [B, C, size, size], bilinear, smoothed before they shrink."""
+    if images.shape[-2:] == (size, size):
+        return images
+    return interpolate(images, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
+
+
+def tf1_weights(old: int, new: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """For each of `new` pixels: the two old ones it lies between, and its way from the first to the second in [0, 1).
+
+    Pixel i lies at i * old / new: TensorFlow 1's resize_bilinear without align_corners has no half-pixel offset.
+    """
+    place = torch.arange(new, dtype=torch.float32, device=like.device) * torch.tensor(old / new, dtype=torch.float32)
+    low = place.long().clamp(max=old - 1)
+    return low, (low + 1).clamp(max=old - 1), (place - low).to(like.dtype)
+
+
+def between(first: Tensor, second: Tensor, way: Tensor) -> Tensor:
+    """TensorFlow's own order of rounding; torch.lerp's differs in the last bit."""
+    return first + (second - first) * way
+
+
+def resize_tf1(images: Tensor, size: int) -> Tensor:
+    """Float images [B, C, H, W] as [B, C, size, size] by TensorFlow 1's resize_bilinear, corners not aligned."""
+    top, bottom, down = tf1_weights(images.shape[2], size, images)
+    left, right, across = tf1_weights(images.shape[3], size, images)
+    rows = between(images[..., left], images[..., right], across)
+    return between(rows[..., top, :], rows[..., bottom, :], down[:, None])

@@ -1,0 +1,145 @@
+"""The scores that are asked for together: one pass over the samples, several numbers."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchmetrics.aggregation import MeanMetric
+
+from ganrun.errors import UserError
+from ganrun.metrics import statistics
+from ganrun.metrics.drawing import apart, generated, seed_of_scores
+from ganrun.metrics.extractors import Extractor
+from ganrun.metrics.scores import FeatureScores
+from ganrun.metrics.statistics import Statistics
+from ganrun.pictures import to_uint8
+
+log = logging.getLogger(__name__)
+
+
+class FeatureSuite:
+    """What suites share that compare features of generated pictures with features of real ones."""
+
+    keys: tuple[str, ...]  # of the real pictures
+
+    def __init__(
+        self,
+        extractor: Callable[..., Extractor],
+        monitor: str,
+        mode: str,
+        samples: int,
+        reference: int | None = None,
+        batch_size: int = 500,
+        weights: str | Path | None = None,
+    ):
+        """monitor, mode: the score that names the best checkpoint, and "min" or "max".
+
+        samples: pictures to score.   reference: real pictures to compare with (None: all that the data names).
+        weights: a file for the extractor (None: its usual weights).
+        """
+        self.extractor = extractor(weights=weights)
+        self.monitor, self.mode, self.samples = monitor, mode, samples
+        self.reference, self.batch_size = reference, batch_size
+        self._real: dict[Path, Statistics] = {}
+        self._has_warned = False
+
+    def prepare(self, data) -> None:
+        """Find the weights, then the statistics of the real pictures. Raises UserError when that is impossible."""
+        self.check(data)
+        self.extractor.load()
+        for key in self.keys:
+            self.real(data, key)
+
+    def real(self, data, key: str) -> Statistics:
+        """Statistics of the real pictures under `key`: known already, or from disk, or measured now."""
+        self.extractor.load()
+        path = statistics.statistics_file(f"{data.name}-{key}-{self.extractor.name}", self.identity(data, key))
+        if path not in self._real:
+            self._real[path] = statistics.read(path, self.extractor.num_features) or self._measure(data, key, path)
+        return self._real[path]
+
+    def check(self, data) -> None:
+        """Raises UserError for data that it cannot score."""
+        if len(data.shape) != 3:
+            raise UserError(
+                f"metrics={self.extractor.name} scores pictures, but data={data.name} holds points: metrics=modes."
+            )
+
+    def identity(self, data, key: str) -> dict:
+        """What the statistics of the real pictures depend on."""
+        return {
+            "data": data.fingerprint,
+            "key": key,
+            "weights": self.extractor.digest,
+            "resize": self.extractor.resize,
+            "count": self.reference_count(data, key),
+        }
+
+    def reference_count(self, data, key: str) -> int:
+        return min(data.reference_count(key), self.reference or data.reference_count(key))
+
+    def protocol(self, data, samples: int | None = None) -> dict:
+        """How the scores come about; numbers of different protocols are not to be compared."""
+        self.extractor.load()
+        protocol = {
+            "extractor": self.extractor.name,
+            "weights": f"sha256:{self.extractor.digest[:16]}",
+            "resize": self.extractor.resize,
+            "samples": samples or self.samples,
+            "reference_splits": list(data.reference_splits),
+        }
+        for key in self.keys:
+            suffix = "" if key == "x" else f"_{key}"
+            floor = self.real(data, key).floor.item()
+            protocol[f"reference{suffix}"] = self.reference_count(data, key)
+            protocol[f"floor{suffix}"] = floor if floor == floor else None
+        return protocol
+
+    def pictures(self, data, key: str) -> Iterator[Tensor]:
+        """The real pictures as the extractor sees them: uint8, in batches."""
+        for part in data.reference(key, self.reference):
+            yield from part.split(self.batch_size)
+
+    def _measure(self, data, key: str, path: Path) -> Statistics:
+        count = self.reference_count(data, key)
+        if count < 2:
+            raise UserError(f"data={data.name} has {count} real pictures under {key}: scores need two or more.")
+        log.info("Measuring %d real pictures of %s by %s, once", count, data.name, self.extractor.name)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        found = statistics.measure(self.pictures(data, key), count, self.extractor, device)
+        statistics.write(path, found)
+        return found
+
+    def _warn_of_few(self, samples: int) -> None:
+        if samples < self.extractor.num_features and not self._has_warned:
+            self._has_warned = True
+            log.warning(
+                "%d samples for %d features: the covariance is rank deficient, and the distance too large.",
+                samples,
+                self.extractor.num_features,
+            )
+
+
+class Generation(FeatureSuite):
+    """Frechet distance and Inception Score of samples; accuracy, where the extractor knows the classes asked for."""
+
+    keys = ("x",)
+
+    def score(self, model, data, samples: int | None = None, seed: int = 0) -> dict[str, float]:
+        """The scores of `samples` samples, the same for the same seed."""
+        samples = samples or self.samples
+        self._warn_of_few(samples)
+        real = self.real(data, "x")
+        with apart(seed_of_scores(seed)):
+            scores, hits = FeatureScores(self.extractor, real, model.device), MeanMetric().to(model.device)
+            for x, y in generated(model, data, samples, self.batch_size, seed):
+                logits = scores.update(to_uint8(x))
+                if y is not None:
+                    hits.update((logits.argmax(1) == y.to(logits.device)).float())
+            found = {f"val/{self.extractor.fd_name}": scores.frechet_distance()}
+            found[f"val/{self.extractor.is_name}"] = scores.inception_score()
+            if "y" in model.needs and self.extractor.classes == list(data.classes):
+                found[f"val/accuracy_{self.extractor.name}"] = hits.compute().item()
+        return found

@@ -1,0 +1,117 @@
+"""Scores of translations between two sets of pictures."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torchmetrics.aggregation import MeanMetric
+
+from ganrun.errors import UserError
+from ganrun.metrics.drawing import apart, check_count, place, seed_of_scores
+from ganrun.metrics.scores import FeatureScores
+from ganrun.metrics.suite import FeatureSuite
+from ganrun.pictures import to_float, to_uint8
+
+DIRECTIONS = (("a", "b"), ("b", "a"))
+
+
+class Translation(FeatureSuite):
+    """Frechet distance of translated test pictures both ways; where counterparts are known, the L1 distance to them.
+
+    Data with `intensity(x, domain)`, which tells the digit in a picture of a domain, is scored on those digits: then
+    also the share of translations that still show the digit of their source.
+    """
+
+    keys = ("a", "b")
+
+    def check(self, data) -> None:
+        super().check(data)
+        if "a" not in data.gives:
+            raise UserError(f"data={data.name} has no two domains to translate between: metrics=inception or lenet.")
+
+    def identity(self, data, key: str) -> dict:
+        return {**super().identity(data, key), "intensity": intensity_of(data) is not None}
+
+    def pictures(self, data, key: str) -> Iterator[Tensor]:
+        seen = intensity_of(data)
+        for part in super().pictures(data, key):
+            yield to_uint8(seen(to_float(part), key)) if seen else part
+
+    def protocol(self, data, samples: int | None = None) -> dict:
+        found = super().protocol(data, samples)
+        count = samples or self.samples
+        for source, target in DIRECTIONS:
+            found[f"samples_{source}_to_{target}"] = len(data.test(source, count))
+        del found["samples"]
+        return {**found, "sees": "the digit's intensity" if intensity_of(data) else "the picture"}
+
+    def score(self, model, data, samples: int | None = None, seed: int = 0) -> dict[str, float]:
+        """The scores of the translations of all test pictures, or of the first `samples` of each domain."""
+        with apart(seed_of_scores(seed)):
+            found = {}
+            for source, target in DIRECTIONS:
+                found |= self._one_way(model, data, source, target, samples or self.samples)
+        name = f"val/{self.extractor.fd_name}"
+        found[name] = (found[f"{name}_a_to_b"] + found[f"{name}_b_to_a"]) / 2
+        return found
+
+    def _one_way(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
+        x = data.test(source, limit)
+        check_count(len(x), place()[1])
+        self._warn_of_few(len(x))
+        scores = FeatureScores(self.extractor, self.real(data, target), model.device)
+        answers = Answers(data, target, len(x), self.extractor.classes, model.device)
+        seen = intensity_of(data)
+        for index in shares(len(x), self.batch_size):
+            part = x[index].to(model.device)
+            translated = model.translate(part, to=target).float()
+            logits = scores.update(to_uint8(seen(translated, target) if seen else translated))
+            answers.update(index, part, translated, logits)
+        names = {self.extractor.fd_name: scores.frechet_distance(), **answers.compute(self.extractor.name)}
+        return {f"val/{with_direction(name, source, target)}": value for name, value in names.items()}
+
+
+class Answers:
+    """Translations beside what is known of the right ones: the counterparts, the digits."""
+
+    def __init__(self, data, target: str, count: int, classes: list[str] | None, device: torch.device):
+        knows_digits = intensity_of(data) is not None and classes == list(data.classes)
+        self.truth = data.test(target, count).to(device) if data.is_paired else None
+        self.digits = data.test("y", count).to(device) if knows_digits else None
+        # A diverged model's NaNs stay in the mean; torchmetrics would leave them out.
+        self.error, self.untranslated, self.hits = (MeanMetric(math.nan).to(device) for _ in range(3))
+
+    def update(self, index: Tensor, x: Tensor, translated: Tensor, logits: Tensor) -> None:
+        """index: places of the pictures x in the test split."""
+        index = index.to(x.device)
+        if self.truth is not None:
+            self.error.update((translated - self.truth[index]).abs())
+            self.untranslated.update((x - self.truth[index]).abs())
+        if self.digits is not None:
+            self.hits.update((logits.argmax(1) == self.digits[index]).float())
+
+    def compute(self, extractor: str) -> dict[str, float]:
+        found = {}
+        if self.truth is not None:
+            found |= {"l1": self.error.compute().item(), "l1_untranslated": self.untranslated.compute().item()}
+        if self.digits is not None:
+            found[f"accuracy_{extractor}"] = self.hits.compute().item()
+        return found
+
+
+def intensity_of(data) -> Callable[[Tensor, str], Tensor] | None:
+    """The data's way from a picture of a domain to the digit in it, where it has one."""
+    return getattr(data, "intensity", None)
+
+
+def shares(count: int, batch_size: int) -> tuple[Tensor, ...]:
+    """This process's places in 0..count-1, in batches."""
+    rank, world = place()
+    return torch.arange(rank, count, world).split(batch_size)
+
+
+def with_direction(name: str, source: str, target: str) -> str:
+    """l1 -> l1_a_to_b; l1_untranslated -> l1_a_to_b_untranslated."""
+    head, mark, tail = name.partition("_untranslated")
+    return f"{head}_{source}_to_{target}{mark}{tail}"

@@ -1,0 +1,158 @@
+"""What every adversarial model shares: whose turn it is, the steps, the noise's seeds, the averaged networks."""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from ganrun.models.average import Average
+from ganrun.seeds import seed_training_noise
+
+Batch = Mapping[str, Tensor]
+Terms = Mapping[str, Tensor]
+
+
+@dataclass
+class Player:
+    """One side of the game: the weights it moves, the loss it lowers, and how often.
+
+    name:   key of its optimizer in the config and of its curves, train/<name>/<term>
+    nets:   modules whose parameters it moves; all others are frozen during its turn
+    loss:   batch -> scalar, or {"loss": scalar, other terms to log}
+    every:  takes its turn on every `every`-th training batch (n_critic is the generator's `every`)
+    """
+
+    name: str
+    nets: Iterable[nn.Module]
+    loss: Callable[[Batch], Tensor | Terms]
+    every: int = 1
+
+
+class Adversarial(pl.LightningModule):
+    """Base class. A model is its networks, `players()` and one loss method per player.
+
+    optimizers: player name -> (parameters -> Optimizer).
+    schedule: share of the training done, 0..1 -> factor of the learning rates.
+    average: how the networks named by `averages` are averaged.  clip: largest gradient norm of a player.
+    """
+
+    needs: tuple[str, ...] = ("x",)  # what the data must give: keys of a batch, or "picture" where only those will do
+    averages: tuple[str, ...] = ()  # attributes of the networks that samples come from
+
+    def __init__(
+        self,
+        optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]],
+        schedule: Callable[[float], float] | None = None,
+        average: Average | None = None,
+        clip: float | None = None,
+        channels_last: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.make_optimizer, self.schedule, self.average, self.clip = dict(optimizers), schedule, average, clip
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.seed = seed
+        self.averaged = nn.ModuleDict()
+        self.terms: dict[str, Terms] = {}  # of each player's last turn, on the device
+        self.batches_seen = self.images_seen = 0  # over all ranks; Lightning's global_step counts optimizer steps
+        self.progress = 0.0  # share of the training done, kept by callbacks/length.py
+
+    # ---- what a model writes -----------------------------------------------------------------------------------------
+    def players(self) -> list[Player]:
+        """The players, in the order in which they move within one batch."""
+        raise NotImplementedError
+
+    def after_turn(self, player: Player) -> None:
+        """Called after `player`'s step: weight clipping and the like."""
+
+    def pictures(self, data) -> dict[str, tuple[Tensor, int]]:
+        """What there is to look at: name -> (examples [N, ...] as `data.draw` takes them, columns of their grid)."""
+        raise NotImplementedError
+
+    # ---- what the trainer calls --------------------------------------------------------------------------------------
+    def configure_model(self) -> None:
+        # Lightning calls this before it fills in a checkpoint, so the averages are there to be filled.
+        for name in self.averages if self.average else ():
+            if name not in self.averaged:
+                self.averaged[name] = copy.deepcopy(getattr(self, name)).requires_grad_(False).eval()
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        self._players = self.players()
+        self._moved = {
+            p.name: [w for net in p.nets for w in net.parameters() if w.requires_grad] for p in self._players
+        }
+        return [self.make_optimizer[p.name](self._moved[p.name]) for p in self._players]
+
+    def on_fit_start(self) -> None:
+        self.train()
+        self.averaged.eval()
+        optimizers = self.optimizers()
+        self._optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        seed_training_noise(self.device, self.seed, self.global_rank, self.batches_seen)
+        batch = {key: self._laid_out(value) for key, value in batch.items()}
+        self._set_rates()
+        for player, optimizer in zip(self._players, self._optimizers, strict=True):
+            if (self.batches_seen + 1) % player.every == 0:
+                self._turn(player, optimizer, batch)
+        self.batches_seen += 1
+        self.images_seen += len(next(iter(batch.values()))) * self.trainer.world_size
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        # Here, not before optimizer.step(): in 16-mixed the gradients are unscaled only by now.
+        if self.clip is not None:
+            nn.utils.clip_grad_norm_([w for group in optimizer.param_groups for w in group["params"]], self.clip)
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["seen"] = {"batches": self.batches_seen, "images": self.images_seen, "progress": self.progress}
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        seen = checkpoint["seen"]
+        self.batches_seen, self.images_seen, self.progress = seen["batches"], seen["images"], seen["progress"]
+
+    # ---- mechanics ---------------------------------------------------------------------------------------------------
+    def net(self, name: str) -> nn.Module:
+        """The averaged copy of a network where there is one, else the network itself."""
+        return self.averaged[name] if name in self.averaged else getattr(self, name)
+
+    def _turn(self, player: Player, optimizer, batch: Batch) -> None:
+        self._freeze_all_but(player)
+        terms = player.loss(batch)
+        terms = terms if isinstance(terms, Mapping) else {"loss": terms}
+        optimizer.zero_grad()
+        self.manual_backward(terms["loss"])
+        optimizer.step()
+        self.after_turn(player)
+        self._update_averages(player, batch)
+        self.terms[player.name] = {name: value.detach() for name, value in terms.items()}
+
+    def _freeze_all_but(self, mover: Player) -> None:
+        for name, weights in self._moved.items():
+            if name != mover.name:
+                for w in weights:
+                    w.requires_grad_(False)
+        for w in self._moved[mover.name]:
+            w.requires_grad_(True)
+
+    def _laid_out(self, value: Tensor) -> Tensor:
+        return value.contiguous(memory_format=self.layout) if value.ndim == 4 else value
+
+    def _set_rates(self) -> None:
+        if self.schedule is None:
+            return
+        factor = self.schedule(self.progress)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+    def _update_averages(self, player: Player, batch: Batch) -> None:
+        images = len(next(iter(batch.values()))) * self.trainer.world_size * player.every
+        for name, mean in self.averaged.items():
+            live = getattr(self, name)
+            if any(live is net for net in player.nets):
+                self.average.update(mean, live, images, self.images_seen)

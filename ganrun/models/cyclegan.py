@@ -1,0 +1,67 @@
+"""Translation between two sets of pictures without pairs."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss
+
+from ganrun.losses import least_squares
+from ganrun.models.base import Adversarial, Batch, Player
+from ganrun.models.image_pool import ImagePool
+from ganrun.networks.modes import evaluating
+
+
+class CycleGAN(Adversarial):
+    """Zhu et al. 2017, eq. 3 with least squares (section 4), and the identity loss of section 5.2.
+
+    a_to_b, b_to_a: pictures -> pictures (G and F of the paper).  d_a, d_b: pictures -> patch scores.
+    cycle: lambda.  identity: weight of the identity loss in units of lambda.  pool: pictures kept for each of d_a, d_b.
+    """
+
+    needs = ("a", "b")
+    averages = ("a_to_b", "b_to_a")
+
+    def __init__(self, a_to_b, b_to_a, d_a, d_b, cycle: float = 10.0, identity: float = 0.5, pool: int = 50, **base):
+        super().__init__(**base)
+        self.a_to_b, self.b_to_a, self.d_a, self.d_b = a_to_b, b_to_a, d_a, d_b
+        self.cycle, self.identity = cycle, identity
+        self.pools = nn.ModuleDict({"a": ImagePool(pool), "b": ImagePool(pool)})
+
+    def players(self) -> list[Player]:  # generators first: the discriminators then see this batch's fakes, pooled
+        return [
+            Player("generators", [self.a_to_b, self.b_to_a], self.generators_loss),
+            Player("discriminators", [self.d_a, self.d_b], self.discriminators_loss),
+        ]
+
+    def generators_loss(self, batch: Batch):
+        a, b = batch["a"], batch["b"]
+        fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
+        self.fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
+        fool = least_squares(self.d_a(fake_a), 1) + least_squares(self.d_b(fake_b), 1)
+        cycle = l1_loss(self.b_to_a(fake_b), a) + l1_loss(self.a_to_b(fake_a), b)
+        terms = {"loss": fool + self.cycle * cycle, "adversarial": fool, "cycle": cycle}
+        if self.identity:
+            terms["identity"] = l1_loss(self.b_to_a(a), a) + l1_loss(self.a_to_b(b), b)
+            terms["loss"] = terms["loss"] + self.cycle * self.identity * terms["identity"]
+        return terms
+
+    def discriminators_loss(self, batch: Batch):
+        terms = {}
+        for side, d in (("a", self.d_a), ("b", self.d_b)):
+            real, fake = d(batch[side]), d(self.pools[side](self.fakes[side]))
+            terms[f"loss_{side}"] = 0.5 * (least_squares(real, 1) + least_squares(fake, 0))  # halved: section 7.1
+            terms |= {f"real_{side}": real.mean(), f"fake_{side}": fake.mean()}
+        return {"loss": terms["loss_a"] + terms["loss_b"], **terms}
+
+    def translate(self, x: Tensor, to: str) -> Tensor:
+        """Pictures [B, C, H, W] in [-1, 1] of the other domain -> their translation to domain `to`, "a" or "b"."""
+        with evaluating(self.net("a_to_b" if to == "b" else "b_to_a")) as net:
+            return net(x.to(self.device))
+
+    def pictures(self, data):
+        return {
+            f"{a}_to_{b}": (self._there_and_back(data.test(a, 8).to(self.device), a, b), 3) for a, b in ("ab", "ba")
+        }
+
+    def _there_and_back(self, x: Tensor, side: str, other: str) -> Tensor:
+        there = self.translate(x, other)
+        return torch.stack([x, there, self.translate(there, side)], 1).flatten(0, 1)

@@ -1,0 +1,55 @@
+"""The first GAN."""
+
+import torch
+from torch import Tensor, nn
+
+from ganrun import losses, seeds
+from ganrun.models.base import Adversarial, Batch, Player
+from ganrun.networks import latents
+from ganrun.networks.modes import evaluating
+
+
+class GAN(Adversarial):
+    """Goodfellow et al. 2014, Algorithm 1: k steps of the discriminator, each on fresh data and noise, then one of G.
+
+    generator: [B, z_dim] -> [B, ...].  discriminator: [B, ...] -> scores.  generator_loss: non_saturating or minimax.
+    """
+
+    averages = ("generator",)
+
+    def __init__(
+        self, generator: nn.Module, discriminator: nn.Module, z_dim: int, k=1, generator_loss="non_saturating", **base
+    ):
+        super().__init__(**base)
+        self.generator, self.discriminator = generator, discriminator
+        self.z_dim, self.k, self.fooling = z_dim, k, losses.of_generator(generator_loss)
+
+    def players(self) -> list[Player]:
+        return [
+            Player("discriminator", [self.discriminator], self.discriminator_loss),
+            Player("generator", [self.generator], self.generator_loss, every=self.k),
+        ]
+
+    def discriminator_loss(self, batch: Batch):
+        real, fake = self.score(batch["x"], batch), self.score(self.fake_like(batch), batch)
+        return {"loss": losses.logistic(real, fake), "real": real.mean(), "fake": fake.mean()}
+
+    def generator_loss(self, batch: Batch):
+        return self.fooling(self.score(self.fake_like(batch), batch))
+
+    def score(self, x: Tensor, batch: Batch) -> Tensor:
+        return self.discriminator(x)
+
+    def fake_like(self, batch: Batch) -> Tensor:
+        return self.generator(self.noise(len(batch["x"])))
+
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        return latents.normal(n, self.z_dim, self.device, generator)
+
+    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+        """Examples [n, ...] of the averaged generator; y is there for models with labels."""
+        with evaluating(self.net("generator")) as net:
+            return net(self.noise(n, generator))
+
+    def pictures(self, data):
+        return {"samples": (self.sample(64, generator=seeds.generator(0)), 8)}

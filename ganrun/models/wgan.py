@@ -1,0 +1,33 @@
+"""The Wasserstein GAN."""
+
+import torch
+
+from ganrun import losses
+from ganrun.models.base import Batch, Player
+from ganrun.models.gan import GAN
+
+
+class WGAN(GAN):
+    """Arjovsky et al. 2017, Algorithm 1: n_critic critic steps on fresh data, weights clamped to [-c, c], one of G.
+
+    Player and curves keep the name "discriminator"; `distance` is the critic's estimate of the Wasserstein distance, up
+    to the critic's Lipschitz constant.
+    """
+
+    def __init__(self, *args, n_critic: int = 5, c: float = 0.01, **kwargs):
+        super().__init__(*args, k=n_critic, **kwargs)
+        self.c = c
+
+    def discriminator_loss(self, batch: Batch):
+        real, fake = self.score(batch["x"], batch), self.score(self.fake_like(batch), batch)
+        loss = losses.wasserstein(real, fake)
+        return {"loss": loss, "distance": -loss, "real": real.mean(), "fake": fake.mean()}
+
+    def generator_loss(self, batch: Batch):
+        return -self.score(self.fake_like(batch), batch).mean()
+
+    @torch.no_grad()
+    def after_turn(self, player: Player) -> None:
+        if player.name == "discriminator":
+            for w in self.discriminator.parameters():
+                w.clamp_(-self.c, self.c)

@@ -1,0 +1,105 @@
+"""Players that are told a class y: int64 [B], joined to another player's input or to its features."""
+
+from collections.abc import Callable, Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from ganrun.networks.dcgan import Discriminator
+from ganrun.networks.mlp import Maxout
+
+
+def label_maps(y: Tensor, classes: int, like: Tensor) -> Tensor:
+    """One plane per class, ones in the plane of y, as large as `like` [B, ., H, W]: [B, classes, H, W]."""
+    planes = one_hot(y, classes).to(like.dtype)[:, :, None, None]
+    return planes.expand(-1, -1, *like.shape[2:])
+
+
+class LabelledGenerator(nn.Module):
+    """(z [B, z_dim], y) -> pictures: a generator of z_dim + classes numbers sees z joined to the one-hot y.
+
+    net: z_dim -> generator.
+    """
+
+    def __init__(self, net: Callable[..., nn.Module], z_dim: int, classes: int):
+        super().__init__()
+        self.net, self.classes = net(z_dim=z_dim + classes), classes
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.net(torch.cat([z, one_hot(y, self.classes).to(z.dtype)], dim=1))
+
+
+class LabelMapDiscriminator(nn.Module):
+    """(pictures [B, *shape], y) -> scores [B]: a discriminator of C + classes channels sees x beside label maps.
+
+    net: shape -> discriminator.
+    """
+
+    def __init__(self, net: Callable[..., nn.Module], shape: Sequence[int], classes: int):
+        super().__init__()
+        channels, *sides = shape
+        self.net, self.classes = net(shape=(channels + classes, *sides)), classes
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.net(torch.cat([x, label_maps(y, self.classes, x)], dim=1))
+
+
+class HiddenJoinDiscriminator(nn.Module):
+    """(pictures [B, *shape], y) -> scores [B]: y joins the last feature maps, then a 1x1 convolution and the score.
+
+    Reed et al. 2016, section 4.1, with the one-hot class in place of their compressed text embedding.
+    net: shape -> ganrun.networks.dcgan.Discriminator.
+    """
+
+    def __init__(self, net: Callable[..., Discriminator], shape: Sequence[int], classes: int):
+        super().__init__()
+        plain = net(shape=shape)
+        self.features, self.score, self.classes = plain.features, plain.score, classes
+        self.join = nn.Sequential(
+            nn.Conv2d(plain.channels + classes, plain.channels, 1, bias=False),
+            nn.BatchNorm2d(plain.channels),
+            nn.LeakyReLU(0.2, True),
+        )
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        features = self.features(x)
+        joined = torch.cat([features, label_maps(y, self.classes, features)], dim=1)
+        return self.score(self.join(joined)).flatten()
+
+
+class MirzaGenerator(nn.Module):
+    """(z [B, z_dim], y) -> pictures in [-1, 1]: ReLU layers z -> 200 and y -> 1000, then 1200. Mirza 2014, section 4.1.
+
+    Departure: tanh for the paper's sigmoid, as pictures are in [-1, 1] here.
+    """
+
+    def __init__(self, shape: Sequence[int], z_dim: int, classes: int, dropout: float = 0.5):
+        super().__init__()
+        self.from_z, self.from_y = nn.Linear(z_dim, 200), nn.Linear(classes, 1000)
+        self.joint = nn.Linear(1200, 1200)
+        self.out = nn.Linear(1200, prod(shape))
+        self.drop = nn.Dropout(dropout)
+        self.shape, self.classes = tuple(shape), classes
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        hidden = torch.cat([self.from_z(z), self.from_y(one_hot(y, self.classes).to(z.dtype))], dim=1)
+        hidden = self.drop(self.joint(self.drop(hidden.relu())).relu())
+        return self.out(hidden).tanh().unflatten(1, self.shape)
+
+
+class MirzaDiscriminator(nn.Module):
+    """(pictures, y) -> scores [B]: maxout x -> 240 of 5 and y -> 50 of 5, joint 240 of 4. Mirza 2014, section 4.1."""
+
+    def __init__(self, shape: Sequence[int], classes: int, dropout: float = 0.5):
+        super().__init__()
+        self.from_x, self.from_y = Maxout(prod(shape), 240, 5), Maxout(classes, 50, 5)
+        self.joint = Maxout(290, 240, 4)
+        self.score = nn.Linear(240, 1)
+        self.drop = nn.Dropout(dropout)
+        self.classes = classes
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        hidden = torch.cat([self.from_x(x.flatten(1)), self.from_y(one_hot(y, self.classes).to(x.dtype))], dim=1)
+        return self.score(self.drop(self.joint(self.drop(hidden)))).squeeze(1)

@@ -1,0 +1,76 @@
+"""The translator and the patch discriminator of Zhu et al. 2017 (appendix 7.2)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ganrun.errors import UserError
+
+
+def normed(convolution: nn.Module, channels: int, activation: nn.Module) -> list[nn.Module]:
+    return [convolution, nn.InstanceNorm2d(channels), activation]
+
+
+class Residual(nn.Module):
+    """x + two 3x3 convolutions of it, with reflected borders: [B, C, H, W] -> same shape."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        convolutions = [nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect") for _ in range(2)]
+        first, second = convolutions
+        self.layers = nn.Sequential(*normed(first, channels, nn.ReLU(True)), *normed(second, channels, nn.Identity()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.layers(x)
+
+
+class ResNetGenerator(nn.Module):
+    """Pictures [B, C, H, W] in [-1, 1] -> pictures of the same shape: c7s1-w, d2w, d4w, R4w x blocks, u2w, uw, c7s1-C.
+
+    shape: (C, H, W), H and W multiples of 4 and at least 16.  width: the paper's 64.
+    blocks: residual blocks; None takes the paper's 6 up to 128 pixels and 9 above.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int = 64, blocks: int | None = None):
+        super().__init__()
+        channels = self._channels(shape)
+        blocks = blocks if blocks is not None else (6 if shape[1] <= 128 else 9)
+        layers = normed(nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect"), width, nn.ReLU(True))
+        for w in (width, 2 * width):
+            layers += normed(nn.Conv2d(w, 2 * w, 3, 2, 1), 2 * w, nn.ReLU(True))
+        layers += [Residual(4 * width) for _ in range(blocks)]
+        for w in (4 * width, 2 * width):
+            up = nn.ConvTranspose2d(w, w // 2, 3, 2, 1, output_padding=1)
+            layers += normed(up, w // 2, nn.ReLU(True))
+        last = nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
+        self.layers = nn.Sequential(*layers, last, nn.Tanh())
+
+    @staticmethod
+    def _channels(shape: Sequence[int]) -> int:
+        if len(shape) != 3 or any(side % 4 or side < 16 for side in shape[1:]):
+            raise UserError(
+                f"network=cyclegan translates pictures whose sides are multiples of 4, from 16 on; the data's shape is "
+                f"{list(shape)}. Give such a data.size=, 64 say."
+            )
+        return shape[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class PatchDiscriminator(nn.Module):
+    """Pictures [B, C, H, W] -> scores of overlapping 70x70 patches [B, 1, h, w]: C64-C128-C256-C512 and a score.
+
+    H and W from 24 on.  width: the paper's 64.  InstanceNorm on every layer but the first, leaky ReLU of slope .2.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int = 64):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
+            convolution = nn.Conv2d(inputs * width, outputs * width, 4, stride, 1)
+            layers += normed(convolution, outputs * width, nn.LeakyReLU(0.2, True))
+        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)

@@ -1,0 +1,67 @@
+"""The convolutional players of Radford et al. 2016, section 3: strides, BatchNorm, no hidden dense layer."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from ganrun.errors import UserError
+
+SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}  # pixels of a picture: pixels of its smallest feature map
+
+
+def doublings(shape: Sequence[int]) -> tuple[int, int]:
+    """Side of the smallest feature map and how often it doubles up to a picture of `shape` (C, H, W)."""
+    if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in SMALLEST:
+        found = "points" if len(shape) == 1 else f"pictures of {shape[1]}x{shape[2]} pixels"
+        raise UserError(
+            f"These convolutional networks draw squares of {', '.join(map(str, SMALLEST))} pixels, not {found}. "
+            "Give one of these as data.size=, or take network=mlp."
+        )
+    smallest = SMALLEST[shape[1]]
+    return smallest, (shape[1] // smallest).bit_length() - 1
+
+
+class Generator(nn.Module):
+    """Latents [B, z_dim] -> pictures [B, *shape] in [-1, 1].
+
+    shape: (C, H, W), H = W one of 28, 32, 64, 128.  width: channels of the last hidden layer; each earlier one has
+    twice as many.  BatchNorm and ReLU after every layer but the last, which ends in tanh.
+    """
+
+    def __init__(self, shape: Sequence[int], z_dim: int, width: int = 64):
+        super().__init__()
+        smallest, n = doublings(shape)
+        widths = [width * 2**i for i in reversed(range(n))]
+        layers = [nn.ConvTranspose2d(z_dim, widths[0], smallest, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(True)]
+        for inputs, outputs in pairwise(widths):
+            layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(True)]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(width, shape[0], 4, 2, 1), nn.Tanh())
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z[:, :, None, None])
+
+
+class Discriminator(nn.Module):
+    """Pictures [B, *shape] -> scores [B]: the generator's mirror, leaky ReLU of slope .2, no BatchNorm at the input.
+
+    The features before the last convolution are `self.features(x)`: [B, `self.channels`, S, S], S = `self.smallest`.
+    """
+
+    def __init__(self, shape: Sequence[int], width: int = 64):
+        super().__init__()
+        self.smallest, n = doublings(shape)
+        widths = [width * 2**i for i in range(n)]
+        layers = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        for inputs, outputs in pairwise(widths):
+            layers += [
+                nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.2, True),
+            ]
+        self.features = nn.Sequential(*layers)
+        self.channels = widths[-1]
+        self.score = nn.Conv2d(self.channels, 1, self.smallest)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.score(self.features(x)).flatten()

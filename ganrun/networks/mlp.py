@@ -1,0 +1,58 @@
+"""Fully connected players, for small pictures and for points."""
+
+from collections.abc import Sequence
+from math import prod
+
+from torch import Tensor, nn
+
+
+class Maxout(nn.Module):
+    """The largest of `pieces` linear maps, unit by unit: [B, inputs] -> [B, outputs]. Goodfellow et al. 2013."""
+
+    def __init__(self, inputs: int, outputs: int, pieces: int):
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs * pieces)
+        self.pieces = pieces
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).unflatten(-1, (-1, self.pieces)).amax(-1)
+
+
+class Generator(nn.Module):
+    """Latents [B, z_dim] -> pictures [B, *shape] in [-1, 1], or points [B, n] anywhere; ReLU between.
+
+    shape: (C, H, W) of a picture or (n,) of a point.
+    """
+
+    def __init__(self, shape: Sequence[int], z_dim: int, hidden: Sequence[int]):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip([z_dim, *hidden], hidden, strict=False):
+            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+        layers += [nn.Linear(hidden[-1], prod(shape)), nn.Tanh() if len(shape) == 3 else nn.Identity()]
+        self.layers = nn.Sequential(*layers)
+        self.shape = tuple(shape)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z).unflatten(1, self.shape)
+
+
+class Discriminator(nn.Module):
+    """Pictures or points [B, *shape] -> scores [B]; leaky ReLU between, or maxout where `pieces` > 1.
+
+    dropout: share of the activations dropped after each hidden layer while training.
+    """
+
+    def __init__(self, shape: Sequence[int], hidden: Sequence[int], pieces: int = 1, dropout: float = 0.0):
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten()]
+        for inputs, outputs in zip([prod(shape), *hidden], hidden, strict=False):
+            if pieces > 1:
+                layers += [Maxout(inputs, outputs, pieces)]
+            else:
+                layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2)]
+            layers += [nn.Dropout(dropout)] if dropout else []
+        self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).squeeze(1)

@@ -1,0 +1,60 @@
+"""The folders of a sweep and of its jobs."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+LONGEST_NAME = 120
+opened: dict[
+    Path, list[Path]
+] = {}  # folder of a sweep under way: those of it and its parents that were not there before
+
+
+class SweepFolder(Callback):
+    """Notes the folder that Hydra is about to make, so that `remove_empty` finds it if all jobs are refused."""
+
+    def on_multirun_start(self, config: DictConfig, **_) -> None:
+        with suppress(OmegaConfBaseException):  # Hydra itself says what is wrong with the name
+            folder = Path(config.hydra.sweep.dir)
+            opened[folder] = [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty() -> None:
+    """Removes a new sweep's folder if it holds nothing but Hydra's multirun.yaml, and the parents made for it."""
+    while opened:
+        folder, new = opened.popitem()
+        if folder in new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
+            (folder / "multirun.yaml").unlink(missing_ok=True)
+            for path in new:
+                if not any(path.iterdir()):
+                    path.rmdir()
+
+
+def fixed_keys(overrides: list[str]) -> set[str]:
+    """The keys that all jobs share: those overrides of the command line that are no sweep."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    return {override.get_key_element() for override in parsed if not override.is_sweep_override()}
+
+
+def swept(job_overrides: list[str], fixed: set[str]) -> dict[str, str]:
+    """What this job has of its own: {key: value}."""
+    pairs = (override.partition("=")[::2] for override in job_overrides)
+    return {key: value for key, value in pairs if key not in fixed}
+
+
+def job_name(number: int, values: dict[str, str]) -> str:
+    """A folder name without `=`, `,` or `/`, such as 3-lr-0.0002+seed-1: the job's number and its own values."""
+    keys = [key.lstrip("+~") for key in values]
+    last = [key.rpartition(".")[2] for key in keys]
+    names = [short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)]
+    pairs = [f"{plain(name)}-{plain(value)}" for name, value in zip(names, values.values(), strict=True)]
+    return "-".join([str(number), "+".join(pairs)] if pairs else [str(number)])[:LONGEST_NAME]
+
+
+def plain(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", text.strip("'\"[]{}()")).strip("_")

@@ -1,0 +1,54 @@
+import inception_oracle
+import pytest
+import torch
+from weights import convolutions, random_inception
+
+from ganrun.metrics.extractors import InceptionExtractor
+from ganrun.metrics.inception import InceptionV3, average, largest
+
+
+@pytest.fixture(scope="module")
+def network():
+    return InceptionV3()
+
+
+def test_keys_and_shapes_are_those_of_the_public_file(network):
+    expected = {key: tuple(value.shape) for key, value in random_inception().items()}
+    assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == expected
+
+
+def test_there_are_94_convolutions_and_23_850_960_weights(network):
+    assert len(list(convolutions())) == 94
+    # torchvision states 27,161,264 for inception_v3; less its auxiliary classifier (3,326,696), with 8 more classes
+    assert sum(w.numel() for w in network.parameters()) == 27_161_264 - 3_326_696 + 8 * 2049
+
+
+def test_average_pooling_counts_no_padding():
+    x = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(average(x), inception_oracle.mean_of_neighbours(x), atol=1e-6)
+    assert torch.allclose(average(torch.ones(1, 1, 3, 3)), torch.ones(1, 1, 3, 3))
+
+
+def test_max_pooling_takes_the_largest_neighbour():
+    x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 9.0, 6.0], [7.0, 8.0, -5.0]]).view(1, 1, 3, 3)
+    assert largest(x).flatten().tolist() == [9.0] * 9
+    assert largest(-x)[0, 0, 0].tolist() == [-1.0, -1.0, -2.0]
+
+
+@pytest.mark.slow
+def test_features_and_logits_equal_the_graph_written_as_functions(inception_file):
+    extractor = InceptionExtractor(inception_file)
+    images = torch.randint(0, 256, (2, 3, 40, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    features, logits = extractor(images)
+    state = {key: value.double() for key, value in random_inception().items()}
+    expected = inception_oracle.inception(state, extractor.fit(images.double()))
+    assert features.shape == (2, 2048)
+    assert logits.shape == (2, 1008)
+    for found, right in zip((features, logits), expected, strict=True):
+        assert torch.allclose(found.double(), right, rtol=1e-3, atol=1e-4 * right.abs().max().item())
+
+
+def test_grey_pictures_are_shown_in_three_equal_channels_between_minus_one_and_one():
+    x = InceptionExtractor().fit(torch.tensor([0.0, 255.0]).view(1, 1, 1, 2))
+    assert x.shape == (1, 3, 299, 299)
+    assert (x.min().item(), x.max().item()) == (-1.0, 127 / 128)

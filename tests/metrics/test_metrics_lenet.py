@@ -1,0 +1,56 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from ganrun.metrics.extractors import ASSETS, LeNetExtractor
+
+
+def test_the_shipped_weights_name_the_shipped_test_digits():
+    with np.load(ASSETS / "digits.npz") as digits:
+        images, labels = torch.from_numpy(digits["x_test"]), torch.from_numpy(digits["y_test"])
+    features, logits = LeNetExtractor()(images.view(-1, 1, 28, 28))
+    assert features.shape == (1000, 128)
+    assert (logits.argmax(1) == labels).float().mean() >= 0.98
+
+
+def test_lenet_json_records_accuracy_floor_and_yardstick():
+    report = json.loads((ASSETS / "lenet.json").read_text())
+    assert report["test_accuracy"] >= 0.985
+    assert report["floor"] < report["fd_of_others"]["noise of deviation 0.2"] < report["yardstick"]
+
+
+def test_colour_and_size_hardly_change_what_it_sees():
+    with np.load(ASSETS / "digits.npz") as digits:
+        images = torch.from_numpy(digits["x_test"][::50]).view(-1, 1, 28, 28)
+    large = images.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
+    extractor = LeNetExtractor()
+    assert torch.equal(extractor(images)[1].argmax(1), extractor(large)[1].argmax(1))
+    assert torch.allclose(extractor(images)[0], extractor(images.expand(-1, 3, -1, -1))[0], atol=1e-4)
+
+
+def test_features_are_float32_under_autocast_and_carry_no_gradient():
+    images = torch.zeros(2, 1, 28, 28, dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16):
+        features, logits = LeNetExtractor()(images)
+    assert features.dtype == logits.dtype == torch.float32
+    assert not features.requires_grad
+
+
+def test_its_own_weights_can_be_given(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes((ASSETS / "lenet.safetensors").read_bytes())
+    mine, shipped = LeNetExtractor(path), LeNetExtractor()
+    mine.load()
+    shipped.load()
+    assert mine.digest == shipped.digest
+
+
+def test_only_inception_features_are_called_fid():
+    from ganrun.metrics.extractors import InceptionExtractor
+
+    assert (LeNetExtractor().fd_name, LeNetExtractor().is_name) == ("fd_lenet", "is_lenet")
+    assert (InceptionExtractor().fd_name, InceptionExtractor().is_name) == ("fid", "is")
+    with pytest.raises(AttributeError):
+        LeNetExtractor().fd_name = "fid"

@@ -1,0 +1,188 @@
+import logging
+import warnings
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from metrics_fakes import Means, Noise, Pictures, mixture
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
+
+from ganrun.errors import UserError
+from ganrun.folders import conf_dir
+from ganrun.metrics.drawing import apart, generated, seed_of_scores
+from ganrun.metrics.frechet import Features
+from ganrun.metrics.suite import Generation
+from ganrun.pictures import to_uint8
+
+
+def suite(samples=120, batch_size=50, extractor=Means, **options):
+    return Generation(extractor, "val/fd_means", "min", samples, batch_size=batch_size, **options)
+
+
+def from_config(name, *overrides):
+    with initialize_config_dir(str(conf_dir() / "metrics"), version_base="1.3"):
+        cfg = compose(name, [*overrides])
+    return instantiate(cfg) if cfg._target_ else cfg
+
+
+def test_scores_equal_torchmetrics_stock_classes_fed_one_picture_at_a_time():
+    data, model, extractor = Pictures(), Noise(), Means()
+    found = suite().score(model, data, seed=3)
+    distance = FrechetInceptionDistance(Features(4))
+    distance.set_dtype(torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        score = InceptionScore(Features(10))
+    for image in data.arrays["x"]:
+        distance.update(extractor(image[None])[0], real=True)
+    for batch, _ in generated(model, data, 120, 50, seed=3):
+        for image in to_uint8(batch):
+            features, logits = extractor(image[None])
+            distance.update(features, real=False)
+            score.update(logits)
+    assert found["val/fd_means"] == pytest.approx(distance.compute().item(), rel=1e-6)
+    with apart(seed_of_scores(3)):
+        assert found["val/is_means"] == pytest.approx(score.compute()[0].item(), rel=1e-6)
+
+
+def test_the_same_seed_gives_the_same_scores_and_another_seed_others():
+    data, model = Pictures(), Noise()
+    first = suite().score(model, data, seed=1)
+    torch.rand(7)
+    assert suite().score(model, data, seed=1) == first
+    assert suite().score(model, data, seed=2) != first
+
+
+def test_scoring_leaves_the_global_random_stream_alone():
+    state = torch.random.get_rng_state()
+    suite().score(Noise(needs=("x", "y")), Pictures())
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_samples_that_draw_from_the_global_stream_are_reproducible_too():
+    class Dropout(Noise):
+        def sample(self, n, y=None, generator=None):
+            return super().sample(n, y, generator) * (torch.rand(n, 1, 1, 1) > 0.5)
+
+    scores = [suite().score(Dropout(), Pictures()) for _ in range(2)]
+    assert scores[0] == scores[1]
+
+
+def test_a_collapsed_model_has_inception_score_one_however_sure_the_classifier_is():
+    class Sure(Means):
+        def __call__(self, images):
+            features, logits = super().__call__(images)
+            return features, logits * 1000
+
+    class Collapsed(Noise):
+        def sample(self, n, y=None, generator=None):
+            return torch.full((n, 1, 28, 28), -1.0)
+
+    assert suite(extractor=Sure).score(Collapsed(), Pictures())["val/is_means"] == pytest.approx(1)
+
+
+def test_accuracy_is_the_share_of_samples_named_as_asked():
+    class Obedient(Noise):
+        """Right for every class but 9, which looks like 8."""
+
+        def sample(self, n, y=None, generator=None):
+            level = y.clamp(max=8) * 25.5 / 127.5 - 1
+            return level.view(-1, 1, 1, 1).expand(n, 1, 28, 28) + 0.01 * torch.rand(n, 1, 28, 28, generator=generator)
+
+    found = suite(samples=120).score(Obedient(needs=("x", "y")), Pictures())
+    assert found["val/accuracy_means"] == pytest.approx(0.9)
+
+
+def test_classes_that_the_extractor_does_not_know_have_no_accuracy():
+    data = Pictures()
+    data.classes = ["bag"] * 10
+    assert set(suite().score(Noise(needs=("x", "y")), data)) == {"val/fd_means", "val/is_means"}
+    assert "val/accuracy_means" not in suite().score(Noise(), Pictures())
+
+
+def test_cached_statistics_give_identical_scores_without_reading_the_pictures(cache):
+    first = suite().score(Noise(), Pictures())
+    data = Pictures()
+    again = suite()
+    again.prepare(data)
+    assert data.reads == 0
+    assert again.score(Noise(), data) == first
+    assert len(list((cache / "statistics").iterdir())) == 1
+
+
+def test_damaged_statistics_are_made_again(cache):
+    first = suite().score(Noise(), Pictures())
+    (file,) = (cache / "statistics").iterdir()
+    good = file.read_bytes()
+    file.write_bytes(good[:-100])
+    assert suite().score(Noise(), Pictures()) == first
+    assert file.read_bytes() == good
+
+
+def test_other_data_weights_or_counts_have_statistics_of_their_own(cache):
+    suite().prepare(Pictures())
+    suite().prepare(Pictures(seed=1))
+    suite(reference=30).prepare(Pictures())
+    assert len(list((cache / "statistics").iterdir())) == 3
+
+
+def test_few_samples_are_warned_of_once(caplog):
+    few = suite(samples=3)
+    with caplog.at_level(logging.WARNING):
+        few.score(Noise(), Pictures())
+        few.score(Noise(), Pictures())
+    assert caplog.text.count("3 samples for 4 features: the covariance is rank deficient") == 1
+
+
+def test_one_sample_is_refused():
+    with pytest.raises(UserError, match=r"metrics\.samples=1 is too few"):
+        suite().score(Noise(), Pictures(), samples=1)
+
+
+def test_points_are_refused_with_the_metrics_that_fit():
+    data = mixture([[0.0, 0.0]], 1.0)
+    data.shape = (2,)
+    with pytest.raises(UserError, match="metrics=modes"):
+        suite().prepare(data)
+
+
+def test_the_protocol_is_plain_and_says_how_the_numbers_come_about():
+    protocol = suite(reference=40).protocol(Pictures(), samples=77)
+    assert protocol.pop("floor") > 0
+    assert protocol == {
+        "extractor": "means",
+        "weights": "sha256:0000000000000000",
+        "resize": "none",
+        "samples": 77,
+        "reference_splits": ["train"],
+        "reference": 40,
+    }
+
+
+def test_lenet_scores_noise_far_from_pictures_of_the_config():
+    lenet = from_config("lenet", "samples=40", "batch_size=16")
+    found = lenet.score(Noise(needs=("x", "y")), Pictures())
+    assert set(found) == {"val/fd_lenet", "val/is_lenet", "val/accuracy_lenet"}
+    assert lenet.monitor in found
+    assert found["val/fd_lenet"] > 0
+
+
+@pytest.mark.slow
+def test_inception_scores_pictures_from_a_file_in_the_public_layout(inception_file):
+    inception = from_config("inception", f"weights={inception_file}", "samples=4", "batch_size=2")
+    data = Pictures(3, shape=(3, 8, 8))
+    found = inception.score(Noise((3, 8, 8)), data)
+    assert set(found) == {"val/fid", "val/is"}
+    assert found["val/fid"] > 0
+    assert found["val/is"] >= 1
+    assert inception.protocol(data)["resize"].startswith("tf1")
+
+
+@pytest.mark.parametrize("name", ["lenet", "inception", "translation", "translation_lenet", "modes", "none"])
+def test_every_metrics_config_states_monitor_and_mode(name):
+    built = from_config(name)
+    assert built.mode in ("min", "max")
+    assert built.samples >= 2
+    assert (built.monitor is None) == (name == "none")
