@@ -88,7 +88,9 @@ def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
             enable_checkpointing=False,
         )
     except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"Lightning's Trainer refuses trainer={OmegaConf.to_container(cfg.trainer)}: {error}") from error
+        raise UserError(
+            f"Lightning's Trainer refuses trainer={OmegaConf.to_container(cfg.trainer)}: {error}"
+        ) from error
 
 
 def made(node: DictConfig | None, **arguments) -> Any:

@@ -4,7 +4,6 @@ import copy
 from collections.abc import Callable, Iterable
 
 import torch
-import yaml
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +11,6 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
-from ganrun.folders import conf_dir
 
 INTEGER, NUMBER = "a whole number", "a number"
 # key: kind, smallest, whether the smallest itself will do, whether null will do
@@ -41,6 +39,8 @@ LIMITS = {
     "data.size": (INTEGER, 1, True, False),
     "data.channels": (INTEGER, 1, True, False),
     "metrics.samples": (INTEGER, 2, True, False),
+    "metrics.reference": (INTEGER, 2, True, True),
+    "metrics.batch_size": (INTEGER, 1, True, False),
 }
 
 
@@ -63,7 +63,7 @@ def needs(cfg: DictConfig, data) -> None:
     lacking = [key for key in model_needs if key not in data.gives]
     if lacking:
         names = choices()
-        works_with = [name for name in options("data") if set(model_needs) <= set(given_by(name))]
+        works_with = works(cfg, "data", lambda other: set(model_needs) <= set(other.data.gives))
         also = works(cfg, "model", lambda other: set(get_class(other.model._target_).needs) <= set(data.gives))
         raise UserError(
             f"model={names['model']} needs {words(model_needs)}, and data={names['data']} gives {words(data.gives)}. "
@@ -121,7 +121,8 @@ def _composes_to(cfg: DictConfig, group: str, name: str, condition: Callable[[Di
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(f"{group}=")]
     try:
         other = compose(HydraConfig.get().job.config_name, [*overrides, f"{group}={name}"])
-        other.data.classes = cfg.data.get("classes")
+        if group != "data":
+            other.data.classes = cfg.data.classes
         return condition(other)
     except Exception:
         return False
@@ -135,11 +136,6 @@ def options(group: str) -> list[str]:
 def choices() -> dict[str, str]:
     """The choice taken in each config group of this run."""
     return HydraConfig.get().runtime.choices
-
-
-def given_by(name: str) -> Iterable[str]:
-    path = conf_dir() / "data" / f"{name}.yaml"
-    return yaml.safe_load(path.read_text()).get("gives", ()) if path.exists() else ()
 
 
 def words(keys: Iterable[str]) -> str:

@@ -1,0 +1,30 @@
+"""How long a training goes on."""
+
+import time
+
+import torch
+from pytorch_lightning import Callback
+
+
+class Length(Callback):
+    """Ends the training after `kimg` thousand images or `minutes`, whichever comes first; keeps model.progress."""
+
+    def __init__(self, kimg: float, minutes: float | None):
+        self.kimg, self.minutes = kimg, minutes
+
+    def on_train_start(self, trainer, model):
+        self.start = time.monotonic()
+
+    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+        model.progress = min(1.0, max(model.images_seen / (1000 * self.kimg), self._share_of_time(trainer, model)))
+        if model.progress >= 1:
+            trainer.should_stop = True
+
+    def _share_of_time(self, trainer, model) -> float:
+        if self.minutes is None:
+            return 0.0
+        share = (time.monotonic() - self.start) / (60 * self.minutes)
+        if trainer.world_size == 1:
+            return share
+        share = torch.tensor(share, device=model.device)  # ranks must agree on the last batch: the first one's clock
+        return trainer.strategy.broadcast(share).item()

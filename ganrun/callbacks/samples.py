@@ -1,0 +1,53 @@
+"""Pictures while training."""
+
+from pathlib import Path
+
+from pytorch_lightning import Callback
+from torch import Tensor
+
+from ganrun.callbacks.cadence import Cadence
+from ganrun.pictures import save_png
+from ganrun.record import Record
+
+
+class Samples(Callback):
+    """Draws model.pictures at every mark and at the end, to samples/ in the run folder and to loggers that show any."""
+
+    def __init__(self, data, record: Record, every_kimg: float | None):
+        self.data, self.record = data, record
+        self.cadence = Cadence(every_kimg)
+        self.folder = record.folder / "samples"
+        self.newest: list[Path] = []
+
+    def on_train_start(self, trainer, model):
+        self.cadence.start(model)
+
+    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+        if self.cadence.is_due(model):
+            self._draw(trainer, model)
+
+    def on_train_end(self, trainer, model):
+        if self.cadence.is_missing(model):
+            self._draw(trainer, model)
+
+    def _draw(self, trainer, model) -> None:
+        if not trainer.is_global_zero:
+            return
+        with self.record.beside_training():
+            self.folder.mkdir(exist_ok=True)
+            self.newest = []
+            for name, (examples, columns) in model.pictures(self.data).items():
+                picture = self.data.draw(examples.float().cpu(), columns)
+                path = self.folder / f"{name}-kimg{round(model.images_seen / 1000):06d}.png"
+                save_png(path, picture)
+                self.newest.append(path)
+                show(trainer.loggers, name, picture, model.images_seen)
+
+
+def show(loggers, name: str, picture: Tensor, step: int) -> None:
+    """Hands a picture, uint8 [3, H, W], to the loggers that can show one."""
+    for logger in loggers:
+        if hasattr(logger.experiment, "add_image"):
+            logger.experiment.add_image(name, picture, step)
+        elif hasattr(logger, "log_image"):
+            logger.log_image(name, [picture.permute(1, 2, 0).numpy()], step=step)

@@ -1,0 +1,40 @@
+"""How a training went, as a table."""
+
+from rich.console import Console
+from rich.table import Table
+
+from ganrun.build import Job
+from ganrun.callbacks.progress import clock
+from ganrun.callbacks.samples import Samples
+from ganrun.record import Record
+
+
+def show(job: Job, record: Record, callbacks: list) -> None:
+    """Prints last and best scores, then where things lie and how fast it went."""
+    if not record.speaks:
+        return
+    console = Console(soft_wrap=True)
+    if record.last:
+        console.print(scores(record))
+    newest = next(c.newest for c in callbacks if isinstance(c, Samples))
+    console.print(
+        f"{record.images / 1000:,.1f} kimg in {clock(record.seconds)}, {record.images_per_second:,.0f} images/s"
+    )
+    console.print(f"run folder    {record.folder}")
+    for path in newest:
+        console.print(f"pictures      {path}")
+    console.print(f"TensorBoard   tensorboard --logdir {record.folder}")
+    console.print(f"go on         ganrun sample {record.folder}   or   ganrun eval {record.folder}")
+
+
+def scores(record: Record) -> Table:
+    """A row per score, its value at the end and at the best checkpoint."""
+    table = Table("score", "last", "best", title="scores", title_justify="left")
+    table.add_row("kimg", f"{record.last['kimg']:g}", f"{record.best['kimg']:g}" if record.best else "")
+    for name in record.last:
+        if name != "kimg":
+            mark = " *" if name == record.monitor else ""
+            best = f"{record.best[name]:.4g}" if record.best else ""
+            table.add_row(name + mark, f"{record.last[name]:.4g}", best)
+    table.caption = f"* names the best checkpoint ({record.mode})" if record.monitor else None
+    return table

@@ -1,0 +1,113 @@
+"""ganrun train: trains a model and says how it went."""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+
+import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from ganrun import build, checkpoint
+from ganrun.callbacks.checkpointing import Checkpointing
+from ganrun.callbacks.curves import Curves
+from ganrun.callbacks.evaluation import Evaluation
+from ganrun.callbacks.length import Length
+from ganrun.callbacks.progress import Progress
+from ganrun.callbacks.samples import Samples
+from ganrun.commands import plan, summary
+from ganrun.record import Record, make_folder, writable
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig, folder: Path) -> None:
+    """Trains what the config says into the new folder `folder`."""
+    quiet_libraries()
+    is_rank = "LOCAL_RANK" in os.environ  # one of several processes, started by the first, which made the folder
+    job = build.job(cfg)
+    build.checks.hardware(cfg.trainer)
+    writable(folder.absolute())
+    if cfg.dry_run:
+        plan.show(job, folder)
+        return
+    job.data.prepare_data()
+    job.data.setup()
+    if job.suite:
+        job.suite.prepare(job.data)
+    folder = folder if is_rank else make_folder(folder)
+    cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
+    fit(job, Record(folder, cfg, cfg.metrics.monitor, cfg.metrics.mode, speaks=not is_rank))
+
+
+def fit(job: build.Job, record: Record) -> None:
+    """Trains the job, and leaves its status behind whatever happens."""
+    handler = logging.FileHandler(record.folder / "train.log")
+    logging.getLogger("ganrun").addHandler(handler)
+    callbacks = callbacks_of(job, record)
+    record.status("running")
+    state = "failed"
+    try:
+        trainer = build.trainer(job.cfg, callbacks=callbacks, logger=logger_of(job.cfg, record))
+        trainer.fit(job.model, datamodule=job.data)
+        state = "done"
+        summary.show(job, record, callbacks)
+    except (KeyboardInterrupt, SystemExit):
+        state = "interrupted"
+        raise KeyboardInterrupt from None
+    finally:
+        record.status(state)
+        logging.getLogger("ganrun").removeHandler(handler)
+        handler.close()
+
+
+def callbacks_of(job: build.Job, record: Record) -> list[pl.Callback]:
+    """In the order in which they act after a batch: the scores are there before the checkpoint that may be the best."""
+    cfg = job.cfg
+    curves = Curves(record, cfg.log_every)
+    evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg)] if job.suite else []
+    entries = checkpoint.own_entries(cfg, HydraConfig.get().runtime.choices)
+    return [
+        Length(cfg.kimg, cfg.minutes),
+        curves,
+        *evaluation,
+        Samples(job.data, record, cfg.pictures_kimg),
+        Checkpointing(record, entries, cfg.checkpoint_kimg),
+        Progress(record, curves, cfg.kimg),
+    ]
+
+
+def logger_of(cfg: DictConfig, record: Record):
+    """The logger of the config, told the hyperparameters; False for none."""
+    logger = build.made(cfg.logger)
+    if logger is None:
+        return False
+    settings = flat(OmegaConf.to_container(cfg, resolve=True))
+    if isinstance(logger, pl.loggers.TensorBoardLogger):  # the score's place in the table; each real value replaces it
+        logger.log_hyperparams(settings, {record.monitor: float("nan")} if record.monitor else {})
+    else:
+        logger.log_hyperparams(settings)
+    return logger
+
+
+def flat(tree: dict, prefix: str = "") -> dict:
+    """{"a": {"b": 1}} -> {"a.b": 1}; lists become text."""
+    leaves = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        leaves |= (
+            flat(value, f"{name}.")
+            if isinstance(value, dict)
+            else {name: str(value) if isinstance(value, list) else value}
+        )
+    return leaves
+
+
+def quiet_libraries() -> None:
+    """Silences what a user of ganrun can do nothing about."""
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for module in ("pytorch_lightning", "lightning_fabric", "torchmetrics", "torch"):
+        warnings.filterwarnings("ignore", module=rf"{module}\.")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")

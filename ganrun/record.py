@@ -1,0 +1,161 @@
+"""A run folder: what it holds beside checkpoints, and how it is written."""
+
+import errno
+import json
+import logging
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from ganrun.errors import UserError
+
+log = logging.getLogger(__name__)
+PACKAGES = ("ganrun", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+LEAST_FREE = 200 * 2**20  # bytes
+
+
+def writable(folder: Path) -> Path:
+    """The nearest folder above `folder` that exists. UserError where it cannot be written or little is free."""
+    above = next(parent for parent in [folder, *folder.parents] if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(f"{above} cannot be written to, so {folder} cannot be made. Give another folder=.")
+    free = shutil.disk_usage(above).free
+    if free < LEAST_FREE:
+        raise UserError(
+            f"{free / 2**20:.0f} MiB are free at {above}; a run needs {LEAST_FREE / 2**20:.0f} MiB or more. "
+            "Free some, or give a folder= on another disk."
+        )
+    return above
+
+
+def make_folder(folder: Path) -> Path:
+    """Makes the folder of a run, which must be new; a second start within one second gets a number behind it."""
+    writable(folder.absolute())
+    for name in [folder.name, *(f"{folder.name}-{n}" for n in range(2, 100))]:
+        try:
+            (folder.parent / name).mkdir(parents=True)
+            return folder.parent / name
+        except FileExistsError:
+            if not re.search(r"\d{6}$", folder.name):  # not a time: somebody's own name
+                raise UserError(f"{folder} is there already. Give a new folder=, or leave it out.") from None
+        except OSError as error:
+            raise UserError(f"{folder} cannot be made: {error.strerror}. Give another folder=.") from error
+    raise UserError(f"{folder} is there already. Give a new folder=.")
+
+
+class Record:
+    """Keeps config.yaml, status.json and metrics.jsonl of a run; silent on all ranks but the first.
+
+    monitor: the score that names the best; mode: "min" or "max".
+    """
+
+    def __init__(self, folder: Path, cfg: DictConfig, monitor: str | None, mode: str = "min", speaks: bool = True):
+        self.folder, self.monitor, self.mode, self.speaks = folder, monitor, mode, speaks
+        self.best: dict[str, float] = {}
+        self.last: dict[str, float] = {}
+        self.images, self.images_before, self.aside = 0, 0, 0.0
+        self.start = time.monotonic()
+        self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": versions(), "commit": commit()}
+        if speaks:
+            OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start of the run."""
+        return time.monotonic() - self.start
+
+    @property
+    def images_per_second(self) -> float:
+        """Of training, without the time of scores, pictures and checkpoints."""
+        return self.images / max(self.seconds - self.aside, 1e-9)
+
+    @contextmanager
+    def beside_training(self) -> Iterator[None]:
+        """Time that does not count as training."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.aside += time.monotonic() - start
+
+    def restart_clock(self) -> None:
+        """Training starts now."""
+        self.start, self.aside = time.monotonic(), 0.0
+
+    def score(self, images: int, scores: Mapping[str, float], protocol: Mapping) -> bool:
+        """Notes the scores after `images`; whether they are the best so far."""
+        self.last = {"kimg": images / 1000, **scores}
+        is_best = self.monitor in scores and self._is_better(scores[self.monitor])
+        if is_best:
+            self.best = self.last
+        self.note({**self.last, "protocol": dict(protocol)})
+        self.status("running")
+        return is_best
+
+    def note(self, line: Mapping) -> None:
+        """Appends a line to metrics.jsonl."""
+        if self.speaks:
+            with (self.folder / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps({"time": round(self.seconds, 3), **line}) + "\n")
+
+    def status(self, state: str, **more) -> None:
+        """Replaces status.json."""
+        if self.speaks:
+            content = {
+                "state": state,
+                "kimg": self.images / 1000,
+                "images_per_second": round(self.images_per_second, 1),
+                "seconds": round(self.seconds, 1),
+                "best": self.best,
+                "last": self.last,
+                **more,
+                **self.facts,
+            }
+            replace_text(self.folder / "status.json", json.dumps(content, indent=2) + "\n")
+
+    def _is_better(self, value: float) -> bool:
+        if value != value:
+            return False
+        sign = 1 if self.mode == "max" else -1
+        return not self.best or sign * value > sign * self.best[self.monitor]
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes the file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text)
+        os.replace(partial, path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(f"The disk of {path.parent} is full. Free some space and start again.") from error
+        raise
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def commit() -> str | None:
+    """The git commit of the working folder, None where there is none."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip() or None
+    except (OSError, subprocess.TimeoutExpired):
+        return None
