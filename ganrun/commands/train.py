@@ -49,7 +49,7 @@ def fit(job: build.Job, record: Record) -> None:
     record.status("running")
     state = "failed"
     try:
-        trainer = build.trainer(job.cfg, callbacks=callbacks, logger=logger_of(job.cfg, record))
+        trainer = build.trainer(job.cfg, callbacks=callbacks, logger=logger_of(job))
         trainer.fit(job.model, datamodule=job.data)
         state = "done"
         summary.show(job, record, callbacks)
@@ -78,17 +78,28 @@ def callbacks_of(job: build.Job, record: Record) -> list[pl.Callback]:
     ]
 
 
-def logger_of(cfg: DictConfig, record: Record):
+def logger_of(job: build.Job):
     """The logger of the config, told the hyperparameters; False for none."""
-    logger = build.made(cfg.logger)
+    logger = build.made(job.cfg.logger)
     if logger is None:
         return False
-    settings = flat(OmegaConf.to_container(cfg, resolve=True))
-    if isinstance(logger, pl.loggers.TensorBoardLogger):  # the score's place in the table; each real value replaces it
-        logger.log_hyperparams(settings, {record.monitor: float("nan")} if record.monitor else {})
+    settings = hyperparameters(job.cfg)
+    if isinstance(logger, pl.loggers.TensorBoardLogger):  # the scores' places in its table; real values replace these
+        names = job.suite.names(job.model, job.data) if job.suite else []
+        logger.log_hyperparams(settings, {name: float("nan") for name in names})
     else:
         logger.log_hyperparams(settings)
     return logger
+
+
+def hyperparameters(cfg: DictConfig) -> dict:
+    """What makes this run what it is: its choices and its settings, without what only steers the show."""
+    taken = HydraConfig.get().runtime.choices
+    names = {group: taken[group] for group in ("model", "network", "data", "optimizer", "schedule", "init")}
+    aside = ("folder", "dry_run", "log_every", "validate_kimg", "pictures_kimg", "checkpoint_kimg", "logger", "trainer")
+    settings = {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key not in aside}
+    leaves = {key: value for key, value in flat(settings).items() if not key.rsplit(".", 1)[-1].startswith("_")}
+    return {**names, **leaves}
 
 
 def flat(tree: dict, prefix: str = "") -> dict:

@@ -69,6 +69,10 @@ class Modes:
             "near": f"{NEAR} sigma",
         }
 
+    def names(self, model, data) -> list[str]:
+        """Of the scores that `score` gives."""
+        return [f"val/{name}" for name in ("modes", "high_quality", "reverse_kl", "mode_overlap")]
+
     def score(self, model, data, samples: int | None = None, seed: int = 0) -> dict[str, float]:
         """The scores of `samples` samples, the same for the same seed."""
         self.prepare(data)

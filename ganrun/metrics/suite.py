@@ -140,6 +140,15 @@ class Generation(FeatureSuite):
                     hits.update((logits.argmax(1) == y.to(logits.device)).float())
             found = {f"val/{self.extractor.fd_name}": scores.frechet_distance()}
             found[f"val/{self.extractor.is_name}"] = scores.inception_score()
-            if "y" in model.needs and self.extractor.classes == list(data.classes):
+            if self._knows_answers(model, data):
                 found[f"val/accuracy_{self.extractor.name}"] = hits.compute().item()
         return found
+
+    def names(self, model, data) -> list[str]:
+        """Of the scores that `score` gives."""
+        names = [self.extractor.fd_name, self.extractor.is_name]
+        names += [f"accuracy_{self.extractor.name}"] if self._knows_answers(model, data) else []
+        return [f"val/{name}" for name in names]
+
+    def _knows_answers(self, model, data) -> bool:
+        return "y" in model.needs and self.extractor.classes == list(data.classes)

@@ -56,6 +56,14 @@ class Translation(FeatureSuite):
         found[name] = (found[f"{name}_a_to_b"] + found[f"{name}_b_to_a"]) / 2
         return found
 
+    def names(self, model, data) -> list[str]:
+        """Of the scores that `score` gives."""
+        names = [self.extractor.fd_name]
+        names += ["l1", "l1_untranslated"] if data.is_paired else []
+        names += [f"accuracy_{self.extractor.name}"] if knows_digits(data, self.extractor.classes) else []
+        both = [with_direction(name, *direction) for direction in DIRECTIONS for name in names]
+        return [f"val/{name}" for name in [*both, self.extractor.fd_name]]
+
     def _one_way(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
         x = data.test(source, limit)
         check_count(len(x), place()[1])
@@ -76,9 +84,8 @@ class Answers:
     """Translations beside what is known of the right ones: the counterparts, the digits."""
 
     def __init__(self, data, target: str, count: int, classes: list[str] | None, device: torch.device):
-        knows_digits = intensity_of(data) is not None and classes == list(data.classes)
         self.truth = data.test(target, count).to(device) if data.is_paired else None
-        self.digits = data.test("y", count).to(device) if knows_digits else None
+        self.digits = data.test("y", count).to(device) if knows_digits(data, classes) else None
         # A diverged model's NaNs stay in the mean; torchmetrics would leave them out.
         self.error, self.untranslated, self.hits = (MeanMetric(math.nan).to(device) for _ in range(3))
 
@@ -103,6 +110,11 @@ class Answers:
 def intensity_of(data) -> Callable[[Tensor, str], Tensor] | None:
     """The data's way from a picture of a domain to the digit in it, where it has one."""
     return getattr(data, "intensity", None)
+
+
+def knows_digits(data, classes: list[str] | None) -> bool:
+    """Whether an extractor of these classes can name the digits that the data's pictures show."""
+    return intensity_of(data) is not None and classes == list(data.classes)
 
 
 def shares(count: int, batch_size: int) -> tuple[Tensor, ...]:
