@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import warnings
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def fit(job: build.Job, record: Record) -> None:
         trainer.fit(job.model, datamodule=job.data)
         state = "done"
         summary.show(job, record, callbacks)
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second and leaves Ctrl-C ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         state = "interrupted"
         raise KeyboardInterrupt from None
     finally:

@@ -1,0 +1,42 @@
+"""Jobs composed from conf/ as the command composes them, and trained for so many batches."""
+
+from hydra import compose, initialize_config_dir
+
+from ganrun import build
+from ganrun.callbacks.length import Length
+from ganrun.folders import conf_dir
+
+PLAIN = ["trainer.accelerator=cpu", "channels_last=false", "logger=none", "metrics=none"]
+
+SMALL_DIGITS = ["data=digits", "batch_size=4"]
+SMALL = {  # each model with small networks, on the shipped digits
+    "gan": ["model=gan", "network.generator.hidden=[8]", "network.discriminator.hidden=[8]", *SMALL_DIGITS],
+    "dcgan": ["model=dcgan", "network.width=4", *SMALL_DIGITS],
+    "wgan": ["model=wgan", "network.width=4", *SMALL_DIGITS],
+    "cgan": ["model=cgan", "network.width=4", *SMALL_DIGITS],
+    "cyclegan": [
+        "model=cyclegan",
+        "data=unpaired_digits",
+        "batch_size=2",
+        "network=cyclegan_small",
+        "network.width=4",
+        "network.blocks=1",
+        "model.pool=3",
+    ],
+}
+
+
+def job_of(*overrides: str) -> build.Job:
+    """The job of these overrides on the CPU, with nothing but the model and its data."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        job = build.job(compose("train", [*PLAIN, *overrides]))
+    job.data.prepare_data()
+    return job
+
+
+def train(job: build.Job, batches: int, *callbacks, ckpt_path=None) -> build.Job:
+    """The job after a training of this length, through the trainer of its config."""
+    length = Length(kimg=batches * job.data.batch_size / 1000, minutes=None)
+    trainer = build.trainer(job.cfg, callbacks=[length, *callbacks])
+    trainer.fit(job.model, datamodule=job.data, ckpt_path=ckpt_path)
+    return job
