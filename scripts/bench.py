@@ -186,6 +186,7 @@ class Turns(pl.Callback):
 
 def by_turns(work: Work, rounds: int, batches: int) -> Turns:
     """Trains as `ganrun train` does, in a folder that is removed afterwards, and the examples beside it."""
+    train.quiet_libraries()
     with tempfile.TemporaryDirectory() as name, cache(Path(name) / "cache"):
         job = job_of(work, Path(name))
         turns = Turns({name: Example(job, source) for name, source in work.others.items()}, batches, rounds)
@@ -294,7 +295,6 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="three pairs, nothing is written")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    train.quiet_libraries()
     results = loop(options.rounds, options.quick)
     print(f"{NOTE}\n\n{machine()}\n{table(results)}")
     if not options.quick:

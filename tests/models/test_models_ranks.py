@@ -1,0 +1,56 @@
+"""Two processes beside one: Lightning starts the second, gloo carries the gradients."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import two_ranks
+
+from ganrun.seeds import seed_training_noise
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What each of two ranks ends with."""
+    folder = tmp_path_factory.mktemp("ranks")
+    command = [sys.executable, two_ranks.__file__, str(folder)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(two_ranks.__file__).parent)}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert result.returncode == 0, result.stderr
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("name", two_ranks.CASES)
+def test_two_ranks_end_at_the_weights_of_one_process_on_the_joined_batch(ranks, name):
+    expected = two_ranks.weights_of(name, devices=1)
+    for found in ranks:
+        assert list(found[name]) == list(expected)
+        for key, value in expected.items():
+            assert value.dtype == torch.float64
+            assert torch.allclose(found[name][key], value, rtol=0, atol=1e-12), key
+
+
+@pytest.mark.parametrize("name", two_ranks.CASES)
+def test_the_supplied_batches_move_every_player(name):
+    start = two_ranks.job_of(*two_ranks.CASES[name], *two_ranks.EXACT).model.double()
+    trained = two_ranks.weights_of(name, devices=1)
+    assert all(
+        not torch.allclose(trained[key], w, rtol=0, atol=1e-6) for key, w in start.named_parameters() if w.ndim > 1
+    )
+
+
+def test_two_ranks_draw_noise_of_their_own(ranks):
+    first, second = (found["noise"] for found in ranks)
+    assert len(first) == len(second) == 2 * two_ranks.BATCHES
+    assert not any(torch.equal(a, b) for a in first for b in second)
+
+
+def test_the_noise_of_a_rank_is_that_of_its_seed_for_each_batch(ranks):
+    for rank, found in enumerate(ranks):
+        for k in range(two_ranks.BATCHES):
+            seed_training_noise(torch.device("cpu"), 5, rank, k)
+            for z in found["noise"][2 * k : 2 * k + 2]:
+                assert torch.equal(z, torch.randn(z.shape))

@@ -1,0 +1,83 @@
+"""Trainings on given batches, by one process or by two; as a program: by two, writing what each rank ends with."""
+
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from model_training import job_of
+
+from ganrun import build
+from ganrun.callbacks.length import Length
+from ganrun.commands.train import quiet_libraries
+
+EXAMPLES, BATCHES = 8, 6
+EMA = ["ema.half_life_kimg=0.02", "ema.ramp_up=0.5"]
+EXACT = [f"batch_size={EXAMPLES}", "trainer.precision=64-true", "optimizer=sgd", "optimizer.fused=false", *EMA]
+RING = ["data=ring", "data.points=100", "network.generator.hidden=[8]", "network.discriminator.hidden=[8]"]
+TRANSLATION = ["data=unpaired_digits", "network=cyclegan_small", "network.width=2", "network.blocks=1", "model.pool=0"]
+CASES = {
+    "gan": ["model=gan", *RING, "optimizer.lr=0.1"],
+    "gan, clipped": ["model=gan", *RING, "optimizer.lr=0.1", "clip=0.01"],
+    "wgan": ["model=wgan", *RING, "optimizer.lr=0.1", "model.n_critic=2", "model.c=0.5"],
+    "cyclegan": ["model=cyclegan", *TRANSLATION, "optimizer.lr=0.01", "~optimizer.betas"],
+}
+
+
+class Supplied(pl.LightningDataModule):
+    """Random batches with the noise in them; each rank has its slice of the joint batch."""
+
+    def __init__(self, shapes):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.batches = [
+            {key: torch.rand(EXAMPLES, *shape, generator=generator) * 2 - 1 for key, shape in shapes.items()}
+            for _ in range(BATCHES)
+        ]
+
+    def train_dataloader(self):
+        return self
+
+    def __iter__(self):
+        share = EXAMPLES // self.trainer.world_size
+        mine = slice(self.trainer.global_rank * share, (self.trainer.global_rank + 1) * share)
+        return ({key: part[mine] for key, part in batch.items()} for batch in self.batches)
+
+
+def weights_of(name, devices):
+    """The state of a model that was trained on the supplied batches."""
+    job = job_of(*CASES[name], *EXACT, f"trainer.devices={devices}")
+    model = job.model
+    if name == "cyclegan":
+        shapes = {"a": job.data.shape, "b": job.data.shape}
+    else:
+        shapes = {"x": job.data.shape, "z": (model.z_dim,)}
+        model.fake_like = lambda batch: model.generator(batch["z"])
+    fit(job, Supplied(shapes))
+    return {key: value for key, value in model.state_dict().items() if torch.is_tensor(value)}
+
+
+def noise_of(devices):
+    """The latents that a rank draws in a training on the real data, in order."""
+    job = job_of("model=gan", *RING, f"batch_size={EXAMPLES}", f"trainer.devices={devices}", "seed=5")
+    drawn, noise = [], job.model.noise
+    job.model.noise = lambda n: drawn.append(noise(n)) or drawn[-1]
+    fit(job, job.data)
+    return drawn
+
+
+def fit(job, data):
+    length = Length(kimg=EXAMPLES * BATCHES / 1000, minutes=None)
+    build.trainer(job.cfg, callbacks=[length]).fit(job.model, datamodule=data)
+
+
+def main(folder):
+    torch.set_num_threads(1)
+    quiet_libraries()
+    found = {name: weights_of(name, devices=2) for name in CASES}
+    found["noise"] = noise_of(devices=2)
+    torch.save(found, folder / f"rank{torch.distributed.get_rank()}.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
