@@ -1,6 +1,8 @@
 """From a config to the objects of a run, with the checks that they fit together."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun import checks
+from ganrun import checks, limits
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.average import Average
@@ -31,11 +33,13 @@ class Job:
 
 def job(cfg: DictConfig) -> Job:
     """Data, model and suite of a config; refuses what cannot work before anything is written."""
-    checks.numbers(cfg)
+    limits.check(cfg)
     data = data_module(cfg)
     checks.needs(cfg, data)
+    checks.networks(cfg, data)
     model = adversarial(cfg, data)
     checks.fit(cfg, model, data)
+    trainer(cfg, logger=False)
     return Job(cfg, data, model, made(cfg.metrics))
 
 
@@ -51,18 +55,37 @@ def adversarial(cfg: DictConfig, data: DataModule) -> Adversarial:
     """The model of a config, its first weights drawn from the config's seed."""
     torch.manual_seed(cfg.seed)
     make = made(cfg.model, _partial_=True)
-    model = make(
-        optimizers={name: _optimizer(cfg, special) for name, special in cfg.optimizers.items()},
-        schedule=made(cfg.schedule),
-        average=Average(**cfg.ema) if cfg.ema.half_life_kimg else None,
-        clip=cfg.clip,
-        channels_last=cfg.channels_last,
-        seed=cfg.seed,
-    )
+    base = {
+        "optimizers": {name: _optimizer(cfg, special) for name, special in cfg.optimizers.items()},
+        "schedule": made(cfg.schedule),
+        "average": Average(**cfg.ema) if cfg.ema.half_life_kimg else None,
+        "clip": cfg.clip,
+        "channels_last": cfg.channels_last,
+        "seed": cfg.seed,
+    }
+    with refusing(described("model", cfg.model)):
+        model = make(**base)
     init = made(cfg.init)
     for network in model.children() if init else ():
         init(network)
+    with refusing(f"{described('optimizer', cfg.optimizer)} {described('optimizers', cfg.optimizers)}"):
+        model.configure_optimizers()
     return model.to(memory_format=model.layout) if cfg.channels_last else model
+
+
+@contextmanager
+def refusing(settings: str) -> Iterator[None]:
+    """Turns what a constructor says of settings that it does not take into a UserError that quotes both."""
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError, KeyError) as error:
+        raise UserError(f"{settings} cannot be built: {str(error).splitlines()[0]}") from error
+
+
+def described(group: str, node: DictConfig) -> str:
+    """The settings of a config group as on the command line: trainer.precision=auto trainer.devices=1."""
+    settings = OmegaConf.to_container(node, resolve=True)
+    return " ".join(f"{group}.{key}={value}" for key, value in settings.items() if key != "_target_")
 
 
 def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
@@ -75,7 +98,7 @@ def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
         settings["strategy"] = "ddp_find_unused_parameters_true"  # each player's turn leaves the others' weights unused
     if cfg.logger.get("_target_") is None:
         arguments["logger"] = False
-    try:
+    with refusing(described("trainer", cfg.trainer)):
         return pl.Trainer(
             **settings,
             **arguments,
@@ -87,10 +110,6 @@ def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
             enable_model_summary=False,
             enable_checkpointing=False,
         )
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"Lightning's Trainer refuses trainer={OmegaConf.to_container(cfg.trainer)}: {error}"
-        ) from error
 
 
 def made(node: DictConfig | None, **arguments) -> Any:
@@ -102,7 +121,7 @@ def made(node: DictConfig | None, **arguments) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
-        reason = str(error.__cause__ or error)
+        reason = str(error.__cause__ or error).splitlines()[0]
         raise UserError(f"{node._target_} cannot be built from the config: {reason}") from error
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +83,30 @@ def newest(outputs: Path) -> Path:
     return manifests[-1].parent.parent
 
 
+def check_bytes(path: Path) -> None:
+    """Refuses a file that is no archive of tensors, or one of whose bytes has changed since it was written."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        reason = f"{damaged} in it is damaged" if damaged else ""
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error):
+        reason = "it is empty" if path.stat().st_size == 0 else "it is no archive of tensors, or cut short"
+    if reason:
+        raise UserError(f"{path} cannot be read as a checkpoint ({reason}). Give another, or train anew.")
+
+
 def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint of ours, on the CPU; no code in it is run. Raises UserError for any other file."""
+    check_bytes(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is empty"
+    except pickle.UnpicklingError:  # objects that are no tensors; torch's own message advises to run their code
+        content = None
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0]
         raise UserError(f"{path} cannot be read as a checkpoint ({reason}). Give another, or train anew.") from error
     ours = content.get("ganrun") if isinstance(content, dict) else None
-    if not isinstance(ours, dict) or "config" not in ours:
+    if not isinstance(ours, dict) or not {"config", "schema"} <= ours.keys() or "state_dict" not in content:
         raise UserError(f"{path} is no checkpoint of ganrun's. Give a run folder or a .ckpt file that ganrun wrote.")
     if ours["schema"] > SCHEMA:
         raise UserError(f"{path} was written by a newer ganrun ({ours['versions'].get('ganrun')}). Update ganrun.")

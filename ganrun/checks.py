@@ -1,6 +1,7 @@
 """What is refused before a run starts, each with what was found, what is allowed and the command that mends it."""
 
 import copy
+import re
 from collections.abc import Callable, Iterable
 
 import torch
@@ -9,62 +10,21 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
-from ganrun.errors import UserError
+from ganrun.errors import UserError, did_you_mean
 
-INTEGER, NUMBER = "a whole number", "a number"
-# key: kind, smallest, whether the smallest itself will do, whether null will do
-LIMITS = {
-    "seed": (INTEGER, 0, True, False),
-    "kimg": (NUMBER, 0, False, False),
-    "minutes": (NUMBER, 0, False, True),
-    "batch_size": (INTEGER, 1, True, False),
-    "log_every": (INTEGER, 1, True, False),
-    "validate_kimg": (NUMBER, 0, False, True),
-    "pictures_kimg": (NUMBER, 0, False, True),
-    "checkpoint_kimg": (NUMBER, 0, False, True),
-    "clip": (NUMBER, 0, False, True),
-    "ema.half_life_kimg": (NUMBER, 0, False, True),
-    "ema.ramp_up": (NUMBER, 0, False, False),
-    "optimizer.lr": (NUMBER, 0, False, False),
-    "model.z_dim": (INTEGER, 1, True, False),
-    "model.k": (INTEGER, 1, True, False),
-    "model.n_critic": (INTEGER, 1, True, False),
-    "model.c": (NUMBER, 0, False, False),
-    "model.cycle": (NUMBER, 0, True, False),
-    "model.identity": (NUMBER, 0, True, False),
-    "model.pool": (INTEGER, 0, True, False),
-    "network.width": (INTEGER, 1, True, False),
-    "network.blocks": (INTEGER, 1, True, True),
-    "data.size": (INTEGER, 1, True, False),
-    "data.channels": (INTEGER, 1, True, False),
-    "metrics.samples": (INTEGER, 2, True, False),
-    "metrics.reference": (INTEGER, 2, True, True),
-    "metrics.batch_size": (INTEGER, 1, True, False),
-}
-
-
-def numbers(cfg: DictConfig) -> None:
-    """Refuses a number of the wrong kind or out of its range."""
-    for key, (kind, smallest, including, optional) in LIMITS.items():
-        value = OmegaConf.select(cfg, key, default=smallest + 1)
-        if value is None and optional:
-            continue
-        kinds = (int,) if kind == INTEGER else (int, float)
-        right_kind = isinstance(value, kinds) and not isinstance(value, bool) and value == value
-        if not right_kind or value < smallest or (value == smallest and not including):
-            bound = f"{'from' if including else 'above'} {smallest}"
-            raise UserError(f"{key}={value} does not do: it is {kind} {bound}{', or null' if optional else ''}.")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 
 
 def needs(cfg: DictConfig, data) -> None:
     """Refuses a model that needs what the data does not give, naming the pairs that work."""
-    model_needs = get_class(cfg.model._target_).needs
+    model_needs = class_of(cfg.model).needs
     lacking = [key for key in model_needs if key not in data.gives]
     if lacking:
         names = choices()
         works_with = works(cfg, "data", lambda other: set(model_needs) <= set(other.data.gives))
-        also = works(cfg, "model", lambda other: set(get_class(other.model._target_).needs) <= set(data.gives))
+        also = works(cfg, "model", lambda other: set(class_of(other.model).needs) <= set(data.gives))
         raise UserError(
             f"model={names['model']} needs {words(model_needs)}, and data={names['data']} gives {words(data.gives)}. "
             f"Data for model={names['model']}: {', '.join(works_with)}. "
@@ -72,16 +32,58 @@ def needs(cfg: DictConfig, data) -> None:
         )
 
 
+def class_of(node: DictConfig) -> type:
+    """The class that a config node names. Raises UserError where there is none."""
+    try:
+        return get_class(node._target_)
+    except (ImportError, AttributeError, ValueError) as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise UserError(
+            f"{node._target_} cannot be found ({reason}). Give a class as package.module.Class; "
+            "a module of your own lies in the folder that you start ganrun in."
+        ) from error
+
+
+def networks(cfg: DictConfig, data) -> None:
+    """Refuses networks that ask for settings that the model does not have."""
+    try:
+        OmegaConf.to_container(cfg.network, resolve=True)
+    except InterpolationResolutionError as error:
+        lacking = re.search(r"\$\{(.*?)\}|'([\w.]+)' not found", str(error))
+        asked = next((part for part in lacking.groups() if part), "more") if lacking else "more"
+        refuse_network(cfg, data, f"it asks for {asked}, which this model does not have.")
+
+
+def classes(cfg: DictConfig, data) -> None:
+    """Refuses a model that knows fewer classes than the data has."""
+    known = cfg.model.get("classes")
+    if known is not None and known != len(data.classes):
+        raise UserError(
+            f"model.classes={known} and data.classes={cfg.data.classes}, and data={data.name} has {len(data.classes)} "
+            "classes. Leave both out."
+        )
+
+
+def monitor(cfg: DictConfig, suite, names: list[str]) -> None:
+    """Refuses to name the best checkpoint by a score that the suite does not give."""
+    if suite.monitor not in names:
+        raise UserError(f"metrics.monitor={suite.monitor} is not scored here.{did_you_mean(str(suite.monitor), names)}")
+
+
 def fit(cfg: DictConfig, model, data) -> None:
     """Refuses players that cannot play on this data, by letting each have its loss of two examples."""
     reason = misfit(model, data)
     if reason:
-        names = choices()
-        fitting = works(cfg, "network", lambda other: playable(other, data))
-        raise UserError(
-            f"network={names['network']} does not fit model={names['model']} on data={names['data']}: {reason} "
-            f"Networks that do: {', '.join(fitting) or 'none'}."
-        )
+        refuse_network(cfg, data, reason)
+
+
+def refuse_network(cfg: DictConfig, data, reason: str) -> None:
+    names = choices()
+    fitting = works(cfg, "network", lambda other: playable(other, data))
+    raise UserError(
+        f"network={names['network']} does not fit model={names['model']} on data={names['data']}: {reason} "
+        f"Networks that do: {', '.join(fitting) or 'none'}."
+    )
 
 
 def misfit(model, data) -> str | None:
@@ -154,6 +156,9 @@ def words(keys: Iterable[str]) -> str:
 def hardware(trainer: DictConfig) -> None:
     """Refuses a GPU where there is none and more GPUs than there are."""
     available = torch.cuda.device_count()
+    kind = trainer.accelerator
+    if kind not in ACCELERATORS:
+        raise UserError(f"trainer.accelerator={kind} is not known.{did_you_mean(str(kind), ACCELERATORS)}")
     if trainer.accelerator in ("gpu", "cuda") and not (available or torch.backends.mps.is_available()):
         raise UserError(
             f"trainer.accelerator={trainer.accelerator}, and PyTorch {torch.__version__} finds no GPU here. "

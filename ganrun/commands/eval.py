@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from ganrun import build, checks
+from ganrun import build, limits
 from ganrun.commands.train import quiet_libraries
 from ganrun.commands.trained import data_of, load
 from ganrun.errors import UserError
@@ -17,7 +17,7 @@ from ganrun.record import make_folder, replace_text, versions
 def run(cfg: DictConfig, folder: Path) -> None:
     """Scores the checkpoint and writes folder/scores.json."""
     quiet_libraries()
-    checks.numbers(cfg)
+    limits.check(cfg)
     trained = load(cfg)
     suite = build.made(cfg.get("metrics") or trained.cfg.metrics)
     if suite is None:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import Tensor
 
-from ganrun import checks, seeds
+from ganrun import limits, seeds
 from ganrun.commands.train import quiet_libraries
 from ganrun.commands.trained import Trained, load
 from ganrun.errors import UserError, did_you_mean
@@ -22,10 +22,12 @@ def run(cfg: DictConfig, folder: Path) -> None:
     writers = {"grid": write_grid, "folder": write_folder, "npz": write_npz}
     if cfg["as"] not in writers:
         raise UserError(f"as={cfg['as']} is not known.{did_you_mean(str(cfg['as']), writers)}")
-    checks.numbers(cfg)
+    limits.check(cfg)
     trained = load(cfg)
     if not hasattr(trained.model, "sample"):
         raise UserError(f"{trained.choices['model']} translates and draws no samples: ganrun translate {cfg.run}")
+    if cfg["as"] == "folder" and len(trained.data.shape) != 3:
+        raise UserError("These samples are points, not pictures. Take as=grid (a scatter) or as=npz.")
     y = labels(trained, cfg)
     x = draw(trained, cfg, y)
     out = make_folder(Path(cfg.out or folder))
@@ -61,7 +63,6 @@ def write_grid(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: Di
 
 def write_folder(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
     """A picture each, in a folder per class where there are classes."""
-    refuse_points(x, cfg)
     for i, picture in enumerate(to_uint8(x)):
         place = out if y is None else out / str(y[i].item())
         place.mkdir(exist_ok=True)
@@ -74,8 +75,3 @@ def write_npz(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: Dic
     arrays = {"x": to_uint8(x).permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()}
     np.savez_compressed(out / "samples.npz", **arrays, **({} if y is None else {"y": y.numpy()}))
     return out / "samples.npz"
-
-
-def refuse_points(x: Tensor, cfg: DictConfig) -> None:
-    if x.ndim != 4:
-        raise UserError("These samples are points, not pictures. Take as=grid (a scatter) or as=npz.")

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -18,6 +19,7 @@ from ganrun.callbacks.length import Length
 from ganrun.callbacks.progress import Progress
 from ganrun.callbacks.samples import Samples
 from ganrun.commands import plan, summary
+from ganrun.errors import UserError
 from ganrun.record import Record, make_folder, writable
 
 log = logging.getLogger(__name__)
@@ -28,14 +30,16 @@ def run(cfg: DictConfig, folder: Path) -> None:
     quiet_libraries()
     is_rank = "LOCAL_RANK" in os.environ  # one of several processes, started by the first, which made the folder
     job = build.job(cfg)
-    build.checks.hardware(cfg.trainer)
     writable(folder.absolute())
     if cfg.dry_run:
         plan.show(job, folder)
         return
+    check_logger(cfg.logger)
     job.data.prepare_data()
     job.data.setup()
+    build.checks.classes(cfg, job.data)
     if job.suite:
+        build.checks.monitor(cfg, job.suite, job.suite.names(job.model, job.data))
         job.suite.prepare(job.data)
     folder = folder if is_rank else make_folder(folder)
     cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
@@ -92,6 +96,12 @@ def logger_of(job: build.Job):
     else:
         logger.log_hyperparams(settings)
     return logger
+
+
+def check_logger(node: DictConfig) -> None:
+    """Refuses a logger whose package is not installed."""
+    if str(node.get("_target_")).endswith("WandbLogger") and find_spec("wandb") is None:
+        raise UserError("logger=wandb needs the package wandb: pip install wandb. Or take logger=tensorboard.")
 
 
 def hyperparameters(cfg: DictConfig) -> dict:

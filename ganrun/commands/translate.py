@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
-from ganrun import checks
+from ganrun import limits
 from ganrun.commands.train import quiet_libraries
 from ganrun.commands.trained import Trained, load
 from ganrun.data.decode import SUFFIXES, BadPictureError, decode
@@ -20,7 +20,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     quiet_libraries()
     if cfg.to not in ("a", "b"):
         raise UserError(f"to={cfg.to} is not known. Allowed: a, b.")
-    checks.numbers(cfg)
+    limits.check(cfg)
     paths = pictures_at(Path(cfg.input).expanduser())
     trained = load(cfg)
     if not hasattr(trained.model, "translate"):
@@ -49,6 +49,6 @@ def read(trained: Trained, path: Path) -> torch.Tensor:
     """One picture as the model takes them: float [C, H, W] in [-1, 1]."""
     data = trained.cfg.data
     try:
-        return to_float(torch.from_numpy(decode(path, data.size, data.channels, data.get("fit", "crop"))))
+        return to_float(torch.tensor(decode(path, data.size, data.channels, data.get("fit", "crop"))))
     except BadPictureError as error:
         raise UserError(f"{error}. Take it out of input=, or mend it.") from error

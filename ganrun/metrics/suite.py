@@ -127,6 +127,12 @@ class Generation(FeatureSuite):
 
     keys = ("x",)
 
+    def check(self, data) -> None:
+        super().check(data)
+        if "x" not in data.gives:
+            name = "translation_lenet" if "lenet" in self.extractor.name else "translation"
+            raise UserError(f"data={data.name} holds two domains to translate between: metrics={name}.")
+
     def score(self, model, data, samples: int | None = None, seed: int = 0) -> dict[str, float]:
         """The scores of `samples` samples, the same for the same seed."""
         samples = samples or self.samples

@@ -12,14 +12,13 @@ import commands_materials
 import pooch
 import pytest
 import torch
-from commands_refusals import BAD, FLAWED, LEFT, SLOW, D
+from commands_refusals import BAD, SLOW, D
 
 from ganrun.cli import main
 
 CASES = [
     *(pytest.param(*case, id=case[0]) for case in BAD),
     *(pytest.param(*case, id=case[0], marks=pytest.mark.slow) for case in SLOW),
-    *(pytest.param(*case, id=case[0], marks=pytest.mark.xfail(strict=True, reason=why)) for *case, why in FLAWED),
 ]
 Told = namedtuple("Told", "code out err")
 
@@ -85,7 +84,6 @@ def test_is_refused_in_one_message_and_nothing_is_written(alone, capfd, command,
 
 
 @pytest.mark.skipif("wandb" in sys.modules or shutil.which("wandb"), reason="wandb is installed")
-@pytest.mark.xfail(strict=True, reason=LEFT)
 def test_wandb_that_is_not_installed_is_asked_for_before_training(alone, capfd):
     parts = ["wandb", "pip install"]
     refuse(lambda: Told(main([*shlex.split(D), "logger=wandb"]), *capfd.readouterr()), alone, parts)

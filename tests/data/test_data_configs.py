@@ -11,12 +11,13 @@ from ganrun.folders import conf_dir
 CONFIGS = sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml"))
 METRICS = {"digits": "lenet", "mnist": "lenet", "ring": "modes", "grid": "modes"}
 METRICS |= {"unpaired": "translation", "unpaired_digits": "translation_lenet"}
+NETWORKS = {"ring": "points", "grid": "points", "unpaired_digits": "cyclegan_small"}
 
 
 @pytest.fixture
 def composed(tmp_path):
     """name, overrides -> the config of `data` in a small primary config, with stubs for the other groups."""
-    groups = {"metrics": [*METRICS.values(), "inception"], "network": ["points", "other"]}
+    groups = {"metrics": [*METRICS.values(), "inception"], "network": ["other", *set(NETWORKS.values())]}
     for group, names in groups.items():
         (tmp_path / group).mkdir()
         for name in names:
@@ -46,7 +47,7 @@ def test_a_config_builds_its_data_module_without_reading_a_file(composed, name):
 def test_a_data_set_chooses_its_metrics_and_its_networks(composed, name):
     config = composed(name)
     assert config.metrics.chosen == METRICS.get(name, "inception")
-    assert config.network.chosen == ("points" if name in ("ring", "grid") else "other")
+    assert config.network.chosen == NETWORKS.get(name, "other")
 
 
 def test_the_command_line_has_the_last_word_on_the_metrics(composed):

@@ -1,0 +1,120 @@
+"""The values that settings may have, and the refusal of others."""
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ganrun.errors import UserError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number from `least` (or above `above`) to `most`; whole numbers alone where `whole`; null where `optional`."""
+
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    whole: bool = False
+    optional: bool = False
+
+    def admits(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else Real) or value != value:
+            return False
+        lower = value >= self.least if self.above is None else value > self.above
+        return lower and (self.most is None or value <= self.most)
+
+    def __str__(self) -> str:
+        bound = f"from {self.least}" if self.above is None else f"above {self.above}"
+        end = "" if self.most is None else f" to {self.most}"
+        return f"a {'whole ' if self.whole else ''}number {bound}{end}{', or null' if self.optional else ''}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few words, or true and false."""
+
+    words: tuple
+
+    def admits(self, value: Any) -> bool:
+        return value in self.words and isinstance(value, bool) == isinstance(self.words[0], bool)
+
+    def __str__(self) -> str:
+        return "one of " + ", ".join(str(word).lower() if isinstance(word, bool) else word for word in self.words)
+
+
+class Text:
+    """A text, or null."""
+
+    def admits(self, value: Any) -> bool:
+        return value is None or isinstance(value, str)
+
+    def __str__(self) -> str:
+        return "a text, or null"
+
+
+FLAG, COUNT = OneOf((True, False)), Number(least=1, whole=True)
+EVERY = Number(above=0, optional=True)
+LIMITS = {
+    "seed": Number(least=0, most=2**32 - 1, whole=True),
+    "kimg": Number(above=0),
+    "minutes": EVERY,
+    "batch_size": COUNT,
+    "log_every": COUNT,
+    "validate_kimg": EVERY,
+    "pictures_kimg": EVERY,
+    "checkpoint_kimg": EVERY,
+    "clip": EVERY,
+    "channels_last": FLAG,
+    "dry_run": FLAG,
+    "ema.half_life_kimg": EVERY,
+    "ema.ramp_up": Number(above=0),
+    "optimizer.lr": Number(above=0),
+    "schedule.start": Number(least=0, most=1),
+    "schedule.end": Number(least=0),
+    "init.std": Number(least=0),
+    "init.gain": Number(least=0),
+    "model.z_dim": COUNT,
+    "model.k": COUNT,
+    "model.n_critic": COUNT,
+    "model.c": Number(above=0),
+    "model.cycle": Number(least=0),
+    "model.identity": Number(least=0),
+    "model.pool": Number(least=0, whole=True),
+    "network.width": COUNT,
+    "network.blocks": Number(least=1, whole=True, optional=True),
+    "data.size": COUNT,
+    "data.channels": COUNT,
+    "data.root": Text(),
+    "data.flip": FLAG,
+    "data.device": OneOf(("auto", "cpu", "cuda")),
+    "metrics.samples": Number(least=2, whole=True),
+    "metrics.reference": Number(least=2, whole=True, optional=True),
+    "metrics.batch_size": COUNT,
+    "metrics.mode": OneOf(("min", "max")),
+    "trainer.num_nodes": COUNT,
+    "trainer.deterministic": FLAG,
+    "trainer.benchmark": FLAG,
+    "samples": Number(least=2, whole=True, optional=True),
+    "n": COUNT,
+    "columns": COUNT,
+}
+SPLITS = ("train", "test")
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuses a setting that is of the wrong kind or out of its range."""
+    absent = object()
+    for key, limit in LIMITS.items():
+        value = OmegaConf.select(cfg, key, default=absent)
+        if value is not absent and not limit.admits(value):
+            guess = did_you_mean(str(value), limit.words) if isinstance(limit, OneOf) and limit is not FLAG else ""
+            raise UserError(f"{key}={value} does not do: it is {limit}.{guess}")
+    reference = OmegaConf.select(cfg, "data.reference", default=SPLITS)
+    if isinstance(reference, str) or not set(reference or [None]) <= set(SPLITS):
+        raise UserError(
+            f"data.reference={reference} does not do: it is a list of splits, [train], [test] or [train,test]."
+        )
