@@ -1,6 +1,7 @@
 """The texts of help and list, made from the configs' own comments."""
 
 import os
+import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -120,12 +121,18 @@ def reachable_groups(path: Path, folders: list[Path]) -> dict[str, str | None]:
 def key_section(title: str, keys: list[conf_text.Key], prefix: str = "") -> str:
     if not keys:
         return ""
-    names = [f"{prefix}{key.name}={key.default}" for key in keys]
+    names = [f"{prefix}{key.name}={readable(key.default)}" for key in keys]
     width = min(34, max(map(len, names)) + 2)
     lines = [title]
     for name, key in zip(names, keys, strict=True):
         lines += wrapped(f"  {name:<{width}}" if len(name) < width else f"  {name}  ", key.word, indent=width + 2)
     return "\n".join(lines)
+
+
+def readable(default: str) -> str:
+    """A default as people say it: ${hydra:runtime.choices.model} -> <model>, ??? -> nothing."""
+    default = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", r"<\1>", default)
+    return re.sub(r"\$\{now:[^}]*\}", "<time>", default).replace("???", "")
 
 
 def choice_section(word: str, folders: list[Path]) -> str:

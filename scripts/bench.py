@@ -32,6 +32,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, TensorDataset
 
 from ganrun import build, folders, pictures
+from ganrun.callbacks.together import Together
 from ganrun.commands import train
 from ganrun.record import Record
 
@@ -191,7 +192,7 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
         job = job_of(work, Path(name))
         turns = Turns({name: Example(job, source) for name, source in work.others.items()}, batches, rounds)
         record = Record(Path(job.cfg.folder), job.cfg, None)
-        callbacks = [*train.callbacks_of(job, record), turns]
+        callbacks = [Together(train.callbacks_of(job, record)), turns]
         trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger))
         trainer.fit(job.model, datamodule=job.data)
     return turns

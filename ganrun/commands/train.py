@@ -18,6 +18,7 @@ from ganrun.callbacks.evaluation import Evaluation
 from ganrun.callbacks.length import Length
 from ganrun.callbacks.progress import Progress
 from ganrun.callbacks.samples import Samples
+from ganrun.callbacks.together import Together
 from ganrun.commands import plan, summary
 from ganrun.errors import UserError
 from ganrun.record import Record, make_folder, writable
@@ -54,7 +55,7 @@ def fit(job: build.Job, record: Record) -> None:
     record.status("running")
     state = "failed"
     try:
-        trainer = build.trainer(job.cfg, callbacks=callbacks, logger=logger_of(job))
+        trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job))
         trainer.fit(job.model, datamodule=job.data)
         state = "done"
         summary.show(job, record, callbacks)
