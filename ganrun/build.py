@@ -93,7 +93,7 @@ def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
     checks.hardware(cfg.trainer)
     settings = OmegaConf.to_container(cfg.trainer, resolve=True)
     settings.pop("_target_")
-    settings["precision"] = _precision(settings["precision"], settings["accelerator"])
+    settings["precision"] = _precision(cfg)
     if settings["strategy"] == "auto" and _several(settings):
         settings["strategy"] = "ddp_find_unused_parameters_true"  # each player's turn leaves the others' weights unused
     if cfg.logger.get("_target_") is None:
@@ -132,11 +132,18 @@ def _optimizer(cfg: DictConfig, special: DictConfig) -> Any:
     return made(settings)
 
 
-def _precision(precision: str, accelerator: str) -> str:
+def _precision(cfg: DictConfig) -> str:
+    precision = cfg.trainer.precision
     if precision != "auto":
         return precision
-    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    return "bf16-mixed" if on_gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if "point" in cfg.data.gives or not on_cuda(cfg.trainer):  # 8 bits would blur a point by a part of its mode's width
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+
+
+def on_cuda(trainer: DictConfig) -> bool:
+    """Whether a trainer of these settings computes on a CUDA GPU."""
+    return trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
 def _several(settings: dict) -> bool:

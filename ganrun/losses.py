@@ -9,6 +9,11 @@ from torch.nn.functional import mse_loss, softplus
 from ganrun.errors import UserError, did_you_mean
 
 
+def full(scores: Tensor) -> Tensor:
+    """Scores in float32 at least, also where networks compute in 16 bits: players lower differences of their means."""
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+
+
 def logistic(real: Tensor, fake: Tensor) -> Tensor:
     """-E log D(x) - E log(1 - D(G(z))) with D = sigmoid(score). Goodfellow et al. 2014, eq. 1."""
     return softplus(-real).mean() + softplus(fake).mean()

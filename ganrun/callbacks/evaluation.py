@@ -1,6 +1,8 @@
 """Scores while training."""
 
+import torch
 from pytorch_lightning import Callback
+from torch import nn
 
 from ganrun.callbacks.cadence import Cadence
 from ganrun.record import Record
@@ -26,10 +28,21 @@ class Evaluation(Callback):
 
     def _evaluate(self, trainer, model) -> None:
         with self.record.beside_training():
+            same_statistics(model, trainer)
             scores = self.suite.score(model, self.data)
-        protocol = {**self.suite.protocol(self.data), "averaged_weights": bool(model.averaged)}
+        facts = {"averaged_weights": bool(model.averaged), "precision": str(trainer.precision)}
+        protocol = {**self.suite.protocol(self.data), **facts}
         self.record.images = model.images_seen
         self.record.score(model.images_seen, scores, protocol)
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_metrics(scores, step=model.images_seen)
+
+
+def same_statistics(model: nn.Module, trainer) -> None:
+    """Gives all ranks the first one's BatchNorm statistics, so that they score one network, the one that is saved."""
+    if trainer.world_size == 1:
+        return
+    norms = (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
+    for buffer in (buffer for norm in norms for buffer in norm.buffers()):
+        torch.distributed.broadcast(buffer, 0)

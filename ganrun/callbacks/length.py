@@ -10,13 +10,13 @@ class Length(Callback):
     """Ends the training after `kimg` thousand images or `minutes`, whichever comes first; keeps model.progress."""
 
     def __init__(self, kimg: float, minutes: float | None):
-        self.kimg, self.minutes = kimg, minutes
+        self.images, self.minutes = round(1000 * kimg, 6), minutes  # 1000 * 2.007 is a little more than 2007
 
     def on_train_start(self, trainer, model):
         self.start = time.monotonic()
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        model.progress = min(1.0, max(model.images_seen / (1000 * self.kimg), self._share_of_time(trainer, model)))
+        model.progress = min(1.0, max(model.images_seen / self.images, self._share_of_time(trainer, model)))
         if model.progress >= 1:
             trainer.should_stop = True
 

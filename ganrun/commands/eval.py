@@ -25,7 +25,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     data = data_of(trained, cfg)
     data.prepare_data()
     data.setup()
-    suite.prepare(data)
+    suite.prepare(data, trained.model.device)
     scores = suite.score(trained.model, data, samples=cfg.samples, seed=cfg.seed)
     protocol = {**suite.protocol(data, cfg.samples), "averaged_weights": bool(trained.model.averaged), "seed": cfg.seed}
     content = {"checkpoint": str(trained.path), "kimg": trained.kimg, "scores": scores, "protocol": protocol}

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
+import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -41,7 +42,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     build.checks.classes(cfg, job.data)
     if job.suite:
         build.checks.monitor(cfg, job.suite, job.suite.names(job.model, job.data))
-        job.suite.prepare(job.data)
+        job.suite.prepare(job.data, torch.device("cuda" if build.on_cuda(cfg.trainer) else "cpu"))
     folder = folder if is_rank else make_folder(folder)
     cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
     fit(job, Record(folder, cfg, cfg.metrics.monitor, cfg.metrics.mode, speaks=not is_rank))

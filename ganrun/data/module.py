@@ -154,11 +154,19 @@ class DataModule(pl.LightningDataModule):
             raise UserError(f"data={self.name} has no labels.")
         return in_proportion(torch.bincount(self.contents.splits["train"]["y"]), n)
 
-    def test(self, key: str, n: int | None = None) -> Tensor:
-        """The first n examples of the test split (of the training split where there is none), as models see them."""
-        split = self.contents.splits.get("test", self.contents.splits["train"])
-        part = split[key][:n]
+    @property
+    def test_split(self) -> str:
+        """The split that `test` reads: the training split where there is no other."""
+        return "test" if "test" in self.contents.splits else "train"
+
+    def test(self, key: str, which: int | Tensor | None = None) -> Tensor:
+        """Examples of the test split as models see them: the first `which`, or those at the places in it, or all."""
+        array = self.contents.splits[self.test_split][key]
+        part = array[which] if isinstance(which, Tensor) else array[:which]
         return to_float(part) if part.dtype == torch.uint8 else part.clone()
+
+    def test_count(self, key: str) -> int:
+        return len(self.contents.splits[self.test_split][key])
 
     def draw(self, x: Tensor, columns: int = 8) -> Tensor:
         """x as one picture, uint8 [3, H, W]: a grid of pictures, or points over the real ones."""

@@ -1,10 +1,12 @@
 """Examples to be scored, drawn without a trace in the training's random streams."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed
+from torchmetrics import Metric
 
 from ganrun.errors import UserError
 from ganrun.seeds import generator, mix
@@ -52,6 +54,25 @@ def generated(model, data, samples: int, batch_size: int, seed: int) -> Iterator
     for start in range(0, len(share), batch_size):
         y = None if labels is None else labels[start : start + batch_size]
         yield model.sample(min(batch_size, len(share) - start), y=y, generator=stream), y
+
+
+class Finite(Metric):
+    """Whether all values seen by all processes were finite; as pictures, others would pass for black."""
+
+    def __init__(self):
+        super().__init__()
+        self.add_state("broken", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, x: Tensor) -> None:
+        self.broken += (~torch.isfinite(x)).any()
+
+    def compute(self) -> Tensor:
+        return self.broken == 0
+
+
+def or_nan(scores: dict[str, float], finite: Finite) -> dict[str, float]:
+    """The scores, or nan for each when something that was scored was not finite."""
+    return scores if finite.compute() else dict.fromkeys(scores, math.nan)
 
 
 def seed_of_scores(seed: int) -> int:

@@ -5,7 +5,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ganrun.errors import UserError
-from ganrun.metrics.drawing import apart, counting_device, generated, seed_of_scores
+from ganrun.metrics.drawing import Finite, apart, counting_device, generated, or_nan, seed_of_scores
 
 NEAR = 3  # a sample belongs to a mode within so many of its standard deviations
 
@@ -53,7 +53,7 @@ class Modes:
     def __init__(self, monitor: str, mode: str, samples: int, batch_size: int = 2500):
         self.monitor, self.mode, self.samples, self.batch_size = monitor, mode, samples, batch_size
 
-    def prepare(self, data) -> None:
+    def prepare(self, data, device: torch.device | None = None) -> None:
         """Raises UserError for data without known modes."""
         if getattr(data.source, "centers", None) is None:
             raise UserError(
@@ -77,7 +77,9 @@ class Modes:
         """The scores of `samples` samples, the same for the same seed."""
         self.prepare(data)
         coverage = ModeCoverage(data.source.centers, data.source.sigma).to(counting_device(model.device))
+        finite = Finite().to(counting_device(model.device))
         with apart(seed_of_scores(seed)):
             for x, _ in generated(model, data, samples or self.samples, self.batch_size, seed):
-                coverage.update(x)
-            return {f"val/{name}": value.item() for name, value in coverage.compute().items()}
+                finite.update(x.to(finite.device))
+                coverage.update(x.nan_to_num())
+            return or_nan({f"val/{name}": value.item() for name, value in coverage.compute().items()}, finite)

@@ -11,9 +11,11 @@ from ganrun.metrics.extractors import Extractor
 from ganrun.metrics.frechet import Features, FrechetDistance
 from ganrun.metrics.statistics import Statistics
 
+IS_SPLITS = 10  # Salimans et al. 2016
 
-def inception_score(num_logits: int, splits: int = 10) -> InceptionScore:
-    """torchmetrics' Inception Score on logits [N, K]; 10 splits as in Salimans et al. 2016."""
+
+def inception_score(num_logits: int, splits: int = IS_SPLITS) -> InceptionScore:
+    """torchmetrics' Inception Score on logits [N, K]."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Metric `InceptionScore` will save all extracted features")
         return InceptionScore(Features(num_logits), splits=splits, normalize=False)

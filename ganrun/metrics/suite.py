@@ -10,13 +10,14 @@ from torchmetrics.aggregation import MeanMetric
 
 from ganrun.errors import UserError
 from ganrun.metrics import statistics
-from ganrun.metrics.drawing import apart, generated, seed_of_scores
+from ganrun.metrics.drawing import Finite, apart, generated, or_nan, seed_of_scores
 from ganrun.metrics.extractors import Extractor
-from ganrun.metrics.scores import FeatureScores
+from ganrun.metrics.scores import IS_SPLITS, FeatureScores
 from ganrun.metrics.statistics import Statistics
 from ganrun.pictures import to_uint8
 
 log = logging.getLogger(__name__)
+CPU = torch.device("cpu")
 
 
 class FeatureSuite:
@@ -45,19 +46,24 @@ class FeatureSuite:
         self._real: dict[Path, Statistics] = {}
         self._has_warned = False
 
-    def prepare(self, data) -> None:
-        """Find the weights, then the statistics of the real pictures. Raises UserError when that is impossible."""
+    def prepare(self, data, device: torch.device = CPU) -> None:
+        """Find the weights, then the statistics of the real pictures. Raises UserError when that is impossible.
+
+        device: where statistics that are not known yet are measured.
+        """
         self.check(data)
         self.extractor.load()
         for key in self.keys:
-            self.real(data, key)
+            self.real(data, key, device)
 
-    def real(self, data, key: str) -> Statistics:
+    def real(self, data, key: str, device: torch.device = CPU) -> Statistics:
         """Statistics of the real pictures under `key`: known already, or from disk, or measured now."""
         self.extractor.load()
         path = statistics.statistics_file(f"{data.name}-{key}-{self.extractor.name}", self.identity(data, key))
         if path not in self._real:
-            self._real[path] = statistics.read(path, self.extractor.num_features) or self._measure(data, key, path)
+            self._real[path] = statistics.read(path, self.extractor.num_features) or self._measure(
+                data, key, path, device
+            )
         return self._real[path]
 
     def check(self, data) -> None:
@@ -89,6 +95,7 @@ class FeatureSuite:
             "resize": self.extractor.resize,
             "samples": samples or self.samples,
             "reference_splits": list(data.reference_splits),
+            "is_splits": IS_SPLITS,
         }
         for key in self.keys:
             suffix = "" if key == "x" else f"_{key}"
@@ -102,12 +109,11 @@ class FeatureSuite:
         for part in data.reference(key, self.reference):
             yield from part.split(self.batch_size)
 
-    def _measure(self, data, key: str, path: Path) -> Statistics:
+    def _measure(self, data, key: str, path: Path, device: torch.device) -> Statistics:
         count = self.reference_count(data, key)
         if count < 2:
             raise UserError(f"data={data.name} has {count} real pictures under {key}: scores need two or more.")
         log.info("Measuring %d real pictures of %s by %s, once", count, data.name, self.extractor.name)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         found = statistics.measure(self.pictures(data, key), count, self.extractor, device)
         statistics.write(path, found)
         return found
@@ -137,10 +143,12 @@ class Generation(FeatureSuite):
         """The scores of `samples` samples, the same for the same seed."""
         samples = samples or self.samples
         self._warn_of_few(samples)
-        real = self.real(data, "x")
+        real = self.real(data, "x", model.device)
         with apart(seed_of_scores(seed)):
             scores, hits = FeatureScores(self.extractor, real, model.device), MeanMetric().to(model.device)
+            finite = Finite().to(model.device)
             for x, y in generated(model, data, samples, self.batch_size, seed):
+                finite.update(x)
                 logits = scores.update(to_uint8(x))
                 if y is not None:
                     hits.update((logits.argmax(1) == y.to(logits.device)).float())
@@ -148,7 +156,7 @@ class Generation(FeatureSuite):
             found[f"val/{self.extractor.is_name}"] = scores.inception_score()
             if self._knows_answers(model, data):
                 found[f"val/accuracy_{self.extractor.name}"] = hits.compute().item()
-        return found
+            return or_nan(found, finite)
 
     def names(self, model, data) -> list[str]:
         """Of the scores that `score` gives."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics.aggregation import MeanMetric
 
 from ganrun.errors import UserError
-from ganrun.metrics.drawing import apart, check_count, place, seed_of_scores
+from ganrun.metrics.drawing import Finite, apart, check_count, or_nan, place, seed_of_scores
 from ganrun.metrics.scores import FeatureScores
 from ganrun.metrics.suite import FeatureSuite
 from ganrun.pictures import to_float, to_uint8
@@ -42,9 +42,13 @@ class Translation(FeatureSuite):
         found = super().protocol(data, samples)
         count = samples or self.samples
         for source, target in DIRECTIONS:
-            found[f"samples_{source}_to_{target}"] = len(data.test(source, count))
+            found[f"samples_{source}_to_{target}"] = min(count, data.test_count(source))
         del found["samples"]
-        return {**found, "sees": "the digit's intensity" if intensity_of(data) else "the picture"}
+        return {
+            **found,
+            "test_split": data.test_split,
+            "sees": "the digit's intensity" if intensity_of(data) else "the picture",
+        }
 
     def score(self, model, data, samples: int | None = None, seed: int = 0) -> dict[str, float]:
         """The scores of the translations of all test pictures, or of the first `samples` of each domain."""
@@ -65,44 +69,44 @@ class Translation(FeatureSuite):
         return [f"val/{name}" for name in [*both, self.extractor.fd_name]]
 
     def _one_way(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
-        x = data.test(source, limit)
-        check_count(len(x), place()[1])
-        self._warn_of_few(len(x))
-        scores = FeatureScores(self.extractor, self.real(data, target), model.device)
-        answers = Answers(data, target, len(x), self.extractor.classes, model.device)
+        count = check_count(min(limit, data.test_count(source)), place()[1])
+        self._warn_of_few(count)
+        scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device)
+        finite = Finite().to(model.device)
+        answers = Answers(data, target, self.extractor.classes, model.device)
         seen = intensity_of(data)
-        for index in shares(len(x), self.batch_size):
-            part = x[index].to(model.device)
+        for index in shares(count, self.batch_size):
+            part = data.test(source, index).to(model.device)
             translated = model.translate(part, to=target).float()
+            finite.update(translated)
             logits = scores.update(to_uint8(seen(translated, target) if seen else translated))
             answers.update(index, part, translated, logits)
         names = {self.extractor.fd_name: scores.frechet_distance(), **answers.compute(self.extractor.name)}
-        return {f"val/{with_direction(name, source, target)}": value for name, value in names.items()}
+        return or_nan({f"val/{with_direction(name, source, target)}": value for name, value in names.items()}, finite)
 
 
 class Answers:
     """Translations beside what is known of the right ones: the counterparts, the digits."""
 
-    def __init__(self, data, target: str, count: int, classes: list[str] | None, device: torch.device):
-        self.truth = data.test(target, count).to(device) if data.is_paired else None
-        self.digits = data.test("y", count).to(device) if knows_digits(data, classes) else None
+    def __init__(self, data, target: str, classes: list[str] | None, device: torch.device):
+        self.data, self.target, self.is_named = data, target, knows_digits(data, classes)
         # A diverged model's NaNs stay in the mean; torchmetrics would leave them out.
         self.error, self.untranslated, self.hits = (MeanMetric(math.nan).to(device) for _ in range(3))
 
     def update(self, index: Tensor, x: Tensor, translated: Tensor, logits: Tensor) -> None:
         """index: places of the pictures x in the test split."""
-        index = index.to(x.device)
-        if self.truth is not None:
-            self.error.update((translated - self.truth[index]).abs())
-            self.untranslated.update((x - self.truth[index]).abs())
-        if self.digits is not None:
-            self.hits.update((logits.argmax(1) == self.digits[index]).float())
+        if self.data.is_paired:
+            truth = self.data.test(self.target, index).to(x.device)
+            self.error.update((translated - truth).abs())
+            self.untranslated.update((x - truth).abs())
+        if self.is_named:
+            self.hits.update((logits.argmax(1).cpu() == self.data.test("y", index)).float())
 
     def compute(self, extractor: str) -> dict[str, float]:
         found = {}
-        if self.truth is not None:
+        if self.data.is_paired:
             found |= {"l1": self.error.compute().item(), "l1_untranslated": self.untranslated.compute().item()}
-        if self.digits is not None:
+        if self.is_named:
             found[f"accuracy_{extractor}"] = self.hits.compute().item()
         return found
 

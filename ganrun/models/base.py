@@ -93,6 +93,11 @@ class Adversarial(pl.LightningModule):
         optimizers = self.optimizers()
         self._optimizers = optimizers if isinstance(optimizers, list) else [optimizers]
 
+    def on_fit_end(self) -> None:
+        for weights in self._moved.values():
+            for w in weights:
+                w.requires_grad_(True)
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         seed_training_noise(self.device, self.seed, self.global_rank, self.batches_seen)
         batch = {key: self._laid_out(value) for key, value in batch.items()}
@@ -119,6 +124,11 @@ class Adversarial(pl.LightningModule):
     def net(self, name: str) -> nn.Module:
         """The averaged copy of a network where there is one, else the network itself."""
         return self.averaged[name] if name in self.averaged else getattr(self, name)
+
+    @property
+    def some_weight(self) -> Tensor:
+        """A weight, whose type and device are those that the networks compute with."""
+        return next(self.parameters())
 
     def _turn(self, player: Player, optimizer, batch: Batch) -> None:
         self._freeze_all_but(player)
@@ -151,8 +161,9 @@ class Adversarial(pl.LightningModule):
                 group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
 
     def _update_averages(self, player: Player, batch: Batch) -> None:
-        images = len(next(iter(batch.values()))) * self.trainer.world_size * player.every
+        joint = len(next(iter(batch.values()))) * self.trainer.world_size
+        images, seen = joint * player.every, self.images_seen - joint * (player.every - 1)  # since its last turn
         for name, mean in self.averaged.items():
             live = getattr(self, name)
             if any(live is net for net in player.nets):
-                self.average.update(mean, live, images, self.images_seen)
+                self.average.update(mean, live, images, seen)

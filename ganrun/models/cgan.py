@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganrun import seeds
+from ganrun import losses, seeds
 from ganrun.models.base import Batch
 from ganrun.models.gan import GAN
 from ganrun.networks.modes import evaluating
@@ -23,7 +23,7 @@ class CGAN(GAN):
         self.classes = classes
 
     def score(self, x: Tensor, batch: Batch) -> Tensor:
-        return self.discriminator(x, batch["y"])
+        return losses.full(self.discriminator(x, batch["y"]))
 
     def fake_like(self, batch: Batch) -> Tensor:
         return self.generator(self.noise(len(batch["y"])), batch["y"])
@@ -35,5 +35,6 @@ class CGAN(GAN):
             return net(self.noise(n, generator), y.to(self.device))
 
     def pictures(self, data, columns: int = 10, most: int = 20):
+        columns = columns if len(data.shape) == 3 else 2500 // self.classes  # pictures, or points
         y = torch.arange(min(self.classes, most)).repeat_interleave(columns)
         return {"samples": (self.sample(len(y), y, seeds.generator(0)), columns)}

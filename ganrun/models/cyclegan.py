@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from ganrun.losses import least_squares
+from ganrun.losses import full, least_squares
 from ganrun.models.base import Adversarial, Batch, Player
 from ganrun.models.image_pool import ImagePool
 from ganrun.networks.modes import evaluating
@@ -36,7 +36,7 @@ class CycleGAN(Adversarial):
         a, b = batch["a"], batch["b"]
         fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
         self.fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
-        fool = least_squares(self.d_a(fake_a), 1) + least_squares(self.d_b(fake_b), 1)
+        fool = least_squares(full(self.d_a(fake_a)), 1) + least_squares(full(self.d_b(fake_b)), 1)
         cycle = l1_loss(self.b_to_a(fake_b), a) + l1_loss(self.a_to_b(fake_a), b)
         terms = {"loss": fool + self.cycle * cycle, "adversarial": fool, "cycle": cycle}
         if self.identity:
@@ -47,7 +47,7 @@ class CycleGAN(Adversarial):
     def discriminators_loss(self, batch: Batch):
         terms = {}
         for side, d in (("a", self.d_a), ("b", self.d_b)):
-            real, fake = d(batch[side]), d(self.pools[side](self.fakes[side]))
+            real, fake = full(d(batch[side])), full(d(self.pools[side](self.fakes[side])))
             terms[f"loss_{side}"] = 0.5 * (least_squares(real, 1) + least_squares(fake, 0))  # halved: section 7.1
             terms |= {f"real_{side}": real.mean(), f"fake_{side}": fake.mean()}
         return {"loss": terms["loss_a"] + terms["loss_b"], **terms}
@@ -55,7 +55,7 @@ class CycleGAN(Adversarial):
     def translate(self, x: Tensor, to: str) -> Tensor:
         """Pictures [B, C, H, W] in [-1, 1] of the other domain -> their translation to domain `to`, "a" or "b"."""
         with evaluating(self.net("a_to_b" if to == "b" else "b_to_a")) as net:
-            return net(x.to(self.device))
+            return net(x.to(self.some_weight))
 
     def pictures(self, data):
         return {

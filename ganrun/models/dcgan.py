@@ -13,4 +13,4 @@ class DCGAN(GAN):
     needs = ("x", "picture")
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return latents.uniform(n, self.z_dim, self.device, generator)
+        return latents.uniform(n, self.z_dim, self.some_weight, generator)

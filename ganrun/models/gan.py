@@ -38,13 +38,13 @@ class GAN(Adversarial):
         return self.fooling(self.score(self.fake_like(batch), batch))
 
     def score(self, x: Tensor, batch: Batch) -> Tensor:
-        return self.discriminator(x)
+        return losses.full(self.discriminator(x))
 
     def fake_like(self, batch: Batch) -> Tensor:
         return self.generator(self.noise(len(batch["x"])))
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return latents.normal(n, self.z_dim, self.device, generator)
+        return latents.normal(n, self.z_dim, self.some_weight, generator)
 
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Examples [n, ...] of the averaged generator; y is there for models with labels."""
@@ -52,4 +52,5 @@ class GAN(Adversarial):
             return net(self.noise(n, generator))
 
     def pictures(self, data):
-        return {"samples": (self.sample(64, generator=seeds.generator(0)), 8)}
+        n = 64 if len(data.shape) == 3 else 2500  # pictures, or points
+        return {"samples": (self.sample(n, generator=seeds.generator(0)), 8)}

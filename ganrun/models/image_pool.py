@@ -10,6 +10,7 @@ class ImagePool(nn.Module):
     A picture that comes while the pool fills is kept and given back; later ones are, with probability 1/2 each, given
     back as they are, or take the place of a kept picture, which is given back. size 0 gives back all as they are.
     The kept pictures are in the state dict; draws come from the CPU's default generator, so no step waits for a GPU.
+    Of several processes each has a pool of its own; a checkpoint holds that of the first.
     """
 
     def __init__(self, size: int = 50):

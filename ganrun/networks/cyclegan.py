@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from ganrun.errors import UserError
 
+LEAST_SIDE = 24  # pixels; on fewer the discriminator's last norm has a single value to normalize
+
 
 def normed(convolution: nn.Module, channels: int, activation: nn.Module) -> list[nn.Module]:
     return [convolution, nn.InstanceNorm2d(channels), activation]
@@ -27,7 +29,9 @@ class Residual(nn.Module):
 class ResNetGenerator(nn.Module):
     """Pictures [B, C, H, W] in [-1, 1] -> pictures of the same shape: c7s1-w, d2w, d4w, R4w x blocks, u2w, uw, c7s1-C.
 
-    shape: (C, H, W), H and W multiples of 4 and at least 16.  width: the paper's 64.
+    The last layer ends in tanh without a norm, as in the authors' code.
+
+    shape: (C, H, W), H and W multiples of 4 and at least 24.  width: the paper's 64.
     blocks: residual blocks; None takes the paper's 6 up to 128 pixels and 9 above.
     """
 
@@ -47,10 +51,10 @@ class ResNetGenerator(nn.Module):
 
     @staticmethod
     def _channels(shape: Sequence[int]) -> int:
-        if len(shape) != 3 or any(side % 4 or side < 16 for side in shape[1:]):
+        if len(shape) != 3 or any(side % 4 or side < LEAST_SIDE for side in shape[1:]):
             raise UserError(
-                f"network=cyclegan translates pictures whose sides are multiples of 4, from 16 on; the data's shape is "
-                f"{list(shape)}. Give such a data.size=, 64 say."
+                f"network=cyclegan translates pictures whose sides are multiples of 4, from {LEAST_SIDE} on; "
+                f"the data's shape is {list(shape)}. Give such a data.size=, 64 say."
             )
         return shape[0]
 

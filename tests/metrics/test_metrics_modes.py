@@ -49,9 +49,11 @@ def test_sigma_scales_the_reach():
     assert score([[1.4, 0.0]] * 4, sigma=0.5)["val/modes"] == 1
 
 
-def test_samples_that_are_not_numbers_cover_nothing():
-    found = score([[math.nan, 0.0]] * 4)
-    assert (found["val/modes"], found["val/high_quality"], found["val/mode_overlap"]) == (0, 0, 0)
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_samples_that_are_not_numbers_have_no_score(broken):
+    found = score([[0.0, 0.0], [broken, 0.0]])
+    assert len(found) == 4
+    assert all(math.isnan(value) for value in found.values())
 
 
 def test_the_true_mixture_scores_as_theory_says():

@@ -158,6 +158,7 @@ def test_the_protocol_is_plain_and_says_how_the_numbers_come_about():
         "samples": 77,
         "reference_splits": ["train"],
         "reference": 40,
+        "is_splits": 10,
     }
 
 

@@ -90,6 +90,16 @@ def test_an_average_counts_the_images_of_all_batches_since_the_generators_last_t
         assert torch.allclose(mean, (first + last) / 2, rtol=0, atol=1e-6)
 
 
+def test_the_half_life_grows_with_the_images_before_the_first_batch_since_the_generators_last_turn():
+    overrides = ["ema.half_life_kimg=0.06", "ema.ramp_up=0.5", "model.n_critic=5", "optimizer.lr=0.01"]
+    job = job_of(*SMALL["wgan"], "batch_size=8", *overrides)
+    start, snapshots = copy.deepcopy(job.model.generator), Snapshots("generator")
+    train(job, 15, snapshots)
+    expected = slow_average(start, snapshots.taken["generator"][4::5], batch=40, half_life=60, ramp_up=0.5)
+    for mean, wanted in zip(job.model.averaged["generator"].parameters(), expected, strict=True):
+        assert torch.allclose(mean.double(), wanted, rtol=0, atol=1e-6)
+
+
 def test_an_average_does_not_change_the_training():
     with_average, without = (
         train(job_of(*SMALL["dcgan"], f"ema.half_life_kimg={kimg}"), 4).model for kimg in (1, "null")

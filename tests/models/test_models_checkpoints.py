@@ -1,10 +1,21 @@
 """What a checkpoint holds of a model."""
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from model_training import SMALL, job_of, train
 
 CASES = {name: [*overrides, "ema.half_life_kimg=0.01", "optimizer.lr=0.01"] for name, overrides in SMALL.items()}
+
+
+class Stop(pl.Callback):
+    """Ends a training early."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def on_train_batch_end(self, trainer, model, *arguments):
+        trainer.should_stop = model.batches_seen >= self.after
 
 
 def saved(job, path):
@@ -40,10 +51,12 @@ def test_the_pictures_in_the_image_pools_come_back(tmp_path):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_training_that_goes_on_from_a_checkpoint_ends_at_the_weights_of_an_unbroken_one(name, tmp_path):
-    unbroken = train(job_of(*CASES[name], "schedule=constant"), 8).model
-    first = train(job_of(*CASES[name], "schedule=constant"), 5)
+    overrides = [*CASES[name], "schedule=linear_decay"]
+    unbroken = train(job_of(*overrides), 8).model
+    first = train(job_of(*overrides), 8, Stop(after=5))
+    assert first.model.batches_seen == 5
     first.model.trainer.save_checkpoint(tmp_path / "model.ckpt")
-    second = job_of(*CASES[name], "schedule=constant")
+    second = job_of(*overrides)
     second.data.start_batch = 5
     train(second, 8, ckpt_path=tmp_path / "model.ckpt")
     assert second.model.batches_seen == 8

@@ -42,6 +42,14 @@ def test_the_supplied_batches_move_every_player(name):
     )
 
 
+def test_two_ranks_score_with_the_statistics_of_the_first(ranks):
+    (first, first_scored), (second, second_scored) = (found["statistics"] for found in ranks)
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+    for key, value in first.items():
+        assert torch.equal(first_scored[key], value)
+        assert torch.equal(second_scored[key], value)
+
+
 def test_two_ranks_draw_noise_of_their_own(ranks):
     first, second = (found["noise"] for found in ranks)
     assert len(first) == len(second) == 2 * two_ranks.BATCHES

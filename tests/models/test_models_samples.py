@@ -110,6 +110,18 @@ def test_a_translation_is_that_of_the_averaged_network_of_its_direction():
         assert not torch.equal(model.translate(x, to), getattr(model, net)(x))
 
 
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", SMALL)
+def test_there_are_pictures_at_every_precision(name, precision):
+    job = train(job_of(*SMALL[name], f"trainer.precision={precision}", "ema.half_life_kimg=1"), 2)
+    assert all(torch.isfinite(examples).all() for examples, _ in job.model.pictures(job.data).values())
+
+
+def test_scores_are_averaged_in_float32_where_networks_compute_in_16_bits():
+    job = train(job_of(*SMALL["wgan"], "trainer.precision=bf16-mixed"), 2)
+    assert {value.dtype for value in job.model.terms["discriminator"].values()} == {torch.float32}
+
+
 def test_samples_of_points_are_points():
     model = job_of("model=gan", "data=ring", "data.points=100", "batch_size=4").model
     assert model.sample(5).shape == (5, 2)

@@ -32,6 +32,15 @@ class Turns(pl.Callback):
         model.after_turn = watched
 
 
+def test_a_model_can_be_trained_again():
+    job = train(job_of(*SMALL["dcgan"]), 2)
+    assert all(w.requires_grad for w in job.model.parameters())
+    before = weights(job.model.children())
+    train(job, 4)
+    assert job.model.batches_seen == 4
+    assert not any(same(before, weights(job.model.children())))
+
+
 def weights(nets):
     return [w.detach().clone() for net in nets for w in net.parameters()]
 
