@@ -1,9 +1,8 @@
-"""From a config to the objects of a run, with the checks that they fit together."""
+"""From a config to the objects of a run."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,35 +11,13 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun import checks, limits
+from ganrun import limits
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.average import Average
 from ganrun.models.base import Adversarial
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Job:
-    """What a run works with. suite is None for metrics=none."""
-
-    cfg: DictConfig
-    data: DataModule
-    model: Adversarial
-    suite: Any
-
-
-def job(cfg: DictConfig) -> Job:
-    """Data, model and suite of a config; refuses what cannot work before anything is written."""
-    limits.check(cfg)
-    data = data_module(cfg)
-    checks.needs(cfg, data)
-    checks.networks(cfg, data)
-    model = adversarial(cfg, data)
-    checks.fit(cfg, model, data)
-    trainer(cfg, logger=False)
-    return Job(cfg, data, model, made(cfg.metrics))
 
 
 def data_module(cfg: DictConfig) -> DataModule:
@@ -90,7 +67,7 @@ def described(group: str, node: DictConfig) -> str:
 
 def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
     """Lightning's Trainer of a config, with what ganrun does itself switched off."""
-    checks.hardware(cfg.trainer)
+    limits.hardware(cfg.trainer)
     settings = OmegaConf.to_container(cfg.trainer, resolve=True)
     settings.pop("_target_")
     settings["precision"] = _precision(cfg)

@@ -12,9 +12,8 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+from ganrun import build
 from ganrun.errors import UserError, did_you_mean
-
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 
 
 def needs(cfg: DictConfig, data) -> None:
@@ -106,8 +105,6 @@ def two_examples(data, device: str) -> dict[str, torch.Tensor]:
 
 
 def playable(cfg: DictConfig, data) -> bool:
-    from ganrun import build
-
     try:
         return misfit(build.adversarial(cfg, data), data) is None
     except UserError:
@@ -151,23 +148,3 @@ def words(keys: Iterable[str]) -> str:
         "b": "pictures of another (b)",
     }
     return ", ".join(said.get(key, key) for key in keys)
-
-
-def hardware(trainer: DictConfig) -> None:
-    """Refuses a GPU where there is none and more GPUs than there are."""
-    available = torch.cuda.device_count()
-    kind = trainer.accelerator
-    if kind not in ACCELERATORS:
-        raise UserError(f"trainer.accelerator={kind} is not known.{did_you_mean(str(kind), ACCELERATORS)}")
-    if trainer.accelerator in ("gpu", "cuda") and not (available or torch.backends.mps.is_available()):
-        raise UserError(
-            f"trainer.accelerator={trainer.accelerator}, and PyTorch {torch.__version__} finds no GPU here. "
-            "Leave it out, or give trainer.accelerator=cpu."
-        )
-    devices = trainer.devices
-    if isinstance(devices, bool) or not (isinstance(devices, int) or devices == "auto" or OmegaConf.is_list(devices)):
-        raise UserError(f"trainer.devices={devices} does not do: it is a number, a list like [0,1], or auto.")
-    if isinstance(devices, int) and (devices < -1 or devices == 0):
-        raise UserError(f"trainer.devices={devices} does not do: it is at least 1, -1 for all, a list, or auto.")
-    if available and trainer.accelerator != "cpu" and isinstance(devices, int) and devices > available:
-        raise UserError(f"trainer.devices={devices}, and there are {available} GPUs. Give trainer.devices={available}.")

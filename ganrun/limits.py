@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError, did_you_mean
@@ -103,6 +104,7 @@ LIMITS = {
     "columns": COUNT,
 }
 SPLITS = ("train", "test")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 
 
 def check(cfg: DictConfig) -> None:
@@ -118,3 +120,23 @@ def check(cfg: DictConfig) -> None:
         raise UserError(
             f"data.reference={reference} does not do: it is a list of splits, [train], [test] or [train,test]."
         )
+
+
+def hardware(trainer: DictConfig) -> None:
+    """Refuses a GPU where there is none and more GPUs than there are."""
+    available = torch.cuda.device_count()
+    kind = trainer.accelerator
+    if kind not in ACCELERATORS:
+        raise UserError(f"trainer.accelerator={kind} is not known.{did_you_mean(str(kind), ACCELERATORS)}")
+    if trainer.accelerator in ("gpu", "cuda") and not (available or torch.backends.mps.is_available()):
+        raise UserError(
+            f"trainer.accelerator={trainer.accelerator}, and PyTorch {torch.__version__} finds no GPU here. "
+            "Leave it out, or give trainer.accelerator=cpu."
+        )
+    devices = trainer.devices
+    if isinstance(devices, bool) or not (isinstance(devices, int) or devices == "auto" or OmegaConf.is_list(devices)):
+        raise UserError(f"trainer.devices={devices} does not do: it is a number, a list like [0,1], or auto.")
+    if isinstance(devices, int) and (devices < -1 or devices == 0):
+        raise UserError(f"trainer.devices={devices} does not do: it is at least 1, -1 for all, a list, or auto.")
+    if available and trainer.accelerator != "cpu" and isinstance(devices, int) and devices > available:
+        raise UserError(f"trainer.devices={devices}, and there are {available} GPUs. Give trainer.devices={available}.")

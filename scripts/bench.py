@@ -34,6 +34,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from ganrun import build, folders, pictures
 from ganrun.callbacks.together import Together
 from ganrun.commands import train
+from ganrun.job import Job, make_job
 from ganrun.record import Record
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -97,7 +98,7 @@ RING = Work(
 class Example:
     """The loop of PyTorch's DCGAN example on copies of a model's networks, with a pass of G for G's turn."""
 
-    def __init__(self, job: build.Job, source: Callable[[Tensor, int], Iterator[Tensor]]):
+    def __init__(self, job: Job, source: Callable[[Tensor, int], Iterator[Tensor]]):
         copy = build.adversarial(job.cfg, job.data).to(memory_format=torch.contiguous_format)
         self.generator, self.discriminator, self.noise = copy.generator, copy.discriminator, copy.noise
         adam = {"lr": job.cfg.optimizer.lr, "betas": tuple(job.cfg.optimizer.betas)}
@@ -211,7 +212,7 @@ def cache(folder: Path) -> Iterator[None]:
             os.environ["GANRUN_CACHE"] = before
 
 
-def job_of(work: Work, folder: Path) -> build.Job:
+def job_of(work: Work, folder: Path) -> Job:
     """The job that the config describes, its data ready."""
     overrides = [*work.overrides, *PLAIN, f"folder={folder / 'run'}"]
     if work.pictures:
@@ -223,7 +224,7 @@ def job_of(work: Work, folder: Path) -> build.Job:
         cfg.pop("hydra")
     OmegaConf.resolve(cfg)
     (folder / "run").mkdir()
-    job = build.job(cfg)
+    job = make_job(cfg)
     job.data.prepare_data()
     job.data.setup()
     return job

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ganrun.build import Job
+from ganrun.job import Job
 
 
 def show(job: Job, folder: Path) -> None:

@@ -3,9 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
-from ganrun.build import Job
 from ganrun.callbacks.progress import clock
 from ganrun.callbacks.samples import Samples
+from ganrun.job import Job
 from ganrun.record import Record
 
 

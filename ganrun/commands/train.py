@@ -12,7 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun import build, checkpoint
+from ganrun import build, checkpoint, checks
 from ganrun.callbacks.checkpointing import Checkpointing
 from ganrun.callbacks.curves import Curves
 from ganrun.callbacks.evaluation import Evaluation
@@ -22,6 +22,7 @@ from ganrun.callbacks.samples import Samples
 from ganrun.callbacks.together import Together
 from ganrun.commands import plan, summary
 from ganrun.errors import UserError
+from ganrun.job import Job, make_job
 from ganrun.record import Record, make_folder, writable
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     """Trains what the config says into the new folder `folder`."""
     quiet_libraries()
     is_rank = "LOCAL_RANK" in os.environ  # one of several processes, started by the first, which made the folder
-    job = build.job(cfg)
+    job = make_job(cfg)
     writable(folder.absolute())
     if cfg.dry_run:
         plan.show(job, folder)
@@ -39,16 +40,16 @@ def run(cfg: DictConfig, folder: Path) -> None:
     check_logger(cfg.logger)
     job.data.prepare_data()
     job.data.setup()
-    build.checks.classes(cfg, job.data)
+    checks.classes(cfg, job.data)
     if job.suite:
-        build.checks.monitor(cfg, job.suite, job.suite.names(job.model, job.data))
+        checks.monitor(cfg, job.suite, job.suite.names(job.model, job.data))
         job.suite.prepare(job.data, torch.device("cuda" if build.on_cuda(cfg.trainer) else "cpu"))
     folder = folder if is_rank else make_folder(folder)
     cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
     fit(job, Record(folder, cfg, cfg.metrics.monitor, cfg.metrics.mode, speaks=not is_rank))
 
 
-def fit(job: build.Job, record: Record) -> None:
+def fit(job: Job, record: Record) -> None:
     """Trains the job, and leaves its status behind whatever happens."""
     handler = logging.FileHandler(record.folder / "train.log")
     logging.getLogger("ganrun").addHandler(handler)
@@ -70,7 +71,7 @@ def fit(job: build.Job, record: Record) -> None:
         handler.close()
 
 
-def callbacks_of(job: build.Job, record: Record) -> list[pl.Callback]:
+def callbacks_of(job: Job, record: Record) -> list[pl.Callback]:
     """In the order in which they act after a batch: the scores are there before the checkpoint that may be the best."""
     cfg = job.cfg
     curves = Curves(record, cfg.log_every)
@@ -86,7 +87,7 @@ def callbacks_of(job: build.Job, record: Record) -> list[pl.Callback]:
     ]
 
 
-def logger_of(job: build.Job):
+def logger_of(job: Job):
     """The logger of the config, told the hyperparameters; False for none."""
     logger = build.made(job.cfg.logger)
     if logger is None:

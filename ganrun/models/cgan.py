@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganrun import losses, seeds
+from ganrun import seeds
 from ganrun.models.base import Batch
 from ganrun.models.gan import GAN
 from ganrun.networks.modes import evaluating
@@ -23,7 +23,7 @@ class CGAN(GAN):
         self.classes = classes
 
     def score(self, x: Tensor, batch: Batch) -> Tensor:
-        return losses.full(self.discriminator(x, batch["y"]))
+        return self.discriminator(x, batch["y"])
 
     def fake_like(self, batch: Batch) -> Tensor:
         return self.generator(self.noise(len(batch["y"])), batch["y"])

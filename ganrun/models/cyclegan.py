@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from ganrun.losses import full, least_squares
+from ganrun.losses import least_squares
 from ganrun.models.base import Adversarial, Batch, Player
 from ganrun.models.image_pool import ImagePool
 from ganrun.networks.modes import evaluating
@@ -17,37 +17,31 @@ class CycleGAN(Adversarial):
     cycle: lambda.  identity: weight of the identity loss in units of lambda.  pool: pictures kept for each of d_a, d_b.
     """
 
-    needs = ("a", "b")
-    averages = ("a_to_b", "b_to_a")
+    needs, averages = ("a", "b"), ("a_to_b", "b_to_a")
 
-    def __init__(self, a_to_b, b_to_a, d_a, d_b, cycle: float = 10.0, identity: float = 0.5, pool: int = 50, **base):
+    def __init__(self, a_to_b, b_to_a, d_a, d_b, cycle: float, identity: float, pool: int, **base):
         super().__init__(**base)
         self.a_to_b, self.b_to_a, self.d_a, self.d_b = a_to_b, b_to_a, d_a, d_b
-        self.cycle, self.identity = cycle, identity
-        self.pools = nn.ModuleDict({"a": ImagePool(pool), "b": ImagePool(pool)})
+        self.cycle, self.identity, self.pools = cycle, identity, nn.ModuleDict({s: ImagePool(pool) for s in "ab"})
 
     def players(self) -> list[Player]:  # generators first: the discriminators then see this batch's fakes, pooled
-        return [
-            Player("generators", [self.a_to_b, self.b_to_a], self.generators_loss),
-            Player("discriminators", [self.d_a, self.d_b], self.discriminators_loss),
-        ]
+        generators = Player("generators", [self.a_to_b, self.b_to_a], self.generators_loss)
+        return [generators, Player("discriminators", [self.d_a, self.d_b], self.discriminators_loss)]
 
     def generators_loss(self, batch: Batch):
         a, b = batch["a"], batch["b"]
         fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
         self.fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
-        fool = least_squares(full(self.d_a(fake_a)), 1) + least_squares(full(self.d_b(fake_b)), 1)
+        fool = least_squares(self.d_a(fake_a), 1) + least_squares(self.d_b(fake_b), 1)
         cycle = l1_loss(self.b_to_a(fake_b), a) + l1_loss(self.a_to_b(fake_a), b)
-        terms = {"loss": fool + self.cycle * cycle, "adversarial": fool, "cycle": cycle}
-        if self.identity:
-            terms["identity"] = l1_loss(self.b_to_a(a), a) + l1_loss(self.a_to_b(b), b)
-            terms["loss"] = terms["loss"] + self.cycle * self.identity * terms["identity"]
-        return terms
+        same = l1_loss(self.b_to_a(a), a) + l1_loss(self.a_to_b(b), b) if self.identity else torch.zeros_like(cycle)
+        loss = fool + self.cycle * (cycle + self.identity * same)
+        return {"loss": loss, "adversarial": fool, "cycle": cycle, "identity": same}
 
     def discriminators_loss(self, batch: Batch):
         terms = {}
         for side, d in (("a", self.d_a), ("b", self.d_b)):
-            real, fake = full(d(batch[side])), full(d(self.pools[side](self.fakes[side])))
+            real, fake = d(batch[side]), d(self.pools[side](self.fakes[side]))
             terms[f"loss_{side}"] = 0.5 * (least_squares(real, 1) + least_squares(fake, 0))  # halved: section 7.1
             terms |= {f"real_{side}": real.mean(), f"fake_{side}": fake.mean()}
         return {"loss": terms["loss_a"] + terms["loss_b"], **terms}
@@ -58,10 +52,8 @@ class CycleGAN(Adversarial):
             return net(x.to(self.some_weight))
 
     def pictures(self, data):
-        return {
-            f"{a}_to_{b}": (self._there_and_back(data.test(a, 8).to(self.device), a, b), 3) for a, b in ("ab", "ba")
-        }
+        return {f"{a}_to_{b}": (self._there_and_back(data.test(a, 8), a, b), 3) for a, b in ("ab", "ba")}
 
     def _there_and_back(self, x: Tensor, side: str, other: str) -> Tensor:
         there = self.translate(x, other)
-        return torch.stack([x, there, self.translate(there, side)], 1).flatten(0, 1)
+        return torch.stack([x.to(there), there, self.translate(there, side)], 1).flatten(0, 1)

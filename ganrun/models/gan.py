@@ -18,7 +18,7 @@ class GAN(Adversarial):
     averages = ("generator",)
 
     def __init__(
-        self, generator: nn.Module, discriminator: nn.Module, z_dim: int, k=1, generator_loss="non_saturating", **base
+        self, generator: nn.Module, discriminator: nn.Module, z_dim, k, generator_loss="non_saturating", **base
     ):
         super().__init__(**base)
         self.generator, self.discriminator = generator, discriminator
@@ -38,7 +38,7 @@ class GAN(Adversarial):
         return self.fooling(self.score(self.fake_like(batch), batch))
 
     def score(self, x: Tensor, batch: Batch) -> Tensor:
-        return losses.full(self.discriminator(x))
+        return self.discriminator(x)
 
     def fake_like(self, batch: Batch) -> Tensor:
         return self.generator(self.noise(len(batch["x"])))

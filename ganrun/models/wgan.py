@@ -14,7 +14,7 @@ class WGAN(GAN):
     to the critic's Lipschitz constant.
     """
 
-    def __init__(self, *args, n_critic: int = 5, c: float = 0.01, **kwargs):
+    def __init__(self, *args, n_critic: int, c: float, **kwargs):
         super().__init__(*args, k=n_critic, **kwargs)
         self.c = c
 
@@ -24,7 +24,7 @@ class WGAN(GAN):
         return {"loss": loss, "distance": -loss, "real": real.mean(), "fake": fake.mean()}
 
     def generator_loss(self, batch: Batch):
-        return -self.score(self.fake_like(batch), batch).mean()
+        return -losses.full(self.score(self.fake_like(batch), batch)).mean()
 
     @torch.no_grad()
     def after_turn(self, player: Player) -> None:

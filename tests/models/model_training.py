@@ -5,6 +5,7 @@ from hydra import compose, initialize_config_dir
 from ganrun import build
 from ganrun.callbacks.length import Length
 from ganrun.folders import conf_dir
+from ganrun.job import Job, make_job
 
 PLAIN = ["trainer.accelerator=cpu", "channels_last=false", "logger=none", "metrics=none"]
 
@@ -26,15 +27,15 @@ SMALL = {  # each model with small networks, on the shipped digits
 }
 
 
-def job_of(*overrides: str) -> build.Job:
+def job_of(*overrides: str) -> Job:
     """The job of these overrides on the CPU, with nothing but the model and its data."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        job = build.job(compose("train", [*PLAIN, *overrides]))
+        job = make_job(compose("train", [*PLAIN, *overrides]))
     job.data.prepare_data()
     return job
 
 
-def train(job: build.Job, batches: int, *callbacks, ckpt_path=None) -> build.Job:
+def train(job: Job, batches: int, *callbacks, ckpt_path=None) -> Job:
     """The job after a training of this length, through the trainer of its config."""
     length = Length(kimg=batches * job.data.batch_size / 1000, minutes=None)
     trainer = build.trainer(job.cfg, callbacks=[length, *callbacks])

@@ -117,9 +117,11 @@ def test_there_are_pictures_at_every_precision(name, precision):
     assert all(torch.isfinite(examples).all() for examples, _ in job.model.pictures(job.data).values())
 
 
-def test_scores_are_averaged_in_float32_where_networks_compute_in_16_bits():
-    job = train(job_of(*SMALL["wgan"], "trainer.precision=bf16-mixed"), 2)
-    assert {value.dtype for value in job.model.terms["discriminator"].values()} == {torch.float32}
+@pytest.mark.parametrize("name", SMALL)
+def test_losses_are_float32_where_networks_compute_in_16_bits(name):
+    job = train(job_of(*SMALL[name], "trainer.precision=bf16-mixed", "seed=1"), 5)
+    terms = [own[term] for own in job.model.terms.values() for term in ("loss", "distance") if term in own]
+    assert {value.dtype for value in terms} == {torch.float32}
 
 
 def test_samples_of_points_are_points():
