@@ -112,12 +112,12 @@ def test_the_training_of_dcgan_is_algorithm_1_with_uniform_noise():
 @pytest.mark.parametrize("network", ["cgan", "cgan_hidden"])
 def test_the_training_of_cgan_is_algorithm_1_with_both_players_told_the_class(network):
     overrides = ["model=cgan", f"network={network}", "network.width=4"]
-    assert_goodfellow(overrides, prior=gaussian, z_dim=64, lr=4e-4, beta1=0.0, labels=True)
+    assert_goodfellow(overrides, prior=gaussian, z_dim=64, lr=4e-4, labels=True)
 
 
 def test_the_training_of_the_fully_connected_cgan_is_algorithm_1_for_a_few_batches_of_its_large_layers():
     overrides = ["model=cgan", "network=cgan_mlp"]
-    assert_goodfellow(overrides, count=6, prior=gaussian, z_dim=64, lr=4e-4, beta1=0.0, labels=True)
+    assert_goodfellow(overrides, count=6, prior=gaussian, z_dim=64, lr=4e-4, labels=True)
 
 
 # Arjovsky et al. 2017, Algorithm 1
@@ -179,8 +179,8 @@ class History:
 
 def zhu(job, g, f, d_x, d_y, histories, lr=2e-4, lam=10.0, identity=0.5):
     """G: X -> Y, F: Y -> X, D_X, D_Y as in the paper; X is domain a, Y is domain b."""
-    gf_optimizer = torch.optim.Adam([*g.parameters(), *f.parameters()], lr, (beta1, 0.999))
-    d_optimizer = torch.optim.Adam([*d_x.parameters(), *d_y.parameters()], lr, (beta1, 0.999))
+    gf_optimizer = torch.optim.Adam([*g.parameters(), *f.parameters()], lr, (0.5, 0.999))
+    d_optimizer = torch.optim.Adam([*d_x.parameters(), *d_y.parameters()], lr, (0.5, 0.999))
     for k, batch in batches_of(job, torch.float64):
         for optimizer in (gf_optimizer, d_optimizer):  # constant for a half, then linearly to zero
             optimizer.param_groups[0]["lr"] = lr * min(1.0, 2 - 2 * k / BATCHES)
