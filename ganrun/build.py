@@ -70,7 +70,7 @@ def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
     limits.hardware(cfg.trainer)
     settings = OmegaConf.to_container(cfg.trainer, resolve=True)
     settings.pop("_target_")
-    settings["precision"] = _precision(cfg)
+    settings["precision"] = precision(cfg)
     if settings["strategy"] == "auto" and _several(settings):
         settings["strategy"] = "ddp_find_unused_parameters_true"  # each player's turn leaves the others' weights unused
     if cfg.logger.get("_target_") is None:
@@ -109,10 +109,10 @@ def _optimizer(cfg: DictConfig, special: DictConfig) -> Any:
     return made(settings)
 
 
-def _precision(cfg: DictConfig) -> str:
-    precision = cfg.trainer.precision
-    if precision != "auto":
-        return precision
+def precision(cfg: DictConfig) -> str:
+    """Lightning's word for the precision of a run: bfloat16 where the GPU has it and the data are no points."""
+    if cfg.trainer.precision != "auto":
+        return cfg.trainer.precision
     if "point" in cfg.data.gives or not on_cuda(cfg.trainer):  # 8 bits would blur a point by a part of its mode's width
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"

@@ -24,7 +24,8 @@ class Curves(Callback):
             self._read(trainer, model)
 
     def on_train_end(self, trainer, model):
-        self._read(trainer, model)
+        if model.batches_seen % self.every:
+            self._read(trainer, model)
 
     def _read(self, trainer, model) -> None:
         terms = {f"train/{player}/{term}": value for player, own in model.terms.items() for term, value in own.items()}

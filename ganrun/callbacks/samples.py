@@ -38,7 +38,7 @@ class Samples(Callback):
             self.newest = []
             for name, (examples, columns) in model.pictures(self.data).items():
                 picture = self.data.draw(examples.float().cpu(), columns)
-                path = self.folder / f"{name}-kimg{round(model.images_seen / 1000):06d}.png"
+                path = self.folder / f"{name}-kimg{model.images_seen / 1000:010.3f}.png"
                 save_png(path, picture)
                 self.newest.append(path)
                 show(trainer.loggers, name, picture, model.images_seen)

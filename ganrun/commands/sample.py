@@ -49,7 +49,7 @@ def labels(trained: Trained, cfg: DictConfig) -> Tensor | None:
 
 
 def draw(trained: Trained, cfg: DictConfig, y: Tensor | None) -> Tensor:
-    """n samples on the CPU; a function of the seed, whatever the device and the batches' size."""
+    """n samples on the CPU; a function of the seed and the batches' size, whatever the device."""
     generator = seeds.generator(cfg.seed)
     parts = [slice(start, min(start + cfg.batch_size, cfg.n)) for start in range(0, cfg.n, cfg.batch_size)]
     draws = [trained.model.sample(p.stop - p.start, None if y is None else y[p], generator) for p in parts]

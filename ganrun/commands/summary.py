@@ -1,5 +1,7 @@
 """How a training went, as a table."""
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +26,13 @@ def show(job: Job, record: Record, callbacks: list) -> None:
     for path in newest:
         console.print(f"pictures      {path}")
     console.print(f"TensorBoard   tensorboard --logdir {record.folder}")
-    console.print(f"go on         ganrun sample {record.folder}   or   ganrun eval {record.folder}")
+    console.print(f"go on         {'   or   '.join(next_commands(job, record.folder))}")
+
+
+def next_commands(job: Job, folder: Path) -> list[str]:
+    """What this model can do next."""
+    draws = f"ganrun sample {folder}" if hasattr(job.model, "sample") else f"ganrun translate {folder} input=FOLDER"
+    return [draws, f"ganrun eval {folder}"] if job.suite else [draws]
 
 
 def scores(record: Record) -> Table:

@@ -66,6 +66,7 @@ def fit(job: Job, record: Record) -> None:
         state = "interrupted"
         raise KeyboardInterrupt from None
     finally:
+        record.images = job.model.images_seen
         record.status(state)
         logging.getLogger("ganrun").removeHandler(handler)
         handler.close()

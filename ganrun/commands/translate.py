@@ -1,10 +1,13 @@
 """ganrun translate: takes a user's pictures to the other domain."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.progress import track
 
 from ganrun import limits
 from ganrun.commands.train import quiet_libraries
@@ -13,6 +16,8 @@ from ganrun.data.decode import SUFFIXES, BadPictureError, decode
 from ganrun.errors import UserError
 from ganrun.pictures import grid, save_png, to_float, to_uint8
 from ganrun.record import make_folder
+
+ERRORS = Console(stderr=True)
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
@@ -25,14 +30,18 @@ def run(cfg: DictConfig, folder: Path) -> None:
     trained = load(cfg)
     if not hasattr(trained.model, "translate"):
         raise UserError(f"{trained.choices['model']} draws samples and translates none: ganrun sample {cfg.run}")
-    x = torch.stack([read(trained, path) for path in paths])
-    there = torch.cat([trained.model.translate(part, cfg.to).cpu() for part in x.split(cfg.batch_size)])
+    x = torch.stack([read(trained, path) for path in track(paths, "reading", console=ERRORS, transient=True)])
+    parts = [trained.model.translate(to_float(part), cfg.to).cpu() for part in batches(x, cfg.batch_size)]
+    there = to_uint8(torch.cat(parts))
     out = make_folder(Path(cfg.out or folder))
-    for path, picture in zip(paths, to_uint8(there), strict=True):
-        save_png(out / f"{path.stem}.png", picture.expand(3, -1, -1))
+    for path, picture in zip(targets(paths, Path(cfg.input).expanduser()), there, strict=True):
+        (out / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
+        save_png(out / "pictures" / path, picture.expand(3, -1, -1))
     pairs = torch.stack([x[:32], there[:32]], 1).flatten(0, 1)
-    save_png(out / "pairs.png", grid(pairs, 8))
-    Console(soft_wrap=True).print(f"{len(paths)} pictures    {out}   (the first beside their originals: pairs.png)")
+    save_png(out / "pairs.png", grid(to_float(pairs), 8))
+    console = Console(soft_wrap=True)
+    console.print(f"{len(paths)} pictures    {out / 'pictures'}")
+    console.print(f"side by side    {out / 'pairs.png'}")
 
 
 def pictures_at(place: Path) -> list[Path]:
@@ -45,10 +54,22 @@ def pictures_at(place: Path) -> list[Path]:
     return found
 
 
+def targets(paths: list[Path], place: Path) -> list[Path]:
+    """Where translations go: in folders as their originals, as .png; where two would be one, with the old suffix."""
+    found = [path.relative_to(place) if place.is_dir() else Path(path.name) for path in paths]
+    stems = Counter(path.with_suffix("") for path in found)
+    return [path.with_suffix(".png") if stems[path.with_suffix("")] == 1 else Path(f"{path}.png") for path in found]
+
+
+def batches(x: torch.Tensor, size: int) -> Iterable[torch.Tensor]:
+    """Parts of x, with a bar on stderr."""
+    return track(x.split(size), "translating", console=ERRORS, transient=True)
+
+
 def read(trained: Trained, path: Path) -> torch.Tensor:
-    """One picture as the model takes them: float [C, H, W] in [-1, 1]."""
+    """One picture of the model's size: uint8 [C, H, W]."""
     data = trained.cfg.data
     try:
-        return to_float(torch.tensor(decode(path, data.size, data.channels, data.get("fit", "crop"))))
+        return torch.tensor(decode(path, data.size, data.channels, data.get("fit", "crop")))
     except BadPictureError as error:
         raise UserError(f"{error}. Take it out of input=, or mend it.") from error
