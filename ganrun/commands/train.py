@@ -10,12 +10,13 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ganrun import build, checkpoint, checks
 from ganrun.callbacks.checkpointing import Checkpointing
 from ganrun.callbacks.curves import Curves
 from ganrun.callbacks.evaluation import Evaluation
+from ganrun.callbacks.hparams import HParams, hyperparameters
 from ganrun.callbacks.length import Length
 from ganrun.callbacks.progress import Progress
 from ganrun.callbacks.samples import Samples
@@ -57,7 +58,8 @@ def fit(job: Job, record: Record) -> None:
     record.status("running")
     state = "failed"
     try:
-        trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job))
+        logger = build.made(job.cfg.logger) or False
+        trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger)
         trainer.fit(job.model, datamodule=job.data)
         state = "done"
         summary.show(job, record, callbacks)
@@ -77,8 +79,11 @@ def callbacks_of(job: Job, record: Record) -> list[pl.Callback]:
     cfg = job.cfg
     curves = Curves(record, cfg.log_every)
     evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg)] if job.suite else []
-    entries = checkpoint.own_entries(cfg, HydraConfig.get().runtime.choices)
+    choices = HydraConfig.get().runtime.choices
+    scores = job.suite.names(job.model, job.data) if job.suite else []
+    entries = checkpoint.own_entries(cfg, choices)
     return [
+        HParams(hyperparameters(cfg, choices), scores),
         Length(cfg.kimg, cfg.minutes),
         curves,
         *evaluation,
@@ -88,47 +93,10 @@ def callbacks_of(job: Job, record: Record) -> list[pl.Callback]:
     ]
 
 
-def logger_of(job: Job):
-    """The logger of the config, told the hyperparameters; False for none."""
-    logger = build.made(job.cfg.logger)
-    if logger is None:
-        return False
-    settings = hyperparameters(job.cfg)
-    if isinstance(logger, pl.loggers.TensorBoardLogger):  # the scores' places in its table; real values replace these
-        names = job.suite.names(job.model, job.data) if job.suite else []
-        logger.log_hyperparams(settings, {name: float("nan") for name in names})
-    else:
-        logger.log_hyperparams(settings)
-    return logger
-
-
 def check_logger(node: DictConfig) -> None:
     """Refuses a logger whose package is not installed."""
     if str(node.get("_target_")).endswith("WandbLogger") and find_spec("wandb") is None:
         raise UserError("logger=wandb needs the package wandb: pip install wandb. Or take logger=tensorboard.")
-
-
-def hyperparameters(cfg: DictConfig) -> dict:
-    """What makes this run what it is: its choices and its settings, without what only steers the show."""
-    taken = HydraConfig.get().runtime.choices
-    names = {group: taken[group] for group in ("model", "network", "data", "optimizer", "schedule", "init")}
-    aside = ("folder", "dry_run", "log_every", "validate_kimg", "pictures_kimg", "checkpoint_kimg", "logger", "trainer")
-    settings = {key: value for key, value in OmegaConf.to_container(cfg, resolve=True).items() if key not in aside}
-    leaves = {key: value for key, value in flat(settings).items() if not key.rsplit(".", 1)[-1].startswith("_")}
-    return {**names, **leaves}
-
-
-def flat(tree: dict, prefix: str = "") -> dict:
-    """{"a": {"b": 1}} -> {"a.b": 1}; lists become text."""
-    leaves = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        leaves |= (
-            flat(value, f"{name}.")
-            if isinstance(value, dict)
-            else {name: str(value) if isinstance(value, list) else value}
-        )
-    return leaves
 
 
 def quiet_libraries() -> None:

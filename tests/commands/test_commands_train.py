@@ -16,6 +16,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from ganrun.cli import main
@@ -178,12 +179,13 @@ def test_tensorboard_has_the_grids(full, events):
 
 
 def test_tensorboard_compares_hyperparameters_by_the_final_scores(full, events):
-    tags = events.summary_metadata.keys() & {"_hparams_/experiment", "_hparams_/session_start_info"}
+    tags = {f"_hparams_/{kind}" for kind in ("experiment", "session_start_info", "session_end_info")}
     plugin = {tag: HParamsPluginData.FromString(events.summary_metadata[tag].plugin_data.content) for tag in tags}
     scores = {info.name.tag for info in plugin["_hparams_/experiment"].experiment.metric_infos}
     assert scores == status(full[0])["last"].keys() - {"kimg"}
     for name in scores:
         assert events.Scalars(name)[-1].value == pytest.approx(status(full[0])["last"][name])
+    assert plugin["_hparams_/session_end_info"].session_end_info.status == STATUS_SUCCESS
     settings = plugin["_hparams_/session_start_info"].session_start_info.hparams
     assert settings["model"].string_value == "cgan"
     assert (settings["seed"].number_value, settings["optimizer.lr"].number_value) == (3, 4e-4)

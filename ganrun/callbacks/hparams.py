@@ -1,0 +1,81 @@
+"""TensorBoard's table of hyperparameters: settings, scores and outcome of each run."""
+
+from collections.abc import Mapping, Sequence
+
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback
+from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from torch.utils.tensorboard.summary import hparams
+
+CHOICES = ("model", "network", "data", "optimizer", "schedule")
+DERIVED = ("shape", "z_dim", "classes")  # of a network: they follow from data and model
+
+
+class HParams(Callback):
+    """Notes a run's settings and the names of its scores at the start, and at the end whether it was a success.
+
+    Lightning's own way notes a success before the training starts, and a first score of nan.
+    """
+
+    def __init__(self, settings: Mapping, scores: Sequence[str]):
+        self.settings, self.scores = settings, scores
+
+    def on_train_start(self, trainer, model):
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.hparams.update(self.settings)  # of hparams.yaml
+            else:
+                logger.log_hyperparams(dict(self.settings))
+        experiment, session, _ = hparams(dict(self.settings), dict.fromkeys(self.scores, 0.0))
+        write(trainer, experiment, session)
+
+    def on_train_end(self, trainer, model):
+        write(trainer, outcome(api_pb2.STATUS_SUCCESS))
+
+    def on_exception(self, trainer, model, exception):
+        write(trainer, outcome(api_pb2.STATUS_FAILURE))
+
+
+def write(trainer, *summaries: Summary) -> None:
+    for logger in trainer.loggers if trainer.is_global_zero else ():
+        if isinstance(logger, TensorBoardLogger):
+            for summary in summaries:
+                logger.experiment._get_file_writer().add_summary(summary)
+
+
+def outcome(status: int) -> Summary:
+    end = plugin_data_pb2.SessionEndInfo(status=status)
+    info = plugin_data_pb2.HParamsPluginData(session_end_info=end, version=metadata.PLUGIN_DATA_VERSION)
+    data = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=info.SerializeToString())
+    value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=SummaryMetadata(plugin_data=data))
+    return Summary(value=[value])
+
+
+def hyperparameters(cfg: DictConfig, taken: Mapping[str, str]) -> dict:
+    """What makes a run what it is: its choices in the groups, and those of its settings that have a value of their own.
+
+    Few: the table sorts them by the alphabet and shows the first ones.
+    """
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    found = {group: taken[group] for group in CHOICES}
+    found |= {name: settings[name] for name in ("seed", "kimg", "minutes", "batch_size", "clip")}
+    found |= flat(settings["ema"], "ema.") if cfg.ema.half_life_kimg else {}
+    found |= {f"model.{name}": value for name, value in settings["model"].items() if not isinstance(value, Mapping)}
+    found |= {name: v for name, v in flat(settings["network"], "network.").items() if not name.endswith(DERIVED)}
+    found |= flat(settings["optimizer"], "optimizer.")
+    for player, own in settings["optimizers"].items():
+        found |= {f"{player}.{name}": v for name, v in own.items() if v != settings["optimizer"].get(name)}
+    return {name: v for name, v in found.items() if v is not None and "._" not in name}
+
+
+def flat(tree: Mapping, prefix: str = "") -> dict:
+    """{"a": {"b": 1}} -> {"a.b": 1}; lists become text."""
+    leaves = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= flat(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = str(value) if isinstance(value, list) else value
+    return leaves
