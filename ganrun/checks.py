@@ -95,6 +95,8 @@ def misfit(model, data) -> str | None:
             return None
         except Exception as error:
             reason = f"{str(error).splitlines()[0]}."
+            if "positional argument" in reason:
+                reason = "its players take other inputs than this model gives them (pictures, noise, classes)."
     return reason
 
 

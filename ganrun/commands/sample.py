@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ganrun import limits, seeds
 from ganrun.commands.train import quiet_libraries
-from ganrun.commands.trained import Trained, load
+from ganrun.commands.trained import Trained, load, with_bar
 from ganrun.errors import UserError, did_you_mean
 from ganrun.pictures import save_png, to_uint8
 from ganrun.record import make_folder
@@ -52,8 +52,11 @@ def draw(trained: Trained, cfg: DictConfig, y: Tensor | None) -> Tensor:
     """n samples on the CPU; a function of the seed and the batches' size, whatever the device."""
     generator = seeds.generator(cfg.seed)
     parts = [slice(start, min(start + cfg.batch_size, cfg.n)) for start in range(0, cfg.n, cfg.batch_size)]
-    draws = [trained.model.sample(p.stop - p.start, None if y is None else y[p], generator) for p in parts]
-    return torch.cat([x.float().cpu() for x in draws])
+    draws = [
+        trained.model.sample(p.stop - p.start, None if y is None else y[p], generator).float().cpu()
+        for p in with_bar(parts, "drawing")
+    ]
+    return torch.cat(draws)
 
 
 def write_grid(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:

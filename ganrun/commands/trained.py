@@ -1,11 +1,14 @@
 """A trained model, from its checkpoint alone."""
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import track
 
 from ganrun import build, checkpoint
 from ganrun.data.module import DataModule
@@ -42,6 +45,11 @@ def load(command: DictConfig) -> Trained:
     kimg = content["seen"]["images"] / 1000
     log.info("%s of %s, after %g kimg", content["ganrun"]["choices"]["model"], path, kimg)
     return Trained(path, cfg, model.to(device(command.device)).eval(), data, kimg, content["ganrun"]["choices"])
+
+
+def with_bar(items: Sequence, word: str) -> Iterable:
+    """The items, one after the other, with a bar on stderr that goes when they are done."""
+    return track(items, word, console=Console(stderr=True), transient=True)
 
 
 def device(name: str) -> torch.device:

@@ -1,23 +1,19 @@
 """ganrun translate: takes a user's pictures to the other domain."""
 
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import track
 
 from ganrun import limits
 from ganrun.commands.train import quiet_libraries
-from ganrun.commands.trained import Trained, load
+from ganrun.commands.trained import Trained, load, with_bar
 from ganrun.data.decode import SUFFIXES, BadPictureError, decode
 from ganrun.errors import UserError
 from ganrun.pictures import grid, save_png, to_float, to_uint8
 from ganrun.record import make_folder
-
-ERRORS = Console(stderr=True)
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
@@ -30,8 +26,11 @@ def run(cfg: DictConfig, folder: Path) -> None:
     trained = load(cfg)
     if not hasattr(trained.model, "translate"):
         raise UserError(f"{trained.choices['model']} draws samples and translates none: ganrun sample {cfg.run}")
-    x = torch.stack([read(trained, path) for path in track(paths, "reading", console=ERRORS, transient=True)])
-    parts = [trained.model.translate(to_float(part), cfg.to).cpu() for part in batches(x, cfg.batch_size)]
+    x = torch.stack([read(trained, path) for path in with_bar(paths, "reading")])
+    parts = [
+        trained.model.translate(to_float(part), cfg.to).cpu()
+        for part in with_bar(x.split(cfg.batch_size), "translating")
+    ]
     there = to_uint8(torch.cat(parts))
     out = make_folder(Path(cfg.out or folder))
     for path, picture in zip(targets(paths, Path(cfg.input).expanduser()), there, strict=True):
@@ -59,11 +58,6 @@ def targets(paths: list[Path], place: Path) -> list[Path]:
     found = [path.relative_to(place) if place.is_dir() else Path(path.name) for path in paths]
     stems = Counter(path.with_suffix("") for path in found)
     return [path.with_suffix(".png") if stems[path.with_suffix("")] == 1 else Path(f"{path}.png") for path in found]
-
-
-def batches(x: torch.Tensor, size: int) -> Iterable[torch.Tensor]:
-    """Parts of x, with a bar on stderr."""
-    return track(x.split(size), "translating", console=ERRORS, transient=True)
 
 
 def read(trained: Trained, path: Path) -> torch.Tensor:
