@@ -6,9 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ganrun.errors import UserError, did_you_mean
 from ganrun.metrics.inception import InceptionV3
 from ganrun.metrics.lenet import LeNet
-from ganrun.metrics.resize import resize_antialiased, resize_tf1, to_grey
+from ganrun.metrics.resize import PROTOCOLS, resize_antialiased, to_grey
 from ganrun.metrics.weights import INCEPTION_DIGEST, find_inception, given_file, load_weights
 
 log = logging.getLogger(__name__)
@@ -89,16 +90,23 @@ class LeNetExtractor(Extractor):
 
 
 class InceptionExtractor(Extractor):
-    """The network of the 2015-12-05 weights, fed as the TensorFlow original and torch-fidelity feed it.
+    """The network of the 2015-12-05 weights.
 
+    resize: how pictures become 299x299, a name of resize.PROTOCOLS; scores by different ones are not comparable.
     Its logits are those before the bias (torch-fidelity's logits_unbiased).
     """
 
     name = "inception"
-    resize = "tf1: TensorFlow 1 bilinear to 299x299"
     num_features, num_logits = InceptionV3.num_features, 1008
     fd_name = "fid"
     is_name = "is"
+
+    def __init__(self, weights: str | Path | None = None, resize: str = "tf1"):
+        super().__init__(weights)
+        if resize not in PROTOCOLS:
+            raise UserError(f"metrics.extractor.resize={resize} is not known.{did_you_mean(str(resize), PROTOCOLS)}")
+        self._resize, words = PROTOCOLS[resize]
+        self.resize = f"{resize}: {words}, to 299x299"
 
     def load(self) -> None:
         is_new = self.network is None
@@ -119,4 +127,4 @@ class InceptionExtractor(Extractor):
 
     def fit(self, images: Tensor) -> Tensor:
         images = images.expand(-1, 3, -1, -1)
-        return (resize_tf1(images, 299) - 128) / 128
+        return (self._resize(images, 299) - 128) / 128

@@ -41,3 +41,23 @@ def resize_tf1(images: Tensor, size: int) -> Tensor:
     left, right, across = tf1_weights(images.shape[3], size, images)
     rows = between(images[..., left], images[..., right], across)
     return between(rows[..., top, :], rows[..., bottom, :], down[:, None])
+
+
+def resize_torch(images: Tensor, size: int) -> Tensor:
+    """Float images [B, C, H, W] as [B, C, size, size], bilinear with half-pixel centres, unsmoothed: pytorch-fid's."""
+    return interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def resize_clean(images: Tensor, size: int) -> Tensor:
+    """Float images 0..255 [B, C, H, W] as [B, C, size, size], Pillow's antialiased bicubic in floats, clamped.
+
+    Parmar et al. 2022 (clean-fid).
+    """
+    return interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+
+
+PROTOCOLS = {  # name: the resize, and what it is
+    "tf1": (resize_tf1, "TensorFlow 1 bilinear, as the FID papers and torch-fidelity"),
+    "torch": (resize_torch, "half-pixel bilinear, as pytorch-fid"),
+    "clean": (resize_clean, "antialiased bicubic, as clean-fid"),
+}

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from ganrun.metrics.resize import resize_antialiased, resize_tf1, to_grey
+from ganrun.metrics.resize import resize_antialiased, resize_clean, resize_tf1, resize_torch, to_grey
 
 
 def slow_tf1(image, size):
@@ -41,3 +43,33 @@ def test_halving_with_antialias_keeps_the_mean_and_equal_sizes_are_left_alone():
     x = torch.rand(2, 1, 56, 56, generator=torch.Generator().manual_seed(0))
     assert resize_antialiased(x, 28).mean().item() == pytest.approx(x.mean().item(), abs=1e-3)
     assert resize_antialiased(x, 56) is x
+
+
+def slow_half_pixel(image, size):
+    """Bilinear with half-pixel centres, pixel by pixel: [H, W] -> [size, size]."""
+    height, width = image.shape
+    found = torch.zeros(size, size)
+    for i in range(size):
+        for j in range(size):
+            y = min(max((i + 0.5) * height / size - 0.5, 0), height - 1)
+            x = min(max((j + 0.5) * width / size - 0.5, 0), width - 1)
+            top, left = int(y), int(x)
+            bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
+            above = image[top, left] * (1 - x + left) + image[top, right] * (x - left)
+            below = image[bottom, left] * (1 - x + left) + image[bottom, right] * (x - left)
+            found[i, j] = above * (1 - y + top) + below * (y - top)
+    return found
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(4, 4, 9), (5, 3, 8), (9, 9, 4)])
+def test_pytorch_fids_resize_has_half_pixel_centres_and_does_not_smooth(height, width, size):
+    image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0)) * 255
+    assert torch.allclose(resize_torch(image, size)[0, 0], slow_half_pixel(image[0, 0], size), atol=1e-3)
+
+
+@pytest.mark.parametrize(("side", "size"), [(8, 29), (64, 29), (29, 29)])
+def test_clean_fids_resize_is_pillows_bicubic_in_floats_clamped(side, size):
+    image = (torch.rand(side, side, generator=torch.Generator().manual_seed(0)) * 255).round()
+    by_pillow = Image.fromarray(image.numpy()).resize((size, size), Image.Resampling.BICUBIC)
+    found = resize_clean(image[None, None], size)[0, 0]
+    assert np.abs(found.numpy() - np.asarray(by_pillow).clip(0, 255)).max() < 1e-2
