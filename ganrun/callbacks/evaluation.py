@@ -9,7 +9,7 @@ from ganrun.record import Record
 
 
 class Evaluation(Callback):
-    """Scores the model by a suite at every mark and at the end; hands the scores to the logger and the record."""
+    """Scores the model by a suite at every mark, and by more at the end; hands the scores to loggers and record."""
 
     def __init__(self, suite, data, record: Record, every_kimg: float | None):
         self.suite, self.data, self.record = suite, data, record
@@ -19,17 +19,16 @@ class Evaluation(Callback):
         self.cadence.start(model)
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        if self.cadence.is_due(model):
-            self._evaluate(trainer, model)
+        if self.cadence.is_due(model) and model.progress < 1:
+            self._evaluate(trainer, model, is_final=False)
 
     def on_train_end(self, trainer, model):
-        if self.cadence.is_missing(model):
-            self._evaluate(trainer, model)
+        self._evaluate(trainer, model, is_final=True)
 
-    def _evaluate(self, trainer, model) -> None:
+    def _evaluate(self, trainer, model, is_final: bool) -> None:
         with self.record.beside_training():
             same_statistics(model, trainer)
-            scores = self.suite.score(model, self.data)
+            scores = self.suite.score(model, self.data, is_final=is_final)
         facts = {"averaged_weights": bool(model.averaged), "precision": str(trainer.precision)}
         protocol = {**self.suite.protocol(self.data), **facts}
         self.record.images = model.images_seen

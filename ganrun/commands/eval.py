@@ -26,19 +26,26 @@ def run(cfg: DictConfig, folder: Path) -> None:
     data.prepare_data()
     data.setup()
     suite.prepare(data, trained.model.device)
-    scores = suite.score(trained.model, data, samples=cfg.samples, seed=cfg.seed)
+    floors = suite.floors(data)
+    scores = suite.score(trained.model, data, samples=cfg.samples, seed=cfg.seed, is_final=True)
     protocol = {**suite.protocol(data, cfg.samples), "averaged_weights": bool(trained.model.averaged), "seed": cfg.seed}
-    content = {"checkpoint": str(trained.path), "kimg": trained.kimg, "scores": scores, "protocol": protocol}
+    content = {
+        "checkpoint": str(trained.path),
+        "kimg": trained.kimg,
+        "scores": scores,
+        "floors": floors,
+        "protocol": protocol,
+    }
     path = make_folder(folder) / "scores.json"
     replace_text(path, json.dumps({**content, "versions": versions()}, indent=2) + "\n")
-    show(scores, protocol, path)
+    show(scores, floors, protocol, path)
 
 
-def show(scores: dict[str, float], protocol: dict, path: Path) -> None:
-    """Prints the scores and the protocol that they hold under."""
-    table = Table("score", "value", title="scores", title_justify="left")
+def show(scores: dict[str, float], floors: dict[str, float], protocol: dict, path: Path) -> None:
+    """Prints the scores, what real examples would score, and the protocol that both hold under."""
+    table = Table("score", "value", "of real ones", title="scores", title_justify="left")
     for name, value in scores.items():
-        table.add_row(name, f"{value:.4g}")
+        table.add_row(name, f"{value:.4g}", f"{floors[name]:.4g}" if name in floors else "")
     table.caption = ", ".join(f"{key} {value}" for key, value in protocol.items())
     console = Console(soft_wrap=True)
     console.print(table)

@@ -42,7 +42,7 @@ def scores(record: Record) -> Table:
     for name in record.last:
         if name != "kimg":
             mark = " *" if name == record.monitor else ""
-            best = f"{record.best[name]:.4g}" if record.best else ""
+            best = f"{record.best[name]:.4g}" if name in record.best else ""
             table.add_row(name + mark, f"{record.last[name]:.4g}", best)
     table.caption = f"* names the best checkpoint ({record.mode})" if record.monitor else None
     return table

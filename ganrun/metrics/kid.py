@@ -25,7 +25,7 @@ class KernelDistance(KernelInceptionDistance):
             warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save all")
             super().__init__(Features(num_features), subsets, subset_size, reset_real_features=False, **options)
         self.wanted_size = subset_size
-        # torchmetrics gathers batch by batch, which never ends when one process has had more batches than another.
+        # torchmetrics gathers batch by batch, which fails when one process has had more batches than another.
         for name in ("real_features", "fake_features"):
             self.add_state(name, [], dist_reduce_fx="cat")
 

@@ -7,7 +7,7 @@ from torchmetrics import Metric
 from ganrun.errors import UserError
 from ganrun.metrics.drawing import Finite, apart, counting_device, generated, or_nan, seed_of_scores
 
-NEAR = 3  # a sample belongs to a mode within so many of its standard deviations
+NEAR = 3  # a sample belongs to a mode within so many of its standard deviations, unless the data tell their own number
 
 
 class ModeCoverage(Metric):
@@ -17,24 +17,24 @@ class ModeCoverage(Metric):
     here against the true, equal shares. The overlap is ours.
     """
 
-    def __init__(self, centers: Tensor, sigma: float, **options):
-        """centers: [K, 2], equally likely.   sigma: their common standard deviation."""
+    def __init__(self, centers: Tensor, sigma: float, near: float = NEAR, **options):
+        """centers: [K, d], equally likely.   sigma: their standard deviation.   near: reach of a mode in sigma."""
         super().__init__(**options)
-        self.centers, self.sigma = centers.double().cpu(), sigma
+        self.centers, self.reach = centers.double().cpu(), near * sigma
         self.add_state("near", torch.zeros(len(centers), dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("nearest", torch.zeros(len(centers), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, points: Tensor) -> None:
-        """points: [N, 2]."""
+        """points: [N, d]."""
         distance, mode = torch.cdist(points.to(self.device).double(), self.centers.to(self.device)).min(1)
         self.nearest += torch.bincount(mode, minlength=len(self.centers))
-        self.near += torch.bincount(mode[distance <= NEAR * self.sigma], minlength=len(self.centers))
+        self.near += torch.bincount(mode[distance <= self.reach], minlength=len(self.centers))
 
     def compute(self) -> dict[str, Tensor]:
-        """modes: how many have a sample within 3 sigma.   high_quality: share of samples within 3 sigma of a mode.
+        """modes: how many have a sample within reach.   high_quality: share of samples within reach of a mode.
 
         reverse_kl: KL(shares of the modes || equal shares), 0..log K nats, each sample counting for its nearest mode.
-        mode_overlap: sum over the modes of min(share of samples within 3 sigma, 1/K), in 0..1: one minus the total
+        mode_overlap: sum over the modes of min(share of samples within reach, 1/K), in 0..1: one minus the total
         variation distance from equal shares, what lies beside the modes being an outcome of its own.
         """
         count, modes = self.nearest.sum(), len(self.centers)
@@ -47,6 +47,11 @@ class ModeCoverage(Metric):
         }
 
 
+def near(data) -> float:
+    """A mode's reach in its standard deviations: the data's own number, else 3."""
+    return getattr(data.source, "near", NEAR)
+
+
 class Modes:
     """Scores of generated points against the mixture that the data is."""
 
@@ -57,7 +62,8 @@ class Modes:
         """Raises UserError for data without known modes."""
         if getattr(data.source, "centers", None) is None:
             raise UserError(
-                f"metrics=modes counts the modes of a mixture: data=ring or data=grid, not data={data.name}."
+                "metrics=modes counts the modes of a mixture: data=mixture_1200, data=ring or data=grid, "
+                f"not data={data.name}."
             )
 
     def protocol(self, data, samples: int | None = None) -> dict:
@@ -66,17 +72,22 @@ class Modes:
             "samples": samples or self.samples,
             "modes": len(data.source.centers),
             "sigma": float(data.source.sigma),
-            "near": f"{NEAR} sigma",
+            "near": f"{near(data):g} sigma",
         }
 
     def names(self, model, data) -> list[str]:
         """Of the scores that `score` gives."""
         return [f"val/{name}" for name in ("modes", "high_quality", "reverse_kl", "mode_overlap")]
 
-    def score(self, model, data, samples: int | None = None, seed: int = 0) -> dict[str, float]:
+    def floors(self, data) -> dict[str, float]:
+        """What points of the mixture itself score: not measured."""
+        return {}
+
+    def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """The scores of `samples` samples, the same for the same seed."""
         self.prepare(data)
-        coverage = ModeCoverage(data.source.centers, data.source.sigma).to(counting_device(model.device))
+        coverage = ModeCoverage(data.source.centers, data.source.sigma, near(data))
+        coverage = coverage.to(counting_device(model.device))
         finite = Finite().to(counting_device(model.device))
         with apart(seed_of_scores(seed)):
             for x, _ in generated(model, data, samples or self.samples, self.batch_size, seed):

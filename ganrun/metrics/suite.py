@@ -1,22 +1,24 @@
 """The scores that are asked for together: one pass over the samples, several numbers."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torchmetrics.aggregation import MeanMetric
 
-from ganrun.errors import UserError
+from ganrun.errors import UserError, did_you_mean
 from ganrun.metrics import statistics
 from ganrun.metrics.drawing import Finite, apart, generated, or_nan, seed_of_scores
 from ganrun.metrics.extractors import Extractor
-from ganrun.metrics.scores import IS_SPLITS, FeatureScores
-from ganrun.metrics.statistics import Statistics
+from ganrun.metrics.inception_score import SPLITS
+from ganrun.metrics.scores import KINDS, FeatureScores, names_of
+from ganrun.metrics.statistics import FLOORS, NEIGHBOURS, Statistics
 from ganrun.pictures import to_uint8
 
 log = logging.getLogger(__name__)
+FORMAT = 2  # of the statistics on disk
 CPU = torch.device("cpu")
 
 
@@ -76,6 +78,7 @@ class FeatureSuite:
     def identity(self, data, key: str) -> dict:
         """What the statistics of the real pictures depend on."""
         return {
+            "format": FORMAT,
             "data": data.fingerprint,
             "key": key,
             "weights": self.extractor.digest,
@@ -95,7 +98,7 @@ class FeatureSuite:
             "resize": self.extractor.resize,
             "samples": samples or self.samples,
             "reference_splits": list(data.reference_splits),
-            "is_splits": IS_SPLITS,
+            "is_splits": SPLITS,
         }
         for key in self.keys:
             suffix = "" if key == "x" else f"_{key}"
@@ -129,9 +132,19 @@ class FeatureSuite:
 
 
 class Generation(FeatureSuite):
-    """Frechet distance and Inception Score of samples; accuracy, where the extractor knows the classes asked for."""
+    """Scores of samples against real pictures; accuracy, where the extractor knows the classes asked for."""
 
     keys = ("x",)
+
+    def __init__(self, *arguments, scores: Sequence[str], final: Sequence[str], **options):
+        """scores: what to compute each time, of scores.KINDS.   final: what else at the end."""
+        super().__init__(*arguments, **options)
+        for kind in [*scores, *final]:
+            if kind not in KINDS:
+                raise UserError(
+                    f"There is no score {kind} in metrics.scores or metrics.final.{did_you_mean(kind, KINDS)}"
+                )
+        self.scores, self.final = [*scores], [*scores, *(kind for kind in final if kind not in scores)]
 
     def check(self, data) -> None:
         super().check(data)
@@ -139,30 +152,44 @@ class Generation(FeatureSuite):
             name = "translation_lenet" if "lenet" in self.extractor.name else "translation"
             raise UserError(f"data={data.name} holds two domains to translate between: metrics={name}.")
 
-    def score(self, model, data, samples: int | None = None, seed: int = 0) -> dict[str, float]:
-        """The scores of `samples` samples, the same for the same seed."""
+    def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
+        """The scores of `samples` samples, the same for the same seed; all of them where `is_final`."""
         samples = samples or self.samples
         self._warn_of_few(samples)
         real = self.real(data, "x", model.device)
+        kinds = self.final if is_final else self.scores
         with apart(seed_of_scores(seed)):
-            scores, hits = FeatureScores(self.extractor, real, model.device), MeanMetric().to(model.device)
-            finite = Finite().to(model.device)
+            scores = FeatureScores(self.extractor, real, model.device, kinds)
+            hits, finite = MeanMetric().to(model.device), Finite().to(model.device)
             for x, y in generated(model, data, samples, self.batch_size, seed):
                 finite.update(x)
                 logits = scores.update(to_uint8(x))
                 if y is not None:
                     hits.update((logits.argmax(1) == y.to(logits.device)).float())
-            found = {f"val/{self.extractor.fd_name}": scores.frechet_distance()}
-            found[f"val/{self.extractor.is_name}"] = scores.inception_score()
+            found = {f"val/{name}": value for name, value in scores.compute().items()}
             if self._knows_answers(model, data):
                 found[f"val/accuracy_{self.extractor.name}"] = hits.compute().item()
             return or_nan(found, finite)
 
     def names(self, model, data) -> list[str]:
-        """Of the scores that `score` gives."""
-        names = [self.extractor.fd_name, self.extractor.is_name]
+        """Of the scores that `score` gives at the end."""
+        names = names_of(self.final, self.extractor)
         names += [f"accuracy_{self.extractor.name}"] if self._knows_answers(model, data) else []
         return [f"val/{name}" for name in names]
+
+    def protocol(self, data, samples: int | None = None) -> dict:
+        real = self.real(data, "x")
+        found = super().protocol(data, samples)
+        kept = min(found["samples"], len(real.features))
+        return {**found, "kid_prdc_samples": kept, "kid_prdc_reference": len(real.features), "prdc_k": NEIGHBOURS}
+
+    def floors(self, data) -> dict[str, float]:
+        """What the scores of real pictures are: of one random half against the other; the Inception Score of all."""
+        real = self.real(data, "x")
+        plain = {"fd": real.floor, "is": real.inception_score, **dict(zip(FLOORS, real.floors, strict=True))}
+        kinds = [kind for kind in self.final if kind != "fd_infinity"]
+        values = [plain[name].item() for kind in kinds for name in KINDS[kind]]
+        return {f"val/{name}": value for name, value in zip(names_of(kinds, self.extractor), values, strict=True)}
 
     def _knows_answers(self, model, data) -> bool:
         return "y" in model.needs and self.extractor.classes == list(data.classes)

@@ -50,7 +50,7 @@ class Translation(FeatureSuite):
             "sees": "the digit's intensity" if intensity_of(data) else "the picture",
         }
 
-    def score(self, model, data, samples: int | None = None, seed: int = 0) -> dict[str, float]:
+    def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """The scores of the translations of all test pictures, or of the first `samples` of each domain."""
         with apart(seed_of_scores(seed)):
             found = {}
@@ -59,6 +59,11 @@ class Translation(FeatureSuite):
         name = f"val/{self.extractor.fd_name}"
         found[name] = (found[f"{name}_a_to_b"] + found[f"{name}_b_to_a"]) / 2
         return found
+
+    def floors(self, data) -> dict[str, float]:
+        """The distances of one random half of the real pictures from the other."""
+        name = f"val/{self.extractor.fd_name}"
+        return {f"{name}_{source}_to_{target}": self.real(data, target).floor.item() for source, target in DIRECTIONS}
 
     def names(self, model, data) -> list[str]:
         """Of the scores that `score` gives."""
@@ -71,7 +76,7 @@ class Translation(FeatureSuite):
     def _one_way(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
         count = check_count(min(limit, data.test_count(source)), place()[1])
         self._warn_of_few(count)
-        scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device)
+        scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, ["fd"])
         finite = Finite().to(model.device)
         answers = Answers(data, target, self.extractor.classes, model.device)
         seen = intensity_of(data)
@@ -81,7 +86,7 @@ class Translation(FeatureSuite):
             finite.update(translated)
             logits = scores.update(to_uint8(seen(translated, target) if seen else translated))
             answers.update(index, part, translated, logits)
-        names = {self.extractor.fd_name: scores.frechet_distance(), **answers.compute(self.extractor.name)}
+        names = {**scores.compute(), **answers.compute(self.extractor.name)}
         return or_nan({f"val/{with_direction(name, source, target)}": value for name, value in names.items()}, finite)
 
 

@@ -1,4 +1,5 @@
 import logging
+import math
 import warnings
 
 import pytest
@@ -13,17 +14,20 @@ from ganrun.errors import UserError
 from ganrun.folders import conf_dir
 from ganrun.metrics.drawing import apart, generated, seed_of_scores
 from ganrun.metrics.frechet import Features
+from ganrun.metrics.kid import kernel_distance
+from ganrun.metrics.prdc import prdc
 from ganrun.metrics.suite import Generation
 from ganrun.pictures import to_uint8
 
 
 def suite(samples=120, batch_size=50, extractor=Means, **options):
-    return Generation(extractor, "val/fd_means", "min", samples, batch_size=batch_size, **options)
+    kinds = {"scores": ["fd", "is"], "final": ["kid", "prdc", "fd_infinity"]}
+    return Generation(extractor, "val/fd_means", "min", samples, batch_size=batch_size, **kinds, **options)
 
 
 def from_config(name, *overrides):
-    with initialize_config_dir(str(conf_dir() / "metrics"), version_base="1.3"):
-        cfg = compose(name, [*overrides])
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose(f"metrics/{name}", [f"metrics.{override}" for override in overrides]).metrics
     return instantiate(cfg) if cfg._target_ else cfg
 
 
@@ -136,6 +140,41 @@ def test_few_samples_are_warned_of_once(caplog):
     assert caplog.text.count("3 samples for 4 features: the covariance is rank deficient") == 1
 
 
+def test_the_final_scores_are_those_of_the_same_features_by_functions_of_their_own():
+    data, model = Pictures(), Noise()
+    found = suite().score(model, data, seed=3, is_final=True)
+    real = Means()(data.arrays["x"])[0]
+    fake = torch.cat([Means()(to_uint8(x))[0] for x, _ in generated(model, data, 120, 50, seed=3)])[:60]
+    expected = prdc(real, fake)
+    assert {name: found[f"val/{name}_means"] for name in expected} == pytest.approx(expected)
+    with apart(0):
+        mean, deviation = kernel_distance(real, fake, subset_size=60)
+    assert found["val/kid_means"] == pytest.approx(mean, rel=1e-3)  # all 60 of 60 in each subset, in another order
+    assert found["val/kid_deviation_means"] == pytest.approx(deviation, abs=1e-2 * abs(mean))
+    assert set(found) == {*suite().names(model, data)}
+    assert {name: found[name] for name in ("val/fd_means", "val/is_means")} == suite().score(model, data, seed=3)
+
+
+def test_real_pictures_score_as_one_half_against_the_other():
+    data = Pictures()
+    floors = suite().floors(data)
+    half = Means()(data.arrays["x"])[0].split(30)
+    assert floors["val/precision_means"] == prdc(*half)["precision"]
+    assert set(floors) == {*suite().names(Noise(), data)} - {"val/fd_infinity_means"}
+
+
+def test_too_few_samples_for_neighbours_have_no_precision():
+    found = suite().score(Noise(), Pictures(), samples=3, is_final=True)
+    assert math.isnan(found["val/precision_means"])
+    assert math.isnan(found["val/fd_infinity_means"])
+    assert math.isfinite(found["val/fd_means"])
+
+
+def test_an_unknown_score_is_refused_with_those_that_there_are():
+    with pytest.raises(UserError, match=r"no score fidd.*Allowed: fd, fd_infinity"):
+        Generation(Means, "val/fd_means", "min", 10, scores=["fidd"], final=[])
+
+
 def test_one_sample_is_refused():
     with pytest.raises(UserError, match=r"metrics\.samples=1 is too few"):
         suite().score(Noise(), Pictures(), samples=1)
@@ -159,6 +198,9 @@ def test_the_protocol_is_plain_and_says_how_the_numbers_come_about():
         "reference_splits": ["train"],
         "reference": 40,
         "is_splits": 10,
+        "kid_prdc_samples": 40,
+        "kid_prdc_reference": 40,
+        "prdc_k": 5,
     }
 
 
