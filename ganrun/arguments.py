@@ -146,7 +146,12 @@ def check_choices(words: list[str], folders: list[Path]) -> None:
 
 
 def check_choice(group: str, name: str, folders: list[Path]) -> None:
-    is_file = any((folder / group / f"{name}.yaml").is_file() for folder in folders)
+    files = [path for folder in folders if (path := folder / group / f"{name}.yaml").is_file()]
+    if len(files) > 1:
+        raise UserError(
+            f"{files[1]} has the name of a {group} that comes with ganrun, which would be taken. Rename it."
+        )
+    is_file = bool(files)
     if not is_file and (not name or NAME.fullmatch(name)) and (group, name) != ("experiment", "null"):
         raise UserError(f'There is no {group} "{name}".{did_you_mean(name, conf_text.choices(group, folders))}')
 

@@ -1,7 +1,9 @@
 """What is refused before a run starts, each with what was found, what is allowed and the command that mends it."""
 
 import copy
+import logging
 import re
+import sys
 from collections.abc import Callable, Iterable
 
 import torch
@@ -15,6 +17,8 @@ from omegaconf.errors import InterpolationResolutionError
 from ganrun import build
 from ganrun.errors import UserError, did_you_mean
 
+log = logging.getLogger(__name__)
+
 
 def needs(cfg: DictConfig, data) -> None:
     """Refuses a model that needs what the data does not give, naming the pairs that work."""
@@ -23,7 +27,9 @@ def needs(cfg: DictConfig, data) -> None:
     if lacking:
         names = choices()
         works_with = works(cfg, "data", lambda other: set(model_needs) <= set(other.data.gives))
-        also = works(cfg, "model", lambda other: set(class_of(other.model).needs) <= set(data.gives))
+        also = works(
+            cfg, "model", lambda other: set(class_of(other.model).needs) <= set(data.gives) and playable(other, data)
+        )
         raise UserError(
             f"model={names['model']} needs {words(model_needs)}, and data={names['data']} gives {words(data.gives)}. "
             f"Data for model={names['model']}: {', '.join(works_with)}. "
@@ -37,6 +43,10 @@ def class_of(node: DictConfig) -> type:
         return get_class(node._target_)
     except (ImportError, AttributeError, ValueError) as error:
         reason = str(error.__cause__ or error).splitlines()[0]
+        module = sys.modules.get(node._target_.rpartition(".")[0])
+        if module is not None:
+            known = [name for name, thing in vars(module).items() if isinstance(thing, type)]
+            reason = f"{module.__name__} has none of that name.{did_you_mean(node._target_.rpartition('.')[2], known)}"
         raise UserError(
             f"{node._target_} cannot be found ({reason}). Give a class as package.module.Class; "
             "a module of your own lies in the folder that you start ganrun in."
@@ -60,6 +70,18 @@ def classes(cfg: DictConfig, data) -> None:
         raise UserError(
             f"model.classes={known} and data.classes={cfg.data.classes}, and data={data.name} has {len(data.classes)} "
             "classes. Leave both out."
+        )
+
+
+def batch(cfg: DictConfig, data) -> None:
+    """Warns of a batch that is larger than the data: each example is then in it more than once."""
+    count = data.train_count
+    if cfg.batch_size > count:
+        log.warning(
+            "batch_size=%d, and data=%s has %d training examples: a batch repeats some.",
+            cfg.batch_size,
+            data.name,
+            count,
         )
 
 

@@ -75,8 +75,11 @@ def bad_composition(error: HydraException, command: Command) -> str:
 
 
 def several_values(override: str, error: HydraException, command: Command) -> str:
-    key = override.partition("=")[0]
-    return f"{override} asks for several jobs: start them with ganrun {command.verb} -m, or give {key} one value."
+    key, _, values = override.partition("=")
+    return (
+        f"{override} asks for several jobs: start them with ganrun {command.verb} -m, or give {key} one value, "
+        f"which may be a list: '{key}=[{values}]'."
+    )
 
 
 def chosen_already(group: str, error: HydraException, command: Command) -> str:

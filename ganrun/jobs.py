@@ -39,6 +39,8 @@ def run(command: Command) -> int:
         return report(error, hydra_errors.composition_error(error, command))
     finally:
         sweeps.remove_empty()
+    if len(outcomes) > 1 and any(code == 0 for _, code in outcomes):
+        log.info("all jobs      tensorboard --logdir %s", sweeps.latest[0])
     return exit_code(outcomes)
 
 

@@ -101,6 +101,7 @@ LIMITS = {
     "trainer.benchmark": FLAG,
     "samples": Number(least=2, whole=True, optional=True),
     "n": COUNT,
+    "copies": Number(least=0, whole=True),
     "columns": COUNT,
 }
 SPLITS = ("train", "test")

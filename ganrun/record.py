@@ -37,8 +37,11 @@ def writable(folder: Path) -> Path:
     return above
 
 
-def make_folder(folder: Path) -> Path:
-    """Makes the folder of a run, which must be new; a second start within one second gets a number behind it."""
+def make_folder(folder: Path, key: str = "folder") -> Path:
+    """Makes the folder of a run, which must be new; a second start within one second gets a number behind it.
+
+    key: the setting that names it.
+    """
     writable(folder.absolute())
     for name in [folder.name, *(f"{folder.name}-{n}" for n in range(2, 100))]:
         try:
@@ -46,10 +49,10 @@ def make_folder(folder: Path) -> Path:
             return folder.parent / name
         except FileExistsError:
             if not re.search(r"\d{6}$", folder.name):  # not a time: somebody's own name
-                raise UserError(f"{folder} is there already. Give a new folder=, or leave it out.") from None
+                raise UserError(f"{folder} is there already. Give a new {key}=, or leave it out.") from None
         except OSError as error:
-            raise UserError(f"{folder} cannot be made: {error.strerror}. Give another folder=.") from error
-    raise UserError(f"{folder} is there already. Give a new folder=.")
+            raise UserError(f"{folder} cannot be made: {error.strerror}. Give another {key}=.") from error
+    raise UserError(f"{folder} is there already. Give a new {key}=.")
 
 
 class Record:

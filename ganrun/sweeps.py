@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 LONGEST_NAME = 120
+latest = [Path()]  # the folder of the newest sweep
 opened: dict[
     Path, list[Path]
 ] = {}  # folder of a sweep under way: those of it and its parents that were not there before
@@ -20,7 +21,7 @@ class SweepFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_) -> None:
         with suppress(OmegaConfBaseException):  # Hydra itself says what is wrong with the name
-            folder = Path(config.hydra.sweep.dir)
+            folder = latest[0] = Path(config.hydra.sweep.dir)
             opened[folder] = [path for path in (folder, *folder.parents) if not path.exists()]
 
 

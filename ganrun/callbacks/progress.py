@@ -21,8 +21,8 @@ class Progress(Callback):
     In a terminal it is redrawn four times a second; elsewhere it is logged every `seconds` and after each score.
     """
 
-    def __init__(self, record: Record, curves: Curves, kimg: float, seconds: float = 20):
-        self.record, self.curves, self.kimg = record, curves, kimg
+    def __init__(self, record: Record, curves: Curves, kimg: float, minutes: float | None = None, seconds: float = 20):
+        self.record, self.curves, self.kimg, self.minutes = record, curves, kimg, minutes
         self.is_live = sys.stderr.isatty()
         self.pause = 0.25 if self.is_live else seconds
         self.live: Live | None = None
@@ -41,6 +41,8 @@ class Progress(Callback):
             self._show(model)
 
     def on_train_end(self, trainer, model):
+        if trainer.is_global_zero and self.scored != self.record.last.get("kimg"):
+            self._show(model)
         self._stop()
 
     def on_exception(self, trainer, model, exception):
@@ -58,14 +60,18 @@ class Progress(Callback):
         else:
             log.info(line)
 
+    def left(self, images: int) -> float:
+        """Seconds until the training has its kimg at the pace so far, or its minutes."""
+        by_kimg = self.record.seconds * max(0.0, 1000 * self.kimg / images - 1) if images else float("inf")
+        return by_kimg if self.minutes is None else max(0.0, min(by_kimg, 60 * self.minutes - self.record.seconds))
+
     def line(self, model) -> str:
         """The line as it stands now."""
         self.record.images = model.images_seen
-        left = self.record.seconds * (1 / model.progress - 1) if model.progress else float("inf")
         parts = [
             f"{model.images_seen / 1000:.1f}/{self.kimg:g} kimg",
             f"{self.record.images_per_second:,.0f} images/s",
-            f"{clock(left)} left",
+            f"{clock(self.left(model.images_seen))} left",
             *(f"{short(name)} {value:.3g}" for name, value in self.curves.latest.items()),
         ]
         monitor = self.record.monitor

@@ -30,7 +30,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
         raise UserError("These samples are points, not pictures. Take as=grid (a scatter) or as=npz.")
     y = labels(trained, cfg)
     x = draw(trained, cfg, y)
-    out = make_folder(Path(cfg.out or folder))
+    out = make_folder(Path(cfg.out or folder), "out")
     Console(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
 
 
@@ -42,7 +42,7 @@ def labels(trained: Trained, cfg: DictConfig) -> Tensor | None:
         return None
     most = trained.model.classes
     asked = list(range(most)) if cfg.classes is None else cfg.classes
-    asked = [asked] if isinstance(asked, int) else list(asked)
+    asked = [asked] if isinstance(asked, (int, str)) else list(asked)
     if not asked or any(not isinstance(c, int) or not 0 <= c < most for c in asked):
         raise UserError(f"classes={asked} does not do: whole numbers from 0 to {most - 1}, such as classes=[0,1].")
     return torch.tensor(asked)[torch.arange(cfg.n) % len(asked)]

@@ -36,12 +36,14 @@ def run(cfg: DictConfig, folder: Path) -> None:
     job = make_job(cfg)
     writable(folder.absolute())
     if cfg.dry_run:
+        job.data.look()
         plan.show(job, folder)
         return
     check_logger(cfg.logger)
     job.data.prepare_data()
     job.data.setup()
     checks.classes(cfg, job.data)
+    checks.batch(cfg, job.data)
     if job.suite:
         checks.monitor(cfg, job.suite, job.suite.names(job.model, job.data))
         job.suite.prepare(job.data, torch.device("cuda" if build.on_cuda(cfg.trainer) else "cpu"))
@@ -89,7 +91,7 @@ def callbacks_of(job: Job, record: Record) -> list[pl.Callback]:
         *evaluation,
         Samples(job.data, record, cfg.pictures_kimg),
         Checkpointing(record, entries, cfg.checkpoint_kimg),
-        Progress(record, curves, cfg.kimg),
+        Progress(record, curves, cfg.kimg, cfg.minutes),
     ]
 
 

@@ -32,7 +32,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
         for part in with_bar(x.split(cfg.batch_size), "translating")
     ]
     there = to_uint8(torch.cat(parts))
-    out = make_folder(Path(cfg.out or folder))
+    out = make_folder(Path(cfg.out or folder), "out")
     for path, picture in zip(targets(paths, Path(cfg.input).expanduser()), there, strict=True):
         (out / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
         save_png(out / "pictures" / path, picture.expand(3, -1, -1))

@@ -70,6 +70,11 @@ class DataModule(pl.LightningDataModule):
 
     # reading
 
+    def look(self) -> None:
+        """Raises UserError where the user's files are not there; reads and downloads nothing."""
+        if getattr(self.source, "root", None) is not None:
+            self.source.files()
+
     def prepare_data(self) -> None:
         self.source.prepare()
 
@@ -93,6 +98,10 @@ class DataModule(pl.LightningDataModule):
     @property
     def classes(self) -> list[str]:
         return self.contents.classes
+
+    @property
+    def train_count(self) -> int:
+        return min(len(array) for array in self.contents.splits["train"].values())
 
     @property
     def is_paired(self) -> bool:

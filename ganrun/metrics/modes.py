@@ -38,10 +38,10 @@ class ModeCoverage(Metric):
         variation distance from equal shares, what lies beside the modes being an outcome of its own.
         """
         count, modes = self.nearest.sum(), len(self.centers)
-        at, share = self.near / count, self.nearest / count
+        at, share = self.near.double() / count, self.nearest.double() / count
         return {
             "modes": (self.near > 0).sum(),
-            "high_quality": at.sum(),
+            "high_quality": self.near.sum() / count,
             "reverse_kl": torch.special.xlogy(share, share * modes).sum(),
             "mode_overlap": at.clamp(max=1 / modes).sum(),
         }
@@ -63,7 +63,7 @@ class Modes:
         if getattr(data.source, "centers", None) is None:
             raise UserError(
                 "metrics=modes counts the modes of a mixture: data=mixture_1200, data=ring or data=grid, "
-                f"not data={data.name}."
+                f"not data={data.name}, which metrics=none trains without scores."
             )
 
     def protocol(self, data, samples: int | None = None) -> dict:

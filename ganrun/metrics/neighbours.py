@@ -78,25 +78,18 @@ def relative_distances(samples: Tensor, train: Tensor, block: int = 1024) -> Ten
     return (distance / other[back]).masked_fill(distance == 0, 0)[:, 0]
 
 
-def memorisation(samples: Tensor, train: Tensor, held_out: Tensor, block: int = 1024) -> dict[str, float]:
+def copied(samples: Tensor, train: Tensor, block: int = 1024) -> dict[str, float]:
     """Shares, 0..1, of samples that are as near to a training picture as its own nearest other one, or nearer.
 
-    samples, train, held_out (pictures of the same law that training has not seen): all uint8 pictures or all features.
-    copied_share: that share.   near_copies: the share within a third of that distance.   `_held_out`: the same with the
-    held-out pictures for the training ones.   `_by_chance`: with the held-out pictures for the samples.
+    samples, train: both uint8 pictures or both features.
+    copied_share: that share.   near_copies: the share within a third of that distance.
     An honest generator's copied_share is not 0, as a sample and its nearest picture are often each other's nearest: for
-    Gaussians 0.62 in 2 dimensions, 0.2 to 0.3 in 100, where it depends on the count of pictures too. Only a share
-    above the other two tells copying. Near copies an honest generator makes next to none, save in few dimensions.
+    Gaussians 0.62 in 2 dimensions, 0.2 to 0.3 in 100, where it depends on the count of pictures too. Only a share above
+    that of pictures which training has not seen tells copying. Near copies an honest generator makes next to none, save
+    in few dimensions.
     """
-    seen = relative_distances(samples, train, block)
-    unseen = relative_distances(samples, held_out, block)
-    return {
-        "copied_share": share_within(1, seen),
-        "copied_share_held_out": share_within(1, unseen),
-        "copied_share_by_chance": share_within(1, relative_distances(held_out, train, block)),
-        "near_copies": share_within(NEAR, seen),
-        "near_copies_held_out": share_within(NEAR, unseen),
-    }
+    distances = relative_distances(samples, train, block)
+    return {"copied_share": share_within(1, distances), "near_copies": share_within(NEAR, distances)}
 
 
 def share_within(limit: float, distances: Tensor) -> float:

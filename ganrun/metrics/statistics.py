@@ -87,13 +87,13 @@ def shuffled(score: InceptionScore) -> Tensor:
 
 
 def of_features(features: Tensor) -> dict[str, Tensor]:
-    """What is known of the kept features [m, d] alone: their balls, and the scores of one half against the other."""
-    half = len(features) // 2
-    if half <= NEIGHBOURS:
+    """What is known of the kept features [m, d] alone: their balls; the scores of one random half against the other."""
+    if len(features) // 2 <= NEIGHBOURS:
         return {"features": features}
+    first, second = features[torch.randperm(len(features), generator=generator(2))].chunk(2)
     with apart(0):
-        distance = kernel_distance(features[:half], features[half:])
-        found = prdc(features[:half], features[half:], NEIGHBOURS)
+        distance = kernel_distance(first, second)
+        found = prdc(first, second, NEIGHBOURS)
     numbers = [*distance, *(found[name] for name in PRDC)]
     return {
         "features": features,

@@ -18,7 +18,7 @@ from ganrun.metrics.statistics import FLOORS, NEIGHBOURS, Statistics
 from ganrun.pictures import to_uint8
 
 log = logging.getLogger(__name__)
-FORMAT = 2  # of the statistics on disk
+FORMAT = 3  # of the statistics on disk
 CPU = torch.device("cpu")
 
 
@@ -136,7 +136,9 @@ class Generation(FeatureSuite):
 
     keys = ("x",)
 
-    def __init__(self, *arguments, scores: Sequence[str], final: Sequence[str], **options):
+    def __init__(
+        self, *arguments, scores: Sequence[str] = ("fd", "is"), final: Sequence[str] = ("kid", "prdc"), **options
+    ):
         """scores: what to compute each time, of scores.KINDS.   final: what else at the end."""
         super().__init__(*arguments, **options)
         for kind in [*scores, *final]:
@@ -149,7 +151,7 @@ class Generation(FeatureSuite):
     def check(self, data) -> None:
         super().check(data)
         if "x" not in data.gives:
-            name = "translation_lenet" if "lenet" in self.extractor.name else "translation"
+            name = "translation_lenet" if data.intensity is not None else "translation"
             raise UserError(f"data={data.name} holds two domains to translate between: metrics={name}.")
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:

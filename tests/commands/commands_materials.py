@@ -22,6 +22,7 @@ CONFIGS = {
     "experiment/lost": "# @package _global_\ndefaults:\n  - override /model: wgn\n",
     "model/nowhere": f"{MODEL}_target_: nowhere.Model\n",
     "model/misspelt": f"{MODEL}_target_: ganrun.models.dcgan.DCGANN\n",
+    "model/gan": f"{MODEL}_target_: ganrun.models.dcgan.DCGAN\n",
     "model/deeper": f"{MODEL}depth: 3\n",
     "network/linear": "generator: &l {_target_: torch.nn.Linear, in_features: 3, out_features: 4}\ndiscriminator: *l\n",
 }
