@@ -11,7 +11,8 @@ from ganrun.folders import conf_dir
 CONFIGS = sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml"))
 METRICS = {"digits": "lenet", "mnist": "lenet", "ring": "modes", "grid": "modes"}
 METRICS |= {"unpaired": "translation", "unpaired_digits": "translation_lenet"}
-NETWORKS = {"ring": "points", "grid": "points", "unpaired_digits": "cyclegan_small"}
+METRICS |= {"mixture_1200": "modes", "stacked_digits": "stacked_small", "stacked_mnist": "stacked"}
+NETWORKS = {"ring": "points", "grid": "points", "unpaired_digits": "cyclegan_small", "mixture_1200": "mlp"}
 
 
 @pytest.fixture

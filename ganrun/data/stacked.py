@@ -1,0 +1,103 @@
+"""Stacked digits: three random digits as the channels of one picture, a data set of 1,000 modes."""
+
+from hashlib import sha256
+
+import torch
+from torch import Tensor
+
+from ganrun.data.arrays import Contents
+from ganrun.data.digits import Digits
+from ganrun.data.idx import Mnist
+from ganrun.data.order import seeded
+from ganrun.data.source import Source
+from ganrun.errors import UserError
+
+TEST_TRIPLES = 26_000  # as many as the papers score
+
+
+class Stacks:
+    """Pictures uint8 [N, 3, H, W], put together when they are asked for: 128,000 of them would take 300 MB.
+
+    digits: uint8 [D, H, W].   triples: int64 [N, 3], which digits.
+    It has those of a tensor's methods that data sets use.
+    """
+
+    dtype = torch.uint8
+
+    def __init__(self, digits: Tensor, triples: Tensor):
+        self.digits, self.triples = digits, triples
+
+    def __len__(self) -> int:
+        return len(self.triples)
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size([*self.triples.shape, *self.digits.shape[1:]])
+
+    @property
+    def device(self) -> torch.device:
+        return self.triples.device
+
+    @property
+    def nbytes(self) -> int:
+        return self.digits.nbytes + self.triples.nbytes
+
+    def to(self, device: torch.device) -> "Stacks":
+        return Stacks(self.digits.to(device), self.triples.to(device))
+
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """The pictures at these places; dim: 0."""
+        triples = self.triples.index_select(dim, index)
+        return self.digits.index_select(0, triples.flatten()).unflatten(0, triples.shape)
+
+    def __getitem__(self, which: int | slice | Tensor) -> Tensor:
+        return self.digits[self.triples[which]]
+
+
+class Stacked(Source):
+    """Triples of a source's digits, each digit drawn at random; y = 100 a + 10 b + c of the digits a, b, c.
+
+    Metz et al. 2017 (Unrolled GAN); Lin et al. 2018 (PacGAN) train on 128,000 triples. Departure from PacGAN's code:
+    training triples are made of training digits only, and the test digits have triples of their own.
+    """
+
+    classes = [f"{mode:03d}" for mode in range(1000)]
+
+    def __init__(self, digits: Source, triples: int, seed: int):
+        """digits: gives pictures [N, 1, H, W] with labels 0..9.   triples: in the training split.   seed: of these."""
+        if triples < 1:
+            raise UserError(f"data.triples={triples} must be positive.")
+        self.digits, self.triples, self.seed = digits, triples, seed
+
+    def prepare(self) -> None:
+        self.digits.prepare()
+
+    def load(self) -> Contents:
+        digits = self.digits.load()
+        counts = {"train": self.triples, "test": TEST_TRIPLES}
+        splits = {split: self._stack(split, count, **digits.splits[split]) for split, count in counts.items()}
+        key = f"{digits.fingerprint}/{self.name}/{self.triples}/{self.seed}"
+        return Contents(splits, sha256(key.encode()).hexdigest()[:32], classes=self.classes)
+
+    def _stack(self, split: str, count: int, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        triples = torch.randint(len(x), (count, 3), generator=seeded(self.seed, self.name, split))
+        a, b, c = y[triples].unbind(1)
+        return {"x": Stacks(x[:, 0], triples), "y": 100 * a + 10 * b + c}
+
+
+class StackedDigits(Stacked):
+    """Triples of the shipped digits, all 1,000 modes equally likely."""
+
+    name = "stacked_digits"
+
+    def __init__(self, size: int, triples: int, seed: int = 0):
+        super().__init__(Digits(size, channels=1), triples, seed)
+
+
+class StackedMnist(Stacked):
+    """Triples of MNIST's digits, from its files under `root`, or downloaded when `root` is None."""
+
+    name = "stacked_mnist"
+
+    def __init__(self, root: str | None, size: int, triples: int, seed: int = 0):
+        super().__init__(Mnist(root, size, channels=1), triples, seed)

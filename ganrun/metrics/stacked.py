@@ -1,0 +1,127 @@
+"""How many of the 1,000 modes of stacked digits the samples cover."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ganrun.data.order import seeded
+from ganrun.errors import UserError
+from ganrun.metrics.drawing import Finite, apart, counting_device, generated, or_nan, seed_of_scores
+from ganrun.metrics.extractors import Extractor
+from ganrun.pictures import to_uint8
+
+MODES = 1000
+
+
+class StackedCoverage(Metric):
+    """Counts of samples in the 1,000 modes, and the two numbers made of them.
+
+    Modes: Metz et al. 2017 (Unrolled GAN). KL from the generated law to the data's: Lin et al. 2018 (PacGAN), whose
+    code takes the uniform law for the data's.
+    """
+
+    def __init__(self, law: Tensor, **options):
+        """law: [1000], the data's shares of the modes."""
+        super().__init__(**options)
+        self.law = law.double().cpu()
+        self.add_state("counts", torch.zeros(MODES, dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, modes: Tensor) -> None:
+        """modes: int64 [N], 0..999."""
+        self.counts += torch.bincount(modes.to(self.device), minlength=MODES)
+
+    def compute(self) -> dict[str, Tensor]:
+        """modes: how many occur.   reverse_kl: KL(generated shares || the data's), nats; inf in a mode data lack."""
+        is_hit = self.counts > 0
+        share, real = self.counts[is_hit].double() / self.counts.sum(), self.law.to(self.device)[is_hit]
+        return {"modes": is_hit.sum(), "reverse_kl": (share * (share / real).log()).sum()}
+
+
+def law_of(y: Tensor) -> Tensor:
+    """The law that labels y = 100 a + 10 b + c were drawn from, when a, b and c are independent: float64 [1000].
+
+    The product of the channels' shares: it has no gap where so far no example was drawn.
+    """
+    a, b, c = (torch.bincount(digit, minlength=10).double() / len(y) for digit in (y // 100, y // 10 % 10, y % 10))
+    return torch.einsum("a,b,c->abc", a, b, c).flatten()
+
+
+def floor(law: Tensor, samples: int) -> dict[str, float]:
+    """The scores of a perfect generator that a perfect classifier reads: those of `samples` draws from the law."""
+    coverage = StackedCoverage(law)
+    coverage.update(torch.multinomial(law, samples, replacement=True, generator=seeded("stacked floor")))
+    return {name: value.item() for name, value in coverage.compute().items()}
+
+
+def read_modes(extractor: Extractor, images: Tensor) -> Tensor:
+    """The mode 100 a + 10 b + c that a classifier of digits reads in each picture: uint8 [B, 3, H, W] -> int64 [B]."""
+    logits = extractor(images.flatten(0, 1).unsqueeze(1))[1]
+    a, b, c = logits.argmax(1).unflatten(0, (-1, 3)).unbind(1)
+    return 100 * a + 10 * b + c
+
+
+class Stacked:
+    """Scores of generated stacks of three digits by a classifier of digits."""
+
+    def __init__(
+        self,
+        extractor: Callable[..., Extractor],
+        monitor: str,
+        mode: str,
+        samples: int,
+        batch_size: int = 500,
+        weights: str | Path | None = None,
+    ):
+        """extractor: makes the classifier of digits.   weights: a file for it (None: its usual weights)."""
+        self.extractor = extractor(weights=weights)
+        self.monitor, self.mode, self.samples, self.batch_size = monitor, mode, samples, batch_size
+
+    def prepare(self, data, device: torch.device | None = None) -> None:
+        """Finds the weights. Raises UserError for other data than stacks of three digits."""
+        if len(data.shape) != 3 or data.shape[0] != 3 or "y" not in data.gives or len(data.classes) != MODES:
+            raise UserError(
+                "metrics=stacked counts the 1,000 modes of three stacked digits: data=stacked_digits or "
+                f"data=stacked_mnist, not data={data.name}, which metrics=none trains without scores."
+            )
+        self.extractor.load()
+
+    def protocol(self, data, samples: int | None = None) -> dict:
+        """How the scores come about; numbers of different protocols are not to be compared."""
+        self.prepare(data)
+        samples = samples or self.samples
+        at_best = floor(self.law(data), samples)
+        return {
+            "extractor": self.extractor.name,
+            "weights": f"sha256:{self.extractor.digest[:16]}",
+            "resize": self.extractor.resize,
+            "samples": samples,
+            "modes": MODES,
+            "direction": "KL(generated || data)",
+            "floor": at_best["reverse_kl"],
+            "floor_modes": at_best["modes"],
+        }
+
+    def law(self, data) -> Tensor:
+        return law_of(data.contents.splits["train"]["y"])
+
+    def names(self, model, data) -> list[str]:
+        """Of the scores that `score` gives."""
+        return ["val/modes", "val/reverse_kl"]
+
+    def floors(self, data) -> dict[str, float]:
+        """What real stacks score stands in the protocol, as it depends on the count of samples."""
+        return {}
+
+    def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
+        """The scores of `samples` samples, the same for the same seed."""
+        device = counting_device(model.device)
+        with apart(seed_of_scores(seed)):
+            self.prepare(data)
+            coverage, finite = StackedCoverage(self.law(data)).to(device), Finite().to(device)
+            for x, _ in generated(model, data, samples or self.samples, self.batch_size, seed):
+                finite.update(x.to(device))
+                coverage.update(read_modes(self.extractor, to_uint8(x)))
+            return or_nan({f"val/{name}": value.item() for name, value in coverage.compute().items()}, finite)

@@ -1,0 +1,92 @@
+"""The mixture of many dimensions against the numbers that define it, and against the scores that count its modes."""
+
+import math
+
+import pytest
+import torch
+
+from ganrun.data.high_dimensional import HighDimensional
+from ganrun.errors import UserError
+
+PAPER = {"dimensions": 1200, "directions": 700, "modes": 10, "near": 10.0, "deviation": 0.1, "spread": 1.2}
+SMALL = PAPER | {"dimensions": 40, "directions": 25, "deviation": 0.5, "spread": 12.0, "points": 20_000}
+
+
+@pytest.fixture(scope="module")
+def small():
+    source = HighDimensional(**SMALL)
+    return source, *source.load().splits["train"].values()
+
+
+def test_every_mode_has_as_many_points(small):
+    _, x, y = small
+    assert (x.shape, x.dtype) == ((20_000, 40), torch.float32)
+    assert torch.bincount(y).tolist() == [2000] * 10
+
+
+def test_points_leave_their_mean_in_the_directions_of_one_sheet_alone(small):
+    source, x, y = small
+    sheet = source.sheet()
+    offset = x - source.centers[y]
+    assert sheet.shape == (40, 25)
+    assert (sheet.T @ sheet - torch.eye(25)).abs().max() < 1e-5
+    assert (offset - offset @ sheet @ sheet.T).abs().max() < 1e-4
+
+
+def test_deviations_in_the_sheet_are_gaussian(small):
+    source, x, y = small
+    z = ((x - source.centers[y]) @ source.sheet() / 0.5).double()
+    assert z.mean(dim=0).abs().max() < 5 / len(z) ** 0.5
+    assert (torch.cov(z.T) - torch.eye(25)).abs().max() < 5 * (2 / len(z)) ** 0.5
+
+
+def test_sigma_is_the_root_of_the_mean_squared_distance_from_the_mean(small):
+    source, x, y = small
+    squared = (x - source.centers[y]).double().square().sum(1)
+    assert source.sigma == pytest.approx(0.5 * 25**0.5)
+    assert squared.mean().sqrt() == pytest.approx(source.sigma, rel=5 / (2 * 25 * len(x)) ** 0.5)
+
+
+def test_modes_lie_further_apart_than_two_reaches():
+    source = HighDimensional(**PAPER, points=10)
+    apart = torch.pdist(source.centers)
+    assert apart.min() > 2 * source.near * source.sigma
+    assert source.centers.norm(dim=1).min() > source.near * source.sigma
+
+
+def test_as_they_are_drawn_the_modes_lie_around_a_circle_in_order():
+    source = HighDimensional(**PAPER, points=10)
+    drawn = source.plane(source.centers)
+    turn = torch.atan2(drawn[:, 1], drawn[:, 0]) / (2 * math.pi) * 10
+    assert torch.equal(turn.round().long() % 10, torch.arange(10))
+    assert drawn.norm(dim=1).std() < 0.1 * drawn.norm(dim=1).mean()
+
+
+def test_points_depend_on_the_seed_alone():
+    options = SMALL | {"points": 100}
+    points = [HighDimensional(**options, seed=seed).load().splits["train"]["x"] for seed in (0, 0, 1)]
+    assert torch.equal(points[0], points[1])
+    assert not torch.equal(points[0], points[2])
+
+
+def test_a_module_gives_batches_of_points(build):
+    options = SMALL | {"points": 100}
+    data = build(HighDimensional, gives=("x", "y", "point"), shape=[40], **options)
+    batch = data.batch(0)
+    assert (batch["x"].shape, batch["y"].shape) == ((4, 40), (4,))
+    assert torch.equal(torch.cdist(batch["x"], data.source.centers).argmin(1), batch["y"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"modes": 0}, "data.modes=0"),
+        ({"points": 9}, "data.points=9"),
+        ({"deviation": 0.0}, "data.deviation=0.0"),
+        ({"near": -1.0}, "data.near=-1.0"),
+        ({"directions": 41}, "data.directions=41.*data.dimensions=40"),
+    ],
+)
+def test_a_mixture_that_cannot_be_is_refused(change, message):
+    with pytest.raises(UserError, match=message):
+        HighDimensional(**(SMALL | change))
