@@ -89,6 +89,8 @@ LIMITS = {
     "network.blocks": Number(least=1, whole=True, optional=True),
     "data.size": COUNT,
     "data.channels": COUNT,
+    "data.triples": COUNT,
+    "data.near": Number(above=0),
     "data.root": Text(),
     "data.flip": FLAG,
     "data.device": OneOf(("auto", "cpu", "cuda")),

@@ -181,7 +181,8 @@ class DataModule(pl.LightningDataModule):
         """x as one picture, uint8 [3, H, W]: a grid of pictures, or points over the real ones."""
         if "point" not in self.gives:
             return pictures.grid(x, columns)
-        return pictures.scatter(x, torch.cat(list(self.reference("x", limit=5000))))
+        real = torch.cat(list(self.reference("x", limit=5000)))
+        return pictures.scatter(self.source.plane(x), self.source.plane(real))
 
 
 class Endless:

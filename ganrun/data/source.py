@@ -3,6 +3,8 @@
 from functools import cached_property
 from pathlib import Path
 
+from torch import Tensor
+
 from ganrun.data import arrays
 from ganrun.data.arrays import Contents, Store
 from ganrun.errors import UserError
@@ -25,6 +27,10 @@ class Source:
 
     def load(self) -> Contents:
         raise NotImplementedError
+
+    def plane(self, points: Tensor) -> Tensor:
+        """Points [N, d] where they are drawn, [N, 2]: in their first two coordinates."""
+        return points[:, :2]
 
 
 class FileSource(Source):

@@ -1,11 +1,13 @@
 """The mixture of many dimensions against the numbers that define it, and against the scores that count its modes."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from ganrun.data.high_dimensional import HighDimensional
+from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 
 PAPER = {"dimensions": 1200, "directions": 700, "modes": 10, "near": 10.0, "deviation": 0.1, "spread": 1.2}
@@ -90,3 +92,13 @@ def test_a_module_gives_batches_of_points(build):
 def test_a_mixture_that_cannot_be_is_refused(change, message):
     with pytest.raises(UserError, match=message):
         HighDimensional(**(SMALL | change))
+
+
+def test_a_drawing_shows_the_modes_around_the_plane():
+    known = {"gives": ["x", "y", "point"], "shape": [40], "classes": 10, "reference": ["train"]}
+    data = DataModule(partial(HighDimensional, **SMALL), "m", batch_size=4, seed=0, flip=False, device="cpu", **known)
+    drawn = data.draw(data.source.centers.float())
+    is_red = (drawn[0] > 150) & (drawn[1] < 100)
+    rows, columns = is_red.nonzero().unbind(1)
+    assert rows.max() - rows.min() > 200
+    assert columns.max() - columns.min() > 200
