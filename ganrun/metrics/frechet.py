@@ -5,23 +5,31 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 
-def trace_of_root(s1: Tensor, s2: Tensor) -> Tensor:
-    """Trace of the matrix root of s1 @ s2 for covariances s1, s2 [d, d]: scalar.
+def square_root(covariance: Tensor) -> Tensor:
+    """L with L L^T = covariance [d, d]: Cholesky's factor, or the symmetric root where a singular one has none.
 
-    With s1 = L L^T, s1 s2 and L^T s2 L have the same eigenvalues, and the latter is symmetric: eigvalsh takes a sixth
-    of the time of eigvals at d = 2,048. A singular s1 has no Cholesky factor; its symmetric root serves as L then.
+    The symmetric root takes a minute at d = 2,048.
     """
-    factor, failed = torch.linalg.cholesky_ex(s1)
+    factor, failed = torch.linalg.cholesky_ex(covariance)
     if failed:
-        values, vectors = torch.linalg.eigh(s1)
+        values, vectors = torch.linalg.eigh(covariance)
         factor = vectors * values.clamp(min=0).sqrt()
-    product = factor.T @ s2 @ factor
+    return factor
+
+
+def trace_of_root(factor: Tensor, covariance: Tensor) -> Tensor:
+    """Trace of the matrix root of L L^T @ covariance, for a factor L and a covariance, both [d, d]: scalar.
+
+    L L^T s and L^T s L have the same eigenvalues, and the latter is symmetric: eigvalsh takes a sixth of the time of
+    eigvals at d = 2,048.
+    """
+    product = factor.T @ covariance @ factor
     return torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0).sqrt().sum()
 
 
 def frechet_distance(mean1: Tensor, s1: Tensor, mean2: Tensor, s2: Tensor) -> Tensor:
     """|mean1 - mean2|^2 + Tr(s1 + s2 - 2 (s1 s2)^(1/2)): scalar. Heusel et al. 2017, eq. 6."""
-    return (mean1 - mean2).square().sum() + s1.trace() + s2.trace() - 2 * trace_of_root(s1, s2)
+    return (mean1 - mean2).square().sum() + s1.trace() + s2.trace() - 2 * trace_of_root(square_root(s1), s2)
 
 
 def moments(total: Tensor, outer: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ganrun.errors import UserError
 from ganrun.metrics.drawing import counting_device
-from ganrun.metrics.frechet import moments
+from ganrun.metrics.frechet import moments, square_root, trace_of_root
 from ganrun.metrics.statistics import Statistics
 
 
@@ -43,27 +43,14 @@ def distances(features: Tensor, counts: Tensor, real: Statistics) -> Iterator[Te
     """Frechet distances of the first n features from the real ones, for each n of counts: scalars."""
     device = counting_device(features.device)
     mean, covariance = (x.to(device) for x in moments(real.total, real.outer, real.count))
-    factor = square_root(covariance)
+    factor = square_root(covariance)  # once for all counts
     total, outer, done = torch.zeros_like(mean), torch.zeros_like(covariance), 0
     for n in counts.tolist():
         part = features[done:n].to(device, torch.float64)
         total, outer, done = total + part.sum(0), outer + part.T @ part, n
         fake_mean, fake_covariance = moments(total, outer, torch.tensor(n))
-        squares = torch.linalg.eigvalsh(factor.T @ fake_covariance @ factor)
-        trace = covariance.trace() + fake_covariance.trace() - 2 * squares.clamp(min=0).sqrt().sum()
+        trace = covariance.trace() + fake_covariance.trace() - 2 * trace_of_root(factor, fake_covariance)
         yield (mean - fake_mean).square().sum() + trace
-
-
-def square_root(covariance: Tensor) -> Tensor:
-    """L with L L^T = covariance [d, d]: Cholesky's factor, or the symmetric root where that does not exist.
-
-    Made once for all counts: the symmetric root takes a minute at d = 2,048.
-    """
-    factor, failed = torch.linalg.cholesky_ex(covariance)
-    if failed:
-        values, vectors = torch.linalg.eigh(covariance)
-        factor = vectors * values.clamp(min=0).sqrt()
-    return factor
 
 
 def intercept(x: Tensor, y: Tensor) -> float:
