@@ -14,11 +14,11 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import comb
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import numpy as np
 import pytorch_lightning as pl
@@ -189,7 +189,7 @@ class Turns(pl.Callback):
 def by_turns(work: Work, rounds: int, batches: int) -> Turns:
     """Trains as `ganrun train` does, in a folder that is removed afterwards, and the examples beside it."""
     train.quiet_libraries()
-    with tempfile.TemporaryDirectory() as name, cache(Path(name) / "cache"):
+    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
         job = job_of(work, Path(name))
         turns = Turns({name: Example(job, source) for name, source in work.others.items()}, batches, rounds)
         record = Record(Path(job.cfg.folder), job.cfg, None)
@@ -197,19 +197,6 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
         trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger))
         trainer.fit(job.model, datamodule=job.data)
     return turns
-
-
-@contextmanager
-def cache(folder: Path) -> Iterator[None]:
-    """A cache folder of its own while it lasts."""
-    before = os.environ.get("GANRUN_CACHE")
-    os.environ["GANRUN_CACHE"] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop("GANRUN_CACHE")
-        if before is not None:
-            os.environ["GANRUN_CACHE"] = before
 
 
 def job_of(work: Work, folder: Path) -> Job:
