@@ -56,7 +56,8 @@ def test_both_sides_do_the_same_batches_by_turns_and_make_one_row_each(bench, na
 
 @pytest.mark.slow
 def test_the_example_starts_from_the_models_weights_and_moves_both_networks(bench, tmp_path):
-    with bench.cache(tmp_path / "cache"):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
         job = bench.job_of(bench.RING, tmp_path)
         example = bench.Example(job, bench.indexed)
     for ours, theirs in ((job.model.generator, example.generator), (job.model.discriminator, example.discriminator)):
