@@ -68,9 +68,13 @@ def show(scores: dict[str, float], floors: dict[str, float], protocol: dict, pat
     table = Table("score", "value", "of real ones", title="scores", title_justify="left")
     for name, value in scores.items():
         table.add_row(name, f"{value:.4g}", f"{floors[name]:.4g}" if name in floors else "")
-    table.caption = ", ".join(f"{key} {value}" for key, value in protocol.items())
     console = Console(soft_wrap=True)
     console.print(table)
+    console.print("protocol")
+    width = max(map(len, protocol)) + 4
+    for key, value in protocol.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else ", ".join(value) if isinstance(value, list) else value
+        console.print(f"  {key:<{width}}{shown}", highlight=False)
     console.print(f"written to    {path}")
     picture = path.with_name("neighbours.png")
     if picture.exists():
