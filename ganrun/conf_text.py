@@ -72,7 +72,7 @@ def package(group: str, path: Path) -> str:
 def parents(path: Path) -> list[Path]:
     """The configs that this one inherits from: the bare names in its defaults list, relative to its folder."""
     names = (match[1] for line in read(path) if (match := re.match(r"\s*- ([\w/]+)\s*(?:#|$)", line)))
-    return [file for name in names if (file := path.with_name(f"{name}.yaml")).is_file()]
+    return [file for name in names if (file := path.parent / f"{name}.yaml").is_file()]
 
 
 def defaults(path: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from ganrun.commands.train import quiet_libraries
 from ganrun.commands.trained import Trained, data_of, load
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
-from ganrun.metrics.copies import look_for
+from ganrun.metrics.copies import NEIGHBOURS, look_for
 from ganrun.metrics.suite import Generation
 from ganrun.pictures import save_png
 from ganrun.record import make_folder, replace_text, versions
@@ -36,11 +36,10 @@ def run(cfg: DictConfig, folder: Path) -> None:
     suite.prepare(data, trained.model.device)
     floors = suite.floors(data)
     scores = suite.score(trained.model, data, samples=cfg.samples, seed=cfg.seed, is_final=True)
-    path = make_folder(folder) / "scores.json"
-    if cfg.copies and isinstance(suite, Generation):
+    found = None
+    if cfg.copies and isinstance(suite, Generation) and data.train_count > NEIGHBOURS:
         found = look_for(trained.model, data, suite.extractor, cfg.copies, cfg.seed)
         scores, floors = scores | found.scores, floors | found.floors
-        save_png(path.with_name("neighbours.png"), found.picture)
     protocol = {**suite.protocol(data, cfg.samples), "averaged_weights": bool(trained.model.averaged), "seed": cfg.seed}
     content = {
         "checkpoint": str(trained.path),
@@ -49,6 +48,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
         "floors": floors,
         "protocol": protocol,
     }
+    path = make_folder(folder) / "scores.json"  # only now: nothing is left of an evaluation that fails
+    if found:
+        save_png(path.with_name("neighbours.png"), found.picture)
     replace_text(path, json.dumps({**content, "versions": versions()}, indent=2) + "\n")
     show(scores, floors, protocol, path)
 

@@ -18,8 +18,8 @@ class HighDimensional(Mixture):
     B: [dimensions, directions], orthonormal, the same for all modes.
 
     From Srivastava et al. 2017 (VEEGAN): 10 modes, each a Gaussian of 700 dimensions in a space of 1,200; a sample is
-    of high quality within 10 standard deviations of the nearest mode. The paper tells neither the means nor the
-    subspace nor the deviation. Choices here: one random subspace, and means drawn from N(0, spread^2 I). The scores
+    of high quality within 10 standard deviations of the nearest mode. Its means, subspace and
+    deviation are not known to us. Choices here: one random subspace, and means drawn from N(0, spread^2 I). The scores
     depend on spread / deviation alone: the defaults have both a tenth of what N(0, I) in the subspace would ask for,
     as the players learn slowly what lies far from their first samples.
 

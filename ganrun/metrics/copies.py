@@ -13,6 +13,7 @@ from ganrun.pictures import to_uint8
 
 MOST = 10_000  # training pictures that are compared by their features, drawn once and for all
 BATCH = 500
+NEIGHBOURS = 5  # in the picture
 
 
 @dataclass
@@ -40,7 +41,7 @@ def look_for(model, data, extractor: Extractor, samples: int, seed: int = 0) -> 
     if held_out is not None:
         floors = copied(held_out, train)
         floors |= named(copied(features(extractor, held_out, model.device), seen), extractor)
-    picture = neighbours_picture(x, train, nearest(x[:8], train)[1])
+    picture = neighbours_picture(x, train, nearest(x[:8], train, NEIGHBOURS)[1])
     return Copies(with_val(scores), with_val(floors), picture)
 
 

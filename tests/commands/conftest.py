@@ -16,6 +16,28 @@ def shared_cache(tmp_path_factory):
     return tmp_path_factory.mktemp("ganrun-cache")
 
 
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, shared_cache):
+    """A working folder that the tests of a module share."""
+    folder = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANRUN_CACHE", str(shared_cache))
+        patch.setattr(sys, "path", [*sys.path])
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture
+def train(house):
+    """Trains and gives the run folder."""
+
+    def train(*words, folder="run"):
+        assert house.run("train", *words, f"folder={folder}") == 0
+        return house.folder / folder
+
+    return train
+
+
 @pytest.fixture
 def house(tmp_path, shared_cache, monkeypatch):
     """.run calls `ganrun` in-process in the empty folder .folder."""

@@ -24,15 +24,10 @@ Told = namedtuple("Told", "code out err")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, shared_cache):
+def place(workplace):
     """The folder with the materials, which every command is to leave as it is."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GANRUN_CACHE", str(shared_cache))
-        patch.setattr(sys, "path", [*sys.path])
-        patch.chdir(folder)
-        commands_materials.write(folder)
-    return folder
+    commands_materials.write(workplace)
+    return workplace
 
 
 @pytest.fixture

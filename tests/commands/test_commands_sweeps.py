@@ -20,17 +20,6 @@ DIGITS = ["data=digits", "network.width=4", "batch_size=4", "logger=none"]
 OFTEN = ["metrics.samples=4", "metrics.reference=200", "validate_kimg=0.004", "pictures_kimg=0.004", "log_every=1"]
 
 
-@pytest.fixture
-def train(house):
-    """Trains and gives the run folder."""
-
-    def train(*words, folder="run"):
-        assert house.run("train", *words, f"folder={folder}") == 0
-        return house.folder / folder
-
-    return train
-
-
 def weights(run, prefix=""):
     """Those of the last checkpoint whose names begin so, by the rest of their names."""
     found = content(run)["state_dict"].items()

@@ -48,17 +48,6 @@ def files(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def train(house):
-    """Trains and gives the run folder."""
-
-    def train(*words, folder="run"):
-        assert house.run("train", *words, f"folder={folder}") == 0
-        return house.folder / folder
-
-    return train
-
-
 @pytest.fixture(scope="module")
 def full(tmp_path_factory, shared_cache):
     """The folder of a finished training with all that there is; and what it said."""

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +22,12 @@ TRANSLATION = ["model=cyclegan", "data=unpaired_digits", "data.size=32", "networ
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory, shared_cache):
+def place(workplace):
     """The working folder, with runs of gan on points, cyclegan, and cgan; the weights of the last are averaged."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GANRUN_CACHE", str(shared_cache))
-        patch.setattr(sys, "path", [*sys.path])
-        patch.chdir(folder)
-        assert main(["train", *RING, "folder=points"]) == 0
-        assert main(["train", *TRANSLATION, *WORDS, "metrics=none", "folder=cyclegan"]) == 0
-        assert main(["train", *CGAN, "ema.half_life_kimg=0.02"]) == 0
-        yield folder
+    assert main(["train", *RING, "folder=points"]) == 0
+    assert main(["train", *TRANSLATION, *WORDS, "metrics=none", "folder=cyclegan"]) == 0
+    assert main(["train", *CGAN, "ema.half_life_kimg=0.02"]) == 0
+    return workplace
 
 
 @pytest.fixture(scope="module")

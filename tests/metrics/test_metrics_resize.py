@@ -6,13 +6,23 @@ from PIL import Image
 from ganrun.metrics.resize import resize_antialiased, resize_clean, resize_tf1, resize_torch, to_grey
 
 
-def slow_tf1(image, size):
-    """TensorFlow 1's resize_bilinear, pixel by pixel: [H, W] -> [size, size]."""
+def by_tensorflow(i, old, new):
+    """Where pixel i of `new` lies among `old`: TensorFlow 1's resize_bilinear."""
+    return i * (old / new)
+
+
+def by_centres(i, old, new):
+    """The same with half-pixel centres."""
+    return min(max((i + 0.5) * old / new - 0.5, 0), old - 1)
+
+
+def slow_bilinear(image, size, place):
+    """Pixel by pixel: [H, W] -> [size, size]."""
     height, width = image.shape
     found = torch.zeros(size, size)
     for i in range(size):
         for j in range(size):
-            y, x = i * (height / size), j * (width / size)
+            y, x = place(i, height, size), place(j, width, size)
             top, left = int(y), int(x)
             bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
             above = image[top, left] * (1 - x + left) + image[top, right] * (x - left)
@@ -25,7 +35,7 @@ def slow_tf1(image, size):
 def test_tf1_resize_follows_tensorflows_definition(height, width, size):
     image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0)) * 255
     found = resize_tf1(image, size)[0, 0]
-    assert torch.allclose(found, slow_tf1(image[0, 0], size), atol=1e-4)
+    assert torch.allclose(found, slow_bilinear(image[0, 0], size, by_tensorflow), atol=1e-4)
 
 
 def test_tf1_resize_has_no_half_pixel_offset():
@@ -45,26 +55,10 @@ def test_halving_with_antialias_keeps_the_mean_and_equal_sizes_are_left_alone():
     assert resize_antialiased(x, 56) is x
 
 
-def slow_half_pixel(image, size):
-    """Bilinear with half-pixel centres, pixel by pixel: [H, W] -> [size, size]."""
-    height, width = image.shape
-    found = torch.zeros(size, size)
-    for i in range(size):
-        for j in range(size):
-            y = min(max((i + 0.5) * height / size - 0.5, 0), height - 1)
-            x = min(max((j + 0.5) * width / size - 0.5, 0), width - 1)
-            top, left = int(y), int(x)
-            bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
-            above = image[top, left] * (1 - x + left) + image[top, right] * (x - left)
-            below = image[bottom, left] * (1 - x + left) + image[bottom, right] * (x - left)
-            found[i, j] = above * (1 - y + top) + below * (y - top)
-    return found
-
-
 @pytest.mark.parametrize(("height", "width", "size"), [(4, 4, 9), (5, 3, 8), (9, 9, 4)])
 def test_pytorch_fids_resize_has_half_pixel_centres_and_does_not_smooth(height, width, size):
     image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0)) * 255
-    assert torch.allclose(resize_torch(image, size)[0, 0], slow_half_pixel(image[0, 0], size), atol=1e-3)
+    assert torch.allclose(resize_torch(image, size)[0, 0], slow_bilinear(image[0, 0], size, by_centres), atol=1e-3)
 
 
 @pytest.mark.parametrize(("side", "size"), [(8, 29), (64, 29), (29, 29)])
