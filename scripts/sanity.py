@@ -17,8 +17,8 @@ from ganrun.metrics.scores import FeatureScores
 from ganrun.pictures import to_float, to_uint8
 from ganrun.seeds import generator
 
-CPU, KINDS = torch.device("cpu"), ("fd", "kid", "is", "prdc")
-COLUMNS = ("fd", "kid", "is", "precision", "recall", "density", "coverage")
+CPU, KINDS = torch.device("cpu"), ("fd", "kid", "is", "prdc", "diversity")
+COLUMNS = ("fd", "kid", "is", "precision", "recall", "density", "coverage", "diversity")
 
 
 def noisy(x: Tensor, deviation: float) -> Tensor:

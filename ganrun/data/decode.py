@@ -38,13 +38,18 @@ def decode(path: Path, size: int, channels: int, fit: str = "crop", prepare: Pre
     prepare: applied to the upright RGB or grey picture before it is fitted (CelebA's centre crop).
     Raises BadPictureError.
     """
-    try:
-        with Image.open(path) as file:
-            picture = plain(ImageOps.exif_transpose(file))
-    except Exception as error:  # Pillow's readers raise a dozen types on damaged files
-        raise BadPictureError(f"{path}: {_reason(error)}") from error
+    picture = upright(path)
     picture = prepare(picture) if prepare else picture
     return as_array(fitted(picture.convert("L" if channels == 1 else "RGB"), size, fit))
+
+
+def upright(path: Path) -> Image.Image:
+    """The picture in mode L or RGB as it is to be looked at, of its own size. Raises BadPictureError."""
+    try:
+        with Image.open(path) as file:
+            return plain(ImageOps.exif_transpose(file))
+    except Exception as error:  # Pillow's readers raise a dozen types on damaged files
+        raise BadPictureError(f"{path}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -13,19 +13,20 @@ from ganrun.pictures import to_uint8
 
 MOST = 10_000  # training pictures that are compared by their features, drawn once and for all
 BATCH = 500
-NEIGHBOURS = 5  # in the picture
+NEIGHBOURS = 5  # in the pictures
+SHOWN = 8  # samples in the pictures
 
 
 @dataclass
 class Copies:
     """scores: shares of copies by pixels and by an extractor's features; floors: of pictures held out of training.
 
-    picture: samples, a row each, beside their nearest training pictures: uint8 [3, H, W].
+    pictures: samples, a row each, beside their nearest training pictures by pixels and by features: uint8 [3, H, W].
     """
 
     scores: dict[str, float]
     floors: dict[str, float]
-    picture: Tensor
+    pictures: dict[str, Tensor]
 
 
 def look_for(model, data, extractor: Extractor, samples: int, seed: int = 0) -> Copies:
@@ -36,13 +37,30 @@ def look_for(model, data, extractor: Extractor, samples: int, seed: int = 0) -> 
     train, held_out = splits["train"]["x"], splits["test"]["x"][:samples] if "test" in splits else None
     some = train[torch.randperm(len(train), generator=seeded("copies"))[:MOST].sort().values]
     seen = features(extractor, some, model.device)
-    scores = copied(x, train) | named(copied(features(extractor, x, model.device), seen), extractor)
+    own = features(extractor, x, model.device)
+    scores = copied(x, train) | named(copied(own, seen), extractor)
     floors = {}
     if held_out is not None:
         floors = copied(held_out, train)
         floors |= named(copied(features(extractor, held_out, model.device), seen), extractor)
-    picture = neighbours_picture(x, train, nearest(x[:8], train, NEIGHBOURS)[1])
-    return Copies(with_val(scores), with_val(floors), picture)
+    pictures = {
+        "neighbours": neighbours_picture(x, train, nearest(x[:SHOWN], train, NEIGHBOURS)[1]),
+        f"neighbours_{extractor.name}": neighbours_picture(x, some, nearest(own[:SHOWN], seen, NEIGHBOURS)[1]),
+    }
+    return Copies(with_val(scores), with_val(floors), pictures)
+
+
+def basis(data, extractor: Extractor, samples: int) -> dict[str, tuple[int, str]]:
+    """Of how many samples each score is, and how it comes about, in a few words."""
+    some = min(MOST, data.train_count)
+    words = {
+        "copied_share": "as near to a training picture as its nearest",
+        "near_copies": "within a third of that",
+    }
+    found = {f"val/{name}": (samples, f"{word}; {data.train_count:,} by pixels") for name, word in words.items()}
+    return found | {
+        f"val/{name}_{extractor.name}": (samples, f"{word}; {some:,} by features") for name, word in words.items()
+    }
 
 
 def features(extractor: Extractor, images: Tensor, device: torch.device) -> Tensor:

@@ -1,6 +1,7 @@
 """Networks that turn pictures into features and logits, for scores."""
 
 import logging
+import re
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ class Extractor:
     resize: str
     num_features: int
     num_logits: int
+    at_once = 500  # pictures in one pass of the network
     classes: list[str] | None = None  # what its logits stand for, where data may ask for it
 
     def __init__(self, weights: str | Path | None = None):
@@ -42,14 +44,9 @@ class Extractor:
             self.digest = load_weights(network, path)
             self.network = network.eval().requires_grad_(False)
 
-    @property
-    def fd_name(self) -> str:
-        """What its Frechet distances are called: fid for Inception's features only."""
-        return f"fd_{self.name}"
-
-    @property
-    def is_name(self) -> str:
-        return f"is_{self.name}"
+    def named(self, score: str) -> str:
+        """A score's name with its extractor in it: fd -> fd_lenet; Inception alone has fid."""
+        return f"{score}_{self.name}"
 
     def build(self) -> nn.Module:
         """The network without its weights."""
@@ -67,7 +64,18 @@ class Extractor:
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
         self.load()
         with torch.autocast(images.device.type, enabled=False):
-            features, logits = self.network.to(images.device)(self.fit(images.float()))
+            return self._in_parts(images, self.at_once)
+
+    def _in_parts(self, images: Tensor, most: int) -> tuple[Tensor, Tensor]:
+        """`most` pictures at once, and half as many where a GPU's memory does not do for that."""
+        network = self.network.to(images.device)
+        try:
+            found = [network(self.fit(part.float())) for part in images.split(most)]
+        except torch.cuda.OutOfMemoryError:
+            if most == 1:
+                raise
+            return self._in_parts(images, most // 2)
+        features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
         return features, logits
 
 
@@ -98,8 +106,7 @@ class InceptionExtractor(Extractor):
 
     name = "inception"
     num_features, num_logits = InceptionV3.num_features, 1008
-    fd_name = "fid"
-    is_name = "is"
+    at_once = 50  # about a gigabyte
 
     def __init__(self, weights: str | Path | None = None, resize: str = "tf1"):
         super().__init__(weights)
@@ -118,6 +125,9 @@ class InceptionExtractor(Extractor):
                 self.digest[:8],
                 INCEPTION_DIGEST[:8],
             )
+
+    def named(self, score: str) -> str:
+        return re.sub(r"(^|_)fd", r"\1fid", score)
 
     def build(self) -> nn.Module:
         return InceptionV3().to(memory_format=torch.channels_last)

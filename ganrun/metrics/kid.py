@@ -9,6 +9,8 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from ganrun.metrics.frechet import Features
 
+SUBSETS, SUBSET_SIZE = 100, 1000  # torch-fidelity's and torchmetrics'
+
 
 class KernelDistance(KernelInceptionDistance):
     """torchmetrics' KID on features [N, d] instead of images; the subsets are never larger than the smaller set.
@@ -20,7 +22,7 @@ class KernelDistance(KernelInceptionDistance):
     kept over `reset`.
     """
 
-    def __init__(self, num_features: int, subsets: int = 100, subset_size: int = 1000, **options):
+    def __init__(self, num_features: int, subsets: int = SUBSETS, subset_size: int = SUBSET_SIZE, **options):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save all")
             super().__init__(Features(num_features), subsets, subset_size, reset_real_features=False, **options)
@@ -36,7 +38,9 @@ class KernelDistance(KernelInceptionDistance):
             return super().compute()
 
 
-def kernel_distance(real: Tensor, fake: Tensor, subsets: int = 100, subset_size: int = 1000) -> tuple[float, float]:
+def kernel_distance(
+    real: Tensor, fake: Tensor, subsets: int = SUBSETS, subset_size: int = SUBSET_SIZE
+) -> tuple[float, float]:
     """Mean and deviation over the subsets of the kernel distance of real [N, d] and fake [M, d].
 
     Draws from torch's global stream.

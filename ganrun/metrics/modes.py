@@ -1,5 +1,8 @@
 """How much of a mixture of Gaussians the samples cover."""
 
+import math
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -52,6 +55,11 @@ def near(data) -> float:
     return getattr(data.source, "near", NEAR)
 
 
+def coverage_of(data) -> ModeCoverage:
+    """A count of samples at the modes of the data."""
+    return ModeCoverage(data.source.centers, data.source.sigma, near(data))
+
+
 class Modes:
     """Scores of generated points against the mixture that the data is."""
 
@@ -66,6 +74,8 @@ class Modes:
                 f"not data={data.name}, which metrics=none trains without scores."
             )
 
+        self.count = len(data.source.centers)
+
     def protocol(self, data, samples: int | None = None) -> dict:
         """How the scores come about; numbers of different protocols are not to be compared."""
         return {
@@ -79,15 +89,33 @@ class Modes:
         """Of the scores that `score` gives."""
         return [f"val/{name}" for name in ("modes", "high_quality", "reverse_kl", "mode_overlap")]
 
-    def floors(self, data) -> dict[str, float]:
-        """What points of the mixture itself score: not measured."""
-        return {}
+    def basis(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
+        """Of how many samples each score is, and how it comes about, in a few words."""
+        n, count = samples or self.samples, len(data.source.centers)
+        words = {
+            "modes": f"of {count}, with a sample within {near(data):g} sigma",
+            "high_quality": f"share within {near(data):g} sigma of a mode",
+            "reverse_kl": "KL(nearest modes || equal shares), nats",
+            "mode_overlap": "sum of min(share at a mode, equal share)",
+        }
+        return {f"val/{name}": (n, word) for name, word in words.items()}
+
+    def floors(self, data, samples: int | None = None) -> dict[str, float]:
+        """What so many points of the mixture itself score."""
+        points = torch.cat([*data.reference("x", samples or self.samples)])
+        coverage = coverage_of(data)
+        coverage.update(points)
+        return {f"val/{name}": value.item() for name, value in coverage.compute().items()}
+
+    def collapsed(self, scores: Mapping[str, float]) -> str | None:
+        """Why samples with these scores are to be called collapsed, None if they are not: under half of the modes."""
+        found = scores.get("val/modes", math.nan)
+        return f"{found:.0f} of {self.count} modes" if found < self.count / 2 else None
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """The scores of `samples` samples, the same for the same seed."""
         self.prepare(data)
-        coverage = ModeCoverage(data.source.centers, data.source.sigma, near(data))
-        coverage = coverage.to(counting_device(model.device))
+        coverage = coverage_of(data).to(counting_device(model.device))
         finite = Finite().to(counting_device(model.device))
         with apart(seed_of_scores(seed)):
             for x, _ in generated(model, data, samples or self.samples, self.batch_size, seed):

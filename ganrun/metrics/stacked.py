@@ -1,6 +1,7 @@
 """How many of the 1,000 modes of stacked digits the samples cover."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -111,9 +112,19 @@ class Stacked:
         """Of the scores that `score` gives."""
         return ["val/modes", "val/reverse_kl"]
 
-    def floors(self, data) -> dict[str, float]:
-        """What real stacks score stands in the protocol, as it depends on the count of samples."""
-        return {}
+    def basis(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
+        """Of how many samples each score is, and how it comes about, in a few words."""
+        words = {"modes": f"of {MODES:,}", "reverse_kl": "KL(generated || data), nats"}
+        return {f"val/{name}": (samples or self.samples, word) for name, word in words.items()}
+
+    def floors(self, data, samples: int | None = None) -> dict[str, float]:
+        """What so many draws from the data's law score."""
+        return {f"val/{name}": value for name, value in floor(self.law(data), samples or self.samples).items()}
+
+    def collapsed(self, scores: Mapping[str, float]) -> str | None:
+        """Why samples with these scores are to be called collapsed, None if they are not: under half of the modes."""
+        found = scores.get("val/modes", math.nan)
+        return f"{found:.0f} of {MODES:,} modes" if found < MODES / 2 else None
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """The scores of `samples` samples, the same for the same seed."""

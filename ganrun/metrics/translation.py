@@ -1,7 +1,7 @@
 """Scores of translations between two sets of pictures."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -9,8 +9,8 @@ from torchmetrics.aggregation import MeanMetric
 
 from ganrun.errors import UserError
 from ganrun.metrics.drawing import Finite, apart, check_count, or_nan, place, seed_of_scores
+from ganrun.metrics.feature_suite import FeatureSuite
 from ganrun.metrics.scores import FeatureScores
-from ganrun.metrics.suite import FeatureSuite
 from ganrun.pictures import to_float, to_uint8
 
 DIRECTIONS = (("a", "b"), ("b", "a"))
@@ -56,26 +56,49 @@ class Translation(FeatureSuite):
             found = {}
             for source, target in DIRECTIONS:
                 found |= self._one_way(model, data, source, target, samples or self.samples)
-        name = f"val/{self.extractor.fd_name}"
+        name = self._fd_name
         found[name] = (found[f"{name}_a_to_b"] + found[f"{name}_b_to_a"]) / 2
         return found
 
-    def floors(self, data) -> dict[str, float]:
+    def floors(self, data, samples: int | None = None) -> dict[str, float]:
         """The distances of one random half of the real pictures from the other."""
-        name = f"val/{self.extractor.fd_name}"
-        return {f"{name}_{source}_to_{target}": self.real(data, target).floor.item() for source, target in DIRECTIONS}
+        name = self._fd_name
+        return {f"{name}_{source}_to_{target}": self.real(data, target).floor("fd") for source, target in DIRECTIONS}
+
+    def basis(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
+        """Of how many translations each score is, and how it comes about, in a few words."""
+        told, found = self.protocol(data, samples), {}
+        for source, target in DIRECTIONS:
+            n = told[f"samples_{source}_to_{target}"]
+            words = {
+                self.extractor.named("fd"): f"against {told[f'reference_{target}']:,} real",
+                "l1": "to the true counterpart",
+                "l1_untranslated": "of the source to the true counterpart",
+                self.extractor.named("accuracy"): "share that still shows the source's digit",
+            }
+            found |= {f"val/{with_direction(name, source, target)}": (n, word) for name, word in words.items()}
+        total = told["samples_a_to_b"] + told["samples_b_to_a"]
+        return {**found, self._fd_name: (total, "mean of both directions")}
+
+    def collapsed(self, scores: Mapping[str, float]) -> str | None:
+        """Nothing is known of collapse here: translations differ as their sources do."""
+        return None
 
     def names(self, model, data) -> list[str]:
         """Of the scores that `score` gives."""
-        names = [self.extractor.fd_name]
+        names = [self.extractor.named("fd")]
         names += ["l1", "l1_untranslated"] if data.is_paired else []
         names += [f"accuracy_{self.extractor.name}"] if knows_digits(data, self.extractor.classes) else []
         both = [with_direction(name, *direction) for direction in DIRECTIONS for name in names]
-        return [f"val/{name}" for name in [*both, self.extractor.fd_name]]
+        return [f"val/{name}" for name in [*both, self.extractor.named("fd")]]
+
+    @property
+    def _fd_name(self) -> str:
+        return f"val/{self.extractor.named('fd')}"
 
     def _one_way(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
         count = check_count(min(limit, data.test_count(source)), place()[1])
-        self._warn_of_few(count)
+        self.warn_of_few(count)
         scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, ["fd"])
         finite = Finite().to(model.device)
         answers = Answers(data, target, self.extractor.classes, model.device)

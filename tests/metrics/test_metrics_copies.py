@@ -53,7 +53,8 @@ def test_pictures_that_training_has_not_seen_are_no_copies(digits):
         assert value == pytest.approx(found.floors[name], abs=0.12)  # both of 200 pictures of the test split
 
 
-def test_the_picture_shows_copies_beside_their_originals(digits):
-    picture = found_of(digits, "train").picture
+@pytest.mark.parametrize("name", ["neighbours", "neighbours_lenet"])
+def test_the_pictures_show_copies_beside_their_originals(digits, name):
+    picture = found_of(digits, "train").pictures[name]
     assert picture.shape == (3, 8 * 30 + 2, 6 * 30 + 2)
     assert torch.equal(picture[:, :, 2:30], picture[:, :, 32:60])

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from metrics_ranks import of_two_ranks
+from scipy.linalg import sqrtm
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganrun.metrics.frechet import Features, FrechetDistance, moments
+from ganrun.metrics.frechet import Features, FrechetDistance, moments, square_root, trace_of_root
 
 
 def drawn(n, d, seed, scale=1.0):
@@ -14,7 +16,8 @@ def with_moments(mean, covariance, n=200, seed=0):
     """n features whose mean and unbiased covariance are exactly the given ones."""
     x = drawn(n, len(mean), seed)
     x = x - x.mean(0)
-    x = torch.linalg.solve_triangular(torch.linalg.cholesky(torch.cov(x.T)), x.T, upper=False).T
+    whitening = torch.linalg.cholesky(torch.atleast_2d(torch.cov(x.T)))
+    x = torch.linalg.solve_triangular(whitening, x.T, upper=False).T
     return x @ torch.linalg.cholesky(covariance).T + mean
 
 
@@ -39,11 +42,25 @@ def by_singular_values(real, fake):
     return ((real.mean(0) - fake.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * root).item()
 
 
+def by_scipy(real, fake):
+    """Heusel et al. 2017, eq. 6, as it stands."""
+    s1, s2 = np.cov(real.T), np.cov(fake.T)
+    root = sqrtm(s1 @ s2).real
+    return ((real.mean(0) - fake.mean(0)).square().sum() + np.trace(s1 + s2 - 2 * root)).item()
+
+
 def test_equal_covariances_leave_the_squared_distance_of_the_means():
     covariance = torch.cov(drawn(50, 5, 1).T)
     m1, m2 = torch.zeros(5, dtype=torch.float64), torch.arange(5, dtype=torch.float64)
     found = distance(with_moments(m1, covariance), with_moments(m2, covariance, seed=2))
     assert found == pytest.approx(0 + 1 + 4 + 9 + 16, rel=1e-9)
+
+
+@pytest.mark.parametrize(("m1", "m2", "s1", "s2"), [(0, 3, 1, 1), (-1, 1, 2, 0.5), (0.2, 0.2, 0.1, 10)])
+def test_gaussians_on_a_line_are_apart_by_their_means_and_deviations(m1, m2, s1, s2):
+    mean, variance = torch.tensor([[m1], [m2]]).double(), torch.tensor([[[s1]], [[s2]]]).double() ** 2
+    found = distance(with_moments(mean[0], variance[0]), with_moments(mean[1], variance[1], n=99, seed=2))
+    assert found == pytest.approx((m1 - m2) ** 2 + (s1 - s2) ** 2, rel=1e-9)
 
 
 def test_commuting_covariances_add_squared_differences_of_deviations():
@@ -67,6 +84,26 @@ def test_two_by_two_covariances_that_do_not_commute_follow_the_closed_form():
 def test_the_cholesky_route_gives_torchmetrics_number(n, d):
     real, fake = drawn(n, d, 1), drawn(n + 7, d, 2, scale=1.5) + 0.3
     assert distance(real, fake) == pytest.approx(stock(real, fake), rel=1e-8)
+
+
+@pytest.mark.parametrize(("n", "d"), [(400, 64), (1000, 256)])
+def test_the_distance_is_that_of_scipys_matrix_root(n, d):
+    real, fake = drawn(n, d, 1), drawn(n + 7, d, 2, scale=1.5) + 0.3
+    assert distance(real, fake) == pytest.approx(by_scipy(real, fake), rel=1e-10)
+
+
+@pytest.mark.parametrize(("n", "d"), [(63, 64), (30, 64), (100, 256)])
+def test_fewer_samples_than_features_give_the_number_of_scipys_root(n, d):
+    real, fake = drawn(n, d, 1), drawn(n - 7, d, 2, scale=1.5) + 0.3
+    assert distance(real, fake) == pytest.approx(by_scipy(real, fake), rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [20, 90])  # singular, and not
+@pytest.mark.parametrize("block", [1, 7, 40, 64])
+def test_the_trace_is_that_of_scipys_root_however_the_product_is_cut(n, block):
+    s1, s2 = torch.cov(drawn(n, 40, 1).T), torch.cov(drawn(n, 40, 2).T)
+    found = trace_of_root(square_root(s1), s2, block).item()
+    assert found == pytest.approx(sqrtm((s1 @ s2).numpy()).real.trace(), rel=1e-6)
 
 
 @pytest.mark.parametrize("d", [3, 40, 100])

@@ -6,8 +6,6 @@ from ganrun.metrics.frechet import frechet_distance, moments
 from ganrun.metrics.infinity import distances, extrapolated_distance, intercept, sample_counts
 from ganrun.metrics.statistics import Statistics
 
-NAN = torch.tensor(float("nan"))
-
 
 def seeded(seed):
     return torch.Generator().manual_seed(seed)
@@ -20,7 +18,7 @@ def drawn(n, d, seed):
 def with_moments(mean, covariance, count=1000):
     """Statistics of `count` real examples of exactly this mean and covariance."""
     outer = covariance * (count - 1) + count * torch.outer(mean, mean)
-    return Statistics(total=mean * count, outer=outer, count=torch.tensor(count), floor=NAN)
+    return Statistics(total=mean * count, outer=outer, count=torch.tensor(count))
 
 
 def standard_normal(d):
@@ -63,7 +61,7 @@ def test_few_samples_give_fewer_counts_each_once():
 def test_the_distances_are_those_of_the_first_n_features(is_singular):
     features, known = drawn(60, 5, 0) * 1.5 + 0.3, drawn(80, 5, 1)
     known[:, 2] *= not is_singular
-    real = Statistics(known.sum(0), known.T @ known, torch.tensor(80), NAN)
+    real = Statistics(known.sum(0), known.T @ known, torch.tensor(80))
     found = distances(features, torch.tensor([20, 37, 60]), real)
     expected = [plain(features[:n], real) for n in (20, 37, 60)]
     assert [value.item() for value in found] == pytest.approx(expected, rel=1e-8)

@@ -1,10 +1,9 @@
 import json
 
 import numpy as np
-import pytest
 import torch
 
-from ganrun.metrics.extractors import ASSETS, LeNetExtractor
+from ganrun.metrics.extractors import ASSETS, InceptionExtractor, LeNetExtractor
 
 
 def test_the_shipped_weights_name_the_shipped_test_digits():
@@ -48,9 +47,25 @@ def test_its_own_weights_can_be_given(tmp_path):
 
 
 def test_only_inception_features_are_called_fid():
-    from ganrun.metrics.extractors import InceptionExtractor
+    names = ["fd", "intra_fd", "fd_infinity", "is", "recall"]
+    assert [*map(LeNetExtractor().named, names)] == [f"{name}_lenet" for name in names]
+    assert [*map(InceptionExtractor().named, names)] == ["fid", "intra_fid", "fid_infinity", "is", "recall"]
 
-    assert (LeNetExtractor().fd_name, LeNetExtractor().is_name) == ("fd_lenet", "is_lenet")
-    assert (InceptionExtractor().fd_name, InceptionExtractor().is_name) == ("fid", "is")
-    with pytest.raises(AttributeError):
-        LeNetExtractor().fd_name = "fid"
+
+def test_memory_that_runs_out_halves_the_pictures_of_one_pass():
+    extractor, sizes = LeNetExtractor(), []
+    extractor.load()
+    network, x = extractor.network, torch.randint(0, 256, (12, 1, 28, 28), dtype=torch.uint8)
+    plain = extractor(x)
+
+    class Small(torch.nn.Module):
+        def forward(self, pictures):
+            sizes.append(len(pictures))
+            if len(pictures) > 3:
+                raise torch.cuda.OutOfMemoryError
+            return network(pictures)
+
+    extractor.network, extractor.at_once = Small(), 12
+    found = extractor(x)
+    assert sizes == [12, 6, 3, 3, 3, 3]
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, plain, strict=True))
