@@ -38,9 +38,9 @@ def save(trainer, folder: Path, name: str) -> Path:
     return path
 
 
-def commit(folder: Path, last: str, best: str | None) -> None:
-    """Names the checkpoints that count, and removes the others."""
-    replace_text(folder / MANIFEST, json.dumps({"last": last, "best": best}, indent=2) + "\n")
+def commit(folder: Path, last: str, best: str | None, **facts: Any) -> None:
+    """Names the checkpoints that count, with facts about them, and removes the others."""
+    replace_text(folder / MANIFEST, json.dumps({"last": last, "best": best, **facts}, indent=2) + "\n")
     for path in folder.glob("*.ckpt"):
         if path.name not in (last, best):
             path.unlink()

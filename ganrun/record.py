@@ -9,18 +9,22 @@ import re
 import shutil
 import subprocess
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
+from ganrun.verdict import Verdict, judge
 
 log = logging.getLogger(__name__)
 PACKAGES = ("ganrun", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 LEAST_FREE = 200 * 2**20  # bytes
+READINGS = 1000  # of the curves, the newest, that are kept for the verdict
 
 
 def writable(folder: Path) -> Path:
@@ -58,14 +62,18 @@ def make_folder(folder: Path, key: str = "folder") -> Path:
 class Record:
     """Keeps config.yaml, status.json and metrics.jsonl of a run; silent on all ranks but the first.
 
-    monitor: the score that names the best; mode: "min" or "max".
+    monitor: the score that names the best; mode: "min" or "max".  history: (kimg, its value) of each scoring.
     """
 
     def __init__(self, folder: Path, cfg: DictConfig, monitor: str | None, mode: str = "min", speaks: bool = True):
         self.folder, self.monitor, self.mode, self.speaks = folder, monitor, mode, speaks
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
-        self.images, self.images_before, self.aside = 0, 0, 0.0
+        self.history: list[tuple[float, float]] = []
+        self.readings: deque[Mapping[str, float]] = deque(maxlen=READINGS)
+        self.collapsed: str | None = None
+        self.kimg, self.minutes = cfg.get("kimg"), cfg.get("minutes")
+        self.images, self.aside = 0, 0.0
         self.start = time.monotonic()
         self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": versions(), "commit": commit()}
         if speaks:
@@ -94,9 +102,19 @@ class Record:
         """Training starts now."""
         self.start, self.aside = time.monotonic(), 0.0
 
-    def score(self, images: int, scores: Mapping[str, float], protocol: Mapping) -> bool:
-        """Notes the scores after `images`; whether they are the best so far."""
-        self.last = {"kimg": images / 1000, **scores}
+    def read(self, images: int, curves: Mapping[str, float]) -> None:
+        """Notes a reading of the players' curves after `images`."""
+        self.readings.append(curves)
+        self.note({"kimg": images / 1000, **curves})
+
+    def score(self, images: int, scores: Mapping[str, float], protocol: Mapping, collapsed: str | None = None) -> bool:
+        """Notes the scores after `images`; whether they are the best so far.
+
+        collapsed: why the samples with these scores are to be called collapsed, None if they are not.
+        """
+        self.last, self.collapsed = {"kimg": images / 1000, **scores}, collapsed
+        if self.monitor in scores:
+            self.history.append((images / 1000, scores[self.monitor]))
         is_best = self.monitor in scores and self._is_better(scores[self.monitor])
         if is_best:
             self.best = self.last
@@ -110,9 +128,19 @@ class Record:
             with (self.folder / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps({"time": round(self.seconds, 3), **line}) + "\n")
 
+    def verdict(self) -> Verdict | None:
+        """How the training went so far; None where nothing names the best."""
+        if not self.history:
+            return None
+        return judge(self.monitor, self.mode, self.history, [*self.readings], self.collapsed, self._longer())
+
     def status(self, state: str, **more) -> None:
-        """Replaces status.json."""
+        """Replaces status.json; at the end of a run it tells the verdict, and metrics.jsonl gets its closing line."""
         if self.speaks:
+            verdict = self.verdict() if state != "running" else None
+            if verdict:
+                more["verdict"] = asdict(verdict)
+                self.note({"kimg": self.images / 1000, "last": self.last, "best": self.best, **more})
             content = {
                 "state": state,
                 "kimg": self.images / 1000,
@@ -124,6 +152,12 @@ class Record:
                 **self.facts,
             }
             replace_text(self.folder / "status.json", json.dumps(content, indent=2) + "\n")
+
+    def _longer(self) -> str:
+        """The setting of a longer training: the limit that ended this one, doubled; kimg where none did."""
+        if self.images >= 1000 * self.kimg:
+            return f"kimg={2 * self.kimg:g}"
+        return f"minutes={2 * self.minutes:g}" if self.minutes else f"kimg={self.kimg:g}"
 
     def _is_better(self, value: float) -> bool:
         if value != value:

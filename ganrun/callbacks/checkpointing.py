@@ -32,6 +32,8 @@ class Checkpointing(Callback):
     def on_train_end(self, trainer, model):
         if self.cadence.is_missing(model) or self._is_best(model):
             self._save(trainer, model)
+        else:
+            self._commit(trainer, model)  # the final scores came after the last save
 
     def _is_best(self, model) -> bool:
         return self.record.best.get("kimg") == model.images_seen / 1000 and self.best != self._name(model)
@@ -41,8 +43,23 @@ class Checkpointing(Callback):
             self.last = checkpoint.save(trainer, self.folder, self._name(model)).name
             if self.record.best.get("kimg") == model.images_seen / 1000:
                 self.best = self.last
-            if trainer.is_global_zero:
-                checkpoint.commit(self.folder, self.last, self.best)
+            self._commit(trainer, model)
+
+    def _commit(self, trainer, model) -> None:
+        if trainer.is_global_zero:
+            checkpoint.commit(self.folder, self.last, self.best, **self._scores(model))
+
+    def _scores(self, model) -> dict:
+        """What names the best, and its value for both checkpoints; None for one that was not scored."""
+        monitor, last, best = self.record.monitor, self.record.last, self.record.best
+        if monitor is None:
+            return {}
+        kimg = model.images_seen / 1000
+        scores = {
+            "last": {"kimg": kimg, "value": last[monitor] if last.get("kimg") == kimg else None},
+            "best": {"kimg": best["kimg"], "value": best[monitor]} if self.best else None,
+        }
+        return {"monitor": monitor, "mode": self.record.mode, "scores": scores}
 
     def _name(self, model) -> str:
         return f"kimg{model.images_seen / 1000:010.3f}.ckpt"

@@ -1,11 +1,18 @@
 """Scores while training."""
 
+import logging
+import math
+
 import torch
 from pytorch_lightning import Callback
 from torch import nn
 
 from ganrun.callbacks.cadence import Cadence
+from ganrun.callbacks.hparams import of_best
 from ganrun.record import Record
+
+log = logging.getLogger(__name__)
+SHARE = 0.1  # of the training's time that scoring may take before the run says so
 
 
 class Evaluation(Callback):
@@ -14,28 +21,63 @@ class Evaluation(Callback):
     def __init__(self, suite, data, record: Record, every_kimg: float | None):
         self.suite, self.data, self.record = suite, data, record
         self.cadence = Cadence(every_kimg)
+        self.seconds, self.marks, self.has_warned = 0.0, 0, False
 
     def on_train_start(self, trainer, model):
         self.cadence.start(model)
+        self.images_at_start = model.images_seen
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         if self.cadence.is_due(model) and model.progress < 1:
+            before = self.record.aside
             self._evaluate(trainer, model, is_final=False)
+            self.seconds, self.marks = self.seconds + self.record.aside - before, self.marks + 1
+            if trainer.is_global_zero:
+                self._warn_of_time(model)
 
     def on_train_end(self, trainer, model):
         self._evaluate(trainer, model, is_final=True)
+        best = {of_best(name): value for name, value in self.record.best.items() if name != "kimg"}
+        if best and trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.log_metrics(best, step=model.images_seen)
 
     def _evaluate(self, trainer, model, is_final: bool) -> None:
         with self.record.beside_training():
             same_statistics(model, trainer)
             scores = self.suite.score(model, self.data, is_final=is_final)
-        facts = {"averaged_weights": bool(model.averaged), "precision": str(trainer.precision)}
-        protocol = {**self.suite.protocol(self.data), **facts}
+        protocol = {**self.suite.protocol(self.data), "averaged_weights": bool(model.averaged)}
         self.record.images = model.images_seen
-        self.record.score(model.images_seen, scores, protocol)
+        self.record.score(model.images_seen, scores, protocol, self.suite.collapsed(scores))
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_metrics(scores, step=model.images_seen)
+
+    def _warn_of_time(self, model) -> None:
+        """Says once that scoring takes more than its share, and the settings that would mend it."""
+        share = self.seconds / max(self.record.seconds - self.record.aside, 1e-9)
+        if self.has_warned or self.marks < 2 or share <= SHARE:
+            return
+        self.has_warned = True
+        interval = (model.images_seen - self.images_at_start) / 1000 / self.marks
+        kimg = rounded(interval * share / SHARE, math.ceil)
+        samples = rounded(self.suite.samples * SHARE / share, math.floor)
+        fewer = f"metrics.samples={samples:.10g} or " if samples >= least_samples(self.suite) else ""
+        log.warning(
+            "Scoring took %.0f %% of the training's time. %svalidate_kimg=%.10g would make it a tenth.",
+            *(100 * share, fewer, kimg),
+        )
+
+
+def least_samples(suite) -> int:
+    """Fewest samples that are worth to be scored: of fewer than there are features the covariance is rank deficient."""
+    return suite.extractor.num_features if hasattr(suite, "extractor") else 2
+
+
+def rounded(value: float, rounding) -> float:
+    """The value with two digits that count; rounding: math.ceil or math.floor."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return rounding(value / step) * step
 
 
 def same_statistics(model: nn.Module, trainer) -> None:

@@ -16,6 +16,7 @@ DERIVED = ("shape", "z_dim", "classes")  # of a network: they follow from data a
 class HParams(Callback):
     """Notes a run's settings and the names of its scores at the start, and at the end whether it was a success.
 
+    Each score has two columns: val/x, the last, and best/x, that of the best checkpoint (callbacks/evaluation.py).
     Lightning's own way notes a success before the training starts, and a first score of nan.
     """
 
@@ -28,7 +29,9 @@ class HParams(Callback):
                 logger.hparams.update(self.settings)  # of hparams.yaml
             else:
                 logger.log_hyperparams(dict(self.settings))
-        experiment, session, _ = hparams(dict(self.settings), dict.fromkeys(self.scores, 0.0))
+        experiment, session, _ = hparams(
+            dict(self.settings), dict.fromkeys([*self.scores, *map(of_best, self.scores)], 0.0)
+        )
         write(trainer, experiment, session)
 
     def on_train_end(self, trainer, model):
@@ -36,6 +39,11 @@ class HParams(Callback):
 
     def on_exception(self, trainer, model, exception):
         write(trainer, outcome(api_pb2.STATUS_FAILURE))
+
+
+def of_best(score: str) -> str:
+    """ "val/fid" -> "best/fid": the column of that score at the best checkpoint."""
+    return f"best/{score.removeprefix('val/')}"
 
 
 def write(trainer, *summaries: Summary) -> None:

@@ -32,6 +32,8 @@ class Progress(Callback):
         if self.is_live and trainer.is_global_zero:
             self.live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
             self.live.start()
+            # rich keeps what is written to sys.stderr above its line; handlers of logs hold the stream of before
+            self.streams = {handler: handler.setStream(sys.stderr) for handler in handlers_of_terminal()}
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         now = time.monotonic()
@@ -50,6 +52,8 @@ class Progress(Callback):
 
     def _stop(self) -> None:
         if self.live:
+            for handler, stream in self.streams.items():
+                handler.setStream(stream)
             self.live.stop()
             self.live = None
 
@@ -72,12 +76,23 @@ class Progress(Callback):
             f"{model.images_seen / 1000:.1f}/{self.kimg:g} kimg",
             f"{self.record.images_per_second:,.0f} images/s",
             f"{clock(self.left(model.images_seen))} left",
-            *(f"{short(name)} {value:.3g}" for name, value in self.curves.latest.items()),
+            *(f"{short(name)} {value:.3g}" for name, value in self.curves.latest.items() if is_shown(name)),
         ]
         monitor = self.record.monitor
         if self.record.best:
             parts.append(f"{monitor} {self.record.last[monitor]:.4g} (best {self.record.best[monitor]:.4g})")
         return "  ".join(parts)
+
+
+def handlers_of_terminal() -> list[logging.StreamHandler]:
+    """The handlers that show ganrun's logs where the line is shown."""
+    found = logging.getLogger("ganrun").handlers
+    return [handler for handler in found if isinstance(handler, logging.StreamHandler) and handler.stream.isatty()]
+
+
+def is_shown(name: str) -> bool:
+    """Not the norms of gradients: only their course says something."""
+    return not name.endswith("/gradient")
 
 
 def short(name: str) -> str:

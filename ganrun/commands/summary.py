@@ -8,6 +8,7 @@ from rich.table import Table
 from ganrun.callbacks.progress import clock
 from ganrun.callbacks.samples import Samples
 from ganrun.job import Job
+from ganrun.metrics.reading import better
 from ganrun.record import Record
 
 
@@ -18,6 +19,8 @@ def show(job: Job, record: Record, callbacks: list) -> None:
     console = Console(soft_wrap=True)
     if record.last:
         console.print(scores(record))
+    if verdict := record.verdict():
+        console.print(verdict.words, highlight=False)
     newest = next(c.newest for c in callbacks if isinstance(c, Samples))
     console.print(
         f"{record.images / 1000:,.1f} kimg in {clock(record.seconds)}, {record.images_per_second:,.0f} images/s"
@@ -36,13 +39,13 @@ def next_commands(job: Job, folder: Path) -> list[str]:
 
 
 def scores(record: Record) -> Table:
-    """A row per score, its value at the end and at the best checkpoint."""
-    table = Table("score", "last", "best", title="scores", title_justify="left")
-    table.add_row("kimg", f"{record.last['kimg']:g}", f"{record.best['kimg']:g}" if record.best else "")
+    """A row per score: its value at the end and at the best checkpoint, and which values are better."""
+    table = Table("score", "last", "best", "better", title="scores", title_justify="left")
+    table.add_row("kimg", f"{record.last['kimg']:g}", f"{record.best['kimg']:g}" if record.best else "", "")
     for name in record.last:
         if name != "kimg":
             mark = " *" if name == record.monitor else ""
             best = f"{record.best[name]:.4g}" if name in record.best else ""
-            table.add_row(name + mark, f"{record.last[name]:.4g}", best)
+            table.add_row(name + mark, f"{record.last[name]:.4g}", best, better(name))
     table.caption = f"* names the best checkpoint ({record.mode})" if record.monitor else None
     return table

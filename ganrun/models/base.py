@@ -21,7 +21,9 @@ class Player:
 
     name:   key of its optimizer in the config and of its curves, train/<name>/<term>
     nets:   modules whose parameters it moves; all others are frozen during its turn
-    loss:   batch -> scalar, or {"loss": scalar, other terms to log}
+    loss:   batch -> scalar, or {"loss": scalar, other terms to log}; a term of several values is logged as its mean.
+            Scores of as many real and fake examples under real and fake (or real_<side>, fake_<side>) give the
+            share of pairs that are told apart, accuracy (or accuracy_<side>), as well
     every:  takes its turn on every `every`-th training batch (n_critic is the generator's `every`)
     """
 
@@ -124,6 +126,11 @@ class Adversarial(pl.LightningModule):
     def net(self, name: str) -> nn.Module:
         """The averaged copy of a network where there is one, else the network itself."""
         return self.averaged[name] if name in self.averaged else getattr(self, name)
+
+    def gradient_norm(self, player: str) -> Tensor:
+        """Norm of the gradient of that player's last turn, as its optimizer took it (clipped, where it is): scalar."""
+        norms = [w.grad.norm() for w in self._moved[player] if w.grad is not None]
+        return torch.stack(norms).norm() if norms else torch.zeros((), device=self.device)
 
     @property
     def some_weight(self) -> Tensor:

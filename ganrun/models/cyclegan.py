@@ -43,7 +43,7 @@ class CycleGAN(Adversarial):
         for side, d in (("a", self.d_a), ("b", self.d_b)):
             real, fake = d(batch[side]), d(self.pools[side](self.fakes[side]))
             terms[f"loss_{side}"] = 0.5 * (least_squares(real, 1) + least_squares(fake, 0))  # halved: section 7.1
-            terms |= {f"real_{side}": real.mean(), f"fake_{side}": fake.mean()}
+            terms |= {f"real_{side}": real, f"fake_{side}": fake}
         return {"loss": terms["loss_a"] + terms["loss_b"], **terms}
 
     def translate(self, x: Tensor, to: str) -> Tensor:

@@ -32,7 +32,7 @@ class GAN(Adversarial):
 
     def discriminator_loss(self, batch: Batch):
         real, fake = self.score(batch["x"], batch), self.score(self.fake_like(batch), batch)
-        return {"loss": losses.logistic(real, fake), "real": real.mean(), "fake": fake.mean()}
+        return {"loss": losses.logistic(real, fake), "real": real, "fake": fake}
 
     def generator_loss(self, batch: Batch):
         return self.fooling(self.score(self.fake_like(batch), batch))

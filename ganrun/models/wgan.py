@@ -21,7 +21,7 @@ class WGAN(GAN):
     def discriminator_loss(self, batch: Batch):
         real, fake = self.score(batch["x"], batch), self.score(self.fake_like(batch), batch)
         loss = losses.wasserstein(real, fake)
-        return {"loss": loss, "distance": -loss, "real": real.mean(), "fake": fake.mean()}
+        return {"loss": loss, "distance": -loss, "real": real, "fake": fake}
 
     def generator_loss(self, batch: Batch):
         return -losses.full(self.score(self.fake_like(batch), batch)).mean()

@@ -50,7 +50,10 @@ def test_the_outcome_is_noted_at_the_end_alone(tmp_path, fails):
     end = content["_hparams_/session_end_info"].session_end_info
     assert end.status == (STATUS_FAILURE if fails else STATUS_SUCCESS)
     assert content["_hparams_/session_start_info"].session_start_info.hparams["seed"].number_value == 3
-    assert [info.name.tag for info in content["_hparams_/experiment"].experiment.metric_infos] == ["val/fid"]
+    assert [info.name.tag for info in content["_hparams_/experiment"].experiment.metric_infos] == [
+        "val/fid",
+        "best/fid",
+    ]
 
 
 def told(logger, folder):

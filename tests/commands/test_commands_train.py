@@ -21,6 +21,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from ganrun.cli import main
 from ganrun.commands import trained
+from ganrun.metrics.reading import better
 
 QUIET = ["metrics=none", "logger=none"]
 RING = ["model=gan", "data=ring", "batch_size=4", "kimg=0.032", *QUIET]
@@ -123,9 +124,34 @@ def test_the_manifest_names_the_checkpoints_and_there_are_no_others(full):
     run, _ = full
     best = f"kimg{status(run)['best']['kimg']:010.3f}.ckpt"
     named = json.loads((run / "checkpoints" / "manifest.json").read_text())
-    assert named == {"last": "kimg000000.032.ckpt", "best": best}
-    assert files(run / "checkpoints") == {*named.values(), "manifest.json"}
+    assert (named["last"], named["best"]) == ("kimg000000.032.ckpt", best)
+    assert files(run / "checkpoints") == {named["last"], named["best"], "manifest.json"}
     assert content(run)["seen"] == {"batches": 8, "images": 32, "progress": 1.0}
+
+
+def test_the_manifest_tells_the_score_that_names_the_best_and_its_values(full):
+    run, _ = full
+    told = json.loads((run / "checkpoints" / "manifest.json").read_text())
+    assert (told["monitor"], told["mode"]) == ("val/fd_lenet", "min")
+    for which in ("last", "best"):
+        scores = status(run)[which]
+        assert told["scores"][which] == {"kimg": scores["kimg"], "value": scores["val/fd_lenet"]}
+
+
+def test_the_curves_end_with_last_best_and_the_verdict(full):
+    run, told = full
+    *_, closing = (json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines())
+    found = status(run)
+    told_twice = {key: found[key] for key in ("last", "best", "verdict")}
+    assert closing == {"kimg": 0.032, "time": closing["time"], **told_twice}
+    assert found["verdict"]["words"].startswith(found["verdict"]["state"])
+    assert found["verdict"]["words"] in told
+
+
+def test_without_scores_there_is_no_verdict(train):
+    run = train(*RING)
+    assert "verdict" not in status(run)
+    assert lines(run, "last") == []
 
 
 def test_the_log_has_a_line_for_each_score(full):
@@ -140,8 +166,9 @@ def test_the_summary_names_scores_places_and_how_to_go_on(full):
     run, told = full
     last, best = status(run)["last"], status(run)["best"]
     found = {name.removesuffix(" *"): values for name, *values in rows(told)}
-    assert found.pop("score") == ["last", "best"]
-    assert found == {name: [f"{last[name]:.4g}", f"{best[name]:.4g}" if name in best else ""] for name in last}
+    assert found.pop("score") == ["last", "best", "better"]
+    values = {name: [f"{last[name]:.4g}", f"{best[name]:.4g}" if name in best else ""] for name in last}
+    assert found == {name: [*values[name], better(name)] for name in last}
     said = ["val/fd_lenet *", "run folder    run", PICTURE, "tensorboard --logdir run", "ganrun sample run"]
     assert [text for text in said if text not in told] == []
 
@@ -170,10 +197,14 @@ def test_tensorboard_has_the_grids(full, events):
 def test_tensorboard_compares_hyperparameters_by_the_final_scores(full, events):
     tags = {f"_hparams_/{kind}" for kind in ("experiment", "session_start_info", "session_end_info")}
     plugin = {tag: HParamsPluginData.FromString(events.summary_metadata[tag].plugin_data.content) for tag in tags}
-    scores = {info.name.tag for info in plugin["_hparams_/experiment"].experiment.metric_infos}
-    assert scores == status(full[0])["last"].keys() - {"kimg"}
-    for name in scores:
-        assert events.Scalars(name)[-1].value == pytest.approx(status(full[0])["last"][name])
+    columns = {info.name.tag for info in plugin["_hparams_/experiment"].experiment.metric_infos}
+    last, best = (status(full[0])[which] for which in ("last", "best"))
+    assert columns == {name.replace("val/", kind) for name in last.keys() - {"kimg"} for kind in ("val/", "best/")}
+    for name in last.keys() - {"kimg"}:
+        assert events.Scalars(name)[-1].value == pytest.approx(last[name])
+    for name in best.keys() - {"kimg"}:
+        (event,) = events.Scalars(name.replace("val/", "best/"))
+        assert (event.step, event.value) == (32, pytest.approx(best[name]))
     assert plugin["_hparams_/session_end_info"].session_end_info.status == STATUS_SUCCESS
     settings = plugin["_hparams_/session_start_info"].session_start_info.hparams
     assert settings["model"].string_value == "cgan"
