@@ -1,30 +1,29 @@
-"""The script that measures speed: by turns, the same work on both sides, and the form of what it writes."""
+"""The script that measures speed: its interval, and the form of what it prints and writes."""
 
-import importlib.util
+import json
 import sys
-from dataclasses import replace
+from importlib import import_module
 from math import comb
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "bench.py"
+RATIO = {"work": "a work", "against": "another", "ratios": [2.0, 1.0, 4.0]}
+FIGURE = {"work": "a third", "peak_gb": 1.25}
 
 
 @pytest.fixture
-def bench():
-    spec = importlib.util.spec_from_file_location("bench", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench"] = module  # a dataclass looks up its own module
-    spec.loader.exec_module(module)
-    before, config = torch.get_num_threads(), HydraConfig.instance().cfg
-    torch.set_num_threads(1)
+def bench(monkeypatch, tmp_path):
+    """The script, with a subject that is measured at once and a folder of its own."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "scripts")
+    module, threads = import_module("bench"), torch.get_num_threads()
+    subject = SimpleNamespace(NOTE="What this is.", measured=lambda rounds, is_quick: [RATIO, FIGURE])
+    monkeypatch.setitem(sys.modules, "bench_metrics", subject)
+    monkeypatch.setattr(module, "BENCHMARKS", tmp_path / "benchmarks")
     yield module
-    torch.set_num_threads(before)
-    HydraConfig.instance().cfg = config
-    del sys.modules["bench"]
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("n", [6, 15, 21, 30])
@@ -39,29 +38,25 @@ def test_few_rounds_give_the_extremes(bench):
     assert bench.interval([2.0, 1.0, 3.0]) == (1.0, 3.0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["RING", "DCGAN"])
-def test_both_sides_do_the_same_batches_by_turns_and_make_one_row_each(bench, name):
-    work = getattr(bench, name)
-    small = replace(work, pictures=130, overrides=[*work.overrides, "network.width=4"]) if work.pictures else work
-    turns = bench.by_turns(small, rounds=4, batches=2)
-    assert turns.our_batches == 10
-    assert {other.batches for other in turns.others.values()} == {10}
-    assert len(turns.ours) == 5
-    for row, other in zip(bench.rows(small, turns), small.others, strict=True):
-        assert [*row] == ["work", "against", "ratio", "low", "high", "rounds", "machine"]
-        assert (row["work"], row["against"], row["rounds"]) == (work.name, other, 4)
-        assert 0 < row["low"] <= row["ratio"] <= row["high"]
+def test_a_row_holds_the_median_of_the_ratios_between_its_bounds(bench):
+    assert [*bench.row(RATIO)] == ["work", "against", "ratio", "low", "high", "rounds", "machine"]
+    assert [*bench.row(RATIO).values()][:-1] == ["a work", "another", 2.0, 1.0, 4.0, 3]
 
 
-@pytest.mark.slow
-def test_the_example_starts_from_the_models_weights_and_moves_both_networks(bench, tmp_path):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
-        job = bench.job_of(bench.RING, tmp_path)
-        example = bench.Example(job, bench.indexed)
-    for ours, theirs in ((job.model.generator, example.generator), (job.model.discriminator, example.discriminator)):
-        assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
-    example.seconds(1)
-    for ours, theirs in ((job.model.generator, example.generator), (job.model.discriminator, example.discriminator)):
-        assert not any(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+def test_results_are_printed_with_their_note_and_written(bench, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench.py", "metrics"])
+    bench.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], lines[-1]) == ("What this is.", "a third: peak_gb 1.25")
+    assert lines[-2].split() == ["a", "work", "another", "2.000", "1.000-4.000", "3"]
+    assert json.loads((bench.BENCHMARKS / "metrics.json").read_text()) == [bench.row(RATIO), bench.row(FIGURE)]
+
+
+def test_a_quick_look_writes_nothing(bench, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["bench.py", "metrics", "--quick"])
+    bench.main()
+    assert not bench.BENCHMARKS.exists()
+
+
+def test_each_subject_has_a_module(bench):
+    assert all((Path(bench.__file__).parent / f"bench_{subject}.py").is_file() for subject in bench.SUBJECTS)

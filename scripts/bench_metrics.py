@@ -1,0 +1,204 @@
+"""FID, KID and IS in one pass, and FID's matrix root, against torchmetrics; the memory that precision and recall take.
+
+python scripts/bench_metrics.py N D    that memory alone, as JSON: N real and N generated features of D numbers
+"""
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from unittest.mock import patch
+
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.inception import InceptionScore
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from ganrun.metrics import statistics
+from ganrun.metrics.drawing import apart
+from ganrun.metrics.extractors import Extractor, InceptionExtractor
+from ganrun.metrics.frechet import Features, FrechetDistance
+from ganrun.metrics.prdc import prdc
+from ganrun.metrics.scores import FeatureScores
+
+CPU, KINDS, LIMIT_GB = torch.device("cpu"), ("fd", "kid", "is"), 1.5
+STOCK = "torchmetrics' three classes"
+NOTE = """\
+One pass: the same uint8 pictures 3x64x64, resize (tf1) and network (Inception of seeded random weights) on both sides.
+torchmetrics' three classes send them five times through it (FID and KID real and generated, IS generated; its wrapper
+FeatureShare is not used), ganrun once each: the ceiling is 2.5, and 5 where the real pictures' statistics lie on disk.
+Timed are the passes with all that is kept of them. FID's compute is timed apart, from the same sums. What both sides
+keep, and both distances, are checked to be equal.
+Precision and recall: peak memory of a process of its own, with torch and the features."""
+T = TypeVar("T")
+
+
+def by_turns(ours: Callable[[], T], theirs: Callable[[], T], rounds: int) -> list[tuple[T, T]]:
+    """What both give, (ours, theirs) of each round; who goes first alternates. A first round warms up, is forgotten."""
+    found = []
+    for turn in range(rounds + 1):
+        if turn % 2 == 0:
+            our, their = ours(), theirs()
+        else:
+            their, our = theirs(), ours()
+        found.append((our, their))
+    return found[1:]
+
+
+class RandomInception(InceptionExtractor):
+    """Inception with weights that keep the scale of what passes through it, the same ones each time."""
+
+    def load(self) -> None:
+        if self.network is None:
+            with apart(0):
+                network = self.build()
+                for layer in network.modules():
+                    if isinstance(layer, nn.Conv2d):
+                        nn.init.kaiming_normal_(layer.weight)
+            self.network, self.digest = network.eval().requires_grad_(False), "random"
+
+
+class Part(nn.Module):
+    """An extractor as torchmetrics' classes take a network: features (0) or logits (1) of uint8 pictures."""
+
+    def __init__(self, extractor: Extractor, part: int):
+        super().__init__()
+        self.extractor, self.part = extractor, part
+        self.num_features = (extractor.num_features, extractor.num_logits)[part]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.extractor(images)[self.part]
+
+
+class OnePass:
+    """Both sides' passes over the same real and generated pictures, uint8 [N, C, H, W]."""
+
+    def __init__(self, extractor: Extractor, real: Tensor, fake: Tensor, folder: Path):
+        """folder: where the statistics of the real pictures are kept."""
+        self.extractor, self.real, self.fake = extractor, real, fake
+        self.file = folder / "real.safetensors"
+
+    def ours(self) -> tuple[float, float]:
+        """Seconds of the pass over the real pictures; of the pass over the others, from statistics on disk on."""
+        start = time.process_time()
+        with patch.object(FrechetDistance, "compute", lambda self: torch.tensor(math.nan)):
+            measured = statistics.measure([self.real], len(self.real), self.extractor, CPU)
+        end = time.process_time()
+        statistics.write(self.file, measured, {})
+
+        restart = time.process_time()
+        known = statistics.read(self.file, {}, self.extractor.num_features)
+        self.scores = FeatureScores(self.extractor, known, CPU, KINDS)
+        self.scores.update(self.fake)
+        return end - start, time.process_time() - restart
+
+    def theirs(self) -> float:
+        """Seconds of the five passes."""
+        start = time.process_time()
+        self.stock = stock(self.extractor)
+        fid, kid, inception_score = self.stock
+        for metric in (fid, kid):
+            metric.update(self.real, real=True)
+            metric.update(self.fake, real=False)
+        inception_score.update(self.fake)
+        return time.process_time() - start
+
+    def check(self) -> None:
+        """Raises AssertionError when what the sides keep for their scores differs."""
+        fid, kid, inception_score = self.stock
+        for name in (f"{of}_features_{what}" for of in ("real", "fake") for what in ("sum", "cov_sum", "num_samples")):
+            assert_close(getattr(self.scores.distance, name), getattr(fid, name))
+        assert_close(self.scores.real.features, *kid.real_features)
+        assert_close(self.scores.kept.compute(), *kid.fake_features)
+        ours, theirs = self.scores.score.features, inception_score.features
+        assert_close(torch.cat(ours).softmax(1), torch.cat(theirs).softmax(1))
+
+
+def stock(extractor: Extractor) -> tuple[FrechetInceptionDistance, KernelInceptionDistance, InceptionScore]:
+    """torchmetrics' classes, each with the network for itself."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* will save all extracted features")
+        features, logits = Part(extractor, 0), Part(extractor, 1)
+        return FrechetInceptionDistance(features), KernelInceptionDistance(features), InceptionScore(logits)
+
+
+def one_pass(pictures: int, rounds: int) -> list[dict]:
+    """FID, KID and IS of so many pictures against as many: from nothing, and with the real ones' statistics on disk."""
+    drawn = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (2, pictures, 3, 64, 64), generator=drawn, dtype=torch.uint8)
+    extractor = RandomInception()
+    extractor.load()
+    with tempfile.TemporaryDirectory() as folder:
+        sides = OnePass(extractor, *images, Path(folder))
+        pairs = by_turns(sides.ours, sides.theirs, rounds)
+        sides.check()
+    work = f"FID, KID and IS of {pictures} pictures"
+    return [
+        {"work": work, "against": STOCK, "ratios": [theirs / (real + fake) for (real, fake), theirs in pairs]},
+        {"work": f"{work}, real known", "against": STOCK, "ratios": [theirs / fake for (_, fake), theirs in pairs]},
+    ]
+
+
+def matrix_root(features: int, rounds: int) -> list[dict]:
+    """FID's compute at so many features, both sides fed with the same float64 ones, more than features."""
+    drawn = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(2, 2 * features, features, generator=drawn, dtype=torch.float64)
+    real = real * torch.logspace(0, -1, features, dtype=torch.float64)
+    fake = real.roll(1, 1) + 0.5 * fake
+    options = {"compute_with_cache": False}
+    sides = FrechetDistance(features, **options), FrechetInceptionDistance(Features(features), **options)
+    for metric in sides:
+        metric.update(real, real=True)
+        metric.update(fake, real=False)
+    pairs = by_turns(*(lambda metric=metric: computed(metric) for metric in sides), rounds)
+    for (ours, _), (theirs, _) in pairs:
+        assert_close(ours, theirs, rtol=1e-6, atol=0)
+    ratios = [theirs / ours for (_, ours), (_, theirs) in pairs]
+    return [{"work": f"FID's compute, {features:,} features", "against": "torchmetrics", "ratios": ratios}]
+
+
+def computed(metric: FrechetInceptionDistance) -> tuple[Tensor, float]:
+    """The distance and the seconds that it takes."""
+    start = time.process_time()
+    return metric.compute(), time.process_time() - start
+
+
+def memory_of_prdc(count: int, features: int) -> list[dict]:
+    """Peak memory of precision, recall, density and coverage, in a fresh process."""
+    command = [sys.executable, __file__, str(count), str(features)]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    work = f"precision and recall, {count:,} x {count:,} features of {features:,}"
+    return [{"work": work, **found, "limit_gb": LIMIT_GB}]
+
+
+def prdc_alone(count: int, features: int) -> dict:
+    """Peak memory of this process and the seconds of `prdc` on random features.
+
+    The kernel's VmHWM: getrusage's ru_maxrss of a new process begins with its parent's peak.
+    """
+    torch.set_num_threads(1)
+    real, fake = torch.randn(2, count, features, generator=torch.Generator().manual_seed(0))
+    start = time.process_time()
+    prdc(real, fake)
+    seconds = time.process_time() - start
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return {"peak_gb": round(int(status["VmHWM"].split()[0]) * 1024 / 1e9, 3), "seconds": round(seconds, 1)}
+
+
+def measured(rounds: int | None, is_quick: bool) -> list[dict]:
+    """The ratios of one pass and of FID's matrix root; the memory of precision and recall."""
+    if is_quick:
+        return [*one_pass(12, rounds or 1), *matrix_root(512, rounds or 3), *memory_of_prdc(2000, 2048)]
+    return [*one_pass(32, rounds or 9), *matrix_root(2048, rounds or 9), *memory_of_prdc(10_000, 2048)]
+
+
+if __name__ == "__main__":
+    print(json.dumps(prdc_alone(*map(int, sys.argv[1:]))))
