@@ -19,7 +19,10 @@ FLAGS = {  # name: the values it allows; None: it takes no value
     "--package": ANY,
     "--config-dir": ANY,
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+    "--folder": ANY,
+    "--against": ANY,
 }
+FOLDERS = {"--folder": "pictures", "--against": "against"}  # flags of eval, and the keys that they set
 SHORT = {"-h": "--help", "-m": "--multirun", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-i": "--info"}
 SETTING = re.compile(r"(?P<sign>\+{1,2}|~)?(?P<key>[\w./@$-]+)=(?P<value>.*)", re.DOTALL)
 NAME = re.compile(r"[\w./+-]+")
@@ -92,6 +95,20 @@ def checked_value(name: str, value: str) -> str:
     return value
 
 
+def flags_of(verb: str) -> list[str]:
+    """The flags that a verb takes."""
+    return [name for name in FLAGS if verb == "eval" or name not in FOLDERS]
+
+
+def folder_settings(verb: str, flags: dict[str, str]) -> list[str]:
+    """The settings that eval's two flags stand for, which are taken out of `flags`. UserError for another verb."""
+    given = {name: flags.pop(name) for name in FOLDERS if name in flags}
+    if given and verb != "eval":
+        hint = " A run has folder=VALUE, and data=folder data.root=VALUE for its pictures." if verb == "train" else ""
+        raise UserError(f"{next(iter(given))} is a flag of eval alone: ganrun eval --folder A --against B.{hint}")
+    return [f"{FOLDERS[name]}={plainly(os.path.expanduser(path))}" for name, path in given.items()]
+
+
 def read_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[str]) -> Command:
     """The command, RUN told from the settings. Raises UserError for words that are neither and for unknown choices."""
     folders = conf_text.folders(flags.get("--config-dir"))
@@ -99,12 +116,11 @@ def read_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[
     for word in words:
         if not is_setting(word):
             raise stray_word(verb, word, run, folders)
-    if takes_run and not run and not {"--cfg", "--info"} & set(flags):
-        raise UserError(
-            f"{verb} needs a run folder, a checkpoint file or the word last (the newest run), as in: ganrun {verb} last"
-        )
+    if takes_run and not {"--cfg", "--info"} & set(flags):
+        check_run(verb, run, words)
     check_choices(words, folders)
-    return Command(verb, run, flags, [expand_home(word) for word in with_default_experiment(verb, words)])
+    words = with_default_metrics(verb, with_default_experiment(verb, words))
+    return Command(verb, run, flags, [expand_home(word) for word in words])
 
 
 def take_run(words: list[str]) -> tuple[str | None, list[str]]:
@@ -115,6 +131,27 @@ def take_run(words: list[str]) -> tuple[str | None, list[str]]:
         if os.path.exists(word) or word.startswith("~/") or not is_setting(word):
             return os.path.expanduser(word), words[:i] + words[i + 1 :]
     return None, words
+
+
+def check_run(verb: str, run: str | None, words: list[str]) -> None:
+    """Raises UserError where there is no RUN, and where there is one beside two folders."""
+    if is_of_folders(verb, words) and run:
+        raise UserError(
+            f"--folder and --against score pictures without any run, and {run} was given too: leave one of them out. "
+            f"A run's samples are compared with a folder by: ganrun eval {run} data=folder data.root=FOLDER"
+        )
+    if not is_of_folders(verb, words) and not run:
+        raise UserError(
+            f"{verb} needs a run folder, a checkpoint file or the word last (the newest run), as in: ganrun {verb} last"
+        )
+
+
+def is_of_folders(verb: str, words: list[str]) -> bool:
+    return verb == "eval" and bool(keys(words) & {*FOLDERS.values()})
+
+
+def keys(words: list[str]) -> set[str]:
+    return {setting["key"] for word in words if (setting := SETTING.match(word))}
 
 
 def is_setting(word: str) -> bool:
@@ -158,10 +195,15 @@ def check_choice(group: str, name: str, folders: list[Path]) -> None:
 
 def with_default_experiment(verb: str, words: list[str]) -> list[str]:
     """A bare `ganrun train` is the digits experiment; experiment=null, which Hydra cannot read, is none."""
-    keys = {setting["key"] for word in words if (setting := SETTING.match(word))}
-    if verb == "train" and not keys & {"model", "data", "experiment"}:
+    if verb == "train" and not keys(words) & {"model", "data", "experiment"}:
         return ["experiment=digits", *words]
     return [word for word in words if word != "experiment=null"]
+
+
+def with_default_metrics(verb: str, words: list[str]) -> list[str]:
+    """Two folders, unlike a run, know of no scores of their own: they are metrics=inception."""
+    is_plain = is_of_folders(verb, words) and not keys(words) & {"metrics", "protocol"}
+    return ["metrics=inception", *words] if is_plain else words
 
 
 def expand_home(word: str) -> str:
@@ -171,6 +213,11 @@ def expand_home(word: str) -> str:
         return word
     path = os.path.expanduser(setting["value"])
     return word[: setting.start("value")] + (path if SAFE.fullmatch(path) else quoted(path))
+
+
+def plainly(path: str) -> str:
+    """The path as a value of an override that stays a text, whatever it looks like."""
+    return quoted(path.replace("${", "\\${"))
 
 
 def quoted(value: str) -> str:

@@ -16,7 +16,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "train": Verb("train a model on a data set"),
-    "eval": Verb("score a trained model", takes_run=True),
+    "eval": Verb("score a trained model, or two folders of pictures", takes_run=True),
     "sample": Verb("draw pictures from a trained model", takes_run=True),
     "translate": Verb("translate pictures from one domain to the other", takes_run=True),
     "list": Verb("show models, networks, data sets, metrics and the other choices", is_hydra=False),
@@ -76,6 +76,7 @@ def run_verb(verb: str, words: list[str]) -> int:
     from ganrun import arguments
 
     flags, others = arguments.read_flags(words)
+    others += arguments.folder_settings(verb, flags)
     if not VERBS[verb].is_hydra or "--help" in flags:
         return show_choices_or_help(verb, flags, others)
     command = arguments.read_command(verb, VERBS[verb].takes_run, flags, others)

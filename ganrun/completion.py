@@ -87,8 +87,8 @@ def candidates(words: list[str], word: str, verbs: Mapping) -> list[str]:
     if verb not in verbs:
         return []
     if word.startswith("-"):
-        return [*arguments.FLAGS, *arguments.SHORT]
-    if words and words[-1] in ("-cd", "--config-dir"):
+        return [*arguments.flags_of(verb), *arguments.SHORT]
+    if words and words[-1] in ("-cd", "--config-dir", *arguments.FOLDERS):
         return [f"{path}/" for path in sorted(Path().glob(f"{word}*")) if path.is_dir()]
     if not verbs[verb].is_hydra:
         return conf_text.groups([folders.conf_dir()])
@@ -100,8 +100,9 @@ def candidates(words: list[str], word: str, verbs: Mapping) -> list[str]:
 
 
 def settings_or_runs(verb: str, takes_run: bool, flags: dict[str, str], words: list[str], word: str) -> list[str]:
+    is_of_folders = bool(arguments.folder_settings(verb, flags)) or arguments.is_of_folders(verb, words)
     run, others = arguments.take_run(words) if takes_run else (None, words)
-    if takes_run and run is None and "=" not in word:
+    if takes_run and run is None and not is_of_folders and "=" not in word:
         return ["last", *run_folders()]
     return settings(verb, flags, others, word)
 

@@ -5,7 +5,7 @@ from numbers import Real
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ganrun.errors import UserError, did_you_mean
 
@@ -105,6 +105,8 @@ LIMITS = {
     "n": COUNT,
     "copies": Number(least=0, whole=True),
     "columns": COUNT,
+    "pictures": Text(),
+    "against": Text(),
 }
 SPLITS = ("train", "test")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
@@ -118,11 +120,14 @@ def check(cfg: DictConfig) -> None:
         if value is not absent and not limit.admits(value):
             guess = did_you_mean(str(value), limit.words) if isinstance(limit, OneOf) and limit is not FLAG else ""
             raise UserError(f"{key}={value} does not do: it is {limit}.{guess}")
-    reference = OmegaConf.select(cfg, "data.reference", default=SPLITS)
-    if isinstance(reference, str) or not set(reference or [None]) <= set(SPLITS):
-        raise UserError(
-            f"data.reference={reference} does not do: it is a list of splits, [train], [test] or [train,test]."
-        )
+    check_splits("data.reference", OmegaConf.select(cfg, "data.reference", default=SPLITS))
+    if OmegaConf.select(cfg, "splits") is not None:
+        check_splits("splits", cfg.splits)
+
+
+def check_splits(key: str, splits: Any) -> None:
+    if not isinstance(splits, tuple | ListConfig) or not splits or not set(splits) <= set(SPLITS):
+        raise UserError(f"{key}={splits} does not do: it is a list of splits, [train], [test] or [train,test].")
 
 
 def hardware(trainer: DictConfig) -> None:

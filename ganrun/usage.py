@@ -9,7 +9,7 @@ from pathlib import Path
 from ganrun import __version__, conf_text
 from ganrun.errors import UserError, did_you_mean
 
-FIRST = ["model", "network", "data", "metrics"]  # listed first, the other groups after them
+FIRST = ["model", "network", "data", "metrics", "protocol"]  # listed first, the other groups after them
 
 OVERVIEW = """\
 ganrun {version}: trains, scores, samples and compares generative adversarial networks.
@@ -27,6 +27,7 @@ examples
   ganrun train -m model=gan,wgan data=ring     one run after the other
   ganrun sample last                           pictures from the newest run
   ganrun eval last which=best                  scores of its best checkpoint
+  ganrun eval --folder A --against B           scores of two folders of pictures
   ganrun list model                            the models, a line each
 
 more

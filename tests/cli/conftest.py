@@ -39,7 +39,23 @@ ema:
 defaults:
   - _self_
   - run: hydra
+  - optional metrics: null
+  - optional protocol: null
+run: ???
 which: last  # or best
+pictures: null  # a folder
+against: null  # another
+""",
+    "metrics/inception": "# FID\nresize: tf1  # how\n",
+    "metrics/lenet": "# Digits\n",
+    "protocol/fid50k": """\
+# @package _global_
+# As papers do
+defaults:
+  - _self_
+  - override /metrics: inception
+metrics:
+  resize: clean
 """,
     "model/dcgan": """\
 # @package _global_

@@ -36,9 +36,14 @@ def complete(house, monkeypatch):
         ("ganrun train hydra.sweep.", ["hydra.sweep.dir=", "hydra.sweep.subdir="]),
         ("ganrun train --multi", ["--multirun"]),
         ("ganrun train kimg=[1,2 mod", []),
-        ("ganrun list m", ["model"]),
+        ("ganrun list m", ["metrics", "model"]),
         ("ganrun eval ", ["last"]),
         ("ganrun eval last whi", ["which="]),
+        ("ganrun eval last protocol=", ["protocol=fid50k"]),
+        ("ganrun eval --fol", ["--folder"]),
+        ("ganrun train --fol", []),
+        ("ganrun eval --folder it's --against it's whi", ["which="]),
+        ("ganrun eval pictures=a against=b metrics=l", ["metrics=lenet"]),
         ("ganrun nonsense ", []),
     ],
 )
@@ -59,6 +64,13 @@ def test_runs_with_checkpoints_are_offered(complete, house):
     start = "outputs/train/dcgan-digits"
     assert complete("ganrun eval out") == [f"{start}/2026-01-01", f"{start}/a b"]
     assert complete(f"ganrun eval {start}/a\\ ", "bash") == [f"{start}/a\\ b "]
+
+
+def test_folders_are_offered_after_evals_flags(complete, house):
+    for name in ("fakes", "faces"):
+        (house.folder / name).mkdir()
+    assert complete("ganrun eval --folder fa") == ["faces/", "fakes/"]
+    assert complete("ganrun eval --folder fakes --against fac") == ["faces/"]
 
 
 def test_a_group_with_folders_inside_is_offered_with_its_sign(complete, house):

@@ -36,17 +36,23 @@ def test_help_with_a_choice_adds_its_keys(house, capsys):
     assert "keys of data=ring\n  data.root=null\n" in text
 
 
+def test_help_of_eval_shows_the_protocols(house, capsys):
+    assert house.run("eval", "--help", "protocol=fid50k") == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: ganrun eval RUN [key=value ...]\n\nScore a run.")
+    assert "protocol=  fid50k\n" in text
+    assert "keys of protocol=fid50k\n  metrics.resize=clean\n" in text
+
+
 def test_list_shows_a_line_each(house, tmp_path, capsys):
     house.write(tmp_path / "own", {"model/mine": "# @package _global_\n\n", "toy/one": "# A toy\n"})
     assert house.run("list", "model", "--config-dir", str(tmp_path / "own")) == 0
     assert capsys.readouterr().out == "model=\n  dcgan  Deep convolutional GAN\n  mine\n  wgan   Wasserstein GAN\n"
     assert house.run("list", "-cd", str(tmp_path / "own")) == 0
     text = capsys.readouterr().out
-    assert [line for line in text.splitlines() if line.endswith("=")][:4] == [
-        "model=",
-        "network=",
-        "data=",
-        "experiment=",
+    assert [line for line in text.splitlines() if line.endswith("=")][:6] == [
+        *("model=", "network=", "data="),
+        *("metrics=", "protocol=", "experiment="),
     ]
     assert "toy=\n  one  A toy\n" in text
     assert "run=" not in text

@@ -51,6 +51,30 @@ def test_run_may_stand_anywhere(house, words):
     assert house.jobs[0].cfg["run"] == "last"
 
 
+@pytest.mark.parametrize("path", ["a b", "a,b", "x=1", "it's", 'say "so"', "[1]", "${x}", "3", "null", "a\\"])
+def test_any_path_survives_as_a_folder(house, path):
+    seen = []
+    house.work = lambda cfg, folder: seen.append((cfg.pictures, cfg.against))
+    assert house.run("eval", "--folder", path, f"--against={path}") == 0
+    assert seen == [(path, path)]
+
+
+@pytest.mark.parametrize(
+    ("words", "metrics"),
+    [([], {"resize": "tf1"}), (["metrics=lenet"], {}), (["protocol=fid50k"], {"resize": "clean"})],
+)
+def test_two_folders_are_scored_by_inception_unless_metrics_or_a_protocol_are_named(house, words, metrics):
+    assert house.run("eval", "--folder", "a", "--against", "b", *words) == 0
+    assert house.jobs[0].cfg.get("metrics", {}) == metrics
+
+
+def test_home_is_expanded_in_a_folder(house, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/it's, me")
+    assert house.run("eval", "--folder=~/a", "against=~/b") == 0
+    cfg = house.jobs[0].cfg
+    assert (cfg["pictures"], cfg["against"]) == ("/home/it's, me/a", "/home/it's, me/b")
+
+
 def test_home_is_expanded_in_a_value(house, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", f"{tmp_path}/it's, me")
     assert house.run("train", "data.root=~/celeba") == 0

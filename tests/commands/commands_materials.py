@@ -32,11 +32,13 @@ def write(folder):
     """Fills the folder, which is the working one."""
     for name, words in RUNS.items():
         assert main(["train", *words, f"folder={name}"]) == 0
-    for name in ("pictures", "empty", "damaged", "half/trainA", "taken"):
+    for name in ("pictures", "empty", "damaged", "rotten", "half/trainA", "taken"):
         (folder / name).mkdir(parents=True)
     for i in range(3):
         Image.new("RGB", (32, 32), (20 * i, 9, 9)).save(folder / "pictures" / f"{i}.png")
-    (folder / "damaged" / "bad.png").write_bytes(b"\x89PNG and no more")
+        Image.new("L", (32, 32)).save(folder / "rotten" / f"{i}.png")
+    for name in ("damaged", "rotten"):
+        (folder / name / "bad.png").write_bytes(b"\x89PNG and no more")
     (folder / "plain").write_text("a file")
     write_weights(folder)
     write_checkpoints(folder, next((folder / "cgan" / "checkpoints").glob("*.ckpt")).read_bytes())

@@ -1,15 +1,13 @@
-"""eval, sample and translate: what they make of a run folder alone, a checkpoint file or the word last."""
+"""sample and translate: what they make of a run folder alone, a checkpoint file or the word last."""
 
-import json
 import shlex
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
-from test_commands_train import RING, SCORED, content, lines, status
+from test_commands_train import RING, SCORED, content
 
 from ganrun import seeds
 from ganrun.cli import main
@@ -65,50 +63,6 @@ def pixels(path):
 
 def loaded(run):
     return trained.load(OmegaConf.create({"run": str(run), "which": "last", "device": "cpu"})).model
-
-
-def evaluate(*words):
-    """scores.json of an evaluation."""
-    before = {*Path("outputs").glob("eval/*")}
-    assert main(["eval", *words]) == 0
-    (new,) = {*Path("outputs").glob("eval/*")} - before
-    return json.loads((new / "scores.json").read_text())
-
-
-@pytest.mark.parametrize("which", ["last", "best"])
-def test_the_scores_are_those_of_the_training(cgan, which):
-    line = next(line for line in lines(cgan, "protocol") if line["kimg"] == status(cgan)[which]["kimg"])
-    found = evaluate("last", f"which={which}")
-    assert (found["kimg"], Path(found["checkpoint"]).parts[:2]) == (line["kimg"], ("outputs", "train"))
-    scores = {name: value for name, value in line.items() if name.startswith("val/")}
-    assert {name: found["scores"][name] for name in scores} == scores
-    assert {"val/near_copies", "val/near_copies_lenet"} <= found["scores"].keys()
-    assert found["protocol"].items() <= {**line["protocol"], "seed": 0}.items()
-    assert found["versions"]["torch"] == torch.__version__
-
-
-def test_the_best_is_not_the_last_here(cgan):
-    assert status(cgan)["best"]["kimg"] < status(cgan)["last"]["kimg"]
-
-
-def test_a_run_folder_and_its_checkpoint_file_score_alike_and_more_samples_or_another_seed_differently(cgan):
-    plain = evaluate(str(cgan))
-    assert evaluate(str(cgan / "checkpoints" / "kimg000000.032.ckpt")) == plain
-    more, other = evaluate(str(cgan), "samples=30"), evaluate(str(cgan), "seed=1")
-    assert (more["protocol"]["samples"], other["protocol"]["seed"]) == (30, 1)
-    assert len({found["scores"]["val/fd_lenet"] for found in (plain, more, other)}) == 3
-
-
-OTHERS = [
-    ("data=digits metrics=lenet metrics.reference=200", "reference", 200),
-    ("data=grid metrics=modes", "modes", 25),
-]
-
-
-@pytest.mark.parametrize(("words", "key", "count"), OTHERS)
-def test_data_and_metrics_can_be_named_anew(cgan, words, key, count):
-    found = evaluate("points" if key == "modes" else "last", *words.split(), "samples=50")["protocol"]
-    assert (found["samples"], found[key]) == (50, count)
 
 
 def test_the_chosen_classes_take_turns_in_any_number_of_batches(drawn):
