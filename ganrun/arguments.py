@@ -34,6 +34,7 @@ class Command(NamedTuple):
     run: str | None  # RUN of the verbs that take one
     flags: dict[str, str]  # long name: value, "" for a flag without one
     overrides: list[str]  # for Hydra
+    changes: list[str] = []  # settings of the run that `resume` goes on with
 
     @property
     def is_sweep(self) -> bool:
@@ -119,8 +120,16 @@ def read_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[
     if takes_run and not {"--cfg", "--info"} & set(flags):
         check_run(verb, run, words)
     check_choices(words, folders)
+    words, changes = split_changes(words, folders) if verb == "resume" else (words, [])
     words = with_default_metrics(verb, with_default_experiment(verb, words))
-    return Command(verb, run, flags, [expand_home(word) for word in words])
+    return Command(verb, run, flags, [expand_home(word) for word in words], changes)
+
+
+def split_changes(words: list[str], folders: list[Path]) -> tuple[list[str], list[str]]:
+    """resume's own settings, and those of the run that it goes on with."""
+    own = {key.name for key in conf_text.keys(folders[0] / "resume.yaml")}
+    changes = [word for word in words if keys([word]) and not keys([word]) <= own]
+    return [word for word in words if word not in changes], changes
 
 
 def take_run(words: list[str]) -> tuple[str | None, list[str]]:

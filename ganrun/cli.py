@@ -16,6 +16,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "train": Verb("train a model on a data set"),
+    "resume": Verb("go on with a training that was interrupted", takes_run=True),
     "eval": Verb("score a trained model, or two folders of pictures", takes_run=True),
     "sample": Verb("draw pictures from a trained model", takes_run=True),
     "translate": Verb("translate pictures from one domain to the other", takes_run=True),

@@ -1,5 +1,6 @@
 """A mistake that its user can mend, as an exception."""
 
+import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -8,6 +9,20 @@ class UserError(Exception):
     """Its message is all that is shown: what was found, what is allowed, the command that mends it."""
 
     exit_code = 2
+
+
+class Failure(UserError):
+    """A run that could not go on, though the command was right: a full disk, a loss that is no number."""
+
+    exit_code = 1
+
+
+class Interrupted(BaseException):
+    """A training that was asked to end by a signal, after everything was saved."""
+
+    def __init__(self, signum: int):
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

@@ -102,6 +102,8 @@ def job_name(command: Command) -> str:
 def start_job(command: Command, cfg: DictConfig, name: str) -> None:
     if command.run is not None:
         set_text(cfg, "run", command.run)
+    if command.changes:
+        OmegaConf.update(cfg, "changes", command.changes, force_add=True)
     folder = job_folder(command, cfg, name)
     set_text(cfg, "folder", str(folder))
     os.environ["GANRUN_FOLDER"] = str(folder)
@@ -140,7 +142,7 @@ def rank_arguments(command: Command) -> list[str]:
         overrides = [*config.overrides.task, *kept, "hydra.mode=RUN"]
     if with_default_experiment(command.verb, overrides) != overrides:
         overrides = [*overrides, "experiment=null"]
-    return [command.verb, *([command.run] if command.run else []), *flags, *overrides]
+    return [command.verb, *([command.run] if command.run else []), *flags, *overrides, *command.changes]
 
 
 @contextmanager

@@ -62,10 +62,19 @@ def make_folder(folder: Path, key: str = "folder") -> Path:
 class Record:
     """Keeps config.yaml, status.json and metrics.jsonl of a run; silent on all ranks but the first.
 
-    monitor: the score that names the best; mode: "min" or "max".  history: (kimg, its value) of each scoring.
+    monitor: the score that names the best; mode: "min" or "max".  choices: the run's choice in each config group,
+    which status.json tells.  history: (kimg, its value) of each scoring.
     """
 
-    def __init__(self, folder: Path, cfg: DictConfig, monitor: str | None, mode: str = "min", speaks: bool = True):
+    def __init__(
+        self,
+        folder: Path,
+        cfg: DictConfig,
+        monitor: str | None,
+        mode: str = "min",
+        speaks: bool = True,
+        choices: Mapping[str, str] | None = None,
+    ):
         self.folder, self.monitor, self.mode, self.speaks = folder, monitor, mode, speaks
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
@@ -76,8 +85,9 @@ class Record:
         self.images, self.aside = 0, 0.0
         self.start = time.monotonic()
         self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": versions(), "commit": commit()}
+        self.facts["choices"] = dict(choices or {})
         if speaks:
-            OmegaConf.save(cfg, folder / "config.yaml", resolve=True)
+            replace_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
 
     @property
     def seconds(self) -> float:
@@ -98,9 +108,25 @@ class Record:
         finally:
             self.aside += time.monotonic() - start
 
-    def restart_clock(self) -> None:
-        """Training starts now."""
-        self.start, self.aside = time.monotonic(), 0.0
+    def restart_clock(self, seconds: float = 0.0, aside: float = 0.0) -> None:
+        """Training starts now, or goes on after so many seconds, of which some did not count."""
+        self.start, self.aside = time.monotonic() - seconds, aside
+
+    def go_on(self, images: int) -> None:
+        """Takes up what metrics.jsonl tells up to `images`; later lines, and those of an end that comes again, go."""
+        path, kimg = self.folder / "metrics.jsonl", images / 1000
+        lines = [line for line in read_lines(path) if line.get("kimg", 0) <= kimg and "last" not in line]
+        if kimg >= self.kimg:
+            lines = [line for line in lines if line["kimg"] < kimg or "protocol" not in line]
+        for line in lines:
+            told = {name: value for name, value in line.items() if name not in ("time", "protocol")}
+            if "protocol" in line:
+                self._take(told)
+            else:
+                self.readings.append(told)
+        self.images = images
+        if self.speaks:
+            replace_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def read(self, images: int, curves: Mapping[str, float]) -> None:
         """Notes a reading of the players' curves after `images`."""
@@ -112,14 +138,20 @@ class Record:
 
         collapsed: why the samples with these scores are to be called collapsed, None if they are not.
         """
-        self.last, self.collapsed = {"kimg": images / 1000, **scores}, collapsed
-        if self.monitor in scores:
-            self.history.append((images / 1000, scores[self.monitor]))
-        is_best = self.monitor in scores and self._is_better(scores[self.monitor])
-        if is_best:
-            self.best = self.last
+        self.collapsed = collapsed
+        is_best = self._take({"kimg": images / 1000, **scores})
         self.note({**self.last, "protocol": dict(protocol)})
         self.status("running")
+        return is_best
+
+    def _take(self, scores: dict[str, float]) -> bool:
+        """Counts scores, their kimg among them, as the last ones; whether they are the best so far."""
+        self.last = scores
+        is_best = self.monitor in scores and self._is_better(scores[self.monitor])
+        if self.monitor in scores:
+            self.history.append((scores["kimg"], scores[self.monitor]))
+        if is_best:
+            self.best = self.last
         return is_best
 
     def note(self, line: Mapping) -> None:
@@ -164,6 +196,15 @@ class Record:
             return False
         sign = 1 if self.mode == "max" else -1
         return not self.best or sign * value > sign * self.best[self.monitor]
+
+
+def read_lines(path: Path) -> Iterator[dict]:
+    """The lines of a metrics.jsonl; one that was cut short by a crash is none."""
+    for text in path.read_text().splitlines() if path.exists() else ():
+        try:
+            yield json.loads(text)
+        except ValueError:
+            log.info("%s: a broken line is left out", path)
 
 
 def replace_text(path: Path, text: str) -> None:

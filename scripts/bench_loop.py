@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ganrun import build, folders, pictures
 from ganrun.callbacks.together import Together
+from ganrun.checkpoint_io import DurableIO
 from ganrun.commands import train
 from ganrun.job import Job, make_job
 from ganrun.record import Record
@@ -178,8 +179,9 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
         job = job_of(work, Path(name))
         turns = Turns({name: Example(job, source) for name, source in work.others.items()}, batches, rounds)
         record = Record(Path(job.cfg.folder), job.cfg, None)
-        callbacks = [Together(train.callbacks_of(job, record)), turns]
-        trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger))
+        io = DurableIO()
+        callbacks = [Together(train.callbacks_of(job, record, train.choices_taken(), io)), turns]
+        trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger), plugins=[io])
         trainer.fit(job.model, datamodule=job.data)
     return turns
 

@@ -19,9 +19,10 @@ class Curves(Callback):
     def __init__(self, record: Record, every: int):
         self.record, self.every = record, every
         self.latest: dict[str, float] = {}
+        self.before: dict[str, float] = {}  # seconds of the run before it went on
 
     def on_train_start(self, trainer, model):
-        self.record.restart_clock()
+        self.record.restart_clock(**self.before)
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         if model.batches_seen % self.every == 0:
@@ -30,6 +31,12 @@ class Curves(Callback):
     def on_train_end(self, trainer, model):
         if model.batches_seen % self.every:
             self._read(trainer, model)
+
+    def state_dict(self) -> dict:
+        return {"seconds": self.record.seconds, "aside": self.record.aside}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.before = state
 
     def _read(self, trainer, model) -> None:
         found = terms_of(model)

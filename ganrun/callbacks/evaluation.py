@@ -26,14 +26,11 @@ class Evaluation(Callback):
     def on_train_start(self, trainer, model):
         self.cadence.start(model)
         self.images_at_start = model.images_seen
+        if self.record.last.get("kimg") != model.images_seen / 1000:  # else an end that was scored, and has moved
+            self._score(trainer, model)
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        if self.cadence.is_due(model) and model.progress < 1:
-            before = self.record.aside
-            self._evaluate(trainer, model, is_final=False)
-            self.seconds, self.marks = self.seconds + self.record.aside - before, self.marks + 1
-            if trainer.is_global_zero:
-                self._warn_of_time(model)
+        self._score(trainer, model)
 
     def on_train_end(self, trainer, model):
         self._evaluate(trainer, model, is_final=True)
@@ -41,6 +38,22 @@ class Evaluation(Callback):
         if best and trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_metrics(best, step=model.images_seen)
+
+    def state_dict(self) -> dict:
+        return self.cadence.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        self.cadence.load_state_dict(state)
+
+    def _score(self, trainer, model) -> None:
+        if not self.cadence.is_due(model) or model.progress >= 1:
+            return
+        before = self.record.aside
+        self._evaluate(trainer, model, is_final=False)
+        self.cadence.done(model)
+        self.seconds, self.marks = self.seconds + self.record.aside - before, self.marks + 1
+        if trainer.is_global_zero:
+            self._warn_of_time(model)
 
     def _evaluate(self, trainer, model, is_final: bool) -> None:
         with self.record.beside_training():

@@ -11,11 +11,22 @@ class Length(Callback):
 
     def __init__(self, kimg: float, minutes: float | None):
         self.images, self.minutes = round(1000 * kimg, 6), minutes  # 1000 * 2.007 is a little more than 2007
+        self.seconds_before = 0.0
 
     def on_train_start(self, trainer, model):
-        self.start = time.monotonic()
+        self.start = time.monotonic() - self.seconds_before
+        self._update(trainer, model)
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+        self._update(trainer, model)
+
+    def state_dict(self) -> dict:
+        return {"seconds": time.monotonic() - self.start}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.seconds_before = state["seconds"]
+
+    def _update(self, trainer, model) -> None:
         model.progress = min(1.0, max(model.images_seen / self.images, self._share_of_time(trainer, model)))
         if model.progress >= 1:
             trainer.should_stop = True

@@ -21,14 +21,25 @@ class Samples(Callback):
 
     def on_train_start(self, trainer, model):
         self.cadence.start(model)
+        self._draw_if_due(trainer, model)
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        if self.cadence.is_due(model):
-            self._draw(trainer, model)
+        self._draw_if_due(trainer, model)
 
     def on_train_end(self, trainer, model):
         if self.cadence.is_missing(model):
             self._draw(trainer, model)
+
+    def state_dict(self) -> dict:
+        return self.cadence.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        self.cadence.load_state_dict(state)
+
+    def _draw_if_due(self, trainer, model) -> None:
+        if self.cadence.is_due(model):
+            self._draw(trainer, model)
+            self.cadence.done(model)
 
     def _draw(self, trainer, model) -> None:
         if not trainer.is_global_zero:

@@ -30,3 +30,13 @@ class Together(Callback):
     def on_exception(self, *arguments):
         for part in self.parts:
             part.on_exception(*arguments)
+
+    def state_dict(self) -> dict:
+        """Of the parts that have any, by the name of their class."""
+        states = {type(part).__name__: part.state_dict() for part in self.parts}
+        return {name: state for name, state in states.items() if state}
+
+    def load_state_dict(self, state: dict) -> None:
+        for part in self.parts:
+            if type(part).__name__ in state:
+                part.load_state_dict(state[type(part).__name__])

@@ -4,25 +4,28 @@ import logging
 import os
 import signal
 import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from ganrun import build, checkpoint, checks
+from ganrun import build, checkpoint, checks, lock
 from ganrun.callbacks.checkpointing import Checkpointing
 from ganrun.callbacks.curves import Curves
 from ganrun.callbacks.evaluation import Evaluation
 from ganrun.callbacks.hparams import HParams, hyperparameters
 from ganrun.callbacks.length import Length
 from ganrun.callbacks.progress import Progress
+from ganrun.callbacks.random_states import RandomStates
 from ganrun.callbacks.samples import Samples
 from ganrun.callbacks.together import Together
+from ganrun.checkpoint_io import DurableIO
 from ganrun.commands import plan, summary
-from ganrun.errors import UserError
+from ganrun.errors import Interrupted, UserError
 from ganrun.job import Job, make_job
 from ganrun.record import Record, make_folder, writable
 
@@ -30,45 +33,80 @@ log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
-    """Trains what the config says into the new folder `folder`."""
+    """Trains what the config says into the new folder `folder`, or goes on with the run that is there."""
     quiet_libraries()
-    is_rank = "LOCAL_RANK" in os.environ  # one of several processes, started by the first, which made the folder
+    if cfg.resume and (folder / checkpoint.STATUS).exists():
+        from ganrun.commands import resume  # which trains by this module
+
+        resume.take_up(cfg, folder)
+        return
     job = make_job(cfg)
     writable(folder.absolute())
     if cfg.dry_run:
         job.data.look()
         plan.show(job, folder)
         return
-    check_logger(cfg.logger)
+    prepare(job)
+    folder = make_folder(folder) if is_first() else folder
+    with held(folder):
+        start(job, folder, choices_taken())
+
+
+def start(job: Job, folder: Path, choices: Mapping[str, str], path: Path | None = None) -> None:
+    """Trains the job in its folder, from the checkpoint `path` where there is one."""
+    job.cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
+    record = Record(folder, job.cfg, job.cfg.metrics.monitor, job.cfg.metrics.mode, is_first(), choices)
+    record.go_on(job.model.images_seen)
+    fit(job, record, choices, path)
+
+
+def is_first() -> bool:
+    """Whether this is the process that a user started, not one of the further ranks, which it started."""
+    return "LOCAL_RANK" not in os.environ
+
+
+def held(folder: Path) -> AbstractContextManager:
+    """The lock of the folder; the first process holds it for all ranks."""
+    return lock.held(folder) if is_first() else nullcontext()
+
+
+def choices_taken() -> dict[str, str]:
+    """The choice in each config group of this run, Hydra's own left out."""
+    return {group: name for group, name in checks.choices().items() if "/" not in group and isinstance(name, str)}
+
+
+def prepare(job: Job) -> None:
+    """Reads data and finds what the scores need; refuses what turns out not to fit."""
+    check_logger(job.cfg.logger)
     job.data.prepare_data()
     job.data.setup()
-    checks.classes(cfg, job.data)
-    checks.batch(cfg, job.data)
+    checks.classes(job.cfg, job.data)
+    checks.batch(job.cfg, job.data)
     if job.suite:
-        checks.monitor(cfg, job.suite, job.suite.names(job.model, job.data))
-        job.suite.prepare(job.data, torch.device("cuda" if build.on_cuda(cfg.trainer) else "cpu"))
-    folder = folder if is_rank else make_folder(folder)
-    cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
-    fit(job, Record(folder, cfg, cfg.metrics.monitor, cfg.metrics.mode, speaks=not is_rank))
+        checks.monitor(job.cfg, job.suite, job.suite.names(job.model, job.data))
+        job.suite.prepare(job.data, torch.device("cuda" if build.on_cuda(job.cfg.trainer) else "cpu"))
 
 
-def fit(job: Job, record: Record) -> None:
+def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None = None) -> None:
     """Trains the job, and leaves its status behind whatever happens."""
     handler = logging.FileHandler(record.folder / "train.log")
     logging.getLogger("ganrun").addHandler(handler)
-    callbacks = callbacks_of(job, record)
+    io = DurableIO()
+    callbacks = callbacks_of(job, record, choices, io, path)
     record.status("running")
     state = "failed"
     try:
-        logger = build.made(job.cfg.logger) or False
-        trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger)
-        trainer.fit(job.model, datamodule=job.data)
+        trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job), plugins=[io])
+        trainer.fit(job.model, datamodule=job.data, ckpt_path=path)
         state = "done"
         summary.show(job, record, callbacks)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second and leaves Ctrl-C ignored
         signal.signal(signal.SIGINT, signal.default_int_handler)
         state = "interrupted"
         raise KeyboardInterrupt from None
+    except Interrupted:
+        state = "interrupted"
+        raise
     finally:
         record.images = job.model.images_seen
         record.status(state)
@@ -76,21 +114,31 @@ def fit(job: Job, record: Record) -> None:
         handler.close()
 
 
-def callbacks_of(job: Job, record: Record) -> list[pl.Callback]:
+def logger_of(job: Job):
+    """The logger of the config. TensorBoard's forgets what a killed run wrote after its last checkpoint."""
+    if str(job.cfg.logger.get("_target_")).endswith("TensorBoardLogger") and job.model.images_seen:
+        return build.made(job.cfg.logger, purge_step=job.model.images_seen + 1)
+    return build.made(job.cfg.logger) or False
+
+
+def callbacks_of(
+    job: Job, record: Record, choices: Mapping[str, str], io: DurableIO, path: Path | None = None
+) -> list[pl.Callback]:
     """In the order in which they act after a batch: the scores are there before the checkpoint that may be the best."""
     cfg = job.cfg
     curves = Curves(record, cfg.log_every)
     evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg)] if job.suite else []
-    choices = HydraConfig.get().runtime.choices
     scores = job.suite.names(job.model, job.data) if job.suite else []
-    entries = checkpoint.own_entries(cfg, choices)
+    entries = checkpoint.own_entries(cfg, choices, job.data.contents.fingerprint)
+    saving = Checkpointing(record, entries, io, lambda *_: None, path and path.name, **cfg.checkpoint)
     return [
+        RandomStates(cfg.seed),
         HParams(hyperparameters(cfg, choices), scores),
         Length(cfg.kimg, cfg.minutes),
         curves,
         *evaluation,
         Samples(job.data, record, cfg.pictures_kimg),
-        Checkpointing(record, entries, cfg.checkpoint_kimg),
+        saving,
         Progress(record, curves, cfg.kimg, cfg.minutes),
     ]
 

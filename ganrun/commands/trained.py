@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
 
-from ganrun import build, checkpoint
+from ganrun import build, checkpoint, trust
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
@@ -35,6 +35,8 @@ def load(command: DictConfig) -> Trained:
     path = checkpoint.find(command.run, command.which)
     content = checkpoint.read(path)
     cfg = OmegaConf.create(content["ganrun"]["config"])
+    if not command.get("trust"):
+        trust.check(cfg, path)
     data = build.data_module(cfg)
     model = build.adversarial(cfg, data)
     model.configure_model()

@@ -29,4 +29,18 @@ def test_a_training_ends_with_the_first_batch_that_reaches_its_images(kimg, batc
 def test_a_training_ends_after_its_minutes(monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr("ganrun.callbacks.length.time", SimpleNamespace(monotonic=lambda: next(clock)))
-    assert batches_of(Length(1e9, minutes=0.5), 1) == 30
+    assert batches_of(Length(1e9, minutes=0.5), 1) == 29  # the clock is read twice before the first batch
+
+
+def test_minutes_of_an_interrupted_training_count(monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr("ganrun.callbacks.length.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    length = Length(1e9, minutes=0.5)
+    length.load_state_dict({"seconds": 20})
+    assert batches_of(length, 1) == 9
+
+
+def test_a_training_that_has_all_its_images_has_no_batch_more():
+    trainer, model = SimpleNamespace(should_stop=False, world_size=1), SimpleNamespace(images_seen=2000, progress=0.0)
+    Length(2, None).on_train_start(trainer, model)
+    assert trainer.should_stop

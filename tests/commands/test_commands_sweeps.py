@@ -127,7 +127,7 @@ CONFIGS = {
 }
 
 
-def test_a_users_own_model_network_and_data_are_trained_scored_and_drawn_from(house, train):
+def test_a_users_own_model_network_and_data_are_trained_scored_and_drawn_from(house, train, capsys):
     (house.folder / "own_classes.py").write_text(OWN)
     for name, text in CONFIGS.items():
         path = house.folder / "mine" / f"{name}.yaml"
@@ -138,12 +138,15 @@ def test_a_users_own_model_network_and_data_are_trained_scored_and_drawn_from(ho
     (line,) = lines(run, "train/generator/loss")
     assert line["train/generator/loss"] == 7
     assert lines(run, "protocol")[0]["protocol"]["modes"] == 3
-    assert house.run("sample", "run", "n=3", "as=npz", "out=drawn") == 0
+    assert house.run("sample", "run", "n=3", "as=npz", "out=drawn") == 2
+    assert "own_classes" in (told := capsys.readouterr().err)
+    assert "ganrun sample run n=3 as=npz out=drawn trust=true" in told
+    assert house.run("sample", "run", "n=3", "as=npz", "out=drawn", "trust=true") == 0
     own = weights(run, "generator.")
     with np.load("drawn/samples.npz") as found:
         z = torch.randn(3, 100, generator=seeds.generator(0))
         assert found["x"] == pytest.approx((z @ own["weight"].T + own["bias"]).numpy(), abs=1e-5)
-    assert house.run("eval", "run") == 0
+    assert house.run("eval", "run", "trust=true") == 0
 
 
 def test_a_sweep_trains_each_choice_in_a_folder_of_its_own(house, train):

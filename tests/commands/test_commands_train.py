@@ -125,7 +125,7 @@ def test_the_manifest_names_the_checkpoints_and_there_are_no_others(full):
     best = f"kimg{status(run)['best']['kimg']:010.3f}.ckpt"
     named = json.loads((run / "checkpoints" / "manifest.json").read_text())
     assert (named["last"], named["best"]) == ("kimg000000.032.ckpt", best)
-    assert files(run / "checkpoints") == {named["last"], named["best"], "manifest.json"}
+    assert files(run / "checkpoints") == {named["last"], named["previous"], named["best"], "manifest.json"}
     assert content(run)["seen"] == {"batches": 8, "images": 32, "progress": 1.0}
 
 

@@ -1,0 +1,125 @@
+"""How checkpoints come to the disk: whole and checked, or not at all."""
+
+import errno
+import hashlib
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor
+
+from ganrun.errors import Failure
+
+SPARE = 20 * 2**20  # bytes that a save leaves free
+
+
+class DurableIO(CheckpointIO):
+    """Lightning's checkpoints, copied to the host at once and written by a thread, never two at a time.
+
+    A file appears under its name only when it is on the disk and was read back; then `storage_options`, a function of
+    the file's SHA-256, is called in the thread. What goes wrong there is raised by the next save or by `wait`.
+    """
+
+    def __init__(self):
+        self._writer = ThreadPoolExecutor(1, "checkpoint")
+        self._pending: Future | None = None
+
+    def save_checkpoint(
+        self, checkpoint: Mapping[str, Any], path: str | Path, storage_options: Callable[[str], None] | None = None
+    ) -> None:
+        self.wait()
+        content = apply_to_collection(dict(checkpoint), Tensor, on_host)
+        self._pending = self._writer.submit(self._save, content, Path(path), storage_options)
+
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict:
+        """The content, on the CPU; no code in it is run, whatever `weights_only` says."""
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        Path(path).unlink(missing_ok=True)
+
+    def wait(self) -> None:
+        """Until the last save is done. Raises what went wrong in it."""
+        pending, self._pending = self._pending, None
+        if pending:
+            pending.result()
+
+    def teardown(self) -> None:
+        self.wait()
+
+    @staticmethod
+    def _save(content: dict, path: Path, is_written: Callable[[str], None] | None) -> None:
+        digest = write(content, path)
+        if is_written:
+            is_written(digest)
+
+
+def on_host(tensor: Tensor) -> Tensor:
+    """A copy in main memory that later steps do not change."""
+    return tensor.detach().to("cpu", copy=True)
+
+
+def write(content: Mapping[str, Any], path: Path) -> str:
+    """Writes a checkpoint, whole or not at all; its SHA-256. Raises Failure where the disk is full."""
+    partial = path.with_name(f".{path.name}.partial")
+    check_room(content, path)
+    try:
+        torch.save(content, partial)
+        flush(partial)
+        digest = checked(partial)
+        os.replace(partial, path)
+        flush(path.parent)
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where there is no room
+        partial.unlink(missing_ok=True)
+        if getattr(error, "errno", errno.ENOSPC) == errno.ENOSPC:
+            raise full(path, str(error).splitlines()[0]) from error
+        raise
+    return digest
+
+
+def check_room(content: Mapping[str, Any], path: Path) -> None:
+    sizes: list[int] = []
+    apply_to_collection(content, Tensor, lambda tensor: sizes.append(tensor.nbytes))
+    free = shutil.disk_usage(path.parent).free
+    if free < sum(sizes) + SPARE:
+        raise full(path, f"{free / 2**20:.0f} MiB are free, {(sum(sizes) + SPARE) / 2**20:.0f} MiB are needed")
+
+
+def full(path: Path, reason: str) -> Failure:
+    return Failure(
+        f"{path.name} cannot be saved: {reason}. What was saved before is intact. "
+        f"Free some of the disk of {path.parent}, then: ganrun resume {path.parent.parent}"
+    )
+
+
+def flush(path: Path) -> None:
+    """Until the file, or the folder's list of names, is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def checked(path: Path) -> str:
+    """SHA-256 of an archive of tensors whose checksums hold. Raises OSError for another file."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged:
+        raise OSError(errno.EIO, f"{damaged} in it is not what was written")
+    return digest_of(path)
+
+
+def digest_of(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,49 @@
+"""One process at a time in a run folder."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ganrun.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+NAME = ".lock"
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of the folder. Raises UserError when one is in it.
+
+    The system's lock (flock) goes with the process however that ends; the file tells others who holds it, and stays.
+    """
+    with open(folder / NAME, "a+") as file:
+        if fcntl:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(
+                    f"{folder} is in use{holder(folder)}. Wait for it to end, or stop it; what it has saved stays."
+                ) from error
+        file.truncate(0)
+        file.write(json.dumps({"host": platform.node(), "pid": os.getpid()}))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def holder(folder: Path) -> str:
+    """Who holds the folder, in words: " by process 12 on host"; "" where that is not told."""
+    try:
+        told = json.loads((folder / NAME).read_text())
+        return f" by process {told['pid']} on {told['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
