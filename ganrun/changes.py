@@ -20,6 +20,7 @@ FREE = (  # keys, or groups of keys, that decide how long, where and how loudly 
     "pictures_kimg",
     "checkpoint",
     "guard",
+    "guard_skips",
     "logger",
     "folder",
     "dry_run",

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ganrun.errors import UserError
+from ganrun.errors import Interrupted, UserError
 
 
 class Verb(NamedTuple):
@@ -25,13 +25,16 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code: 0 done, 1 failed, 2 wrong usage or config, 130 interrupted."""
+    """The exit code: 0 done, 1 failed, 2 wrong usage or config, 130 interrupted, 143 terminated."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         code = run(words)
         sys.stdout.flush()
         return code
     except UserError as error:
+        print(f"ganrun: {error}", file=sys.stderr)
+        return error.exit_code
+    except Interrupted as error:
         print(f"ganrun: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:

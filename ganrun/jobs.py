@@ -126,7 +126,7 @@ def job_folder(command: Command, cfg: DictConfig, name: str) -> Path:
     is_swept = "folder" in sweeps.swept(list(config.overrides.task), sweeps.fixed_keys(command.overrides))
     if name and not is_swept:
         return Path(config.sweep.dir) / name
-    return Path(cfg.get("folder") or f"outputs/{command.verb}/{datetime.now():%Y-%m-%d-%H%M%S}")
+    return Path(str(cfg.get("folder") or "") or f"outputs/{command.verb}/{datetime.now():%Y-%m-%d-%H%M%S}")
 
 
 def rank_arguments(command: Command) -> list[str]:

@@ -65,6 +65,8 @@ LIMITS = {
     "minutes": EVERY,
     "batch_size": COUNT,
     "log_every": COUNT,
+    "guard": OneOf(("stop", "skip")),
+    "guard_skips": COUNT,
     "validate_kimg": EVERY,
     "pictures_kimg": EVERY,
     "checkpoint.kimg": EVERY,

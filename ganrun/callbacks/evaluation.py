@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 
 import torch
 from pytorch_lightning import Callback
@@ -18,8 +19,9 @@ SHARE = 0.1  # of the training's time that scoring may take before the run says 
 class Evaluation(Callback):
     """Scores the model by a suite at every mark, and by more at the end; hands the scores to loggers and record."""
 
-    def __init__(self, suite, data, record: Record, every_kimg: float | None):
-        self.suite, self.data, self.record = suite, data, record
+    def __init__(self, suite, data, record: Record, every_kimg: float | None, check: Callable = lambda *_: None):
+        """check: called with trainer and model before each scoring; raises where there is nothing to score."""
+        self.suite, self.data, self.record, self.check = suite, data, record, check
         self.cadence = Cadence(every_kimg)
         self.seconds, self.marks, self.has_warned = 0.0, 0, False
 
@@ -56,6 +58,7 @@ class Evaluation(Callback):
             self._warn_of_time(model)
 
     def _evaluate(self, trainer, model, is_final: bool) -> None:
+        self.check(trainer, model)
         with self.record.beside_training():
             same_statistics(model, trainer)
             scores = self.suite.score(model, self.data, is_final=is_final)

@@ -4,8 +4,8 @@ import logging
 import os
 import signal
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,10 +13,11 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
-from ganrun import build, checkpoint, checks, lock
+from ganrun import build, checkpoint, checks, lock, memory
 from ganrun.callbacks.checkpointing import Checkpointing
 from ganrun.callbacks.curves import Curves
 from ganrun.callbacks.evaluation import Evaluation
+from ganrun.callbacks.guard import Guard
 from ganrun.callbacks.hparams import HParams, hyperparameters
 from ganrun.callbacks.length import Length
 from ganrun.callbacks.progress import Progress
@@ -27,7 +28,7 @@ from ganrun.checkpoint_io import DurableIO
 from ganrun.commands import plan, summary
 from ganrun.errors import Interrupted, UserError
 from ganrun.job import Job, make_job
-from ganrun.record import Record, make_folder, writable
+from ganrun.record import Record, full_disk_told, make_folder, writable
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +66,11 @@ def is_first() -> bool:
     return "LOCAL_RANK" not in os.environ
 
 
-def held(folder: Path) -> AbstractContextManager:
-    """The lock of the folder; the first process holds it for all ranks."""
-    return lock.held(folder) if is_first() else nullcontext()
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Within the lock of the folder, which the first process holds for all ranks; a full disk is told."""
+    with full_disk_told(folder), lock.held(folder) if is_first() else nullcontext():
+        yield
 
 
 def choices_taken() -> dict[str, str]:
@@ -90,6 +93,7 @@ def prepare(job: Job) -> None:
 def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None = None) -> None:
     """Trains the job, and leaves its status behind whatever happens."""
     handler = logging.FileHandler(record.folder / "train.log")
+    handler.handleError = lambda _: None  # where the disk is full, the run ends by saying so
     logging.getLogger("ganrun").addHandler(handler)
     io = DurableIO()
     callbacks = callbacks_of(job, record, choices, io, path)
@@ -104,8 +108,13 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         state = "interrupted"
         raise KeyboardInterrupt from None
+    except (RuntimeError, MemoryError) as error:
+        if failure := memory.explain(error, job.cfg):
+            raise failure from error
+        raise
     except Interrupted:
         state = "interrupted"
+        log.info("all is saved; go on with: ganrun resume %s", record.folder)
         raise
     finally:
         record.images = job.model.images_seen
@@ -126,15 +135,16 @@ def callbacks_of(
 ) -> list[pl.Callback]:
     """In the order in which they act after a batch: the scores are there before the checkpoint that may be the best."""
     cfg = job.cfg
-    curves = Curves(record, cfg.log_every)
-    evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg)] if job.suite else []
+    curves, guard = Curves(record, cfg.log_every), Guard(record, cfg.log_every, cfg.guard, cfg.guard_skips)
+    evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg, guard.check)] if job.suite else []
     scores = job.suite.names(job.model, job.data) if job.suite else []
     entries = checkpoint.own_entries(cfg, choices, job.data.contents.fingerprint)
-    saving = Checkpointing(record, entries, io, lambda *_: None, path and path.name, **cfg.checkpoint)
+    saving = Checkpointing(record, entries, io, guard.check, path and path.name, **cfg.checkpoint)
     return [
         RandomStates(cfg.seed),
         HParams(hyperparameters(cfg, choices), scores),
         Length(cfg.kimg, cfg.minutes),
+        guard,
         curves,
         *evaluation,
         Samples(job.data, record, cfg.pictures_kimg),

@@ -27,8 +27,8 @@ class Order:
         epoch, offset = divmod(start, self.n)
         if offset + count <= self.n:
             return self._epoch(epoch)[offset : offset + count]
-        first = self._epoch(epoch)[offset:]
-        return torch.cat([first, self.take(start + len(first), count - len(first))])
+        last = (start + count - 1) // self.n
+        return torch.cat([self._epoch(e) for e in range(epoch, last + 1)])[offset : offset + count]
 
     def _epoch(self, epoch: int) -> Tensor:
         found = self._epochs.get(epoch)

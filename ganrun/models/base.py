@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.models.average import Average
+from ganrun.models.skipping import Skipping
 from ganrun.seeds import seed_training_noise
 
 Batch = Mapping[str, Tensor]
@@ -59,9 +60,10 @@ class Adversarial(pl.LightningModule):
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
         self.seed = seed
         self.averaged = nn.ModuleDict()
-        self.terms: dict[str, Terms] = {}  # of each player's last turn, on the device
+        self.terms: dict[str, Terms] = {}  # of each player's last turn that was taken, on the device
         self.batches_seen = self.images_seen = 0  # over all ranks; Lightning's global_step counts optimizer steps
         self.progress = 0.0  # share of the training done, kept by callbacks/length.py
+        self.guard: Skipping | None = None  # asked whether a turn is to be taken, set by callbacks/guard.py
 
     # ---- what a model writes -----------------------------------------------------------------------------------------
     def players(self) -> list[Player]:
@@ -129,8 +131,9 @@ class Adversarial(pl.LightningModule):
 
     def gradient_norm(self, player: str) -> Tensor:
         """Norm of the gradient of that player's last turn, as its optimizer took it (clipped, where it is): scalar."""
-        norms = [w.grad.norm() for w in self._moved[player] if w.grad is not None]
-        return torch.stack(norms).norm() if norms else torch.zeros((), device=self.device)
+        gradients = [w.grad for w in self._moved[player] if w.grad is not None]
+        norms = torch._foreach_norm(gradients) if gradients else [torch.zeros((), device=self.device)]
+        return torch.stack(norms).norm()
 
     @property
     def some_weight(self) -> Tensor:
@@ -139,10 +142,14 @@ class Adversarial(pl.LightningModule):
 
     def _turn(self, player: Player, optimizer, batch: Batch) -> None:
         self._freeze_all_but(player)
+        if self.guard:
+            self.guard.before_turn(self)
         terms = player.loss(batch)
         terms = terms if isinstance(terms, Mapping) else {"loss": terms}
         optimizer.zero_grad()
         self.manual_backward(terms["loss"])
+        if self.guard and not self.guard.admits(self, player.name, optimizer):
+            return
         optimizer.step()
         self.after_turn(player)
         self._update_averages(player, batch)

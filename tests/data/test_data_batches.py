@@ -119,3 +119,9 @@ def test_without_a_gpu_the_arrays_stay_where_they_are(wish):
 def test_a_device_that_cannot_be_is_refused(wish):
     with pytest.raises(UserError, match=f"data.device={wish}"):
         resident(numbered(3), wish, torch.device("cpu"))
+
+
+def test_a_batch_of_thousands_of_epochs_is_their_orders_end_to_end():
+    order = Order(2, 0, "x")
+    found = order.take(1, 6000)
+    assert torch.equal(found, torch.cat([order.take(place, 1) for place in range(1, 6001)]))

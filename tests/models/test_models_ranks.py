@@ -62,3 +62,17 @@ def test_the_noise_of_a_rank_is_that_of_its_seed_for_each_batch(ranks):
             seed_training_noise(torch.device("cpu"), 5, rank, k)
             for z in found["noise"][2 * k : 2 * k + 2]:
                 assert torch.equal(z, torch.randn(z.shape))
+
+
+def test_two_ranks_skip_the_same_turns_as_one_process(ranks):
+    expected, counts = two_ranks.skipping(devices=1)
+    assert counts == {"discriminator": 1}
+    for weights, found in (rank["skipping"] for rank in ranks):
+        assert found == counts
+        for key, value in expected.items():
+            assert torch.allclose(weights[key], value, rtol=0, atol=1e-12), key
+
+
+def test_both_ranks_stop_at_the_loss_of_the_one_whose_data_are_spoilt(ranks):
+    one, first, second = (said.split(", ")[0] for said in (two_ranks.stopping(1), *(r["stopping"] for r in ranks)))
+    assert one == first == second == "train/discriminator/loss became nan at 0.048 kimg (batch 6)"

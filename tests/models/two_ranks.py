@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytorch_lightning as pl
 import torch
@@ -9,8 +10,10 @@ from model_training import job_of
 
 from ganrun import build
 from ganrun.callbacks.evaluation import same_statistics
+from ganrun.callbacks.guard import Guard
 from ganrun.callbacks.length import Length
 from ganrun.commands.train import quiet_libraries
+from ganrun.errors import Failure
 
 EXAMPLES, BATCHES = 8, 6
 EMA = ["ema.half_life_kimg=0.02", "ema.ramp_up=0.5"]
@@ -26,15 +29,20 @@ CASES = {
 
 
 class Supplied(pl.LightningDataModule):
-    """Random batches with the noise in them; each rank has its slice of the joint batch."""
+    """Random batches with the noise in them; each rank has its slice of the joint batch.
 
-    def __init__(self, shapes):
+    spoilt: the number of a batch whose last example, the second rank's, is NaN.
+    """
+
+    def __init__(self, shapes, spoilt=None):
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.batches = [
             {key: torch.rand(EXAMPLES, *shape, generator=generator) * 2 - 1 for key, shape in shapes.items()}
             for _ in range(BATCHES)
         ]
+        if spoilt is not None:
+            self.batches[spoilt]["x"][-1] = float("nan")
 
     def train_dataloader(self):
         return self
@@ -50,12 +58,33 @@ def weights_of(name, devices):
     job = job_of(*CASES[name], *EXACT, f"trainer.devices={devices}")
     model = job.model
     if name == "cyclegan":
-        shapes = {"a": job.data.shape, "b": job.data.shape}
+        fit(job, Supplied({"a": job.data.shape, "b": job.data.shape}))
     else:
-        shapes = {"x": job.data.shape, "z": (model.z_dim,)}
-        model.fake_like = lambda batch: model.generator(batch["z"])
-    fit(job, Supplied(shapes))
+        fit_with_noise(job)
     return {key: value for key, value in model.state_dict().items() if torch.is_tensor(value)}
+
+
+def fit_with_noise(job, spoilt=None, *callbacks):
+    """Trains a GAN on batches that hold its noise."""
+    job.model.fake_like = lambda batch: job.model.generator(batch["z"])
+    fit(job, Supplied({"x": job.data.shape, "z": (job.model.z_dim,)}, spoilt), *callbacks)
+
+
+def skipping(devices):
+    """The state of a model and the turns that were skipped, in a training with one example that is NaN."""
+    job = job_of(*CASES["gan"], *EXACT, f"trainer.devices={devices}")
+    guard = Guard(SimpleNamespace(folder=Path("nowhere")), 2, mode="skip")
+    fit_with_noise(job, 2, guard)
+    return dict(job.model.state_dict()), guard.skipping.counts
+
+
+def stopping(devices):
+    """What a training says whose last batch holds an example that is NaN."""
+    job = job_of(*CASES["gan"], *EXACT, f"trainer.devices={devices}")
+    try:
+        fit_with_noise(job, BATCHES - 1, Guard(SimpleNamespace(folder=Path("nowhere")), BATCHES))
+    except Failure as failure:
+        return str(failure)
 
 
 def statistics_of(devices):
@@ -76,9 +105,9 @@ def noise_of(devices):
     return drawn
 
 
-def fit(job, data):
+def fit(job, data, *callbacks):
     length = Length(kimg=EXAMPLES * BATCHES / 1000, minutes=None)
-    build.trainer(job.cfg, callbacks=[length]).fit(job.model, datamodule=data)
+    build.trainer(job.cfg, callbacks=[length, *callbacks]).fit(job.model, datamodule=data)
 
 
 def main(folder):
@@ -87,6 +116,8 @@ def main(folder):
     found = {name: weights_of(name, devices=2) for name in CASES}
     found["noise"] = noise_of(devices=2)
     found["statistics"] = statistics_of(devices=2)
+    found["skipping"] = skipping(devices=2)
+    found["stopping"] = stopping(devices=2)
     torch.save(found, folder / f"rank{torch.distributed.get_rank()}.pt")
 
 
