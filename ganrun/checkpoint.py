@@ -188,18 +188,28 @@ def is_whole(path: Path, manifest: Manifest) -> bool:
 
 
 def check_bytes(path: Path) -> None:
-    """Refuses a file that is no archive of tensors, or one of whose bytes has changed since it was written."""
+    """Refuses a file that is no archive of tensors, or one of whose bytes has changed since it was written.
+
+    torch writes its archives unpacked; of others, a small file could fill the memory.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        reason = f"{damaged} in it is damaged" if damaged else ""
+            is_packed = sum(info.file_size for info in archive.infolist()) > path.stat().st_size
+            damaged = None if is_packed else archive.testzip()
+        reason = f"{damaged} in it is damaged" if damaged else "it is packed" if is_packed else ""
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error):
-        reason = "it is empty" if path.stat().st_size == 0 else "it is no archive of tensors, or cut short"
+        known = {b"": "it is empty", b"PK": "it is damaged or cut short"}
+        reason = known.get(start_of(path), "it is no archive of tensors")
     manifest = Manifest.read(path.parent) if not reason and (path.parent / MANIFEST).is_file() else Manifest()
     if not is_whole(path, manifest):
         reason = "its bytes have changed since it was written"
     if reason:
         raise UserError(f"{path} cannot be read as a checkpoint ({reason}).{instead(path)}")
+
+
+def start_of(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(2)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -214,7 +224,9 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read as a checkpoint ({reason}).{instead(path)}") from error
     ours = content.get("ganrun") if isinstance(content, dict) else None
     if not isinstance(ours, dict) or not {"config", "schema"} <= ours.keys() or "state_dict" not in content:
-        raise UserError(f"{path} is no checkpoint of ganrun's. Give a run folder or a .ckpt file that ganrun wrote.")
+        advice = f"Give a run folder or a .ckpt file that ganrun wrote.{instead(path)}"
+        raise UserError(f"{path} is no checkpoint of ganrun's. {advice}")
     if ours["schema"] > SCHEMA:
-        raise UserError(f"{path} was written by a newer ganrun ({ours['versions'].get('ganrun')}). Update ganrun.")
+        version = ours["versions"].get("ganrun")
+        raise UserError(f"{path} was written by a newer ganrun ({version}). Update ganrun.{instead(path)}")
     return content

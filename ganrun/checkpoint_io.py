@@ -15,7 +15,7 @@ from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
-from ganrun.errors import Failure
+from ganrun.errors import Failure, is_full_disk
 
 SPARE = 20 * 2**20  # bytes that a save leaves free
 
@@ -78,8 +78,8 @@ def write(content: Mapping[str, Any], path: Path) -> str:
         flush(path.parent)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where there is no room
         partial.unlink(missing_ok=True)
-        if getattr(error, "errno", errno.ENOSPC) == errno.ENOSPC:
-            raise full(path, str(error).splitlines()[0]) from error
+        if isinstance(error, RuntimeError) or is_full_disk(error):
+            raise full(path, "the disk took only a part of it") from error
         raise
     return digest
 

@@ -1,5 +1,6 @@
 """A mistake that its user can mend, as an exception."""
 
+import errno
 import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -23,6 +24,11 @@ class Interrupted(BaseException):
     def __init__(self, signum: int):
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
         self.exit_code = 128 + signum
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether the system says that there is no room left, or that a user's quota is used up."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

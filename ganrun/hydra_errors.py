@@ -13,7 +13,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ganrun import conf_text, folders
 from ganrun.arguments import SETTING, Command
-from ganrun.errors import UserError, did_you_mean
+from ganrun.errors import UserError, did_you_mean, is_full_disk
 
 
 def user_error(error: BaseException, command: Command) -> UserError | None:
@@ -236,6 +236,13 @@ def is_misfit(error: BaseException | None) -> bool:
     return bool(frames) and "hydra" in frames[-1][0].f_globals.get("__name__", "")
 
 
+# the system
+
+
+def full_disk(error: OSError, command: Command) -> str | None:
+    return f"The disk is full ({error}). Free some space and start again." if is_full_disk(error) else None
+
+
 EXPLANATIONS = {  # the first that fits
     OverrideParseException: unreadable_override,
     MissingConfigException: missing_config,
@@ -244,4 +251,5 @@ EXPLANATIONS = {  # the first that fits
     MissingMandatoryValue: missing_value,
     OmegaConfBaseException: bad_value,
     yaml.YAMLError: broken_yaml,
+    OSError: full_disk,
 }

@@ -1,6 +1,5 @@
 """A run folder: what it holds beside checkpoints, and how it is written."""
 
-import errno
 import json
 import logging
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.errors import UserError
+from ganrun.errors import Failure, UserError, is_full_disk
 from ganrun.verdict import Verdict, judge
 
 log = logging.getLogger(__name__)
@@ -123,7 +122,7 @@ class Record:
             if "protocol" in line:
                 self._take(told)
             else:
-                self.readings.append(told)
+                self.readings.append({name: value for name, value in told.items() if name != "kimg"})
         self.images = images
         if self.speaks:
             replace_text(path, "".join(json.dumps(line) + "\n" for line in lines))
@@ -213,10 +212,36 @@ def replace_text(path: Path, text: str) -> None:
     try:
         partial.write_text(text)
         os.replace(partial, path)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UserError(f"The disk of {path.parent} is full. Free some space and start again.") from error
+    except OSError:
+        partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def log_file(folder: Path) -> Iterator[None]:
+    """ganrun's messages go to train.log, too."""
+    handler = logging.FileHandler(folder / "train.log")
+    handler.handleError = lambda _: None  # where the disk is full, the run itself says so
+    logging.getLogger("ganrun").addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger("ganrun").removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def full_disk_told(folder: Path) -> Iterator[None]:
+    """Turns the system's word for a full disk, whatever was to be written, into a Failure that tells the way on."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        raise Failure(
+            f"The disk of {folder} is full. What was saved before is intact. Free some space, then: "
+            f"ganrun resume {folder}"
+        ) from error
 
 
 def versions() -> dict[str, str]:

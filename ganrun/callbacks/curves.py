@@ -29,7 +29,7 @@ class Curves(Callback):
             self._read(trainer, model)
 
     def on_train_end(self, trainer, model):
-        if model.batches_seen % self.every:
+        if model.batches_seen % self.every and model.terms:  # none in a run that was stopped after its last batch
             self._read(trainer, model)
 
     def state_dict(self) -> dict:

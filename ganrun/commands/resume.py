@@ -29,6 +29,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if cfg.branch:
         branch(cfg, place, path, words)
         return
+    if not (place / checkpoint.STATUS).is_file():
+        raise UserError(f"{path} lies in no run folder. To begin a new run with it: ganrun resume {path} branch=true")
 
     def wanted(saved: DictConfig) -> DictConfig:
         if not cfg.trust:
@@ -56,6 +58,7 @@ def go_on(place: Path, path: Path | None, wanted_of: Callable[[DictConfig], Dict
     with train.held(place):
         content = checkpoint.read(path) if path else None
         saved, choices = plan_of(place, content)
+        check_owner(place, choices, path)
         wanted = wanted_of(saved)
         wanted.folder = str(place)
         if is_finished(place, wanted):
@@ -146,6 +149,17 @@ def take_choices(choices: Mapping[str, str]) -> None:
     taken = HydraConfig.get().runtime.choices
     with read_write(taken), open_dict(taken):
         taken.update(choices)
+
+
+def check_owner(place: Path, choices: Mapping[str, str], path: Path | None) -> None:
+    """Refuses a checkpoint of another run: going on from it would replace this one's."""
+    own = checkpoint.status(place).get("choices", choices)
+    names = [" ".join(f"{group}={told.get(group)}" for group in ("model", "data")) for told in (choices, own)]
+    if names[0] != names[1]:
+        raise UserError(
+            f"{path} is of {names[0]}, and {place} trains {names[1]}. To begin a new run with it: "
+            f"ganrun resume {path} branch=true"
+        )
 
 
 def check_fit(job: Job, content: Mapping[str, Any], path: Path) -> None:

@@ -28,7 +28,7 @@ from ganrun.checkpoint_io import DurableIO
 from ganrun.commands import plan, summary
 from ganrun.errors import Interrupted, UserError
 from ganrun.job import Job, make_job
-from ganrun.record import Record, full_disk_told, make_folder, writable
+from ganrun.record import Record, full_disk_told, log_file, make_folder, writable
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ def start(job: Job, folder: Path, choices: Mapping[str, str], path: Path | None 
     job.cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
     record = Record(folder, job.cfg, job.cfg.metrics.monitor, job.cfg.metrics.mode, is_first(), choices)
     record.go_on(job.model.images_seen)
-    fit(job, record, choices, path)
+    with log_file(folder):
+        fit(job, record, choices, path)
 
 
 def is_first() -> bool:
@@ -92,9 +93,6 @@ def prepare(job: Job) -> None:
 
 def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None = None) -> None:
     """Trains the job, and leaves its status behind whatever happens."""
-    handler = logging.FileHandler(record.folder / "train.log")
-    handler.handleError = lambda _: None  # where the disk is full, the run ends by saying so
-    logging.getLogger("ganrun").addHandler(handler)
     io = DurableIO()
     callbacks = callbacks_of(job, record, choices, io, path)
     record.status("running")
@@ -119,8 +117,6 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None 
     finally:
         record.images = job.model.images_seen
         record.status(state)
-        logging.getLogger("ganrun").removeHandler(handler)
-        handler.close()
 
 
 def logger_of(job: Job):

@@ -1,6 +1,7 @@
 """CIFAR-10: Krizhevsky's python batches or binary batches, as a folder or still in their archive."""
 
 import codecs
+import gzip
 import io
 import pickle
 import tarfile
@@ -93,7 +94,7 @@ def contents(place: Path, names: list[str]) -> dict[str, bytes]:
 
 def _in_archive(place: Path, names: list[str]) -> dict[str, bytes]:
     found = {}
-    with tarfile.open(place) as archive:
+    with gzip.open(place) as stream, tarfile.TarFile(fileobj=_Bounded(stream)) as archive:
         for member in archive:
             name = member.name.rsplit("/", 1)[-1]
             if name in names and member.isreg() and member.size <= LARGEST:
@@ -102,6 +103,18 @@ def _in_archive(place: Path, names: list[str]) -> dict[str, bytes]:
     if missing:
         raise UserError(f"{place} is damaged: it lacks {', '.join(missing)}. Remove it and download it again.")
     return {name: found[name] for name in names}
+
+
+class _Bounded:
+    """The stream without the sizes that a hostile archive's headers can ask for: tarfile reads these as one piece."""
+
+    def __init__(self, stream: gzip.GzipFile):
+        self.stream, self.seek, self.tell = stream, stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > LARGEST:
+            raise tarfile.ReadError(f"{size} bytes in one piece")
+        return self.stream.read(size)
 
 
 def binary_batch(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
