@@ -128,7 +128,7 @@ def read_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[
 def split_changes(words: list[str], folders: list[Path]) -> tuple[list[str], list[str]]:
     """resume's own settings, and those of the run that it goes on with."""
     own = {key.name for key in conf_text.keys(folders[0] / "resume.yaml")}
-    changes = [word for word in words if keys([word]) and not keys([word]) <= own]
+    changes = [word for word in words if (key := min(keys([word]), default="")) not in own and "hydra." not in key]
     return [word for word in words if word not in changes], changes
 
 

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MANY = 60  # names that nobody reads through
+
 
 class UserError(Exception):
     """Its message is all that is shown: what was found, what is allowed, the command that mends it."""
@@ -32,8 +34,11 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:
-    """A clause that names the nearest of `allowed`, and all of them: ' Did you mean "wgan"? Allowed: gan, wgan.'"""
+    """A clause that names the nearest of `allowed`, and all of them: ' Did you mean "wgan"? Allowed: gan, wgan.'
+
+    Of more than MANY only the nearest.
+    """
     names = sorted(allowed)
     near = get_close_matches(found, names, n=3, cutoff=0.5)
     guess = f" Did you mean {' or '.join(near)}?" if near else ""
-    return f"{guess} Allowed: {', '.join(names)}."
+    return guess if len(names) > MANY else f"{guess} Allowed: {', '.join(names)}."

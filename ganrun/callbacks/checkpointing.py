@@ -84,6 +84,12 @@ class Checkpointing(Callback):
             manifest = self._with_scores(self.manifest.followed_by(name, is_best, is_for_good, self.keep), model)
             trainer.save_checkpoint(self.folder / name, storage_options=lambda digest: self._commit(manifest, digest))
 
+    def save_now(self, trainer, model) -> None:
+        """Saves this very state unless that was done, and waits until it is on the disk."""
+        if self.manifest.last != checkpoint.name_of(model.images_seen / 1000):
+            self.save(trainer, model)
+        self.io.wait()
+
     def _commit(self, manifest: checkpoint.Manifest, digest: str | None = None) -> None:
         if digest:
             manifest.sha256[manifest.last] = digest

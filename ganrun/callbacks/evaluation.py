@@ -2,14 +2,15 @@
 
 import logging
 import math
-from collections.abc import Callable
 
 import torch
 from pytorch_lightning import Callback
 from torch import nn
 
 from ganrun.callbacks.cadence import Cadence
+from ganrun.callbacks.guard import Guard
 from ganrun.callbacks.hparams import of_best
+from ganrun.callbacks.signals import Signals
 from ganrun.record import Record
 
 log = logging.getLogger(__name__)
@@ -19,9 +20,9 @@ SHARE = 0.1  # of the training's time that scoring may take before the run says 
 class Evaluation(Callback):
     """Scores the model by a suite at every mark, and by more at the end; hands the scores to loggers and record."""
 
-    def __init__(self, suite, data, record: Record, every_kimg: float | None, check: Callable = lambda *_: None):
-        """check: called with trainer and model before each scoring; raises where there is nothing to score."""
-        self.suite, self.data, self.record, self.check = suite, data, record, check
+    def __init__(self, suite, data, record: Record, every_kimg: float | None, guard: Guard, signals: Signals):
+        """guard: checks the model before each scoring.   signals: end a scoring, which then stays due."""
+        self.suite, self.data, self.record, self.guard, self.signals = suite, data, record, guard, signals
         self.cadence = Cadence(every_kimg)
         self.seconds, self.marks, self.has_warned = 0.0, 0, False
 
@@ -35,7 +36,8 @@ class Evaluation(Callback):
         self._score(trainer, model)
 
     def on_train_end(self, trainer, model):
-        self._evaluate(trainer, model, is_final=True)
+        if not self._evaluate(trainer, model, is_final=True):
+            return
         best = {of_best(name): value for name, value in self.record.best.items() if name != "kimg"}
         if best and trainer.is_global_zero:
             for logger in trainer.loggers:
@@ -51,23 +53,28 @@ class Evaluation(Callback):
         if not self.cadence.is_due(model) or model.progress >= 1:
             return
         before = self.record.aside
-        self._evaluate(trainer, model, is_final=False)
+        if not self._evaluate(trainer, model, is_final=False):
+            return
         self.cadence.done(model)
         self.seconds, self.marks = self.seconds + self.record.aside - before, self.marks + 1
         if trainer.is_global_zero:
             self._warn_of_time(model)
 
-    def _evaluate(self, trainer, model, is_final: bool) -> None:
-        self.check(trainer, model)
+    def _evaluate(self, trainer, model, is_final: bool) -> bool:
+        """Whether it was done."""
+        self.guard.check(trainer, model)
         with self.record.beside_training():
             same_statistics(model, trainer)
-            scores = self.suite.score(model, self.data, is_final=is_final)
+            scores = self.signals.unless_stopped(lambda: self.suite.score(model, self.data, is_final=is_final))
+        if scores is None:
+            return False
         protocol = {**self.suite.protocol(self.data), "averaged_weights": bool(model.averaged)}
         self.record.images = model.images_seen
         self.record.score(model.images_seen, scores, protocol, self.suite.collapsed(scores))
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_metrics(scores, step=model.images_seen)
+        return True
 
     def _warn_of_time(self, model) -> None:
         """Says once that scoring takes more than its share, and the settings that would mend it."""

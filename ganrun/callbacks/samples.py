@@ -6,6 +6,7 @@ from pytorch_lightning import Callback
 from torch import Tensor
 
 from ganrun.callbacks.cadence import Cadence
+from ganrun.callbacks.signals import Signals
 from ganrun.pictures import save_png
 from ganrun.record import Record
 
@@ -13,8 +14,9 @@ from ganrun.record import Record
 class Samples(Callback):
     """Draws model.pictures at every mark and at the end, to samples/ in the run folder and to loggers that show any."""
 
-    def __init__(self, data, record: Record, every_kimg: float | None):
-        self.data, self.record = data, record
+    def __init__(self, data, record: Record, every_kimg: float | None, signals: Signals):
+        """signals: end a drawing, which then stays due."""
+        self.data, self.record, self.signals = data, record, signals
         self.cadence = Cadence(every_kimg)
         self.folder = record.folder / "samples"
         self.newest: list[Path] = []
@@ -37,22 +39,31 @@ class Samples(Callback):
         self.cadence.load_state_dict(state)
 
     def _draw_if_due(self, trainer, model) -> None:
-        if self.cadence.is_due(model):
-            self._draw(trainer, model)
+        if self.cadence.is_due(model) and self._draw(trainer, model):
             self.cadence.done(model)
 
-    def _draw(self, trainer, model) -> None:
+    def _draw(self, trainer, model) -> bool:
+        """Whether it was done."""
         if not trainer.is_global_zero:
-            return
+            return True
         with self.record.beside_training():
+            pictures = self.signals.unless_stopped(lambda: drawn(model, self.data))
+            if pictures is None:
+                return False
             self.folder.mkdir(exist_ok=True)
             self.newest = []
-            for name, (examples, columns) in model.pictures(self.data).items():
-                picture = self.data.draw(examples.float().cpu(), columns)
+            for name, picture in pictures.items():
                 path = self.folder / f"{name}-kimg{model.images_seen / 1000:010.3f}.png"
                 save_png(path, picture)
                 self.newest.append(path)
                 show(trainer.loggers, name, picture, model.images_seen)
+        return True
+
+
+def drawn(model, data) -> dict[str, Tensor]:
+    """The model's pictures: {name: uint8 [3, H, W]}."""
+    found = model.pictures(data)
+    return {name: data.draw(examples.float().cpu(), columns) for name, (examples, columns) in found.items()}
 
 
 def show(loggers, name: str, picture: Tensor, step: int) -> None:

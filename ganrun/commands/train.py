@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -23,6 +22,7 @@ from ganrun.callbacks.length import Length
 from ganrun.callbacks.progress import Progress
 from ganrun.callbacks.random_states import RandomStates
 from ganrun.callbacks.samples import Samples
+from ganrun.callbacks.signals import Signals
 from ganrun.callbacks.together import Together
 from ganrun.checkpoint_io import DurableIO
 from ganrun.commands import plan, summary
@@ -48,9 +48,15 @@ def run(cfg: DictConfig, folder: Path) -> None:
         plan.show(job, folder)
         return
     prepare(job)
-    folder = make_folder(folder) if is_first() else folder
+    if is_first() and not (cfg.resume and is_begun(folder)):
+        folder = make_folder(folder)
     with held(folder):
         start(job, folder, choices_taken())
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a start was killed in this folder before it had told anything."""
+    return folder.is_dir() and ((folder / lock.NAME).exists() or not any(folder.iterdir()))
 
 
 def start(job: Job, folder: Path, choices: Mapping[str, str], path: Path | None = None) -> None:
@@ -95,28 +101,27 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None 
     """Trains the job, and leaves its status behind whatever happens."""
     io = DurableIO()
     callbacks = callbacks_of(job, record, choices, io, path)
+    signals = next(part for part in callbacks if isinstance(part, Signals))
     record.status("running")
     state = "failed"
-    try:
-        trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job), plugins=[io])
-        trainer.fit(job.model, datamodule=job.data, ckpt_path=path)
-        state = "done"
-        summary.show(job, record, callbacks)
-    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second and leaves Ctrl-C ignored
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        state = "interrupted"
-        raise KeyboardInterrupt from None
-    except (RuntimeError, MemoryError) as error:
-        if failure := memory.explain(error, job.cfg):
-            raise failure from error
-        raise
-    except Interrupted:
-        state = "interrupted"
-        log.info("all is saved; go on with: ganrun resume %s", record.folder)
-        raise
-    finally:
-        record.images = job.model.images_seen
-        record.status(state)
+    with signals.caught():
+        try:
+            trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job), plugins=[io])
+            trainer.fit(job.model, datamodule=job.data, ckpt_path=path)
+            state = "done"
+            summary.show(job, record, callbacks)
+        except (RuntimeError, MemoryError) as error:
+            if failure := memory.explain(error, job.cfg):
+                raise failure from error
+            raise
+        except Interrupted:
+            state = "interrupted"
+            if record.speaks:
+                log.info("go on with    ganrun resume %s", record.folder)
+            raise
+        finally:
+            record.images = job.model.images_seen
+            record.status(state)
 
 
 def logger_of(job: Job):
@@ -132,7 +137,8 @@ def callbacks_of(
     """In the order in which they act after a batch: the scores are there before the checkpoint that may be the best."""
     cfg = job.cfg
     curves, guard = Curves(record, cfg.log_every), Guard(record, cfg.log_every, cfg.guard, cfg.guard_skips)
-    evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg, guard.check)] if job.suite else []
+    signals = Signals(lambda trainer, model: saving.save_now(trainer, model), cfg.log_every)
+    evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg, guard, signals)] if job.suite else []
     scores = job.suite.names(job.model, job.data) if job.suite else []
     entries = checkpoint.own_entries(cfg, choices, job.data.contents.fingerprint)
     saving = Checkpointing(record, entries, io, guard.check, path and path.name, **cfg.checkpoint)
@@ -143,8 +149,9 @@ def callbacks_of(
         guard,
         curves,
         *evaluation,
-        Samples(job.data, record, cfg.pictures_kimg),
+        Samples(job.data, record, cfg.pictures_kimg, signals),
         saving,
+        signals,
         Progress(record, curves, cfg.kimg, cfg.minutes),
     ]
 

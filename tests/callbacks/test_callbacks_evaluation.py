@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ganrun.callbacks.evaluation import Evaluation
+from ganrun.callbacks.signals import Signals
 from ganrun.record import Record
 
 KIMG = 1000
@@ -28,7 +29,8 @@ class World:
             extractor=extractor,
         )
         record = Record(folder, OmegaConf.create({"kimg": KIMG}), "val/fid", speaks=not rank)
-        self.evaluation = Evaluation(self.suite, None, record, every)
+        guard = SimpleNamespace(check=lambda *_: None)
+        self.evaluation = Evaluation(self.suite, None, record, every, guard, Signals(save=None, every=1))
         self.trainer = SimpleNamespace(world_size=1, precision="32-true", is_global_zero=not rank, loggers=[])
         self.model = SimpleNamespace(images_seen=0, progress=0.0, averaged={})
 
