@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ganrun: {error}", file=sys.stderr)
         return error.exit_code
     except Interrupted as error:
-        print(f"ganrun: {error}", file=sys.stderr)
+        if error.exit_code:  # else a rank that another process has started
+            print(f"ganrun: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("ganrun: interrupted", file=sys.stderr)

@@ -86,7 +86,7 @@ class Checkpointing(Callback):
 
     def save_now(self, trainer, model) -> None:
         """Saves this very state unless that was done, and waits until it is on the disk."""
-        if self.manifest.last != checkpoint.name_of(model.images_seen / 1000):
+        if self.cadence.is_missing(model):
             self.save(trainer, model)
         self.io.wait()
 

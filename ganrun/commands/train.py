@@ -69,8 +69,9 @@ def start(job: Job, folder: Path, choices: Mapping[str, str], path: Path | None 
 
 
 def is_first() -> bool:
-    """Whether this is the process that a user started, not one of the further ranks, which it started."""
-    return "LOCAL_RANK" not in os.environ
+    """Whether this is the first of all ranks, whoever started them: Lightning, torchrun or Slurm."""
+    ranks = [int(os.environ.get(name, 0)) for name in ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")]
+    return not any(ranks)
 
 
 @contextmanager
@@ -106,7 +107,8 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None 
     state = "failed"
     with signals.caught():
         try:
-            trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job), plugins=[io])
+            place = {"default_root_dir": record.folder, "plugins": [io]}
+            trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job), **place)
             trainer.fit(job.model, datamodule=job.data, ckpt_path=path)
             state = "done"
             summary.show(job, record, callbacks)
