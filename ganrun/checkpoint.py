@@ -131,8 +131,9 @@ def state_of(run: str, which: str = "last", outputs: Path = Path("outputs")) -> 
         return path.parent.parent, path
     folder = path.parent if path.name == "checkpoints" else path
     if not (folder / STATUS).is_file():
-        found = "is no run folder" if path.is_dir() else "does not exist"
-        raise UserError(f"{path} {found}. Give a run folder, or last for the newest run.")
+        found = "ended before it had begun" if (folder / "config.yaml").is_file() else "is no run folder"
+        found = found if path.is_dir() else "does not exist"
+        raise UserError(f"{path} {found}. Give a run folder, or last for the newest run; or start it: ganrun train")
     has_saved = (folder / "checkpoints" / MANIFEST).is_file()
     return folder, named_by(folder / "checkpoints", which) if has_saved else None
 

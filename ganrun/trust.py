@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any, NoReturn
 
 import torch
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ganrun import folders
 from ganrun.errors import UserError
 
+# Any interpolation but another key's value, the environment's, the clock's and Hydra's own
+COMPUTED = re.compile(r"\$\{(?!\s*([\w.\[\]]+\s*\}|(hydra|now|oc\.env):))")
 TARGET = re.compile(r"^\s*_target_:\s*(['\"]?)([\w.]+)\1", re.MULTILINE)
 
 
@@ -31,20 +34,29 @@ def subclasses(module: ModuleType, base: type) -> list[str]:
 
 
 def check(cfg: DictConfig, source: Path) -> None:
-    """Refuses a config that came with the file `source` and names any other class: building it could run anything."""
-    for key, target in targets(cfg):
-        if target not in known():
-            raise UserError(
-                f"{source} asks for {key}={target}, which is none of ganrun's own classes, and building it runs its "
-                f"code. If it is yours, or you trust it: ganrun {shlex.join(sys.argv[1:])} trust=true"
-            )
+    """Refuses a config that came with the file `source` and could run anything when it is built.
+
+    That is one that names any other class, or that computes a value: what a text would be made into is not seen here.
+    """
+    for key, value in leaves(OmegaConf.to_container(cfg)):
+        is_target = key.rpartition(".")[2] == "_target_"
+        if is_target and value is not None and value not in known():
+            refuse(source, f"{key}={value}", "is none of ganrun's own classes, and building it runs its code")
+        if isinstance(value, str) and COMPUTED.search(value):
+            refuse(source, f"{key}={value}", "is computed when it is read")
 
 
-def targets(node: DictConfig | ListConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every `_target_` in a config, with its key."""
-    items = node.items() if isinstance(node, DictConfig) else enumerate(node)
-    for name, value in items:
-        if isinstance(value, (DictConfig, ListConfig)):
-            yield from targets(value, f"{prefix}{name}.")
-        elif name == "_target_" and value is not None:
-            yield f"{prefix}{name}", str(value)
+def refuse(source: Path, setting: str, reason: str) -> NoReturn:
+    raise UserError(
+        f"{source} asks for {setting}, which {reason}. If it is yours, or you trust it: "
+        f"ganrun {shlex.join(sys.argv[1:])} trust=true"
+    )
+
+
+def leaves(node: dict | list, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in a config, with its key."""
+    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, (dict, list)):
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

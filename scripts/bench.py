@@ -3,10 +3,12 @@
 python scripts/bench.py loop            ganrun's training step against the loop of PyTorch's DCGAN example, 3 minutes
 python scripts/bench.py metrics         FID, KID and IS in one pass and FID's matrix root against torchmetrics', the
                                         memory of precision and recall; 5 minutes
+python scripts/bench.py checkpoint      what saving costs a training, 5 minutes
 python scripts/bench.py WHAT --quick    a look, nothing is written
 
-CPU seconds of one thread in one process, by turns. ratio: the other's time / ours, the median over the pairs of rounds,
-between the bounds of its 95 % confidence interval. 2.0 means that ganrun is twice as fast.
+CPU seconds of one thread in one process, by turns; of checkpoint, seconds of the clock. ratio: the other's time / ours,
+the median over the pairs of rounds, between the bounds of its 95 % confidence interval. 2.0 means that ganrun is twice
+as fast.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from statistics import median
 import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-SUBJECTS = ["loop", "metrics"]  # each is measured by scripts/bench_WHAT.py: NOTE, and measured(rounds, is_quick)
+SUBJECTS = ["checkpoint", "loop", "metrics"]  # scripts/bench_WHAT.py: NOTE, and measured(rounds, is_quick)
 
 
 def row(found: dict) -> dict:
@@ -59,8 +61,8 @@ def machine() -> str:
 def table(results: Sequence[dict]) -> str:
     """The ratios, then what has been measured by other figures, a line each."""
     ratios = [r for r in results if "ratio" in r]
-    wide = [max(len(r[key]) for r in ratios) + 2 for key in ("work", "against")]
-    lines = [f"{'work':{wide[0]}}{'against':{wide[1]}}{'ratio':>7}  {'95 %':15}rounds"]
+    wide = [max((len(r[key]) for r in ratios), default=0) + 2 for key in ("work", "against")]
+    lines = [f"{'work':{wide[0]}}{'against':{wide[1]}}{'ratio':>7}  {'95 %':15}rounds"] if ratios else []
     for r in ratios:
         bounds = f"{r['low']:.3f}-{r['high']:.3f}"
         lines.append(f"{r['work']:{wide[0]}}{r['against']:{wide[1]}}{r['ratio']:7.3f}  {bounds:15}{r['rounds']}")

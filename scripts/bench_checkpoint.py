@@ -1,0 +1,107 @@
+"""What saving costs a training."""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from unittest.mock import patch
+
+import pytorch_lightning as pl
+from bench_loop import DCGAN, Work, job_of
+
+from ganrun import build
+from ganrun.callbacks.checkpointing import Checkpointing
+from ganrun.callbacks.together import Together
+from ganrun.checkpoint_io import DurableIO
+from ganrun.commands import train
+from ganrun.record import Record
+
+KIMG = 1000  # of a run by default
+NOTE = """\
+A training by ganrun's default settings, which save ten times a run. It stands still while a state is copied and while
+a save waits for the one before; a thread writes, flushes, reads back and hashes the file beside the training, whose
+batches then take longer. Seconds of the clock. A run of the default length has as many saves: its share is smaller."""
+
+
+@dataclass
+class Clock(pl.Callback):
+    """Times the batches, what saving adds to them, and the writing. Stands after the other callbacks.
+
+    idle, busy: seconds of the batches without and with a write at work, without standing still.
+    still: what each batch and the end stood still.   saves: how long each save took of that.
+    """
+
+    io: DurableIO
+    idle: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    still: list[float] = field(default_factory=list)
+    saves: list[float] = field(default_factory=list)
+    written: list[float] = field(default_factory=list)
+
+    def on_train_start(self, trainer, model):
+        self.start = self.mark = time.perf_counter()
+        self.is_writing = False
+
+    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+        now = time.perf_counter()
+        (self.busy if self.is_writing else self.idle).append(now - self.mark - self.still[-1])
+        self.mark, self.is_writing = now, bool(self.io._pending and not self.io._pending.done())
+
+    def on_train_end(self, trainer, model):
+        self.seconds = time.perf_counter() - self.start
+
+    def timed(self, work: Callable, seconds: list[float]) -> Callable:
+        def within(*arguments, **settings):
+            start = time.perf_counter()
+            try:
+                return work(*arguments, **settings)
+            finally:
+                seconds.append(time.perf_counter() - start)
+
+        return within
+
+
+def trained(work: Work) -> tuple[Clock, float]:
+    """Trains as `ganrun train` does, in a folder that is removed then. The clock, and thousand images a second."""
+    train.quiet_libraries()
+    with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
+        job = job_of(work, Path(name))
+        io = DurableIO()
+        clock = Clock(io)
+        callbacks = train.callbacks_of(job, Record(Path(job.cfg.folder), job.cfg, None), train.choices_taken(), io)
+        (saving,) = (part for part in callbacks if isinstance(part, Checkpointing))
+        saving.on_train_batch_end = clock.timed(saving.on_train_batch_end, clock.still)
+        saving.on_train_end = clock.timed(saving.on_train_end, clock.still)  # until all is on the disk
+        saving.save, io._save = clock.timed(saving.save, clock.saves), clock.timed(io._save, clock.written)
+        parts, logger = [Together(callbacks), clock], build.made(job.cfg.logger)
+        build.trainer(job.cfg, callbacks=parts, logger=logger, plugins=[io]).fit(job.model, datamodule=job.data)
+    return clock, job.model.images_seen / 1000 / clock.seconds
+
+
+def measured(rounds: int | None, is_quick: bool) -> list[dict]:
+    """Of one training; rounds: its minutes."""
+    minutes = 0.5 if is_quick else rounds or 5
+    overrides = [*DCGAN.overrides, f"minutes={minutes}"]
+    clock, speed = trained(Work(DCGAN.name, overrides, 0, 0, {}, pictures=DCGAN.pictures))
+    return [row(f"{DCGAN.name}, {minutes:g} minutes", clock, speed)]
+
+
+def row(name: str, clock: Clock, speed: float) -> dict:
+    """Shares in percent of the training's seconds. speed: thousand images a second."""
+    still, idle = sum(clock.still), median(clock.idle)
+    slower = sum(clock.busy) - idle * len(clock.busy)
+    return {
+        "work": name,
+        "saves": len(clock.saves),
+        "seconds_still_a_save": round(median(clock.saves), 3),
+        "seconds_still_at_the_end": round(clock.still[-1], 3),
+        "seconds_of_writing_a_save": round(median(clock.written), 3),
+        "seconds_a_batch": round(idle, 3),
+        "seconds_a_batch_beside_writing": round(median(clock.busy), 3) if clock.busy else None,
+        "percent_still": round(100 * still / clock.seconds, 3),
+        "percent_with_slower_batches": round(100 * (still + slower) / clock.seconds, 3),
+        f"percent_of_{KIMG}_kimg": round(100 * (still + slower) * speed / KIMG, 4),
+    }
