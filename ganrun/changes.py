@@ -16,6 +16,7 @@ FREE = (  # keys, or groups of keys, that decide how long, where and how loudly 
     "kimg",
     "minutes",
     "log_every",
+    "batches_per_step",
     "validate_kimg",
     "pictures_kimg",
     "checkpoint",

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # Lightning sets these for its ranks and leaves them behind: the next job of a sweep would wait for ranks that are gone.
 RANK_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GANRUN_FOLDER")
+# Process groups of jobs that are over. Whoever lets go of one last frees it, and DDP does so without giving up the
+# interpreter's lock, for which a thread of the group may be waiting: neither would end (pytorch/pytorch#56297).
+GROUPS: list[object] = []
 
 
 def run(command: Command) -> int:
@@ -157,6 +160,7 @@ def own_ranks() -> Iterator[None]:
         os.environ.update(before)
         distributed = sys.modules.get("torch.distributed")
         if distributed and distributed.is_available() and distributed.is_initialized():
+            GROUPS.append(distributed.group.WORLD)
             distributed.destroy_process_group()
 
 

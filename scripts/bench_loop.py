@@ -180,7 +180,7 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
         turns = Turns({name: Example(job, source) for name, source in work.others.items()}, batches, rounds)
         record = Record(Path(job.cfg.folder), job.cfg, None)
         io = DurableIO()
-        callbacks = [Together(train.callbacks_of(job, record, train.choices_taken(), io)), turns]
+        callbacks = Together([*train.callbacks_of(job, record, train.choices_taken(), io), turns])
         trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger), plugins=[io])
         trainer.fit(job.model, datamodule=job.data)
     return turns
@@ -199,8 +199,7 @@ def job_of(work: Work, folder: Path) -> Job:
     OmegaConf.resolve(cfg)
     (folder / "run").mkdir()
     job = make_job(cfg)
-    job.data.prepare_data()
-    job.data.setup()
+    train.prepare(job)
     return job
 
 

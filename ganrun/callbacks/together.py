@@ -1,23 +1,30 @@
 """Several callbacks as one."""
 
 from collections.abc import Sequence
+from functools import partial
 
+import torch
 from pytorch_lightning import Callback
 
 
 class Together(Callback):
-    """Calls `parts` in turn. Lightning pays for each callback at all eight hooks of a batch; here it pays for one."""
+    """Calls `parts` in turn, after every batch, of which one of Lightning's steps may hold several.
+
+    Lightning would pay for each callback at all eight hooks of a step; here it pays for one.
+    """
 
     def __init__(self, parts: Sequence[Callback]):
         self.parts = parts
 
-    def on_train_start(self, *arguments):
+    def on_train_start(self, trainer, model):
+        model.after_batch = partial(self._after_batch, trainer, model)
         for part in self.parts:
-            part.on_train_start(*arguments)
+            part.on_train_start(trainer, model)
 
-    def on_train_batch_end(self, *arguments):
-        for part in self.parts:
-            part.on_train_batch_end(*arguments)
+    def _after_batch(self, trainer, model) -> None:
+        with torch.autocast(model.device.type, enabled=False):  # Lightning has switched it on for its step
+            for part in self.parts:
+                part.on_train_batch_end(trainer, model, None, None, model.batches_seen - 1)
 
     def on_train_end(self, *arguments):
         for part in self.parts:

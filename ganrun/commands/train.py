@@ -89,6 +89,7 @@ def choices_taken() -> dict[str, str]:
 def prepare(job: Job) -> None:
     """Reads data and finds what the scores need; refuses what turns out not to fit."""
     check_logger(job.cfg.logger)
+    job.data.batches_per_step = job.cfg.batches_per_step
     job.data.prepare_data()
     job.data.setup()
     checks.classes(job.cfg, job.data)

@@ -1,8 +1,9 @@
 """The one LightningDataModule: training batches, real examples for scores, test examples, drawings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 
 import pytorch_lightning as pl
 import torch
@@ -49,7 +50,7 @@ class DataModule(pl.LightningDataModule):
         self.source = source(**options)
         self.name, self.shape, self.reference_splits = name, tuple(shape), tuple(reference)
         self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, device
-        self.start_batch = 0
+        self.start_batch, self.batches_per_step = 0, 1
         self._gives, self._class_count = tuple(gives), classes
 
     # what is known before a file is read
@@ -186,15 +187,21 @@ class DataModule(pl.LightningDataModule):
 
 
 class Endless:
-    """The trainer's iterable: batches from `data.start_batch` on, for the trainer's rank, without end."""
+    """The trainer's iterable: for each of its steps `data.batches_per_step` batches, made when they are asked for.
+
+    They go on from `data.start_batch`, for the trainer's rank, without end.
+    """
 
     def __init__(self, data: DataModule):
         self.data = data
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Iterable[Batch]]:
         trainer = self.data.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return self.data.batches.endless(self.data.start_batch, rank, world)
+        stream = self.data.batches.endless(self.data.start_batch, rank, world)
+        count = self.data.batches_per_step
+        while True:
+            yield [next(stream)] if count == 1 else islice(stream, count)
 
 
 def in_proportion(counts: Tensor, n: int) -> Tensor:

@@ -63,6 +63,7 @@ class Adversarial(pl.LightningModule):
         self.terms: dict[str, Terms] = {}  # of each player's last turn that was taken, on the device
         self.batches_seen = self.images_seen = 0  # over all ranks; Lightning's global_step counts optimizer steps
         self.progress = 0.0  # share of the training done, kept by callbacks/length.py
+        self.after_batch: Callable[[], None] | None = None  # set by callbacks/together.py
         self.guard: Skipping | None = None  # asked whether a turn is to be taken, set by callbacks/guard.py
 
     # ---- what a model writes -----------------------------------------------------------------------------------------
@@ -102,15 +103,14 @@ class Adversarial(pl.LightningModule):
             for w in weights:
                 w.requires_grad_(True)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        seed_training_noise(self.device, self.seed, self.global_rank, self.batches_seen)
-        batch = {key: self._laid_out(value) for key, value in batch.items()}
-        self._set_rates()
-        for player, optimizer in zip(self._players, self._optimizers, strict=True):
-            if (self.batches_seen + 1) % player.every == 0:
-                self._turn(player, optimizer, batch)
-        self.batches_seen += 1
-        self.images_seen += len(next(iter(batch.values()))) * self.trainer.world_size
+    def training_step(self, batches: Iterable[Batch], batch_idx: int) -> None:
+        # Several batches in one of Lightning's steps, whose hooks cost a millisecond whatever stands in it.
+        for batch in batches:
+            self._train_on(batch)
+            if self.after_batch:
+                self.after_batch()
+            if self.trainer.should_stop:
+                return
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         # Here, not before optimizer.step(): in 16-mixed the gradients are unscaled only by now.
@@ -139,6 +139,17 @@ class Adversarial(pl.LightningModule):
     def some_weight(self) -> Tensor:
         """A weight, whose type and device are those that the networks compute with."""
         return next(self.parameters())
+
+    def _train_on(self, batch: Batch) -> None:
+        batch = self.trainer.precision_plugin.convert_input(batch)  # Lightning does not look into the iterator
+        seed_training_noise(self.device, self.seed, self.global_rank, self.batches_seen)
+        batch = {key: self._laid_out(value) for key, value in batch.items()}
+        self._set_rates()
+        for player, optimizer in zip(self._players, self._optimizers, strict=True):
+            if (self.batches_seen + 1) % player.every == 0:
+                self._turn(player, optimizer, batch)
+        self.batches_seen += 1
+        self.images_seen += len(next(iter(batch.values()))) * self.trainer.world_size
 
     def _turn(self, player: Player, optimizer, batch: Batch) -> None:
         self._freeze_all_but(player)

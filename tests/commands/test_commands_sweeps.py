@@ -164,20 +164,28 @@ def test_a_sweep_trains_each_choice_in_a_folder_of_its_own(house, train):
     assert [same(alone, path, "generator.") for path in jobs] == [False, False, False, True]
 
 
-def fail_at(monkeypatch, images, error, seed=None):
-    """Trainings (of a seed) end with that error after so many images."""
-    step = Adversarial.training_step
+def act_at(monkeypatch, images, act, seed=None):
+    """Trainings (of a seed) do that after so many images, before the next batch."""
+    step = Adversarial._train_on
 
-    def broken(model, *arguments):
+    def acting(model, *arguments):
         if model.images_seen == images and seed in (None, model.seed):
-            raise error
+            act()
         return step(model, *arguments)
 
-    monkeypatch.setattr(Adversarial, "training_step", broken)
+    monkeypatch.setattr(Adversarial, "_train_on", acting)
+
+
+def lose():
+    raise RuntimeError("lost")
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
 
 
 def test_a_sweep_goes_on_after_a_job_that_is_refused_and_one_that_fails(house, monkeypatch, capfd):
-    fail_at(monkeypatch, 8, RuntimeError("lost"), seed=1)
+    act_at(monkeypatch, 8, lose, seed=1)
     assert house.run("train", "-m", *RING, "model.z_dim=0,4", "seed=1,2", "folder=all") == 1
     err = capfd.readouterr().err
     assert err.count("RuntimeError: lost") == 1
@@ -188,7 +196,7 @@ def test_a_sweep_goes_on_after_a_job_that_is_refused_and_one_that_fails(house, m
 
 
 def test_a_failure_is_1_and_the_status_says_so(house, monkeypatch, capfd):
-    fail_at(monkeypatch, 16, RuntimeError("lost"))
+    act_at(monkeypatch, 16, lose)
     assert house.run("train", *RING, "folder=run") == 1
     assert "RuntimeError: lost" in capfd.readouterr().err
     assert status(house.folder / "run")["state"] == "failed"
@@ -196,7 +204,7 @@ def test_a_failure_is_1_and_the_status_says_so(house, monkeypatch, capfd):
 
 
 def interrupt(house, monkeypatch):
-    fail_at(monkeypatch, 16, KeyboardInterrupt())
+    act_at(monkeypatch, 12, press_ctrl_c)
     assert house.run("train", *RING, "folder=run") == 130
     return house.folder / "run"
 
@@ -204,7 +212,7 @@ def interrupt(house, monkeypatch):
 def test_an_interrupt_is_130_and_the_run_can_be_used(house, monkeypatch, capfd):
     run = interrupt(house, monkeypatch)
     err = capfd.readouterr().err
-    assert err.endswith("ganrun: interrupted\n")
+    assert err.endswith("ganrun: interrupted by SIGINT\n")
     assert "Traceback" not in err
     assert status(run)["state"] == "interrupted"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -216,7 +224,7 @@ def test_the_status_of_an_interrupted_run_tells_how_far_it_came(house, monkeypat
 
 
 def test_an_interrupt_ends_a_sweep(house, monkeypatch):
-    fail_at(monkeypatch, 8, KeyboardInterrupt(), seed=1)
+    act_at(monkeypatch, 8, press_ctrl_c, seed=1)
     assert house.run("train", "-m", "seed=1,2", *RING, "folder=all") == 130
     assert {path.name for path in (house.folder / "all").iterdir() if path.is_dir()} == {"0-seed-1"}
 

@@ -50,9 +50,12 @@ def test_a_batch_of_points_is_not_scaled(ring):
     assert (x - ring.source.centers[y]).norm(dim=1).max() < 6 * ring.source.sigma
 
 
-def test_the_loader_goes_on_from_the_start_batch(digits):
-    digits.start_batch = 7
-    for k, batch in enumerate(itertools.islice(digits.train_dataloader(), 3)):
+@pytest.mark.parametrize("batches_per_step", [1, 2, 16])
+def test_the_loader_goes_on_from_the_start_batch_with_so_many_batches_a_step(digits, batches_per_step):
+    digits.start_batch, digits.batches_per_step = 7, batches_per_step
+    steps = [[*step] for step in itertools.islice(digits.train_dataloader(), 3)]
+    assert [len(step) for step in steps] == 3 * [batches_per_step]
+    for k, batch in enumerate(itertools.chain(*steps)):
         assert torch.equal(batch["x"], digits.batch(7 + k)["x"])
 
 
@@ -60,7 +63,8 @@ def test_a_rank_of_the_trainer_gets_its_slice(digits):
     digits.trainer = SimpleNamespace(
         global_rank=1, world_size=3, strategy=SimpleNamespace(root_device=torch.device("cpu"))
     )
-    assert torch.equal(next(iter(digits.train_dataloader()))["y"], digits.batch(0)["y"][2:4])
+    (batch,) = next(iter(digits.train_dataloader()))
+    assert torch.equal(batch["y"], digits.batch(0)["y"][2:4])
 
 
 class Recorder(pl.LightningModule):
@@ -69,8 +73,8 @@ class Recorder(pl.LightningModule):
         self.automatic_optimization = False
         self.seen = []
 
-    def training_step(self, batch, _):
-        self.seen.append(batch["y"].clone())
+    def training_step(self, batches, _):
+        self.seen += [batch["y"].clone() for batch in batches]
 
     def configure_optimizers(self):
         return None

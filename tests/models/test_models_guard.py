@@ -30,9 +30,9 @@ class Spoiling(pl.Callback):
     def __init__(self, k, before=None, after=None):
         self.k, self.before, self.after = k, before, after
 
-    def on_train_batch_start(self, trainer, model, batch, batch_idx):
+    def on_train_batch_start(self, trainer, model, batches, batch_idx):
         if self.before and model.batches_seen == self.k - 1:
-            self.before(model, batch)
+            self.before(model, *batches)
 
     def on_train_batch_end(self, trainer, model, *arguments):
         if self.after and model.batches_seen == self.k:

@@ -36,8 +36,9 @@ class SpoiltData(pl.Callback):
     def __init__(self, *batches):
         self.batches = batches
 
-    def on_train_batch_start(self, trainer, model, batch, batch_idx):
+    def on_train_batch_start(self, trainer, model, batches, batch_idx):
         if model.batches_seen + 1 in self.batches:
+            (batch,) = batches
             for key in set(batch) - {"y"}:
                 batch[key][0] = NAN
 

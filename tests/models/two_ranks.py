@@ -50,7 +50,7 @@ class Supplied(pl.LightningDataModule):
     def __iter__(self):
         share = EXAMPLES // self.trainer.world_size
         mine = slice(self.trainer.global_rank * share, (self.trainer.global_rank + 1) * share)
-        return ({key: part[mine] for key, part in batch.items()} for batch in self.batches)
+        return ([{key: part[mine] for key, part in batch.items()}] for batch in self.batches)
 
 
 def weights_of(name, devices):
