@@ -2,7 +2,7 @@
 
 import os
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -295,12 +295,14 @@ def test_argv_and_environment_are_as_before(house, monkeypatch):
     assert os.environ["MASTER_PORT"] == "99"
 
 
-def test_the_process_group_of_a_job_is_ended(monkeypatch):
+def test_the_process_group_of_a_job_is_ended_and_outlives_who_else_holds_it(monkeypatch):
     ended = []
     fake = ModuleType("torch.distributed")
+    fake.group = SimpleNamespace(WORLD=object())
+    monkeypatch.setattr(jobs, "GROUPS", [])
     fake.is_available = fake.is_initialized = lambda: True
     fake.destroy_process_group = lambda: ended.append(True)
     monkeypatch.setitem(sys.modules, "torch.distributed", fake)
     with jobs.own_ranks():
         pass
-    assert ended == [True]
+    assert (ended, jobs.GROUPS) == ([True], [fake.group.WORLD])
