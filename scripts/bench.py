@@ -1,12 +1,16 @@
 """Measures ganrun against other people's code and writes benchmarks/WHAT.json.
 
-python scripts/bench.py loop            ganrun's training step against the loop of PyTorch's DCGAN example, 3 minutes
+python scripts/bench.py loop            ganrun's training step against plain loops, Lightning's tutorial and one
+                                        without any trainer, 20 minutes
 python scripts/bench.py metrics         FID, KID and IS in one pass and FID's matrix root against torchmetrics', the
                                         memory of precision and recall; 5 minutes
+python scripts/bench.py data            batches against DataLoaders, and preparing on two cores, 8 minutes
+python scripts/bench.py start           from the command to the first training step, 6 minutes
 python scripts/bench.py checkpoint      what saving costs a training, 5 minutes
 python scripts/bench.py WHAT --quick    a look, nothing is written
 
-CPU seconds of one thread in one process, by turns; of checkpoint, seconds of the clock. ratio: the other's time / ours,
+CPU seconds of one thread in one process, by turns; of checkpoint and of preparing data, seconds of
+the clock. ratio: the other's time / ours,
 the median over the pairs of rounds, between the bounds of its 95 % confidence interval. 2.0 means that ganrun is twice
 as fast.
 """
@@ -23,7 +27,13 @@ from statistics import median
 import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-SUBJECTS = ["checkpoint", "loop", "metrics"]  # scripts/bench_WHAT.py: NOTE, and measured(rounds, is_quick)
+SUBJECTS = [
+    "checkpoint",
+    "data",
+    "loop",
+    "metrics",
+    "start",
+]  # scripts/bench_WHAT.py: NOTE, and measured(rounds, is_quick)
 
 
 def row(found: dict) -> dict:

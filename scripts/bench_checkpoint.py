@@ -85,7 +85,7 @@ def measured(rounds: int | None, is_quick: bool) -> list[dict]:
     """Of one training; rounds: its minutes."""
     minutes = 0.5 if is_quick else rounds or 5
     overrides = [*DCGAN.overrides, f"minutes={minutes}"]
-    clock, speed = trained(Work(DCGAN.name, overrides, 0, 0, {}, pictures=DCGAN.pictures))
+    clock, speed = trained(Work(DCGAN.name, overrides, 0, 0, pictures=DCGAN.pictures))
     return [row(f"{DCGAN.name}, {minutes:g} minutes", clock, speed)]
 
 

@@ -1,25 +1,21 @@
-"""ganrun's training step against the loop of PyTorch's DCGAN example."""
+"""ganrun's training step against plain loops, Lightning's tutorial module and a loop without any trainer."""
 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
+from bench_peers import DcganExample, DcganExampleByIndex, Peer, PlainCycleGAN, PlainWGAN, Tuned, Tutorial
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 from PIL import Image
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.utils.data import DataLoader, TensorDataset
 
-from ganrun import build, folders, pictures
+from ganrun import build, folders
 from ganrun.callbacks.together import Together
 from ganrun.checkpoint_io import DurableIO
 from ganrun.commands import train
@@ -28,105 +24,66 @@ from ganrun.record import Record
 
 PLAIN = ["metrics=none", "trainer.accelerator=cpu", "trainer.precision=32-true", "kimg=1000000"]
 NOTE = """\
-Both sides: the same networks, two passes of D and two of G in a batch. The example's loop draws G's fakes anew for
-G's turn, as ganrun's step does (Goodfellow et al. 2014, Algorithm 1); it keeps the example's plain Adam, its two
-backward passes of D and its five readings of the losses and scores in every batch."""
-
-
-def loaded(x: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """Endless shuffled batches as a user of the example gets them, from a DataLoader."""
-    loader = DataLoader(TensorDataset(x), batch_size, shuffle=True, drop_last=True, num_workers=0)
-    while True:
-        for (batch,) in loader:
-            yield batch
-
-
-def indexed(x: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """Endless shuffled batches, each cut out by one indexing."""
-    while True:
-        for index in torch.randperm(len(x)).split(batch_size):
-            if len(index) == batch_size:
-                yield x[index]
+All sides: the same networks from the same weights, as many passes of each network in a batch (G's turn draws fakes of
+its own, Goodfellow et al. 2014, Algorithm 1). ganrun's is the whole of `ganrun train`: a seed for every batch's noise,
+guards against numbers that are none, curves, progress. The tuned loop has nothing of that: how fast this can be."""
 
 
 @dataclass
 class Work:
     """A training to measure.
 
-    batches: of one round, on either side.  pictures: how many are made up for data.root.  others: name -> source of
-    batches of the example's loop, one row each.
+    batches: of one round, on either side.  pictures: how many are made up for data.root.  others: a row each.
     """
 
     name: str
     overrides: list[str]
     batches: int
     rounds: int
-    others: dict[str, Callable[[Tensor, int], Iterator[Tensor]]]
+    others: list[type[Peer]] = field(default_factory=list)
     pictures: int = 0
 
 
-DCGAN = Work(
-    "dcgan 3x64x64, width 64, batch 64",
-    ["model=dcgan", "data=folder", "data.size=64", "batch_size=64"],
-    batches=2,
-    rounds=15,
-    others={"PyTorch's DCGAN example, DataLoader": loaded},
-    pictures=2000,
-)
+PICTURES = ["data=folder", "data.size=64"]
 RING = Work(
     "gan on the ring, batch 256",
-    ["model=gan", "data=ring", "batch_size=256"],
+    ["experiment=ring", "batch_size=256"],
     batches=200,
     rounds=21,
-    others={"PyTorch's DCGAN example, DataLoader": loaded, "PyTorch's DCGAN example, batches by index": indexed},
+    others=[DcganExample, DcganExampleByIndex, Tutorial, Tuned],
 )
-
-
-class Example:
-    """The loop of PyTorch's DCGAN example on copies of a model's networks, with a pass of G for G's turn."""
-
-    def __init__(self, job: Job, source: Callable[[Tensor, int], Iterator[Tensor]]):
-        copy = build.adversarial(job.cfg, job.data).to(memory_format=torch.contiguous_format)
-        self.generator, self.discriminator, self.noise = copy.generator, copy.discriminator, copy.noise
-        adam = {"lr": job.cfg.optimizer.lr, "betas": tuple(job.cfg.optimizer.betas)}
-        self.optimizer_g = torch.optim.Adam(self.generator.parameters(), **adam)
-        self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), **adam)
-        x = torch.cat(list(job.data.reference()))
-        self.source = source(pictures.to_float(x) if x.dtype == torch.uint8 else x, job.cfg.batch_size)
-        self.batches = 0
-
-    def seconds(self, batches: int) -> float:
-        """CPU time of so many batches."""
-        start = time.process_time()
-        for _ in range(batches):
-            self.step(next(self.source))
-        self.batches += batches
-        return time.process_time() - start
-
-    def step(self, x: Tensor) -> tuple[float, ...]:
-        label = torch.full((len(x),), 1.0)
-
-        self.discriminator.zero_grad()
-        score = self.discriminator(x)
-        error_real = binary_cross_entropy_with_logits(score, label)
-        error_real.backward()
-        d_x = score.mean().item()
-        fake = self.generator(self.noise(len(x)))
-        label.fill_(0.0)
-        score = self.discriminator(fake.detach())
-        error_fake = binary_cross_entropy_with_logits(score, label)
-        error_fake.backward()
-        d_fake = score.mean().item()
-        self.optimizer_d.step()
-
-        self.generator.zero_grad()
-        label.fill_(1.0)
-        score = self.discriminator(self.generator(self.noise(len(x))))
-        error_g = binary_cross_entropy_with_logits(score, label)
-        error_g.backward()
-        d_fooled = score.mean().item()
-        self.optimizer_g.step()
-        return (error_real + error_fake).item(), error_g.item(), d_x, d_fake, d_fooled
+DCGAN = Work(
+    "dcgan 3x64x64, width 64, batch 64",
+    ["model=dcgan", *PICTURES, "batch_size=64"],
+    batches=2,
+    rounds=15,
+    others=[DcganExample, Tuned],
+    pictures=1000,
+)
+DIGITS = Work(
+    "dcgan 1x28x28, width 64, batch 64",
+    ["model=dcgan", "data=digits", "batch_size=64"],
+    batches=5,
+    rounds=15,
+    others=[DcganExample, Tuned],
+)
+WGAN = Work(
+    "wgan 3x64x64, width 64, batch 64",
+    ["model=wgan", *PICTURES, "batch_size=64"],
+    batches=5,
+    rounds=15,
+    others=[PlainWGAN],
+    pictures=1000,
+)
+CYCLEGAN = Work(
+    "cyclegan 3x64x64, width 64, batch 1",
+    ["model=cyclegan", "data=unpaired", "data.size=64"],
+    batches=2,
+    rounds=15,
+    others=[PlainCycleGAN],
+    pictures=200,
+)
+WORKS = [RING, DCGAN, DIGITS, WGAN, CYCLEGAN]
 
 
 @dataclass
@@ -136,7 +93,7 @@ class Turns(pl.Callback):
     The order of the rounds is ours, others | others, ours | ours, others | ... A first pair warms up and is forgotten.
     """
 
-    others: dict[str, Example]
+    others: dict[str, Peer]
     batches: int
     rounds: int
     ours: list[float] = field(default_factory=list)
@@ -177,12 +134,14 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
     train.quiet_libraries()
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
         job = job_of(work, Path(name))
-        turns = Turns({name: Example(job, source) for name, source in work.others.items()}, batches, rounds)
+        turns = Turns({peer.label: peer(job) for peer in work.others}, batches, rounds)
         record = Record(Path(job.cfg.folder), job.cfg, None)
         io = DurableIO()
         callbacks = Together([*train.callbacks_of(job, record, train.choices_taken(), io), turns])
         trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger), plugins=[io])
         trainer.fit(job.model, datamodule=job.data)
+        for other in turns.others.values():
+            other.close()
     return turns
 
 
@@ -204,21 +163,22 @@ def job_of(work: Work, folder: Path) -> Job:
 
 
 def make_pictures(folder: Path, count: int) -> Path:
-    """A folder of noise, 64x64."""
-    folder.mkdir()
-    for n, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)):
-        Image.fromarray(pixels).save(folder / f"{n:05d}.bmp")
+    """A folder of noise, 64x64, twice as training sets for those who want two, and a few to test with."""
+    for part, n in (("trainA", count), ("trainB", count), ("testA", 8), ("testB", 8)):
+        (folder / part).mkdir(parents=True)
+        for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (n, 64, 64, 3), dtype=np.uint8)):
+            Image.fromarray(pixels).save(folder / part / f"{i:05d}.bmp")
     return folder
 
 
 def measured(rounds: int | None, is_quick: bool) -> list[dict]:
     """Of each work against each other loop: the ratios of the pairs of rounds."""
     results = []
-    for work in (RING, DCGAN):
+    for work in WORKS:
         batches = 1 if is_quick and work.pictures else work.batches
         results += compared(work, by_turns(work, rounds or (3 if is_quick else work.rounds), batches))
     return results
 
 
 def compared(work: Work, turns: Turns) -> list[dict]:
-    return [{"work": work.name, "against": other, "ratios": turns.ratios(other)} for other in work.others]
+    return [{"work": work.name, "against": name, "ratios": turns.ratios(name)} for name in turns.others]

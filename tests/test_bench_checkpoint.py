@@ -25,7 +25,7 @@ def test_the_shares_count_what_stood_still_and_what_the_writing_made_slower(benc
 @pytest.mark.slow
 def test_a_training_is_timed_as_the_command_runs_it(bench):
     words = "model=gan data=ring network.generator.hidden=[8] network.discriminator.hidden=[8] batch_size=20"
-    clock, speed = bench.trained(bench.Work("ring", [*words.split(), "minutes=0.02"], 0, 0, {}))
+    clock, speed = bench.trained(bench.Work("ring", [*words.split(), "minutes=0.02"], 0, 0))
     batches = len(clock.idle) + len(clock.busy)
     assert batches == len(clock.still) - 1 == pytest.approx(speed * clock.seconds * 1000 / 20)
     assert 10 <= len(clock.saves) == len(clock.written) <= 11

@@ -19,28 +19,80 @@ def bench(monkeypatch):
     HydraConfig.instance().cfg = config
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["RING", "DCGAN"])
-def test_both_sides_do_the_same_batches_by_turns_and_are_compared_one_by_one(bench, name):
+SMALL = {
+    "RING": ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "batch_size=16"],
+    "CYCLEGAN": ["network.width=4", "network.blocks=1", "data.size=32"],
+}
+
+
+def small(bench, name):
+    """The work with few and narrow layers and few pictures."""
     work = getattr(bench, name)
-    small = replace(work, pictures=130, overrides=[*work.overrides, "network.width=4"]) if work.pictures else work
-    turns = bench.by_turns(small, rounds=4, batches=2)
-    assert turns.our_batches == 10
-    assert {other.batches for other in turns.others.values()} == {10}
+    changes = SMALL.get(name, ["network.width=4", "batch_size=8"])
+    return replace(work, overrides=[*work.overrides, *changes], pictures=work.pictures and 20)
+
+
+def passes(model):
+    """Counts the passes of each network of a model in training: {"generator": 0, ...}; not those without memory."""
+    counts = {}
+    for name, network in networks(model):
+        counts[name] = 0
+
+        def count(network, *_, name=name):
+            counts[name] += network.training and not next(network.parameters()).is_meta
+
+        network.register_forward_pre_hook(count)
+    return counts
+
+
+def networks(model):
+    return [(name, network) for name, network in model.named_children() if [*network.parameters()]]
+
+
+WORKS = ["RING", "DCGAN", "DIGITS", "WGAN", "CYCLEGAN"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKS)
+def test_all_sides_do_the_same_batches_and_passes_by_turns_and_are_compared_one_by_one(bench, monkeypatch, name):
+    work, counts = small(bench, name), []
+    made = bench.build.adversarial
+
+    def counted(*arguments):
+        model = made(*arguments)
+        counts.append(passes(model))
+        return model
+
+    monkeypatch.setattr(bench.build, "adversarial", counted)
+    turns = bench.by_turns(work, rounds=4, batches=5)
+    assert turns.our_batches == 25
+    assert {other.batches for other in turns.others.values()} == {25}
     assert len(turns.ours) == 5
-    for found, other in zip(bench.compared(small, turns), small.others, strict=True):
-        assert (found["work"], found["against"], len(found["ratios"])) == (work.name, other, 4)
+    ours, *theirs = counts
+    assert min(ours.values()) >= 5
+    assert len(theirs) == len(work.others)
+    assert theirs == [ours] * len(work.others)
+    for found, other in zip(bench.compared(work, turns), work.others, strict=True):
+        assert (found["work"], found["against"], len(found["ratios"])) == (work.name, other.label, 4)
         assert min(found["ratios"]) > 0
 
 
 @pytest.mark.slow
-def test_the_example_starts_from_the_models_weights_and_moves_both_networks(bench, tmp_path):
+@pytest.mark.parametrize("name", WORKS)
+def test_every_peer_starts_from_the_models_weights_and_moves_all_networks(bench, tmp_path, name):
+    work = small(bench, name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
-        job = bench.job_of(bench.RING, tmp_path)
-        example = bench.Example(job, bench.indexed)
-    for ours, theirs in ((job.model.generator, example.generator), (job.model.discriminator, example.discriminator)):
-        assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
-    example.seconds(1)
-    for ours, theirs in ((job.model.generator, example.generator), (job.model.discriminator, example.discriminator)):
-        assert not any(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True))
+        job = bench.job_of(work, tmp_path)
+    for peer in work.others:
+        other = peer(job)
+        pairs = [*zip(networks(job.model), networks(other.nets), strict=True)]
+        assert pairs
+        assert all(same(ours, theirs) for (_, ours), (_, theirs) in pairs)
+        other.seconds(5)
+        assert not any(same(ours, theirs) for (_, ours), (_, theirs) in pairs)
+        other.close()
+
+
+def same(a, b):
+    return all(torch.equal(v, w) for v, w in zip(a.parameters(), b.parameters(), strict=True))

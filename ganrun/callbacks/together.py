@@ -1,6 +1,7 @@
 """Several callbacks as one."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -22,7 +23,9 @@ class Together(Callback):
             part.on_train_start(trainer, model)
 
     def _after_batch(self, trainer, model) -> None:
-        with torch.autocast(model.device.type, enabled=False):  # Lightning has switched it on for its step
+        kind = model.device.type
+        is_cast = torch.is_autocast_enabled(kind)  # Lightning has switched it on for its step
+        with torch.autocast(kind, enabled=False) if is_cast else nullcontext():
             for part in self.parts:
                 part.on_train_batch_end(trainer, model, None, None, model.batches_seen - 1)
 
