@@ -17,6 +17,7 @@ FREE = (  # keys, or groups of keys, that decide how long, where and how loudly 
     "minutes",
     "log_every",
     "batches_per_step",
+    "profile",
     "validate_kimg",
     "pictures_kimg",
     "checkpoint",

@@ -75,6 +75,7 @@ LIMITS = {
     "checkpoint.keep": Number(least=1, whole=True, optional=True),
     "clip": EVERY,
     "channels_last": FLAG,
+    "profile": FLAG,
     "dry_run": FLAG,
     "resume": FLAG,
     "ema.half_life_kimg": EVERY,

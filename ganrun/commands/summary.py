@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ganrun.callbacks.profiling import Profiling
 from ganrun.callbacks.progress import clock
 from ganrun.callbacks.samples import Samples
 from ganrun.job import Job
@@ -21,6 +22,8 @@ def show(job: Job, record: Record, callbacks: list) -> None:
         console.print(scores(record))
     if verdict := record.verdict():
         console.print(verdict.words, highlight=False)
+    for profiling in (c for c in callbacks if isinstance(c, Profiling)):
+        console.print(profiling.table())
     newest = next(c.newest for c in callbacks if isinstance(c, Samples))
     console.print(
         f"{record.images / 1000:,.1f} kimg in {clock(record.seconds)}, {record.images_per_second:,.0f} images/s"

@@ -19,6 +19,7 @@ from ganrun.callbacks.evaluation import Evaluation
 from ganrun.callbacks.guard import Guard
 from ganrun.callbacks.hparams import HParams, hyperparameters
 from ganrun.callbacks.length import Length
+from ganrun.callbacks.profiling import Profiling
 from ganrun.callbacks.progress import Progress
 from ganrun.callbacks.random_states import RandomStates
 from ganrun.callbacks.samples import Samples
@@ -145,7 +146,7 @@ def callbacks_of(
     scores = job.suite.names(job.model, job.data) if job.suite else []
     entries = checkpoint.own_entries(cfg, choices, job.data.contents.fingerprint)
     saving = Checkpointing(record, entries, io, guard.check, path and path.name, **cfg.checkpoint)
-    return [
+    parts = [
         RandomStates(cfg.seed),
         HParams(hyperparameters(cfg, choices), scores),
         Length(cfg.kimg, cfg.minutes),
@@ -157,6 +158,7 @@ def callbacks_of(
         signals,
         Progress(record, curves, cfg.kimg, cfg.minutes),
     ]
+    return [Profiling(record.folder / "profile", parts), *parts] if cfg.profile else parts
 
 
 def check_logger(node: DictConfig) -> None:
