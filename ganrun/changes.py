@@ -69,10 +69,22 @@ def put(cfg: DictConfig, override: Override) -> None:
 
 
 def differences(saved: DictConfig, wanted: DictConfig) -> dict[str, tuple[Any, Any]]:
-    """{key: (what it was, what it would be)}; None for what is not there."""
+    """{key: (what it was, what it would be)}, those that follow from others last; None for what is not there."""
     before, after = flat(saved), flat(wanted)
     keys = [*before, *(key for key in after if key not in before)]
-    return {key: (before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)}
+    keys = sorted((key for key in keys if before.get(key) != after.get(key)), key=lambda key: follows(wanted, key))
+    return {key: (before.get(key), after.get(key)) for key in keys}
+
+
+def follows(cfg: DictConfig, key: str) -> bool:
+    """Whether the value of a key, or a part of it, follows from another key's."""
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent) if parent else cfg
+    if node is None or name not in node:
+        return False
+    value = node[name]
+    items = range(len(value)) if isinstance(value, ListConfig) else ()
+    return OmegaConf.is_interpolation(node, name) or any(OmegaConf.is_interpolation(value, i) for i in items)
 
 
 def is_free(key: str) -> bool:
@@ -87,5 +99,7 @@ def flat(node: DictConfig | ListConfig, prefix: str = "") -> dict[str, Any]:
         if isinstance(value, DictConfig):
             found |= flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
+            found[f"{prefix}{key}"] = (
+                OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value
+            )
     return found

@@ -5,6 +5,7 @@ import logging
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -81,7 +82,8 @@ class Record:
         self.readings: deque[Mapping[str, float]] = deque(maxlen=READINGS)
         self.collapsed: str | None = None
         self.kimg, self.minutes = cfg.get("kimg"), cfg.get("minutes")
-        self.images, self.aside = 0, 0.0
+        self.images = self.first = 0  # seen, and at the start of the clock
+        self.aside = 0.0
         self.start = time.monotonic()
         self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": versions(), "commit": commit()}
         self.facts["choices"] = dict(choices or {})
@@ -96,7 +98,7 @@ class Record:
     @property
     def images_per_second(self) -> float:
         """Of training, without the time of scores, pictures and checkpoints."""
-        return self.images / max(self.seconds - self.aside, 1e-9)
+        return (self.images - self.first) / max(self.seconds - self.aside, 1e-9)
 
     @contextmanager
     def beside_training(self) -> Iterator[None]:
@@ -107,9 +109,9 @@ class Record:
         finally:
             self.aside += time.monotonic() - start
 
-    def restart_clock(self, seconds: float = 0.0, aside: float = 0.0) -> None:
-        """Training starts now, or goes on after so many seconds, of which some did not count."""
-        self.start, self.aside = time.monotonic() - seconds, aside
+    def restart_clock(self, seconds: float = 0.0, aside: float = 0.0, first: int = 0) -> None:
+        """Training starts now, after `first` images, or goes on after so many seconds, of which some did not count."""
+        self.start, self.aside, self.first = time.monotonic() - seconds, aside, first
 
     def go_on(self, images: int) -> None:
         """Takes up what metrics.jsonl tells up to `images`; later lines, and those of an end that comes again, go."""
@@ -185,10 +187,11 @@ class Record:
             replace_text(self.folder / "status.json", json.dumps(content, indent=2) + "\n")
 
     def _longer(self) -> str:
-        """The setting of a longer training: the limit that ended this one, doubled; kimg where none did."""
+        """The command that trains on: to the limit that ended this run, doubled; to its end where none did."""
+        command = f"ganrun resume {shlex.quote(str(self.folder))}"
         if self.images >= 1000 * self.kimg:
-            return f"kimg={2 * self.kimg:g}"
-        return f"minutes={2 * self.minutes:g}" if self.minutes else f"kimg={self.kimg:g}"
+            return f"{command} kimg={2 * self.kimg:g}"
+        return f"{command} minutes={2 * self.minutes:g}" if self.minutes else command
 
     def _is_better(self, value: float) -> bool:
         if value != value:

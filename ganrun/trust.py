@@ -46,6 +46,15 @@ def check(cfg: DictConfig, source: Path) -> None:
             refuse(source, f"{key}={value}", "is computed when it is read")
 
 
+def is_needed(cfg: DictConfig) -> bool:
+    """Whether a file with this config would be refused."""
+    try:
+        check(cfg, Path())
+    except UserError:
+        return True
+    return False
+
+
 def refuse(source: Path, setting: str, reason: str) -> NoReturn:
     raise UserError(
         f"{source} asks for {setting}, which {reason}. If it is yours, or you trust it: "

@@ -43,7 +43,7 @@ def judge(
 
     name, mode: of the score that names the best checkpoint; "min" or "max".  scores: (kimg, value) in order, one at
     least.  readings: of the players' curves, {"train/<player>/<term>": value}, in order.  collapsed: why the last
-    samples are to be called collapsed.  longer: the setting that would make the training longer.
+    samples are to be called collapsed.  longer: the command that trains on.
     """
     curve = Curve(name, mode, scores)
     state, words = collapse(curve, collapsed, longer) if collapsed and not curve.is_lost else trend(curve, longer)
@@ -141,7 +141,7 @@ def gain(curve: Curve, longer: str) -> str:
     """How the score got better."""
     first, last = curve.ends
     span = thousands(curve.window[-1][0] - curve.window[0][0])
-    advice = f"; train longer ({longer})" if longer else ""
+    advice = f"; train on: {longer}" if longer else ""
     return f"{curve.name} {went(first, last)} over the last {span} kimg{advice}"
 
 

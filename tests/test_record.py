@@ -38,7 +38,8 @@ def test_at_the_end_both_files_tell_last_best_and_verdict(record, tmp_path, stat
     status, line = json.loads((tmp_path / "status.json").read_text()), closing(tmp_path)
     assert status["state"] == state
     assert line == {"time": line["time"], "kimg": 800, **{key: status[key] for key in ("last", "best", "verdict")}}
-    words = "improving: val/fid fell from 50 to 20 over the last 300 kimg; train longer (kimg=1600)"
+    way = f"train on: ganrun resume {tmp_path} kimg=1600"
+    words = f"improving: val/fid fell from 50 to 20 over the last 300 kimg; {way}"
     assert status["verdict"] == {"state": "improving", "words": words}
 
 
@@ -52,17 +53,17 @@ def test_a_running_or_unscored_training_has_no_verdict(record, tmp_path):
 @pytest.mark.parametrize(
     ("limits", "images", "setting"),
     [
-        ({"kimg": 1000}, 1_000_000, "kimg=2000"),
-        ({"kimg": 1000}, 1_000_032, "kimg=2000"),
-        ({"kimg": 0.1}, 128, "kimg=0.2"),
-        ({"kimg": 1000, "minutes": 1.5}, 300_000, "minutes=3"),
-        ({"kimg": 1000, "minutes": 9}, 1_000_000, "kimg=2000"),
-        ({"kimg": 1000}, 300_000, "kimg=1000"),  # interrupted
+        ({"kimg": 1000}, 1_000_000, " kimg=2000"),
+        ({"kimg": 1000}, 1_000_032, " kimg=2000"),
+        ({"kimg": 0.1}, 128, " kimg=0.2"),
+        ({"kimg": 1000, "minutes": 1.5}, 300_000, " minutes=3"),
+        ({"kimg": 1000, "minutes": 9}, 1_000_000, " kimg=2000"),
+        ({"kimg": 1000}, 300_000, ""),  # interrupted
     ],
 )
-def test_a_longer_training_is_one_by_the_limit_that_ended_this_one(record, limits, images, setting):
+def test_a_longer_training_is_one_by_the_limit_that_ended_this_one(record, tmp_path, limits, images, setting):
     words = record(FALLING, **limits, images=images).verdict().words
-    assert words.endswith(f"; train longer ({setting})")
+    assert words.endswith(f"; train on: ganrun resume {tmp_path}{setting}")
 
 
 def test_the_verdict_is_that_of_the_newest_samples_and_readings(record):

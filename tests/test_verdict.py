@@ -111,8 +111,8 @@ def test_a_curve_has_the_state_that_one_sees_and_so_has_its_mirror_image_where_m
 
 
 def test_the_words_tell_what_is_seen():
-    assert verdict(FALLING, longer="kimg=2000").words == (
-        "improving: val/fd_lenet fell from 46 to 38.7 over the last 400 kimg; train longer (kimg=2000)"
+    assert verdict(FALLING, longer="ganrun resume run kimg=2000").words == (
+        "improving: val/fd_lenet fell from 46 to 38.7 over the last 400 kimg; train on: ganrun resume run kimg=2000"
     )
     assert verdict(NOISY).words == "converged: no trend to speak of in val/fd_lenet since 600 kimg (5.64 at best)"
     assert verdict(U_SHAPED).words == (

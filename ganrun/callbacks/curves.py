@@ -19,10 +19,10 @@ class Curves(Callback):
     def __init__(self, record: Record, every: int):
         self.record, self.every = record, every
         self.latest: dict[str, float] = {}
-        self.before: dict[str, float] = {}  # seconds of the run before it went on
+        self.before: dict[str, float] = {}  # the clock of the run before it went on
 
     def on_train_start(self, trainer, model):
-        self.record.restart_clock(**self.before)
+        self.record.restart_clock(**(self.before or {"first": model.images_seen}))  # a branch has a clock of its own
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         if model.batches_seen % self.every == 0:
@@ -33,7 +33,7 @@ class Curves(Callback):
             self._read(trainer, model)
 
     def state_dict(self) -> dict:
-        return {"seconds": self.record.seconds, "aside": self.record.aside}
+        return {"seconds": self.record.seconds, "aside": self.record.aside, "first": self.record.first}
 
     def load_state_dict(self, state: dict) -> None:
         self.before = state

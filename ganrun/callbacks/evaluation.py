@@ -15,6 +15,7 @@ from ganrun.record import Record
 
 log = logging.getLogger(__name__)
 SHARE = 0.1  # of the training's time that scoring may take before the run says so
+SHORT = 60  # seconds of training that are too few to advise on
 
 
 class Evaluation(Callback):
@@ -78,8 +79,9 @@ class Evaluation(Callback):
 
     def _warn_of_time(self, model) -> None:
         """Says once that scoring takes more than its share, and the settings that would mend it."""
-        share = self.seconds / max(self.record.seconds - self.record.aside, 1e-9)
-        if self.has_warned or self.marks < 2 or share <= SHARE:
+        training = self.record.seconds - self.record.aside
+        share = self.seconds / max(training, 1e-9)
+        if self.has_warned or self.marks < 2 or training < SHORT or share <= SHARE:
             return
         self.has_warned = True
         interval = (model.images_seen - self.images_at_start) / 1000 / self.marks

@@ -1,56 +1,66 @@
 """TensorBoard's table of hyperparameters: settings, scores and outcome of each run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback
 from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
+NAME = "events.out.tfevents.0000000000.hparams"  # before all others, which TensorBoard reads in this order, and once
 CHOICES = ("model", "network", "data", "optimizer", "schedule")
 DERIVED = ("shape", "z_dim", "classes")  # of a network: they follow from data and model
 
 
 class HParams(Callback):
-    """Notes a run's settings and the names of its scores at the start, and at the end whether it was a success.
+    """Notes a run's settings at the start, and at the end whether it was a success.
 
-    Each score has two columns: val/x, the last, and best/x, that of the best checkpoint (callbacks/evaluation.py).
-    Lightning's own way notes a success before the training starts, and a first score of nan.
+    TensorBoard takes the first of several such notes of a run for true, so they have a file of their own, which a
+    training that goes on begins anew. The columns of its table are not named: TensorBoard would take one run's for all.
+    Each score has two, val/x, the last, and best/x, that of the best checkpoint (callbacks/evaluation.py).
     """
 
-    def __init__(self, settings: Mapping, scores: Sequence[str]):
-        self.settings, self.scores = settings, scores
+    def __init__(self, settings: Mapping):
+        self.settings = settings
 
     def on_train_start(self, trainer, model):
         for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.hparams.update(self.settings)  # of hparams.yaml
-            else:
+            if not isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(dict(self.settings))
-        experiment, session, _ = hparams(
-            dict(self.settings), dict.fromkeys([*self.scores, *map(of_best, self.scores)], 0.0)
-        )
-        write(trainer, experiment, session)
+        self.write(trainer)
 
     def on_train_end(self, trainer, model):
-        write(trainer, outcome(api_pb2.STATUS_SUCCESS))
+        self.write(trainer, api_pb2.STATUS_SUCCESS)
 
     def on_exception(self, trainer, model, exception):
-        write(trainer, outcome(api_pb2.STATUS_FAILURE))
+        self.write(trainer, api_pb2.STATUS_FAILURE)
+
+    def write(self, trainer, status: int | None = None) -> None:
+        """Writes the file; with the outcome, where there is one."""
+        _, session, _ = hparams(dict(self.settings), {})
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            if isinstance(logger, TensorBoardLogger):
+                folder = Path(logger.log_dir)
+                folder.mkdir(parents=True, exist_ok=True)
+                with (folder / NAME).open("wb") as file:
+                    writer = RecordWriter(file)
+                    for event in (
+                        Event(file_version="brain.Event:2"),
+                        Event(summary=session),
+                        *([Event(summary=outcome(status))] if status is not None else []),
+                    ):
+                        writer.write(event.SerializeToString())
+                    writer.flush()
 
 
 def of_best(score: str) -> str:
     """ "val/fid" -> "best/fid": the column of that score at the best checkpoint."""
     return f"best/{score.removeprefix('val/')}"
-
-
-def write(trainer, *summaries: Summary) -> None:
-    for logger in trainer.loggers if trainer.is_global_zero else ():
-        if isinstance(logger, TensorBoardLogger):
-            for summary in summaries:
-                logger.experiment._get_file_writer().add_summary(summary)
 
 
 def outcome(status: int) -> Summary:

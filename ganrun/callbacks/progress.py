@@ -66,7 +66,8 @@ class Progress(Callback):
 
     def left(self, images: int) -> float:
         """Seconds until the training has its kimg at the pace so far, or its minutes."""
-        by_kimg = self.record.seconds * max(0.0, 1000 * self.kimg / images - 1) if images else float("inf")
+        done, ahead = images - self.record.first, max(0.0, 1000 * self.kimg - images)
+        by_kimg = self.record.seconds * ahead / done if done > 0 else float("inf")
         return by_kimg if self.minutes is None else max(0.0, min(by_kimg, 60 * self.minutes - self.record.seconds))
 
     def line(self, model) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -129,9 +130,10 @@ def checked(run: str, saved: DictConfig, wanted: DictConfig, words: list[str]) -
     wanted.parent = saved.get("parent")
     for key, (before, after) in changes.differences(saved, wanted).items():
         if not changes.is_free(key):
+            setting = shlex.join(words) or shlex.quote(f"{key}={after}")
             raise UserError(
                 f"{key} was {before} and would be {after}: that is another experiment. Leave it out, or start a new "
-                f"run from this state: ganrun resume {run} branch=true {' '.join(words) or f'{key}={after}'}"
+                f"run from this state: ganrun resume {run} branch=true {setting}"
             )
     return wanted
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ganrun import trust
 from ganrun.callbacks.profiling import Profiling
 from ganrun.callbacks.progress import clock
 from ganrun.callbacks.samples import Samples
@@ -32,13 +33,14 @@ def show(job: Job, record: Record, callbacks: list) -> None:
     for path in newest:
         console.print(f"pictures      {path}")
     console.print(f"TensorBoard   tensorboard --logdir {record.folder}")
-    console.print(f"go on         {'   or   '.join(next_commands(job, record.folder))}")
+    console.print(f"next          {'   or   '.join(next_commands(job, record.folder))}")
 
 
 def next_commands(job: Job, folder: Path) -> list[str]:
     """What this model can do next."""
     draws = f"ganrun sample {folder}" if hasattr(job.model, "sample") else f"ganrun translate {folder} input=FOLDER"
-    return [draws, f"ganrun eval {folder}"] if job.suite else [draws]
+    commands = [draws, f"ganrun eval {folder}"] if job.suite else [draws]
+    return [f"{command} trust=true" for command in commands] if trust.is_needed(job.cfg) else commands
 
 
 def scores(record: Record) -> Table:

@@ -110,7 +110,7 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None 
     with signals.caught():
         try:
             place = {"default_root_dir": record.folder, "plugins": [io]}
-            trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job), **place)
+            trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job, choices), **place)
             trainer.fit(job.model, datamodule=job.data, ckpt_path=path)
             state = "done"
             summary.show(job, record, callbacks)
@@ -128,11 +128,13 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None 
             record.status(state)
 
 
-def logger_of(job: Job):
+def logger_of(job: Job, choices: Mapping[str, str]):
     """The logger of the config. TensorBoard's forgets what a killed run wrote after its last checkpoint."""
-    if str(job.cfg.logger.get("_target_")).endswith("TensorBoardLogger") and job.model.images_seen:
-        return build.made(job.cfg.logger, purge_step=job.model.images_seen + 1)
-    return build.made(job.cfg.logger) or False
+    if not str(job.cfg.logger.get("_target_")).endswith("TensorBoardLogger"):
+        return build.made(job.cfg.logger) or False
+    logger = build.made(job.cfg.logger, purge_step=job.model.images_seen + 1 if job.model.images_seen else None)
+    logger.hparams.update(hyperparameters(job.cfg, choices))  # of hparams.yaml
+    return logger
 
 
 def callbacks_of(
@@ -143,12 +145,11 @@ def callbacks_of(
     curves, guard = Curves(record, cfg.log_every), Guard(record, cfg.log_every, cfg.guard, cfg.guard_skips)
     signals = Signals(lambda trainer, model: saving.save_now(trainer, model), cfg.log_every)
     evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg, guard, signals)] if job.suite else []
-    scores = job.suite.names(job.model, job.data) if job.suite else []
     entries = checkpoint.own_entries(cfg, choices, job.data.contents.fingerprint)
     saving = Checkpointing(record, entries, io, guard.check, path and path.name, **cfg.checkpoint)
     parts = [
         RandomStates(cfg.seed),
-        HParams(hyperparameters(cfg, choices), scores),
+        HParams(hyperparameters(cfg, choices)),
         Length(cfg.kimg, cfg.minutes),
         guard,
         curves,

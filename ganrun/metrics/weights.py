@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
 INCEPTION_DIGEST = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+OTHERS = "Or take other scores: metrics=lenet for digits; a training does without any by metrics=none."
 
 
 def digest_of(path: Path) -> str:
@@ -46,7 +47,7 @@ def find_inception() -> Path:
     if digest_of(path) != INCEPTION_DIGEST:
         raise UserError(
             f"{path} is damaged: its sha256 does not begin with {INCEPTION_DIGEST[:8]}, as its name promises. "
-            "Delete it and start again: it is downloaded anew. Or pass metrics.weights=PATH, or metrics=none."
+            f"Delete it and start again: it is downloaded anew. Or pass metrics.weights=PATH. {OTHERS}"
         )
     return path
 
@@ -59,8 +60,8 @@ def download_inception(path: Path) -> None:
     except Exception as error:  # requests, urllib3, pooch and the file system each have their own kinds
         raise UserError(
             f"FID needs the Inception weights, and they could not be downloaded ({type(error).__name__}). "
-            f"Download {INCEPTION_URL} elsewhere and put it at {path}, or pass metrics.weights=PATH, "
-            "or train without scores: metrics=none."
+            f"Download {INCEPTION_URL} elsewhere and put it at {path}, or pass metrics.weights=PATH. "
+            f"{OTHERS}"
         ) from error
 
 
@@ -73,7 +74,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # damaged files raise OSError, EOFError, KeyError, RuntimeError, UnpicklingError ...
         raise UserError(
             f"{path} cannot be read as a weight file ({type(error).__name__}): it is damaged, or of another kind. "
-            "Download it again, pass metrics.weights=PATH, or train without scores: metrics=none."
+            f"Download it again, or pass metrics.weights=PATH. {OTHERS}"
         ) from error
 
 
@@ -101,7 +102,7 @@ def load_weights(network: nn.Module, path: Path) -> str:
     if wrong:
         raise UserError(
             f"{path} holds no weights of {type(network).__name__}: of {len(expected)} tensors {', '.join(wrong)}. "
-            "Pass the right file as metrics.weights=PATH, leave that out, or train without scores: metrics=none."
+            f"Pass the right file as metrics.weights=PATH, or leave that out. {OTHERS}"
         )
     network.load_state_dict(found, strict=False)
     return digest_of(path)

@@ -85,6 +85,13 @@ def test_a_single_scoring_is_too_few_to_tell(world, caplog):
     assert caplog.messages == []
 
 
+def test_a_short_trial_is_not_advised(world, caplog):
+    world(cost=0.01, every=1).train(kimg=59)
+    assert caplog.messages == []
+    world(cost=0.01, every=1).train(kimg=60)
+    assert len(caplog.messages) == 1
+
+
 def test_fewer_samples_than_features_are_not_advised(world, caplog):
     world(cost=0.01, features=2048).train()
     assert "metrics.samples" not in caplog.text

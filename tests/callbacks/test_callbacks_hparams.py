@@ -5,8 +5,13 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
+from tensorboard.plugins.hparams.backend_context import Context
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from ganrun.callbacks.hparams import HParams, hyperparameters
@@ -42,7 +47,7 @@ def test_an_average_is_a_setting_where_there_is_one():
 def test_the_outcome_is_noted_at_the_end_alone(tmp_path, fails):
     logger = TensorBoardLogger(tmp_path, name="", version="")
     trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
-    table = HParams({"seed": 3}, ["val/fid"])
+    table = HParams({"seed": 3})
     table.on_train_start(trainer, None)
     assert "_hparams_/session_end_info" not in told(logger, tmp_path)
     table.on_exception(trainer, None, ValueError()) if fails else table.on_train_end(trainer, None)
@@ -50,10 +55,34 @@ def test_the_outcome_is_noted_at_the_end_alone(tmp_path, fails):
     end = content["_hparams_/session_end_info"].session_end_info
     assert end.status == (STATUS_FAILURE if fails else STATUS_SUCCESS)
     assert content["_hparams_/session_start_info"].session_start_info.hparams["seed"].number_value == 3
-    assert [info.name.tag for info in content["_hparams_/experiment"].experiment.metric_infos] == [
-        "val/fid",
-        "best/fid",
-    ]
+
+
+def test_a_run_that_goes_on_has_its_new_settings_and_outcome(tmp_path):
+    for kimg, ending in ((60, "on_exception"), (70, "on_train_end")):
+        logger = TensorBoardLogger(tmp_path, name="", version="")
+        trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
+        table = HParams({"kimg": kimg})
+        table.on_train_start(trainer, None)
+        getattr(table, ending)(trainer, None, *([ValueError()] if ending == "on_exception" else []))
+        content = told(logger, tmp_path)
+        assert content["_hparams_/session_start_info"].session_start_info.hparams["kimg"].number_value == kimg
+    assert content["_hparams_/session_end_info"].session_end_info.status == STATUS_SUCCESS
+
+
+def test_the_table_has_the_columns_of_all_runs(tmp_path):
+    for name, score in (("a", "val/fd_lenet"), ("b", "val/modes")):
+        logger = TensorBoardLogger(tmp_path / name, name="", version="")
+        trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
+        table = HParams({"data": name})
+        table.on_train_start(trainer, None)
+        logger.log_metrics({score: 1.0}, step=10)
+        table.on_train_end(trainer, None)
+        logger.experiment.flush()
+    events = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+    context = Context(TBContext(data_provider=MultiplexerDataProvider(events, str(tmp_path)), logdir=str(tmp_path)))
+    ctx = RequestContext()
+    found = context.experiment_from_metadata(ctx, "", True, context.hparams_metadata(ctx, ""), [])
+    assert {info.name.tag for info in found.metric_infos} == {"val/fd_lenet", "val/modes"}
 
 
 def told(logger, folder):

@@ -8,25 +8,27 @@ import pytest
 
 from ganrun.callbacks.progress import Progress, clock
 
-CASES = [  # kimg, minutes, images so far, seconds so far, seconds left
-    (100, None, 25_000, 50, 150),
-    (100, 1, 25_000, 50, 10),
-    (100, 10, 25_000, 50, 150),
-    (100, None, 0, 5, float("inf")),
-    (100, 2, 0, 5, 115),
-    (100, 1, 25_000, 70, 0),
-    (1, None, 1_040, 9, 0),
+CASES = [  # kimg, minutes, images so far, of which before the clock started, seconds so far, seconds left
+    (100, None, 25_000, 0, 50, 150),
+    (100, 1, 25_000, 0, 50, 10),
+    (100, 10, 25_000, 0, 50, 150),
+    (100, None, 0, 0, 5, float("inf")),
+    (100, 2, 0, 0, 5, 115),
+    (100, 1, 25_000, 0, 70, 0),
+    (1, None, 1_040, 0, 9, 0),
+    (100, None, 75_000, 50_000, 50, 50),  # a branch of another run
+    (100, None, 50_000, 50_000, 5, float("inf")),
 ]
 
 
-@pytest.mark.parametrize(("kimg", "minutes", "images", "seconds", "left"), CASES)
-def test_the_time_left_is_that_of_the_limit_that_is_reached_first(kimg, minutes, images, seconds, left):
-    record = SimpleNamespace(seconds=seconds)
+@pytest.mark.parametrize(("kimg", "minutes", "images", "first", "seconds", "left"), CASES)
+def test_the_time_left_is_that_of_the_limit_that_is_reached_first(kimg, minutes, images, first, seconds, left):
+    record = SimpleNamespace(seconds=seconds, first=first)
     assert Progress(record, None, kimg, minutes).left(images) == pytest.approx(left)
 
 
 def test_the_line_shows_losses_and_accuracy_and_no_norms_of_gradients():
-    record = SimpleNamespace(seconds=5, images_per_second=5e3, monitor="val/fid", best={}, last={})
+    record = SimpleNamespace(seconds=5, first=0, images_per_second=5e3, monitor="val/fid", best={}, last={})
     terms = {"discriminator/loss": 1.25, "discriminator/accuracy": 0.5, "discriminator/gradient": 3}
     curves = SimpleNamespace(latest={f"train/{name}": value for name, value in terms.items()})
     line = Progress(record, curves, 100).line(SimpleNamespace(images_seen=25_000))
@@ -44,7 +46,7 @@ def test_a_warning_stands_above_the_line_that_is_redrawn(monkeypatch):
     monkeypatch.setattr("sys.stderr", terminal)
     handler = logging.StreamHandler(terminal)
     monkeypatch.setattr(logging.getLogger("ganrun"), "handlers", [handler])
-    record = SimpleNamespace(seconds=5, images_per_second=5e3, monitor="val/fid", best={}, last={})
+    record = SimpleNamespace(seconds=5, first=0, images_per_second=5e3, monitor="val/fid", best={}, last={})
     progress = Progress(record, SimpleNamespace(latest={}), 100)
     trainer, model = SimpleNamespace(is_global_zero=True), SimpleNamespace(images_seen=25_000)
     progress.on_train_start(trainer, model)

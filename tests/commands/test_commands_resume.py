@@ -113,6 +113,9 @@ def test_a_branch_is_another_run_that_begins_with_this_ones_state(whole, broken,
     assert not equal(weights(branch), weights(whole))
     assert OmegaConf.load(branch / "config.yaml").parent == str(run / "checkpoints" / "kimg000000.200.ckpt")
     assert lines(branch, "protocol")[0]["kimg"] > 0.2
+    told = status(branch)
+    assert told["images_per_second"] * told["seconds"] >= 200  # of its own images, in part of its own seconds
+    assert content(branch)["callbacks"]["Together"]["Curves"]["first"] == 200
     assert main(["resume", str(run), "branch=true", "network.generator.hidden=[9]", f"folder={tmp_path / 'no'}"]) == 2
     assert "does not fit" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
@@ -128,6 +131,26 @@ def test_the_training_command_itself_goes_on_where_it_is_told_to(whole, broken, 
     assert main(["train", *again, "resume=true"]) == 0
     assert equal(weights(run), weights(whole))
     assert main(["train", *again, "resume=true"]) == 0  # finished: a job that starts again has nothing to do
+
+
+PICTURES = ["batch_size=4", "kimg=0.008", "metrics=none", "logger=none"]
+TINY = {
+    "dcgan data=digits": ["network.width=2"],
+    "gan data=digits": ["network.generator.hidden=[4]", "network.discriminator.hidden=[4]"],
+    "cgan data=digits": ["network.width=2"],
+    "cyclegan data=unpaired_digits": ["network.width=2", "network.blocks=1"],
+}
+
+
+@pytest.mark.parametrize("model", TINY)
+def test_a_job_script_trains_any_model_on_whose_shapes_follow_from_its_data(model, workplace, tmp_path, capsys):
+    words = ["train", f"model={model.split()[0]}", model.split()[1], *TINY[model], *PICTURES, "resume=true"]
+    run = tmp_path / "run"
+    assert main([*words, f"folder={run}"]) == 0
+    assert main([*words, f"folder={run}", "kimg=0.016"]) == 0
+    assert content(run)["seen"]["images"] == 16
+    assert main([*words, f"folder={run}", "kimg=0.016", "data.size=32"]) == 2
+    assert "data.size was 28 and would be 32" in capsys.readouterr().err
 
 
 def test_damage_is_told_with_the_checkpoint_that_is_left(broken, whole, capsys):

@@ -195,11 +195,10 @@ def test_tensorboard_has_the_grids(full, events):
 
 
 def test_tensorboard_compares_hyperparameters_by_the_final_scores(full, events):
-    tags = {f"_hparams_/{kind}" for kind in ("experiment", "session_start_info", "session_end_info")}
+    tags = {f"_hparams_/{kind}" for kind in ("session_start_info", "session_end_info")}
     plugin = {tag: HParamsPluginData.FromString(events.summary_metadata[tag].plugin_data.content) for tag in tags}
-    columns = {info.name.tag for info in plugin["_hparams_/experiment"].experiment.metric_infos}
     last, best = (status(full[0])[which] for which in ("last", "best"))
-    assert columns == {name.replace("val/", kind) for name in last.keys() - {"kimg"} for kind in ("val/", "best/")}
+    assert "_hparams_/experiment" not in events.summary_metadata  # it would name the columns for other runs as well
     for name in last.keys() - {"kimg"}:
         assert events.Scalars(name)[-1].value == pytest.approx(last[name])
     for name in best.keys() - {"kimg"}:

@@ -127,8 +127,8 @@ def photos(tmp_path):
 
 def test_what_the_summary_advises_works(house, capsys, photos):
     assert main(["train", *TRANSLATION, *WORDS, "metrics=none", "folder=run"]) == 0
-    (advice,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("go on")]
-    for command in advice.removeprefix("go on").split("   or   "):
+    (advice,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next")]
+    for command in advice.removeprefix("next").split("   or   "):
         assert main(shlex.split(command.replace("FOLDER", str(photos)))[1:]) == 0
 
 

@@ -16,7 +16,7 @@ class Book:
     images_per_second = 0.0
 
     def __init__(self):
-        self.pages, self.restart_clock = [], lambda: None
+        self.pages, self.restart_clock = [], lambda **_: None
 
     def read(self, images, curves):
         self.pages.append(curves)
