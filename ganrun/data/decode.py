@@ -40,7 +40,7 @@ def decode(path: Path, size: int, channels: int, fit: str = "crop", prepare: Pre
     """
     picture = upright(path)
     picture = prepare(picture) if prepare else picture
-    return as_array(fitted(picture.convert("L" if channels == 1 else "RGB"), size, fit))
+    return as_array(fitted(in_mode(picture, "L" if channels == 1 else "RGB"), size, fit))
 
 
 def upright(path: Path) -> Image.Image:
@@ -65,10 +65,15 @@ def plain(picture: Image.Image) -> Image.Image:
     if picture.mode == "F":
         raise ValueError("pictures of floating-point numbers have no agreed range")
     if picture.mode in ("1", "L") and "transparency" not in picture.info:
-        return picture.convert("L")
+        return in_mode(picture, "L")
     if picture.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in picture.info:
         return _over_background(picture.convert("RGBA"))
-    return picture.convert("RGB")
+    return in_mode(picture, "RGB")
+
+
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """The picture in that mode; itself where it is in it, of which Pillow would make a copy."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def _over_background(picture: Image.Image) -> Image.Image:
