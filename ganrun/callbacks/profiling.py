@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from pytorch_lightning import Callback
@@ -13,6 +14,8 @@ WAIT, WARMUP, TRACED = 10, 2, 5  # batches before the trace, for the tracer to s
 REST = "Lightning and the rest"
 PARTS = {"Evaluation": "scores", "Samples": "pictures", "Checkpointing": "checkpoints"}
 WATCHING = "callbacks: curves, guards, progress"
+END = object()
+T = TypeVar("T")
 
 
 class Stopwatch:
@@ -48,6 +51,13 @@ class Stopwatch:
 
         return within
 
+    def timed_items(self, items: Iterable[T], name: str) -> Iterator[T]:
+        """The items, the making of each within a span of that name."""
+        items = iter(items)
+        make = self.timed(lambda: next(items, END), name)
+        while (item := make()) is not END:
+            yield item
+
     def _count(self) -> None:
         self.settle()
         now = self.clock()
@@ -61,7 +71,8 @@ class Profiling(Callback):
 
     The table goes to `folder`/table.txt, the trace to `folder`/trace.json.gz, which https://ui.perfetto.dev opens.
     On a GPU each part waits until its work is done, so that the time counts where it belongs: the training is slower
-    for it. Stands before all others, whose work it times: parts.
+    for it. Of batches_per_step=1 Lightning itself fetches the batch, and the data are in the rest.
+    Stands before all others, whose work it times: parts.
     """
 
     def __init__(self, folder: Path, parts: Sequence[Callback]):
@@ -71,8 +82,8 @@ class Profiling(Callback):
         on_gpu = model.device.type == "cuda"
         watch = Stopwatch(lambda: torch.cuda.synchronize(model.device)) if on_gpu else Stopwatch()
         self.watch, self.batches, self.before = watch, 0, model.batches_seen
-        batches = trainer.datamodule.batches
-        batches.batch = watch.timed(batches.batch, "data")
+        step = model.training_step
+        model.training_step = lambda batch, batch_idx: step(watch.timed_items(batch, "data"), batch_idx)  # its names
         model._turn = watch.timed(model._turn, lambda player, *_: player.name)
         model._update_averages = watch.timed(model._update_averages, "averages")
         model.after_batch = watch.timed(model.after_batch, WATCHING)

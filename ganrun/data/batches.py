@@ -1,10 +1,12 @@
 """Training batches cut from arrays: batch number k is a pure function of (seed, k)."""
 
 from collections.abc import Iterator
+from itertools import count
 
 import torch
 from torch import Tensor
 
+from ganrun.data.ahead import made_ahead
 from ganrun.data.order import Order, seeded
 from ganrun.errors import UserError
 from ganrun.pictures import to_float
@@ -31,6 +33,10 @@ class Batches:
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
         """Rank's slice of the joint batch number k, pictures in [-1, 1]."""
+        return self._finished(self._gathered(k, rank, world))
+
+    def _gathered(self, k: int, rank: int, world: int) -> Batch:
+        """The slice where the arrays lie and of their type."""
         share = self.share(world)
         start = k * self.batch_size + rank * share
         batch = {}
@@ -40,7 +46,7 @@ class Batches:
                 batch[key] = array.index_select(0, index)
         if self.flip:
             self._flip(batch, k, slice(rank * share, (rank + 1) * share))
-        return {key: self._finish(part) for key, part in batch.items()}
+        return {key: self._ready(part) for key, part in batch.items()}
 
     def share(self, world: int) -> int:
         """How many of a joint batch's examples each of `world` ranks takes."""
@@ -52,9 +58,18 @@ class Batches:
         return self.batch_size // world
 
     def endless(self, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        while True:
-            yield self.batch(start, rank, world)
-            start += 1
+        """Batch number `start` and all that follow.
+
+        Where they go to a GPU from the machine's memory, a thread gathers them meanwhile.
+        """
+        if self._is_apart:
+            yield from map(self._finished, made_ahead(lambda k: self._gathered(k, rank, world), start))
+        for k in count(start):
+            yield self.batch(k, rank, world)
+
+    @property
+    def _is_apart(self) -> bool:
+        return any(array.device != self.device for _, arrays in self._groups for array in arrays.values())
 
     def _flip(self, batch: Batch, k: int, mine: slice) -> None:
         generator = seeded(self.seed, "flip", k)
@@ -64,10 +79,13 @@ class Batches:
                 choice = torch.arange(len(part)) + len(part) * is_flipped  # taking rows is six times as fast as a where
                 batch[key] = torch.cat([part, part.flip(3)]).index_select(0, choice.to(part.device))
 
-    def _finish(self, part: Tensor) -> Tensor:
-        if part.device != self.device:
-            part = part.to(self.device, non_blocking=True)
-        return to_float(part) if part.dtype == torch.uint8 else part
+    def _ready(self, part: Tensor) -> Tensor:
+        """Where the GPU can fetch it without waiting."""
+        return part.pin_memory() if part.device != self.device and self.device.type == "cuda" else part
+
+    def _finished(self, batch: Batch) -> Batch:
+        on_device = {key: part.to(self.device, non_blocking=True) for key, part in batch.items()}
+        return {key: to_float(part) if part.dtype == torch.uint8 else part for key, part in on_device.items()}
 
 
 def _order(name: str, arrays: Batch, seed: int) -> Order:

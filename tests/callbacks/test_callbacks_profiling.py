@@ -46,6 +46,24 @@ def test_a_span_may_be_named_by_what_is_done():
     assert time.watch.seconds == {"discriminator": 5, "generator": 2}
 
 
+def test_items_are_timed_as_they_are_made_and_not_as_they_are_used():
+    time = Time()
+
+    def items():
+        for seconds in (1, 2, 4):
+            time.takes(seconds)()
+            yield seconds
+
+    time.watch.enter("rest")
+    found = []
+    for item in time.watch.timed_items(items(), "data"):
+        found.append(item)
+        time.takes(16)()
+    time.watch.leave()
+    assert found == [1, 2, 4]
+    assert time.watch.seconds == {"rest": 48, "data": 7}
+
+
 def test_work_that_fails_closes_its_span():
     time = Time()
     time.watch.enter("rest")

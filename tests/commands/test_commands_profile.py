@@ -55,7 +55,8 @@ def test_the_trace_names_the_parts_of_each_traced_batch(house):
     packed = (house.folder / "run" / "profile" / "trace.json.gz").read_bytes()
     events = json.loads(gzip.decompress(packed))["traceEvents"]
     count = Counter(event.get("name") for event in events if event.get("cat") == "user_annotation")
-    assert (count["data"], count["discriminator"], count["generator"]) == (TRACED, TRACED, 1)
+    assert (count["discriminator"], count["generator"]) == (TRACED, 1)
+    assert count["data"] == TRACED + 1  # Lightning's step ends after batch 16, and asks in vain for a 17th
     assert any(event.get("name") == "aten::linear" for event in events)
 
 
