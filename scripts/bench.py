@@ -7,12 +7,12 @@ python scripts/bench.py metrics         FID, KID and IS in one pass and FID's ma
 python scripts/bench.py data            batches against DataLoaders, and preparing on two cores, 8 minutes
 python scripts/bench.py start           from the command to the first training step, 6 minutes
 python scripts/bench.py checkpoint      what saving costs a training, 5 minutes
+python scripts/bench.py ranks           two processes against one, 8 minutes
 python scripts/bench.py WHAT --quick    a look, nothing is written
 
-CPU seconds of one thread in one process, by turns; of checkpoint and of preparing data, seconds of
-the clock. ratio: the other's time / ours,
-the median over the pairs of rounds, between the bounds of its 95 % confidence interval. 2.0 means that ganrun is twice
-as fast.
+CPU seconds of one thread in one process, by turns; of checkpoint, ranks and preparing data, seconds of the clock.
+ratio: the other's time / ours, the median over the pairs of rounds, between the bounds of its 95 % confidence interval.
+2.0 means that ganrun is twice as fast.
 """
 
 import argparse
@@ -27,13 +27,8 @@ from statistics import median
 import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-SUBJECTS = [
-    "checkpoint",
-    "data",
-    "loop",
-    "metrics",
-    "start",
-]  # scripts/bench_WHAT.py: NOTE, and measured(rounds, is_quick)
+# Each is scripts/bench_WHAT.py, with a NOTE and measured(rounds, is_quick).
+SUBJECTS = ["checkpoint", "data", "loop", "metrics", "ranks", "start"]
 
 
 def row(found: dict) -> dict:
