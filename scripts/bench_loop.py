@@ -24,7 +24,7 @@ from ganrun.record import Record
 
 PLAIN = ["metrics=none", "trainer.accelerator=cpu", "trainer.precision=32-true", "kimg=1000000"]
 NOTE = """\
-All sides: the same networks from the same weights, as many passes of each network in a batch (G's turn draws fakes of
+All sides: the same networks from the same weights, as many examples through each in a batch (G's turn draws fakes of
 its own, Goodfellow et al. 2014, Algorithm 1). ganrun's is the whole of `ganrun train`: a seed for every batch's noise,
 guards against numbers that are none, curves, progress. The tuned loop has nothing of that: how fast this can be."""
 

@@ -1,6 +1,6 @@
 """Loops that ganrun's training step is measured against: plain ones, the tutorial's module, one without any trainer.
 
-Each does, on networks of its own that begin with the same weights, as many passes of each network in a batch as
+Each sends, on networks of its own that begin with the same weights, as many examples through each in a batch as
 ganrun's step.
 """
 

@@ -33,13 +33,14 @@ def small(bench, name):
 
 
 def passes(model):
-    """Counts the passes of each network of a model in training: {"generator": 0, ...}; not those without memory."""
+    """Counts the examples that pass each network in training: {"generator": 0, ...}; not those without memory."""
     counts = {}
     for name, network in networks(model):
         counts[name] = 0
 
-        def count(network, *_, name=name):
-            counts[name] += network.training and not next(network.parameters()).is_meta
+        def count(network, inputs, name=name):
+            if network.training and not inputs[0].is_meta:
+                counts[name] += len(inputs[0])
 
         network.register_forward_pre_hook(count)
     return counts

@@ -7,7 +7,7 @@ from torch.nn.functional import l1_loss
 from ganrun.losses import least_squares
 from ganrun.models.base import Adversarial, Batch, Player
 from ganrun.models.image_pool import ImagePool
-from ganrun.networks.modes import evaluating
+from ganrun.networks.modes import evaluating, jointly
 
 
 class CycleGAN(Adversarial):
@@ -30,18 +30,20 @@ class CycleGAN(Adversarial):
 
     def generators_loss(self, batch: Batch):
         a, b = batch["a"], batch["b"]
-        fake_a, fake_b = self.b_to_a(b), self.a_to_b(a)
+        own = [[b], [a]] if self.identity else [[], []]  # what each generator is to leave as it is
+        fake_b, *same_b = jointly(self.a_to_b, a, *own[0])
+        fake_a, *same_a = jointly(self.b_to_a, b, *own[1])
         self.fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
         fool = least_squares(self.d_a(fake_a), 1) + least_squares(self.d_b(fake_b), 1)
         cycle = l1_loss(self.b_to_a(fake_b), a) + l1_loss(self.a_to_b(fake_a), b)
-        same = l1_loss(self.b_to_a(a), a) + l1_loss(self.a_to_b(b), b) if self.identity else torch.zeros_like(cycle)
+        same = l1_loss(*same_a, a) + l1_loss(*same_b, b) if self.identity else torch.zeros_like(cycle)
         loss = fool + self.cycle * (cycle + self.identity * same)
         return {"loss": loss, "adversarial": fool, "cycle": cycle, "identity": same}
 
     def discriminators_loss(self, batch: Batch):
         terms = {}
         for side, d in (("a", self.d_a), ("b", self.d_b)):
-            real, fake = d(batch[side]), d(self.pools[side](self.fakes[side]))
+            real, fake = jointly(d, batch[side], self.pools[side](self.fakes[side]))
             terms[f"loss_{side}"] = 0.5 * (least_squares(real, 1) + least_squares(fake, 0))  # halved: section 7.1
             terms |= {f"real_{side}": real, f"fake_{side}": fake}
         return {"loss": terms["loss_a"] + terms["loss_b"], **terms}

@@ -1,10 +1,17 @@
-"""Networks for a while in another mode."""
+"""Networks for a while in another mode, and of several batches at once."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+
+def jointly(network: nn.Module, *batches: Tensor) -> list[Tensor]:
+    """network(batch) for each batch [B, ...], in one pass where no BatchNorm would mix their statistics."""
+    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        return [network(batch) for batch in batches]
+    return [*network(torch.cat(batches)).split([len(batch) for batch in batches])]
 
 
 @contextmanager

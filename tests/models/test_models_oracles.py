@@ -199,6 +199,15 @@ def zhu(job, g, f, d_x, d_y, histories, lr=2e-4, lam=10.0, identity=0.5):
         d_optimizer.step()
 
 
+def cancelled(network):
+    """Biases in front of an InstanceNorm, which takes them away again: their gradients are rounding errors alone."""
+    layers = dict(network.named_modules())
+    for name, layer in layers.items():
+        before, _, place = name.rpartition(".")
+        if isinstance(layer, torch.nn.InstanceNorm2d):
+            yield f"{before}.{int(place) - 1}.bias"
+
+
 def test_the_training_of_cyclegan_is_that_of_zhu_et_al():
     size = ["network=cyclegan_small", "network.width=4", "network.blocks=1", "model.pool=4", "batch_size=2"]
     data = ["data=unpaired_digits", f"seed={SEED}"]
@@ -210,7 +219,12 @@ def test_the_training_of_cyclegan_is_that_of_zhu_et_al():
     zhu(job, *players, histories)
     assert_moved(job.model, start)
     for name, expected in zip(("a_to_b", "b_to_a", "d_a", "d_b"), players, strict=True):
-        assert_same_weights(getattr(job.model, name), expected, atol=NEAR)
+        found = getattr(job.model, name)
+        for bias in cancelled(found):  # two rounding errors that Adam has blown up
+            noise = found.state_dict()[bias], expected.state_dict()[bias]
+            assert all(0 < w.abs().max() < 1e-7 for w in noise)
+            noise[0].copy_(noise[1])
+        assert_same_weights(found, expected, atol=NEAR)
     assert all(history.swaps > 20 for history in histories)
     for side, history in zip("ab", histories, strict=True):
         kept = job.model.pools[side].kept

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ganrun.networks import latents
-from ganrun.networks.modes import evaluating
+from ganrun.networks.modes import evaluating, jointly
 
 
 def test_inside_all_modules_evaluate_and_no_gradient_is_kept():
@@ -25,6 +25,19 @@ def test_afterwards_each_module_is_in_the_mode_it_was_in_even_after_an_error(err
             raise error
     assert [module.training for module in network.modules()] == [True, True, False]
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("norm", [nn.InstanceNorm2d, nn.BatchNorm2d])
+def test_several_batches_at_once_are_what_they_are_one_by_one_and_a_single_pass_where_no_norm_would_mix_them(norm):
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), norm(4), nn.ReLU(), nn.Conv2d(4, 2, 3)).double()
+    passes = []
+    network.register_forward_hook(lambda _, inputs, output: passes.append(len(output)))
+    batches = [torch.randn(n, 1, 8, 8, dtype=torch.double) for n in (1, 3, 2)]
+    apart = [network(batch) for batch in batches]
+    passes.clear()
+    for found, expected in zip(jointly(network, *batches), apart, strict=True):
+        assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+    assert passes == ([6] if norm is nn.InstanceNorm2d else [1, 3, 2])
 
 
 @pytest.mark.parametrize("law", [latents.normal, latents.uniform])
