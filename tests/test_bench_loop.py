@@ -19,8 +19,10 @@ def bench(monkeypatch):
     HydraConfig.instance().cfg = config
 
 
-SMALL = {
-    "RING": ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "batch_size=16"],
+FEW = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "batch_size=16"]
+TINY = {
+    "SMALL": FEW,
+    "RING": FEW,
     "CYCLEGAN": ["network.width=4", "network.blocks=1", "data.size=32"],
 }
 
@@ -28,7 +30,7 @@ SMALL = {
 def small(bench, name):
     """The work with few and narrow layers and few pictures."""
     work = getattr(bench, name)
-    changes = SMALL.get(name, ["network.width=4", "batch_size=8"])
+    changes = TINY.get(name, ["network.width=4", "batch_size=8"])
     return replace(work, overrides=[*work.overrides, *changes], pictures=work.pictures and 20)
 
 
@@ -50,7 +52,7 @@ def networks(model):
     return [(name, network) for name, network in model.named_children() if [*network.parameters()]]
 
 
-WORKS = ["RING", "DCGAN", "DIGITS", "WGAN", "CYCLEGAN"]
+WORKS = ["SMALL", "RING", "DCGAN", "DIGITS", "WGAN", "CYCLEGAN"]
 
 
 @pytest.mark.slow
