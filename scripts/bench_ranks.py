@@ -9,36 +9,29 @@ from pathlib import Path
 
 from bench_loop import DCGAN, make_pictures
 
-KIMG = 1.28
-NOTE = """\
+BATCHES, BATCH = 16, 64
+NOTE = f"""\
 ganrun train trainer.devices=2 against trainer.devices=1 on the CPU, one thread each: images a second as status.json
-tells them, of the same joint batch of 64. Two of two cores leave none for others."""
+tells them. One process has batches of {BATCH}; two share such a batch, or have one each."""
+OFF = "metrics=none logger=none trainer.accelerator=cpu pictures_kimg=1000 checkpoint.kimg=1000"
 
 
-def images_per_second(devices: int, pictures: Path, folder: Path, kimg: float) -> float:
-    words = [
-        *DCGAN.overrides,
-        f"data.root={pictures}",
-        f"kimg={kimg}",
-        f"trainer.devices={devices}",
-        f"folder={folder}",
-    ]
-    off = ["metrics=none", "logger=none", "trainer.accelerator=cpu", "pictures_kimg=1000", "checkpoint.kimg=1000"]
+def images_per_second(devices: int, batch: int, pictures: Path, folder: Path) -> float:
+    length = [f"batch_size={batch}", f"kimg={BATCHES * batch / 1000}"]
+    words = [*DCGAN.overrides, *length, f"data.root={pictures}", f"trainer.devices={devices}", f"folder={folder}"]
     settings = {**os.environ, "OMP_NUM_THREADS": "1", "GANRUN_CACHE": str(pictures.parent / "cache")}
-    subprocess.run(
-        [sys.executable, "-m", "ganrun", "train", *words, *off], check=True, env=settings, capture_output=True
-    )
+    command = [sys.executable, "-m", "ganrun", "train", *words, *OFF.split()]
+    subprocess.run(command, check=True, env=settings, capture_output=True)
     return json.loads((folder / "status.json").read_text())["images_per_second"]
 
 
 def measured(rounds: int | None, is_quick: bool) -> list[dict]:
-    ratios = []
+    works = {f"two processes, batch {BATCH}": BATCH, f"two processes, batch {BATCH} each": 2 * BATCH}
+    ratios = {name: [] for name in works}
     with tempfile.TemporaryDirectory() as name:
         pictures = make_pictures(Path(name) / "pictures", 200)
         for pair in range(rounds or (2 if is_quick else 7)):
-            speed = {
-                devices: images_per_second(devices, pictures, Path(name) / f"{pair}-{devices}", KIMG)
-                for devices in ((1, 2) if pair % 2 else (2, 1))
-            }
-            ratios.append(speed[2] / speed[1])
-    return [{"work": f"{DCGAN.name}, two processes", "against": "one process", "ratios": ratios}]
+            alone = images_per_second(1, BATCH, pictures, Path(name) / f"{pair}-alone")
+            for work, batch in works.items():
+                ratios[work].append(images_per_second(2, batch, pictures, Path(name) / f"{pair}-{batch}") / alone)
+    return [{"work": work, "against": "one process", "ratios": found} for work, found in ratios.items()]
