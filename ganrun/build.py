@@ -69,7 +69,8 @@ def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
     """Lightning's Trainer of a config, with what ganrun does itself switched off."""
     limits.hardware(cfg.trainer)
     settings = OmegaConf.to_container(cfg.trainer, resolve=True)
-    settings.pop("_target_")
+    for name in ("_target_", "batches_per_step"):  # the second is the data module's
+        settings.pop(name, None)
     settings["precision"] = precision(cfg)
     if settings["strategy"] == "auto" and _several(settings):
         settings["strategy"] = "ddp_find_unused_parameters_true"  # each player's turn leaves the others' weights unused

@@ -65,7 +65,7 @@ LIMITS = {
     "minutes": EVERY,
     "batch_size": COUNT,
     "log_every": COUNT,
-    "batches_per_step": COUNT,
+    "trainer.batches_per_step": COUNT,
     "guard": OneOf(("stop", "skip")),
     "guard_skips": COUNT,
     "validate_kimg": EVERY,

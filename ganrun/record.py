@@ -211,9 +211,14 @@ def read_lines(path: Path) -> Iterator[dict]:
 
 def replace_text(path: Path, text: str) -> None:
     """Writes the file whole or not at all."""
+    replace_file(path, text.encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes the file whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(text)
+        partial.write_bytes(content)
         os.replace(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)

@@ -52,7 +52,7 @@ RING = Work(
     rounds=21,
     others=[DcganExample, DcganExampleByIndex, Tutorial, Tuned],
 )
-LAYERS = "[128,128]"  # half the width of the papers' networks and less: the overhead of a step is seen in it
+LAYERS = "[128,128]"  # of networks so small that a step's overhead is seen; the papers' are RING's
 SMALL = Work(
     "gan on the ring, 2 layers of 128",
     [

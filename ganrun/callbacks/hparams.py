@@ -1,5 +1,6 @@
 """TensorBoard's table of hyperparameters: settings, scores and outcome of each run."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
+
+from ganrun.record import replace_file
 
 NAME = "events.out.tfevents.0000000000.hparams"  # before all others, which TensorBoard reads in this order, and once
 CHOICES = ("model", "network", "data", "optimizer", "schedule")
@@ -32,30 +35,24 @@ class HParams(Callback):
         for logger in trainer.loggers:
             if not isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(dict(self.settings))
-        self.write(trainer)
+        self._write(trainer)
 
     def on_train_end(self, trainer, model):
-        self.write(trainer, api_pb2.STATUS_SUCCESS)
+        self._write(trainer, outcome(api_pb2.STATUS_SUCCESS))
 
     def on_exception(self, trainer, model, exception):
-        self.write(trainer, api_pb2.STATUS_FAILURE)
+        self._write(trainer, outcome(api_pb2.STATUS_FAILURE))
 
-    def write(self, trainer, status: int | None = None) -> None:
-        """Writes the file; with the outcome, where there is one."""
+    def _write(self, trainer, *outcome: Summary) -> None:
         _, session, _ = hparams(dict(self.settings), {})
+        content = io.BytesIO()
+        records = RecordWriter(content)
+        for event in (Event(file_version="brain.Event:2"), *(Event(summary=told) for told in (session, *outcome))):
+            records.write(event.SerializeToString())
         for logger in trainer.loggers if trainer.is_global_zero else ():
             if isinstance(logger, TensorBoardLogger):
-                folder = Path(logger.log_dir)
-                folder.mkdir(parents=True, exist_ok=True)
-                with (folder / NAME).open("wb") as file:
-                    writer = RecordWriter(file)
-                    for event in (
-                        Event(file_version="brain.Event:2"),
-                        Event(summary=session),
-                        *([Event(summary=outcome(status))] if status is not None else []),
-                    ):
-                        writer.write(event.SerializeToString())
-                    writer.flush()
+                Path(logger.log_dir).mkdir(parents=True, exist_ok=True)
+                replace_file(Path(logger.log_dir) / NAME, content.getvalue())
 
 
 def of_best(score: str) -> str:

@@ -10,9 +10,13 @@ import torch
 from pytorch_lightning import Callback
 from rich.table import Table
 
+from ganrun.callbacks.checkpointing import Checkpointing
+from ganrun.callbacks.evaluation import Evaluation
+from ganrun.callbacks.samples import Samples
+
 WAIT, WARMUP, TRACED = 10, 2, 5  # batches before the trace, for the tracer to settle, and in the trace
 REST = "Lightning and the rest"
-PARTS = {"Evaluation": "scores", "Samples": "pictures", "Checkpointing": "checkpoints"}
+PARTS = {Evaluation: "scores", Samples: "pictures", Checkpointing: "checkpoints"}
 WATCHING = "callbacks: curves, guards, progress"
 END = object()
 T = TypeVar("T")
@@ -71,7 +75,7 @@ class Profiling(Callback):
 
     The table goes to `folder`/table.txt, the trace to `folder`/trace.json.gz, which https://ui.perfetto.dev opens.
     On a GPU each part waits until its work is done, so that the time counts where it belongs: the training is slower
-    for it. Of batches_per_step=1 Lightning itself fetches the batch, and the data are in the rest.
+    for it. Of trainer.batches_per_step=1 Lightning itself fetches the batch, and the data are in the rest.
     Stands before all others, whose work it times: parts.
     """
 
@@ -88,7 +92,7 @@ class Profiling(Callback):
         model._update_averages = watch.timed(model._update_averages, "averages")
         model.after_batch = watch.timed(model.after_batch, WATCHING)
         for part in self.parts:
-            if name := PARTS.get(type(part).__name__):
+            if name := PARTS.get(type(part)):
                 part.on_train_batch_end = watch.timed(part.on_train_batch_end, name)
         self.tracer = self._tracer() if trainer.is_global_zero else None
         watch.enter(REST)

@@ -90,7 +90,7 @@ def choices_taken() -> dict[str, str]:
 def prepare(job: Job) -> None:
     """Reads data and finds what the scores need; refuses what turns out not to fit."""
     check_logger(job.cfg.logger)
-    job.data.batches_per_step = job.cfg.batches_per_step
+    job.data.batches_per_step = job.cfg.trainer.get("batches_per_step", 1)  # a run of an older ganrun has none
     job.data.prepare_data()
     job.data.setup()
     checks.classes(job.cfg, job.data)
@@ -159,7 +159,7 @@ def callbacks_of(
         signals,
         Progress(record, curves, cfg.kimg, cfg.minutes),
     ]
-    return [Profiling(record.folder / "profile", parts), *parts] if cfg.profile else parts
+    return [Profiling(record.folder / "profile", parts), *parts] if cfg.get("profile") else parts
 
 
 def check_logger(node: DictConfig) -> None:

@@ -1,6 +1,7 @@
 """Training batches cut from arrays: batch number k is a pure function of (seed, k)."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 
 import torch
@@ -62,10 +63,9 @@ class Batches:
 
         Where they go to a GPU from the machine's memory, a thread gathers them meanwhile.
         """
-        if self._is_apart:
-            yield from map(self._finished, made_ahead(lambda k: self._gathered(k, rank, world), start))
-        for k in count(start):
-            yield self.batch(k, rank, world)
+        gather = partial(self._gathered, rank=rank, world=world)
+        gathered = made_ahead(gather, start) if self._is_apart else map(gather, count(start))
+        yield from map(self._finished, gathered)
 
     @property
     def _is_apart(self) -> bool:

@@ -30,9 +30,9 @@ class CycleGAN(Adversarial):
 
     def generators_loss(self, batch: Batch):
         a, b = batch["a"], batch["b"]
-        own = [[b], [a]] if self.identity else [[], []]  # what each generator is to leave as it is
-        fake_b, *same_b = jointly(self.a_to_b, a, *own[0])
-        fake_a, *same_a = jointly(self.b_to_a, b, *own[1])
+        own_a, own_b = ([a], [b]) if self.identity else ([], [])  # already there: to be left as they are
+        fake_a, *same_a = jointly(self.b_to_a, b, *own_a)
+        fake_b, *same_b = jointly(self.a_to_b, a, *own_b)
         self.fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
         fool = least_squares(self.d_a(fake_a), 1) + least_squares(self.d_b(fake_b), 1)
         cycle = l1_loss(self.b_to_a(fake_b), a) + l1_loss(self.a_to_b(fake_a), b)

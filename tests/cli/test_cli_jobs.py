@@ -69,10 +69,10 @@ def test_two_folders_are_scored_by_inception_unless_metrics_or_a_protocol_are_na
 
 
 def test_home_is_expanded_in_a_folder(house, monkeypatch):
-    monkeypatch.setenv("HOME", "/home/it's, me")
+    monkeypatch.setenv("HOME", "/any/it's, me")
     assert house.run("eval", "--folder=~/a", "against=~/b") == 0
     cfg = house.jobs[0].cfg
-    assert (cfg["pictures"], cfg["against"]) == ("/home/it's, me/a", "/home/it's, me/b")
+    assert (cfg["pictures"], cfg["against"]) == ("/any/it's, me/a", "/any/it's, me/b")
 
 
 def test_home_is_expanded_in_a_value(house, monkeypatch, tmp_path):

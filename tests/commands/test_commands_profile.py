@@ -37,7 +37,7 @@ def slowed(monkeypatch, owner, name, seconds):
 
 
 def test_time_is_found_where_it_was_spent(house, monkeypatch, capfd):
-    slowed(monkeypatch, Batches, "batch", 0.01)
+    slowed(monkeypatch, Batches, "_gathered", 0.01)
     slowed(monkeypatch, WGAN, "generator_loss", 0.1)  # in 6 of 30 batches: 20 ms a batch
     assert house.run("train", *WORDS, "profile=true", "folder=run") == 0
     found = table(house.folder / "run")

@@ -43,9 +43,9 @@ def assert_equal(found, wanted):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_weights_scores_and_curves_are_the_same_whatever_the_chunk(trained, model):
-    plain = trained(*MODELS[model], "batches_per_step=1", folder="plain")
+    plain = trained(*MODELS[model], "trainer.batches_per_step=1", folder="plain")
     for count in (4, 16):
-        assert_equal(trained(*MODELS[model], f"batches_per_step={count}", folder=f"by{count}"), plain)
+        assert_equal(trained(*MODELS[model], f"trainer.batches_per_step={count}", folder=f"by{count}"), plain)
 
 
 def test_a_training_that_was_cut_within_a_step_goes_on_exactly(trained, tmp_path):
