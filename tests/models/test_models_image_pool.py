@@ -27,13 +27,13 @@ def test_a_pool_of_none_gives_back_what_comes_without_gradient():
 def test_pictures_that_come_while_the_pool_fills_are_given_back_and_kept():
     pool = ImagePool(4)
     assert torch.equal(pool(numbered(0, 4)), numbered(0, 4))
-    assert torch.equal(torch.stack(pool.kept), numbered(0, 4))
+    assert torch.equal(pool.kept, numbered(0, 4))
 
 
 def test_what_a_pool_gives_and_keeps_needs_no_gradient():
     pool = ImagePool(2)
     given = [pool(numbered(k, 3).requires_grad_()) for k in range(4)]
-    assert not any(picture.requires_grad for picture in [*given, *pool.kept])
+    assert not any(picture.requires_grad for picture in [*given, pool.kept])
 
 
 def test_no_picture_is_lost_and_a_swapped_one_is_given_back_once():
@@ -65,7 +65,8 @@ def test_the_kept_pictures_are_in_the_state():
     pool, other = ImagePool(3), ImagePool(3)
     pool(numbered(0, 2))
     other.load_state_dict(pool.state_dict())
-    assert torch.equal(torch.stack(other.kept), numbered(0, 2))
+    assert torch.equal(other.kept[: int(other.filled)], numbered(0, 2))
     empty = ImagePool(3)
     empty.load_state_dict(ImagePool(3).state_dict())
-    assert empty.kept == []
+    assert not empty.filled
+    assert torch.equal(empty(numbered(0, 1)), numbered(0, 1))

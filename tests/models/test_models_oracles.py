@@ -163,15 +163,15 @@ class History:
         self.size, self.pictures, self.swaps = size, [], 0
 
     def ask(self, fakes):
-        return torch.cat([self.one(fake[None]) for fake in fakes])
+        coins, places = torch.rand(len(fakes), dtype=torch.float64), torch.randint(self.size, (len(fakes),))
+        return torch.cat([self.one(fake[None], *draws) for fake, *draws in zip(fakes, coins, places, strict=True)])
 
-    def one(self, fake):
+    def one(self, fake, coin, place):
         if len(self.pictures) < self.size:
             self.pictures.append(fake)
             return fake
-        if torch.rand((), dtype=torch.float64) >= 0.5:
-            k = torch.randint(self.size, ()).item()
-            old, self.pictures[k] = self.pictures[k], fake
+        if coin < 0.5:
+            old, self.pictures[place] = self.pictures[place], fake
             self.swaps += 1
             return old
         return fake
@@ -228,4 +228,4 @@ def test_the_training_of_cyclegan_is_that_of_zhu_et_al():
     assert all(history.swaps > 20 for history in histories)
     for side, history in zip("ab", histories, strict=True):
         kept = job.model.pools[side].kept
-        assert torch.allclose(torch.stack(kept), torch.cat(history.pictures), rtol=0, atol=NEAR)
+        assert torch.allclose(kept, torch.cat(history.pictures), rtol=0, atol=NEAR)
