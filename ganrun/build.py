@@ -69,13 +69,15 @@ def trainer(cfg: DictConfig, **arguments) -> pl.Trainer:
     """Lightning's Trainer of a config, with what ganrun does itself switched off."""
     limits.hardware(cfg.trainer)
     settings = OmegaConf.to_container(cfg.trainer, resolve=True)
-    for name in ("_target_", "batches_per_step"):  # the second is the data module's
+    for name in ("_target_", "batches_per_step", "compile"):  # the data module's, and a callback's
         settings.pop(name, None)
     settings["precision"] = precision(cfg)
-    if settings["strategy"] == "auto" and _several(settings):
+    if settings["strategy"] == "auto" and several(cfg.trainer):
         settings["strategy"] = "ddp_find_unused_parameters_true"  # each player's turn leaves the others' weights unused
     if cfg.logger.get("_target_") is None:
         arguments["logger"] = False
+    if on_cuda(cfg.trainer):
+        torch.set_float32_matmul_precision("high")  # TF32, as cuDNN's convolutions have it by themselves
     with refusing(described("trainer", cfg.trainer)):
         return pl.Trainer(
             **settings,
@@ -124,9 +126,27 @@ def on_cuda(trainer: DictConfig) -> bool:
     return trainer.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
-def _several(settings: dict) -> bool:
-    devices = settings["devices"]
+def several(trainer: DictConfig) -> bool:
+    """Whether a trainer of these settings works with more than one device."""
+    devices = trainer.devices
     if devices in ("auto", -1, "-1"):
-        devices = max(torch.cuda.device_count(), 1) if settings["accelerator"] in ("auto", "gpu", "cuda") else 1
-    count = len(devices) if isinstance(devices, list) else int(devices)
-    return count > 1 or settings["num_nodes"] > 1
+        devices = max(torch.cuda.device_count(), 1) if trainer.accelerator in ("auto", "gpu", "cuda") else 1
+    count = len(devices) if OmegaConf.is_list(devices) else int(devices)
+    return count > 1 or trainer.num_nodes > 1
+
+
+def compiling(cfg: DictConfig) -> dict[str, bool]:
+    """Whether the players' turns become CUDA graphs, and whether torch.compile takes the networks."""
+    wish = cfg.trainer.get("compile", "off")  # a run of an older ganrun has none
+    return {"graphs": wish != "off" and not why_not_recorded(cfg), "networks": wish == "full"}
+
+
+def why_not_recorded(cfg: DictConfig) -> str:
+    """Why the players' turns cannot be CUDA graphs; nothing where they can."""
+    reasons = {
+        "no CUDA GPU is used": not on_cuda(cfg.trainer),
+        "several devices have to meet within a turn": several(cfg.trainer),
+        "guard=skip looks at every turn": cfg.guard == "skip",
+        "trainer.precision=16-mixed looks at every turn": precision(cfg) == "16-mixed",
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")

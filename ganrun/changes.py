@@ -33,6 +33,7 @@ FREE = (  # keys, or groups of keys, that decide how long, where and how loudly 
     "trainer.num_nodes",
     "trainer.strategy",
     "trainer.benchmark",
+    "trainer.compile",
 )
 
 

@@ -2,7 +2,9 @@
 
 import copy
 import logging
+import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 
@@ -82,6 +84,19 @@ def batch(cfg: DictConfig, data) -> None:
             cfg.batch_size,
             data.name,
             count,
+        )
+
+
+def compiling(cfg: DictConfig) -> None:
+    """Refuses CUDA graphs that are asked for where there can be none, and torch.compile without a compiler."""
+    wish, reason = cfg.trainer.get("compile"), build.why_not_recorded(cfg)
+    if wish == "graphs" and reason:
+        raise UserError(f"trainer.compile=graphs cannot be had: {reason}. Give trainer.compile=auto.")
+    compiler = os.environ.get("CXX", "g++")
+    if wish == "full" and not build.on_cuda(cfg.trainer) and not shutil.which(compiler):
+        raise UserError(
+            f"trainer.compile=full needs a C++ compiler, and there is no {compiler}. "
+            "Install one, name yours in the environment variable CXX, or give trainer.compile=auto."
         )
 
 

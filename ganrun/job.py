@@ -29,4 +29,5 @@ def make_job(cfg: DictConfig) -> Job:
     model = build.adversarial(cfg, data)
     checks.fit(cfg, model, data)
     build.trainer(cfg, logger=False)
+    checks.compiling(cfg)
     return Job(cfg, data, model, build.made(cfg.metrics))

@@ -108,6 +108,8 @@ LIMITS = {
     "trainer.num_nodes": COUNT,
     "trainer.deterministic": FLAG,
     "trainer.benchmark": FLAG,
+    "trainer.sync_batchnorm": FLAG,
+    "trainer.compile": OneOf(("auto", "off", "graphs", "full")),
     "samples": Number(least=2, whole=True, optional=True),
     "n": COUNT,
     "copies": Number(least=0, whole=True),
@@ -148,6 +150,8 @@ def hardware(trainer: DictConfig) -> None:
             f"trainer.accelerator={trainer.accelerator}, and PyTorch {torch.__version__} finds no GPU here. "
             "Leave it out, or give trainer.accelerator=cpu."
         )
+    if trainer.get("sync_batchnorm") and not (available and kind in ("auto", "gpu", "cuda")):
+        raise UserError("trainer.sync_batchnorm=true needs CUDA GPUs, and none is used here. Leave it out.")
     devices = trainer.devices
     if isinstance(devices, bool) or not (isinstance(devices, int) or devices == "auto" or OmegaConf.is_list(devices)):
         raise UserError(f"trainer.devices={devices} does not do: it is a number, a list like [0,1], or auto.")

@@ -31,7 +31,9 @@ def facts(job: Job) -> Table:
     table.add_row("scores", f"{job.suite.monitor}, {job.suite.samples:,} samples" if job.suite else "none")
     table.add_row("memory", f"{memory(job) / 2**20:,.0f} MiB for weights, gradients and optimizers")
     kind = "cuda" if build.on_cuda(cfg.trainer) else cfg.trainer.accelerator.replace("auto", "cpu")
-    table.add_row("device", f"{kind}, precision {build.precision(cfg)}")
+    speed = {"graphs": "CUDA graphs", "networks": "torch.compile"}
+    chosen = [word for name, word in speed.items() if build.compiling(cfg)[name]]
+    table.add_row("device", ", ".join([kind, f"precision {build.precision(cfg)}", *chosen]))
     return table
 
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from ganrun import build, checkpoint, checks, lock, memory
 from ganrun.callbacks.checkpointing import Checkpointing
+from ganrun.callbacks.compiling import Compiling
 from ganrun.callbacks.curves import Curves
 from ganrun.callbacks.evaluation import Evaluation
 from ganrun.callbacks.guard import Guard
@@ -148,6 +149,7 @@ def callbacks_of(
     entries = checkpoint.own_entries(cfg, choices, job.data.contents.fingerprint)
     saving = Checkpointing(record, entries, io, guard.check, path and path.name, **cfg.checkpoint)
     parts = [
+        Compiling(**build.compiling(cfg)),
         RandomStates(cfg.seed),
         HParams(hyperparameters(cfg, choices)),
         Length(cfg.kimg, cfg.minutes),

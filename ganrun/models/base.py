@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.models.average import Average
+from ganrun.models.replays import Replays
 from ganrun.models.skipping import Skipping
 from ganrun.seeds import seed_training_noise
 
@@ -65,6 +66,7 @@ class Adversarial(pl.LightningModule):
         self.progress = 0.0  # share of the training done, kept by callbacks/length.py
         self.after_batch: Callable[[], None] | None = None  # set by callbacks/together.py
         self.guard: Skipping | None = None  # asked whether a turn is to be taken, set by callbacks/guard.py
+        self.replays: Replays | None = None  # takes the turns from recordings, set by callbacks/compiling.py
 
     # ---- what a model writes -----------------------------------------------------------------------------------------
     def players(self) -> list[Player]:
@@ -152,20 +154,30 @@ class Adversarial(pl.LightningModule):
         self.images_seen += len(next(iter(batch.values()))) * self.trainer.world_size
 
     def _turn(self, player: Player, optimizer, batch: Batch) -> None:
+        terms = (self.replays.take if self.replays else self.take_turn)(player, optimizer, batch)
+        if terms is not None:
+            self._update_averages(player, batch)
+            self.terms[player.name] = terms
+
+    def take_turn(self, player: Player, optimizer, batch: Batch) -> Terms | None:
+        """Moves the player by one step and returns the terms of its loss; None where the guard refuses the step."""
         self._freeze_all_but(player)
         if self.guard:
             self.guard.before_turn(self)
         terms = player.loss(batch)
         terms = terms if isinstance(terms, Mapping) else {"loss": terms}
-        for w in self._moved[player.name]:
+        for w in self.moved(player):
             w.grad = None  # optimizer.zero_grad() does this too, at ten times the price
         self.manual_backward(terms["loss"])
         if self.guard and not self.guard.admits(self, player.name, optimizer):
-            return
+            return None
         optimizer.step()
         self.after_turn(player)
-        self._update_averages(player, batch)
-        self.terms[player.name] = {name: value.detach() for name, value in terms.items()}
+        return {name: value.detach() for name, value in terms.items()}
+
+    def moved(self, player: Player) -> list[nn.Parameter]:
+        """The weights that the player moves."""
+        return self._moved[player.name]
 
     def _freeze_all_but(self, mover: Player) -> None:
         for name, weights in self._moved.items():

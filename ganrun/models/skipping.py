@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import nn
+from ganrun.models.snapshot import Snapshot
 
 
 class Skipping:
@@ -23,8 +23,7 @@ class Skipping:
 
     def before_turn(self, model) -> None:
         """Keeps what a turn's passes change beside gradients."""
-        self.buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-        self.extras = [(module, module.get_extra_state()) for module in model.modules() if has_extra_state(module)]
+        self.before = Snapshot(model.buffers(), model.modules())
 
     def admits(self, model, player: str, optimizer: Any) -> bool:
         """Whether `player`'s turn is to be taken; undoes it where not. optimizer: Lightning's, of this player."""
@@ -38,19 +37,8 @@ class Skipping:
             scaler.unscale_(optimizer.optimizer)
             scaler.update()
         optimizer.zero_grad()
-        self._put_back()
+        self.before.put_back()
         return False
-
-    def _put_back(self) -> None:
-        for buffer, before in self.buffers:
-            buffer.copy_(before)
-        for module, state in self.extras:
-            module.set_extra_state(state)
-
-
-def has_extra_state(module: nn.Module) -> bool:
-    """Whether the module keeps more than parameters and buffers."""
-    return type(module).get_extra_state is not nn.Module.get_extra_state
 
 
 def scaler_of(trainer):

@@ -5,15 +5,19 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from ganrun.networks.dcgan import Discriminator
 from ganrun.networks.mlp import Maxout
 
 
+def one_hot(y: Tensor, classes: int, like: Tensor) -> Tensor:
+    """1 in the column of y, 0 elsewhere: [B, classes], of the type of `like`; waits for no device, as torch's does."""
+    return (y[:, None] == torch.arange(classes, device=y.device)).to(like.dtype)
+
+
 def label_maps(y: Tensor, classes: int, like: Tensor) -> Tensor:
     """One plane per class, ones in the plane of y, as large as `like` [B, ., H, W]: [B, classes, H, W]."""
-    planes = one_hot(y, classes).to(like.dtype)[:, :, None, None]
+    planes = one_hot(y, classes, like)[:, :, None, None]
     return planes.expand(-1, -1, *like.shape[2:])
 
 
@@ -28,7 +32,7 @@ class LabelledGenerator(nn.Module):
         self.net, self.classes = net(z_dim=z_dim + classes), classes
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.net(torch.cat([z, one_hot(y, self.classes).to(z.dtype)], dim=1))
+        return self.net(torch.cat([z, one_hot(y, self.classes, z)], dim=1))
 
 
 class LabelMapDiscriminator(nn.Module):
@@ -84,7 +88,7 @@ class MirzaGenerator(nn.Module):
         self.shape, self.classes = tuple(shape), classes
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        hidden = torch.cat([self.from_z(z), self.from_y(one_hot(y, self.classes).to(z.dtype))], dim=1)
+        hidden = torch.cat([self.from_z(z), self.from_y(one_hot(y, self.classes, z))], dim=1)
         hidden = self.drop(self.joint(self.drop(hidden.relu())).relu())
         return self.out(hidden).tanh().unflatten(1, self.shape)
 
@@ -101,5 +105,5 @@ class MirzaDiscriminator(nn.Module):
         self.classes = classes
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        hidden = torch.cat([self.from_x(x.flatten(1)), self.from_y(one_hot(y, self.classes).to(x.dtype))], dim=1)
+        hidden = torch.cat([self.from_x(x.flatten(1)), self.from_y(one_hot(y, self.classes, x))], dim=1)
         return self.score(self.drop(self.joint(self.drop(hidden)))).squeeze(1)

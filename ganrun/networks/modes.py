@@ -18,10 +18,12 @@ def jointly(network: nn.Module, *batches: Tensor) -> list[Tensor]:
 def evaluating(network: nn.Module) -> Iterator[nn.Module]:
     """The network in evaluation mode and without gradients; afterwards each module is in the mode it was in."""
     modes = [(module, module.training) for module in network.modules()]
+    compiled, network._compiled_call_impl = network._compiled_call_impl, None  # would be compiled again for other sizes
     network.eval()
     try:
         with torch.no_grad():
             yield network
     finally:
+        network._compiled_call_impl = compiled
         for module, training in modes:
             module.training = training

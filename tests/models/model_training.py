@@ -1,5 +1,6 @@
 """Jobs composed from conf/ as the command composes them, and trained for so many batches."""
 
+import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
 
 from ganrun import build
@@ -41,3 +42,16 @@ def train(job: Job, batches: int, *callbacks, ckpt_path=None) -> Job:
     trainer = build.trainer(job.cfg, callbacks=[length, *callbacks])
     trainer.fit(job.model, datamodule=job.data, ckpt_path=ckpt_path)
     return job
+
+
+class SpoiltData(pl.Callback):
+    """Puts NaN into these batches, the first being 1."""
+
+    def __init__(self, *batches):
+        self.batches = batches
+
+    def on_train_batch_start(self, trainer, model, batches, batch_idx):
+        if model.batches_seen + 1 in self.batches:
+            (batch,) = batches
+            for key in set(batch) - {"y"}:
+                batch[key][0] = float("nan")
