@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun import limits
+from ganrun import limits, trust
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.average import Average
@@ -136,9 +136,13 @@ def several(trainer: DictConfig) -> bool:
 
 
 def compiling(cfg: DictConfig) -> dict[str, bool]:
-    """Whether the players' turns become CUDA graphs, and whether torch.compile takes the networks."""
+    """Whether the players' turns become CUDA graphs, and whether torch.compile takes the networks.
+
+    auto leaves classes alone that are not ganrun's own: a number of Python's may change in them unseen by a replay.
+    """
     wish = cfg.trainer.get("compile", "off")  # a run of an older ganrun has none
-    return {"graphs": wish != "off" and not why_not_recorded(cfg), "networks": wish == "full"}
+    is_wished = wish != "off" and not why_not_recorded(cfg)
+    return {"graphs": is_wished and not (wish == "auto" and trust.is_needed(cfg)), "networks": wish == "full"}
 
 
 def why_not_recorded(cfg: DictConfig) -> str:

@@ -8,9 +8,10 @@ python scripts/bench.py data            batches against DataLoaders, and prepari
 python scripts/bench.py start           from the command to the first training step, 6 minutes
 python scripts/bench.py checkpoint      what saving costs a training, 5 minutes
 python scripts/bench.py ranks           two processes against one, 8 minutes
+python scripts/bench.py gpu             the training step on a GPU: bf16, channels_last, graphs, compiled; 5 minutes
 python scripts/bench.py WHAT --quick    a look, nothing is written
 
-CPU seconds of one thread in one process, by turns; of checkpoint, ranks and preparing data, seconds of the clock.
+CPU seconds of one thread in one process, by turns; of checkpoint, gpu, ranks and preparing data, seconds of the clock.
 ratio: the other's time / ours, the median over the pairs of rounds, between the bounds of its 95 % confidence interval.
 2.0 means that ganrun is twice as fast.
 """
@@ -28,7 +29,7 @@ import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # Each is scripts/bench_WHAT.py, with a NOTE and measured(rounds, is_quick).
-SUBJECTS = ["checkpoint", "data", "loop", "metrics", "ranks", "start"]
+SUBJECTS = ["checkpoint", "data", "gpu", "loop", "metrics", "ranks", "start"]
 
 
 def row(found: dict) -> dict:
@@ -38,7 +39,7 @@ def row(found: dict) -> dict:
         low, high = interval(found["ratios"])
         shown |= {"ratio": round(median(found["ratios"]), 3), "low": round(low, 3), "high": round(high, 3)}
         shown["rounds"] = len(found["ratios"])
-    return {**shown, "machine": machine()}
+    return {**shown, "machine": found.get("machine", machine())}
 
 
 def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
@@ -148,19 +149,24 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
         job = job_of(work, Path(name))
         turns = Turns({peer.label: peer(job) for peer in work.others}, batches, rounds)
-        record = Record(Path(job.cfg.folder), job.cfg, None)
-        io = DurableIO()
-        callbacks = Together([*train.callbacks_of(job, record, train.choices_taken(), io), turns])
-        trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger), plugins=[io])
-        trainer.fit(job.model, datamodule=job.data)
+        fitted(job, turns)
         for other in turns.others.values():
             other.close()
     return turns
 
 
-def job_of(work: Work, folder: Path) -> Job:
+def fitted(job: Job, watch: pl.Callback) -> None:
+    """Trains with all that `ganrun train` has, and with `watch` after it."""
+    record = Record(Path(job.cfg.folder), job.cfg, None)
+    io = DurableIO()
+    callbacks = Together([*train.callbacks_of(job, record, train.choices_taken(), io), watch])
+    trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger), plugins=[io])
+    trainer.fit(job.model, datamodule=job.data)
+
+
+def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Job:
     """The job that the config describes, its data ready."""
-    overrides = [*work.overrides, *PLAIN, f"folder={folder / 'run'}"]
+    overrides = [*work.overrides, *plain, f"folder={folder / 'run'}"]
     if work.pictures:
         overrides.append(f"data.root={make_pictures(folder / 'pictures', work.pictures)}")
     with initialize_config_dir(str(folders.conf_dir()), version_base="1.3"):

@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
-from ganrun import build, checkpoint, checks, lock, memory
+from ganrun import build, checkpoint, checks, failures, lock
 from ganrun.callbacks.checkpointing import Checkpointing
 from ganrun.callbacks.compiling import Compiling
 from ganrun.callbacks.curves import Curves
@@ -116,7 +116,7 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None 
             state = "done"
             summary.show(job, record, callbacks)
         except (RuntimeError, MemoryError) as error:
-            if failure := memory.explain(error, job.cfg):
+            if failure := failures.explain(error, job.cfg):
                 raise failure from error
             raise
         except Interrupted:

@@ -54,6 +54,9 @@ BAD = [
     # hardware and places
     (f"{D} trainer.accelerator=gpu", ["trainer.accelerator=gpu", "no GPU", "trainer.accelerator=cpu"]),
     (f"{D} trainer.devices=0", ["trainer.devices=0", "at least 1"]),
+    (f"{D} trainer.compile=graphs", ["compile=graphs", "no CUDA GPU is used", "trainer.compile=auto"]),
+    (f"{D} trainer.compile=foo", ["trainer.compile=foo", "auto, off, graphs, full"]),
+    (f"{D} trainer.sync_batchnorm=true", ["sync_batchnorm=true needs CUDA GPUs", "Leave it out"]),
     (f"{D} folder=taken", ["taken is there already", "folder="]),
     (f"{D} folder=plain/run", ["plain", "cannot be written to", "folder="]),
     (f"{D} folder=/proc/x", ["/proc", "folder="]),

@@ -55,3 +55,13 @@ class SpoiltData(pl.Callback):
             (batch,) = batches
             for key in set(batch) - {"y"}:
                 batch[key][0] = float("nan")
+
+
+class Stop(pl.Callback):
+    """Ends a training after so many batches."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+        trainer.should_stop = trainer.should_stop or model.batches_seen >= self.after

@@ -1,21 +1,10 @@
 """What a checkpoint holds of a model."""
 
 import pytest
-import pytorch_lightning as pl
 import torch
-from model_training import SMALL, job_of, train
+from model_training import SMALL, Stop, job_of, train
 
 CASES = {name: [*overrides, "ema.half_life_kimg=0.01", "optimizer.lr=0.01"] for name, overrides in SMALL.items()}
-
-
-class Stop(pl.Callback):
-    """Ends a training early."""
-
-    def __init__(self, after):
-        self.after = after
-
-    def on_train_batch_end(self, trainer, model, *arguments):
-        trainer.should_stop = model.batches_seen >= self.after
 
 
 def saved(job, path):

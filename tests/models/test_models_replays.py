@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from model_training import SMALL, SpoiltData, job_of, train
+from model_training import SMALL, SpoiltData, Stop, job_of, train
 from recorder import Recorder
 
 from ganrun.callbacks.guard import Guard
@@ -110,14 +110,6 @@ def test_a_training_that_goes_on_while_turns_are_recorded_ends_at_the_same_weigh
     second.data.start_batch = after
     train(second, 12, Replaying(), ckpt_path=tmp_path / "model.ckpt")
     assert_same(second.model.state_dict(), weights(*overrides, batches=12))
-
-
-class Stop(pl.Callback):
-    def __init__(self, after):
-        self.after = after
-
-    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        trainer.should_stop = model.batches_seen >= self.after
 
 
 def asks_the_device(model, batch):

@@ -1,4 +1,4 @@
-"""Memory that ran out, in words that tell what to do."""
+"""What ends a training from below, in words that tell what to do."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from omegaconf import OmegaConf
 
 from ganrun.errors import Failure
-from ganrun.memory import explain, readable
+from ganrun.failures import explain, readable
 
 CFG = {
     "batch_size": 64,
@@ -93,3 +93,17 @@ def test_other_errors_are_left_alone(error):
 )
 def test_sizes_are_readable(size, text):
     assert readable(size) == text
+
+
+def test_a_gpu_full_of_graphs_may_go_on_without_them():
+    assert "or trainer.compile=off (a CUDA graph" in told(torch.OutOfMemoryError(CUDA), trainer={"compile": "auto"})
+    assert "compile" not in told(torch.OutOfMemoryError(CUDA), trainer={"compile": "off"})
+
+
+def test_an_operation_without_a_deterministic_form_is_named():
+    torch.use_deterministic_algorithms(True)
+    try:
+        error = raised(RuntimeError, lambda: torch.zeros(3).put_(torch.tensor([0]), torch.tensor([1.0])))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert told(error).startswith("trainer.deterministic=true cannot be kept on this device: put_ has no determin")

@@ -1,4 +1,4 @@
-"""Memory that ran out, in words."""
+"""What ends a training from below, memory that ran out above all, in words."""
 
 import os
 import re
@@ -13,8 +13,13 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def explain(error: BaseException, cfg: DictConfig) -> Failure | None:
-    """What was asked for, what the device has and what to try; None for an error that is not for want of memory."""
+    """What happened and what to try; None for an error that is neither for want of memory nor of determinism."""
     text = str(error)
+    if random := re.search(r"(\w+) does not have a deterministic implementation", text):
+        return Failure(
+            f"trainer.deterministic=true cannot be kept on this device: {random[1]} has no deterministic form there. "
+            "Start again without it: the weights then differ in their last digits from run to run."
+        )
     if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and re.search(SIGNS, text)):
         return None
     is_host = isinstance(error, MemoryError) or "CPUAllocator" in text
@@ -33,6 +38,8 @@ def ways_out(cfg: DictConfig, is_host: bool) -> list[str]:
         ways.append("trainer.precision=bf16-mixed")
     if cfg.batch_size > 1:
         ways.append(f"batch_size={cfg.batch_size // 2} (half: the gradients are noisier)")
+    if not is_host and OmegaConf.select(cfg, "trainer.compile") not in (None, "off"):
+        ways.append("trainer.compile=off (a CUDA graph keeps its memory)")
     width = OmegaConf.select(cfg, "network.width") or 1
     return [*ways, f"network.width={width // 2} (half)" if width > 1 else "a smaller network"]
 

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# All that wants a GPU, in less than ten minutes: its tests, its figures, and two trainings to look at.
+#
+#   scripts/gpu_bench.sh PICTURES MNIST OUT     a folder of pictures, one that holds MNIST, one for the results
+#   MINUTES=2 PYTHON=python3 scripts/gpu_bench.sh ...   of each training (1.5); by another Python than .venv's
+#   QUICK=1 scripts/gpu_bench.sh ...            a rehearsal of two minutes, on the CPU where there is no GPU
+set -euo pipefail
+[ $# = 3 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+pictures=$(realpath "$1") mnist=$(realpath "$2")
+mkdir -p "$3"
+out=$(realpath "$3")
+cd "$(dirname "$0")/.."
+python=${PYTHON:-$PWD/.venv/bin/python}
+length=(minutes="${MINUTES:-1.5}" kimg=1000000) size=() quick=()
+if [ "${QUICK:-}" ]; then
+    length=(kimg=0.256) size=(network.width=4 batch_size=32) quick=(--quick)
+fi
+export PYTHONPATH=$PWD GANRUN_CACHE=${GANRUN_CACHE:-$out/cache} CUBLAS_WORKSPACE_CONFIG=:4096:8
+
+train() {  # the run's name, and its settings
+    "$python" -m ganrun train "${@:2}" "${length[@]}" "${size[@]}" folder="$out/$1" | tee "$out/$1.txt"
+}
+
+"$python" -m pytest -q -m gpu -p no:cacheprovider tests | tee "$out/tests.txt"
+"$python" scripts/bench.py gpu "${quick[@]}" | tee "$out/figures.txt"
+[ "${QUICK:-}" ] || cp benchmarks/gpu.json "$out"
+train pictures model=dcgan data=folder data.size=64 data.root="$pictures" batch_size=64 metrics=none
+train mnist model=cgan data=mnist data.root="$mnist"
+echo "Look at $out/pictures/samples and $out/mnist/samples."
