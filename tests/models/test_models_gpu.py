@@ -32,6 +32,10 @@ class Losses(pl.Callback):
         self.seen.append(torch.stack([terms["loss"].float() for terms in model.terms.values()]).clone())
 
 
+def told(caplog):
+    return [record for record in caplog.records if record.name.startswith("ganrun")]
+
+
 def graphs():
     return Compiling(graphs=True, networks=False)
 
@@ -47,7 +51,7 @@ def losses(*overrides, callbacks=()):
 def test_replayed_graphs_lead_to_the_losses_of_plain_turns(name, caplog):
     model, found = losses(*PAPERS[name], callbacks=[graphs()])
     assert set(model.replays.recordings) == {player.name for player in model.players()}
-    assert not caplog.records
+    assert not told(caplog)
     _, wanted = losses(*PAPERS[name])
     near = 1e-4 if name != "cyclegan" else 0.05 * wanted.abs().max().item()
     assert (found - wanted).abs().max() < near
@@ -57,7 +61,7 @@ def test_replayed_graphs_lead_to_the_losses_of_plain_turns(name, caplog):
 def test_graphs_are_made_at_the_usual_precision_and_layout(name, caplog):
     model, found = losses(*PAPERS[name], "trainer.precision=bf16-mixed", "channels_last=true", callbacks=[graphs()])
     assert len(model.replays.recordings) == 2
-    assert not caplog.records
+    assert not told(caplog)
     assert found.isfinite().all()
 
 
@@ -69,7 +73,7 @@ def test_a_recording_that_breaks_off_leaves_the_training_as_it_is_without(caplog
         return job
 
     broken, plain = train(asking(), 20, graphs()).model, train(asking(), 20).model
-    (record,) = caplog.records
+    (record,) = told(caplog)
     assert "The turn of the generator cannot be replayed" in record.message
     assert same(broken, plain)
 

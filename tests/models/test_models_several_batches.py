@@ -10,6 +10,7 @@ from ganrun.cli import main
 WORDS = ["data=ring", "batch_size=20", "kimg=4", "log_every=7", "metrics.samples=50", "logger=none"]  # 200 batches
 SMALL = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "ema.half_life_kimg=0.2"]
 MODELS = {"gan": ["model=gan"], "wgan": ["model=wgan", "model.n_critic=5"]}
+MODELS["cast"] = [*MODELS["gan"], "trainer.precision=bf16-mixed"]  # within one context of casts for all batches
 
 
 def told(folder):
