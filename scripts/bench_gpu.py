@@ -1,6 +1,7 @@
 """ganrun's training step on a GPU: what each measure brings, and how far it is from what the device can do."""
 
 import gzip
+import os
 import shutil
 import tempfile
 import time
@@ -87,6 +88,7 @@ class Watch(pl.Callback):
     until: int = WARM_UP  # the batch after which there is something to do
     mark: float | None = None  # the clock at the window's start
     tracer: torch.profiler.profile | None = None
+    is_replayed: bool = False
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         if self.counts and model.batches_seen in (COUNTED - 1, COUNTED):
@@ -102,6 +104,7 @@ class Watch(pl.Callback):
             self.tracer.__enter__()
         else:
             trainer.should_stop = True
+            self.is_replayed = bool(model.replays and model.replays.recordings)
             if self.tracer:
                 self.tracer.__exit__(None, None, None)
                 self._read_trace()
@@ -123,7 +126,8 @@ class Watch(pl.Callback):
             self.flops, self.bytes = self.arithmetic.get_total_flops(), self.traffic.bytes
 
     def _read_trace(self) -> None:
-        kernels = [event for event in self.tracer.events() if event.device_type.name == "CUDA"]
+        events = [event for event in self.tracer.events() if event.device_type.name == "CUDA"]
+        kernels = [event for event in events if not getattr(event, "is_user_annotation", False)]
         self.kernels = round(len(kernels) / TRACED)
         self.busy = sum(event.time_range.elapsed_us() for event in kernels) / 1e6 / TRACED
         plain = self.trace.with_suffix(".tmp")
@@ -141,6 +145,7 @@ class Losses(pl.Callback):
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         self.seen.append(torch.stack([terms["loss"].float().mean() for terms in model.terms.values()]).clone())
+        self.is_replayed = bool(model.replays and model.replays.recordings)
         trainer.should_stop = model.batches_seen == COMPARED
 
 
@@ -185,7 +190,8 @@ def ceilings(is_quick: bool) -> dict[str, float]:
 
 def measured(rounds: int | None, is_quick: bool) -> list[dict]:
     """Per work and measure its speed and shares; the ratios of the windows; how far graphs change the losses."""
-    traces = Path(tempfile.mkdtemp(prefix="ganrun-traces-"))
+    traces = Path(os.environ.get("TRACES") or tempfile.mkdtemp(prefix="ganrun-traces-"))
+    traces.mkdir(exist_ok=True)
     most = ceilings(is_quick)
     named = {"machine": f"{torch.cuda.get_device_name()}, torch {torch.__version__}"} if ON_CUDA else {}
     figures = {"bf16_tflops": round(most["flops"] / 1e12, 1), "copied_gb_per_second": round(most["bytes"] / 1e9, 1)}
@@ -208,7 +214,12 @@ def measures_of(work: Work, most: dict[str, float], traces: Path) -> list[dict]:
             continue
         settings = [*settings, *more]
         trace = traces / f"{work.name}-{name}.json.gz".replace(" ", "-").replace(",", "")
-        watch = trained(work, settings, Watch(work.batches, counts=name == FIRST, trace=trace if ON_CUDA else None))
+        watch = Watch(work.batches, counts=name == FIRST, trace=trace if ON_CUDA else None)
+        try:
+            trained(work, settings, watch)
+        except Exception as error:  # the other measures are worth their time
+            results.append({"work": f"{work.name}: {name}", "failed": str(error).splitlines()[0]})
+            continue
         first = first or watch
         seconds = median(watch.seconds)
         found = {"work": f"{work.name}: {name}", "images_per_second": round(batch_of(work) / seconds)}
@@ -216,7 +227,9 @@ def measures_of(work: Work, most: dict[str, float], traces: Path) -> list[dict]:
         found["percent_of_copying"] = round(100 * first.bytes / seconds / most["bytes"], 2)
         if ON_CUDA:
             found |= {"kernels": watch.kernels, "percent_busy": round(100 * watch.busy / seconds, 1)}
+            found["is_replayed"] = watch.is_replayed
         results.append(found)
+        print(found, flush=True)
         if name != FIRST:
             ratios = [a / b for a, b in zip(first.seconds, watch.seconds, strict=True)]
             results.append({"work": found["work"], "against": FIRST, "ratios": ratios})
@@ -233,6 +246,7 @@ def agreement(work: Work) -> dict:
     """The largest difference that graphs make to a loss, in float32, from the same seed."""
     exact = ["trainer.deterministic=true", "trainer.benchmark=false"]
     plain = trained(work, exact, Losses()).seen
-    replayed = trained(work, [*exact, *(MEASURES["CUDA graphs"] if ON_CUDA else [])], Losses()).seen
-    difference = (torch.stack(plain) - torch.stack(replayed)).abs().max().item()
-    return {"work": f"losses of {COMPARED} batches with and without graphs", "largest_difference": difference}
+    replayed = trained(work, [*exact, *(MEASURES["CUDA graphs"] if ON_CUDA else [])], Losses())
+    difference = (torch.stack(plain) - torch.stack(replayed.seen)).abs().max().item()
+    found = {"work": f"losses of {COMPARED} batches with and without graphs", "largest_difference": difference}
+    return {**found, "is_replayed": replayed.is_replayed}

@@ -15,15 +15,18 @@ length=(minutes="${MINUTES:-1.5}" kimg=1000000) size=() quick=()
 if [ "${QUICK:-}" ]; then
     length=(kimg=0.256) size=(network.width=4 batch_size=32) quick=(--quick)
 fi
-export PYTHONPATH=$PWD GANRUN_CACHE=${GANRUN_CACHE:-$out/cache} CUBLAS_WORKSPACE_CONFIG=:4096:8
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} TRACES=$out/traces GANRUN_CACHE=${GANRUN_CACHE:-$out/cache} CUBLAS_WORKSPACE_CONFIG=:4096:8
 
 train() {  # the run's name, and its settings
     "$python" -m ganrun train "${@:2}" "${length[@]}" "${size[@]}" folder="$out/$1" | tee "$out/$1.txt"
 }
 
-"$python" -m pytest -q -m gpu -p no:cacheprovider tests | tee "$out/tests.txt"
+failed=0
+"$python" -m pytest -q -m gpu -p no:cacheprovider tests | tee "$out/tests.txt" || failed=1
 "$python" scripts/bench.py gpu "${quick[@]}" | tee "$out/figures.txt"
 [ "${QUICK:-}" ] || cp benchmarks/gpu.json "$out"
 train pictures model=dcgan data=folder data.size=64 data.root="$pictures" batch_size=64 metrics=none
 train mnist model=cgan data=mnist data.root="$mnist"
+[ $failed = 0 ] || echo "Some tests failed: $out/tests.txt" >&2
 echo "Look at $out/pictures/samples and $out/mnist/samples."
+exit $failed

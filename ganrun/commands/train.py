@@ -177,3 +177,4 @@ def quiet_libraries() -> None:
     for module in ("pytorch_lightning", "lightning_fabric", "torchmetrics", "torch"):
         warnings.filterwarnings("ignore", module=rf"{module}\.")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", message="Please use the new API settings")  # torch 2.9's, of TF32

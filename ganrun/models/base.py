@@ -107,6 +107,8 @@ class Adversarial(pl.LightningModule):
 
     def training_step(self, batches: Iterable[Batch], batch_idx: int) -> None:
         # Several batches in one of Lightning's steps, whose hooks cost a millisecond whatever stands in it.
+        if torch.is_autocast_enabled(self.device.type):
+            torch.set_autocast_cache_enabled(False)  # it would keep the weights of the first batch, cast, for all
         for batch in batches:
             self._train_on(batch)
             if self.after_batch:

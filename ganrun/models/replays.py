@@ -5,7 +5,7 @@ Of small networks a step consists of some hundred kernels that take less time th
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +16,8 @@ from ganrun.models.snapshot import Snapshot
 log = logging.getLogger(__name__)
 WARM_UP = 3  # turns of a player before it is recorded: kernels are chosen, the optimizer's state is made
 PROOFS = 2  # of its first replays
-NEAR = 0.02  # how far, relative to its size, a replayed step may lie from the same step taken as it is
+NEAR = 0.02  # how far terms and gradients of a replay may lie, relative to their size, from the turn's taken as it is
+NEAR_STEP = 0.25  # and its step: Adam makes whole steps of gradients that are nothing but rounding
 
 
 class CudaGraphs:
@@ -36,17 +37,25 @@ class CudaGraphs:
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """What does the work again, in the same memory. Nothing is done while it is recorded."""
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         try:
             # Other threads may go on meanwhile: one of them pins batches.
-            with torch.cuda.graph(graph, stream=self.side, capture_error_mode="thread_local"):
+            with torch.cuda.graph(graph, pool=pool, stream=self.side, capture_error_mode="thread_local"):
                 work()
-        except Exception:
-            # A recording that breaks off leaves the generator believing that it goes on.
-            generator = torch.cuda.default_generators[self.device.index or 0]
-            generator.graphsafe_set_state(torch.Generator(self.device).graphsafe_get_state())
+        except BaseException:
+            self._clear_up(pool)
             raise
         return graph.replay
+
+    def _clear_up(self, pool) -> None:
+        """A recording that breaks off leaves the allocator and the generator believing that it goes on."""
+        index = self.device.index or 0
+        end = getattr(torch._C, "_cuda_endAllocateToPool", None) or torch._C._cuda_endAllocateCurrentStreamToPool
+        with suppress(RuntimeError):  # a torch that has ended it by itself
+            end(index, pool)
+            torch._C._cuda_releasePool(index, pool)
+        fresh = torch.Generator(self.device)
+        torch.cuda.default_generators[index].graphsafe_set_state(fresh.graphsafe_get_state())
 
 
 @dataclass
@@ -118,6 +127,7 @@ class Replays:
 
     def _proved(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         weights = self.model.moved(player)
+        put_steps(optimizer, on_device=True)
         before, draws, start = self._state(optimizer), draws_of(self.model.device), flat(weights)
 
         def start_again() -> None:
@@ -125,7 +135,11 @@ class Replays:
             for generator, state in draws:
                 generator.set_state(state)
 
-        wanted = packed(self.model.take_turn(player, optimizer, batch)), flat(weights) - start
+        def outcome(terms) -> tuple[Tensor, Tensor, Tensor]:
+            gradients = [w.grad for w in weights if w.grad is not None]
+            return packed(terms), flat(gradients), flat(weights) - start
+
+        wanted = outcome(self.model.take_turn(player, optimizer, batch))
         start_again()
         try:
             if player.name not in self.recordings:
@@ -134,19 +148,19 @@ class Replays:
         except (RuntimeError, AssertionError) as error:
             self._give_up(player, reason_of(error))
         else:
-            found = packed(terms), flat(weights) - start
-            if all(map(near, found, wanted)):
-                for w, gradient in zip(weights, self.recordings[player.name].gradients, strict=True):
-                    w.grad = gradient  # where the replays leave it
+            for w, gradient in zip(weights, self.recordings[player.name].gradients, strict=True):
+                w.grad = gradient  # where the replays leave it
+            if all(map(near, outcome(terms), wanted, (NEAR, NEAR, NEAR_STEP))):
                 return terms
             self._give_up(player, "replayed, it ends elsewhere")
         start_again()
+        put_steps(optimizer, on_device=False)
         return self.model.take_turn(player, optimizer, batch)
 
     def _recorded(self, player, optimizer, batch: Mapping[str, Tensor]) -> Recording:
         self._receive(batch)
         rates = [group["lr"] for group in optimizer.param_groups] if self.model.schedule else []
-        recording = Recording([torch.tensor(float(rate), device=self.model.device) for rate in rates])
+        recording = Recording([torch.tensor(rate, dtype=torch.float32, device=self.model.device) for rate in rates])
         with recordable(optimizer, recording.rates):
             recording.replay = self.recorder.record(
                 lambda: recording.keep(self.model.take_turn(player, optimizer, self.batch))
@@ -170,12 +184,19 @@ class Replays:
         )
 
 
+def put_steps(optimizer, on_device: bool) -> None:
+    """Puts the counts of an optimizer's steps on the device, or where torch has them."""
+    for group in optimizer.param_groups:
+        for w in group["params"]:
+            entry = optimizer.state.get(w, {})
+            if torch.is_tensor(entry.get("step")):
+                is_there = on_device or group.get("fused") or group.get("capturable")
+                entry["step"] = entry["step"].to(w.device if is_there else "cpu")
+
+
 @contextmanager
 def recordable(optimizer, rates: Sequence[Tensor]) -> Iterator[None]:
-    """Has the optimizer do all on the device for a while: count its steps, and read its rates where there are any."""
-    for w, entry in optimizer.state.items():
-        if torch.is_tensor(entry.get("step")):
-            entry["step"] = entry["step"].to(w.device)
+    """Has the optimizer do all on the device for a while, and read its rates there where there are any."""
     groups = optimizer.param_groups
     own = [dict(group) for group in groups]
     for group in groups:
@@ -200,9 +221,9 @@ def flat(weights: Sequence[Tensor]) -> Tensor:
     return torch.cat([w.detach().flatten() for w in weights])
 
 
-def near(found: Tensor, wanted: Tensor) -> bool:
-    """Whether the difference is a small part of what is wanted."""
-    return bool((found - wanted).norm() <= NEAR * wanted.norm())
+def near(found: Tensor, wanted: Tensor, share: float) -> bool:
+    """Whether the difference is no more than this share of what is wanted."""
+    return bool((found - wanted).norm() <= share * wanted.norm())
 
 
 def draws_of(device: torch.device) -> list[tuple[torch.Generator, Tensor]]:

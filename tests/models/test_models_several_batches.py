@@ -49,6 +49,19 @@ def test_weights_scores_and_curves_are_the_same_whatever_the_chunk(trained, mode
         assert_equal(trained(*MODELS[model], f"trainer.batches_per_step={count}", folder=f"by{count}"), plain)
 
 
+@pytest.mark.parametrize("count", [1, 16])
+def test_no_weights_are_kept_in_bfloat16_from_one_batch_to_the_next(trained, monkeypatch, count):
+    """Lightning's context of casts has had a cache in some versions, and lasts for all batches of a step."""
+    words = [*MODELS["cast"], f"trainer.batches_per_step={count}", "kimg=0.4"]
+    plain = trained(*words, folder="plain")
+
+    def caching(plugin):
+        return torch.autocast(plugin.device, torch.bfloat16, cache_enabled=True)
+
+    monkeypatch.setattr("pytorch_lightning.plugins.precision.MixedPrecision.autocast_context_manager", caching)
+    assert_equal(trained(*words, folder="caching"), plain)
+
+
 def test_a_training_that_was_cut_within_a_step_goes_on_exactly(trained, tmp_path):
     words = [*MODELS["wgan"], "checkpoint.every_kimg=0.74"]  # 37 batches: within the third step of 16
     whole = trained(*words, folder="whole")
