@@ -13,7 +13,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ganrun import folders, hydra_errors, sweeps
 from ganrun.arguments import SETTING, Command, with_default_experiment
@@ -34,6 +34,7 @@ def run(command: Command) -> int:
     if sys.path[:1] != [os.getcwd()]:  # so that `_target_: mine.Model` finds mine.py in the working folder
         sys.path.insert(0, os.getcwd())
     outcomes: list[tuple[str, int]] = []
+    sweeps.flags, sweeps.outcomes = command.flags, outcomes
     try:
         with hydra_arguments(command):
             start = hydra.main(config_path=str(folders.conf_dir()), config_name=command.verb, version_base="1.3")
@@ -42,8 +43,6 @@ def run(command: Command) -> int:
         return report(error, hydra_errors.composition_error(error, command))
     finally:
         sweeps.remove_empty()
-    if len(outcomes) > 1 and any(code == 0 for _, code in outcomes):
-        log.info("all jobs      tensorboard --logdir %s", sweeps.latest[0])
     return exit_code(outcomes)
 
 
@@ -107,6 +106,8 @@ def start_job(command: Command, cfg: DictConfig, name: str) -> None:
         set_text(cfg, "run", command.run)
     if command.changes:
         OmegaConf.update(cfg, "changes", command.changes, force_add=True)
+    with open_dict(cfg):
+        cfg.pop("sweep", None)  # of the sweep, not of its jobs
     folder = job_folder(command, cfg, name)
     set_text(cfg, "folder", str(folder))
     os.environ["GANRUN_FOLDER"] = str(folder)

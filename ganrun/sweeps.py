@@ -11,6 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 LONGEST_NAME = 120
 latest = [Path()]  # the folder of the newest sweep
+flags: dict[str, str] = {}  # of the command that sweeps
+outcomes: list[tuple[str, int]] = []  # name and exit code of each job that ganrun's own sweeper has run
 opened: dict[
     Path, list[Path]
 ] = {}  # folder of a sweep under way: those of it and its parents that were not there before

@@ -1,5 +1,6 @@
 """Signals to the real command at chosen moments: how it ends, what it leaves, and that resume goes on exactly."""
 
+import json
 import signal
 import time
 
@@ -87,8 +88,9 @@ def test_a_signal_ends_a_sweep(held):
     run = held("scores", "-m", "seed=1,2")
     run.send(TERM)
     assert run.code() == 143
-    folders = [path for path in run.path.iterdir() if path.is_dir()]
-    assert [path.name for path in folders] == ["0-seed-1"]
+    assert {path.name for path in run.path.iterdir() if path.is_dir()} == {"0-seed-1", "logs"}
+    told = json.loads((run.path / "sweep.json").read_text())
+    assert [job["state"] for job in told["jobs"]] == ["interrupted", "waiting"]
 
 
 def assert_ended(run: Run, signum: int):

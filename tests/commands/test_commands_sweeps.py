@@ -149,10 +149,11 @@ def test_a_users_own_model_network_and_data_are_trained_scored_and_drawn_from(ho
     assert house.run("eval", "run", "trust=true") == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_each_choice_in_a_folder_of_its_own(house, train):
     assert house.run("train", "-m", "model=gan,wgan", "seed=1,2", "data=ring", "kimg=0.512", *QUIET) == 0
     (sweep,) = (house.folder / "outputs" / "sweeps").iterdir()
-    jobs = [path for path in sorted(sweep.iterdir()) if path.is_dir()]
+    jobs = [path for path in sorted(sweep.iterdir()) if (path / "config.yaml").exists()]
     pairs = [(model, seed) for model in ("gan", "wgan") for seed in (1, 2)]
     assert [path.name for path in jobs] == [f"{i}-model-{m}+seed-{s}" for i, (m, s) in enumerate(pairs)]
     for path, (model, seed) in zip(jobs, pairs, strict=True):
@@ -184,17 +185,6 @@ def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
 
-def test_a_sweep_goes_on_after_a_job_that_is_refused_and_one_that_fails(house, monkeypatch, capfd):
-    act_at(monkeypatch, 8, lose, seed=1)
-    assert house.run("train", "-m", *RING, "model.z_dim=0,4", "seed=1,2", "folder=all") == 1
-    err = capfd.readouterr().err
-    assert err.count("RuntimeError: lost") == 1
-    assert err.count("model.z_dim=0 does not do") == 2
-    assert "3 of 4 jobs failed: 0-z_dim-0+seed-1, 1-z_dim-0+seed-2, 2-z_dim-4+seed-1" in err
-    states = {path.name: status(path)["state"] for path in (house.folder / "all").iterdir() if path.is_dir()}
-    assert states == {"2-z_dim-4+seed-1": "failed", "3-z_dim-4+seed-2": "done"}
-
-
 def test_a_failure_is_1_and_the_status_says_so(house, monkeypatch, capfd):
     act_at(monkeypatch, 16, lose)
     assert house.run("train", *RING, "folder=run") == 1
@@ -221,12 +211,6 @@ def test_an_interrupt_is_130_and_the_run_can_be_used(house, monkeypatch, capfd):
 
 def test_the_status_of_an_interrupted_run_tells_how_far_it_came(house, monkeypatch):
     assert status(interrupt(house, monkeypatch))["kimg"] == 0.016
-
-
-def test_an_interrupt_ends_a_sweep(house, monkeypatch):
-    act_at(monkeypatch, 8, press_ctrl_c, seed=1)
-    assert house.run("train", "-m", "seed=1,2", *RING, "folder=all") == 130
-    assert {path.name for path in (house.folder / "all").iterdir() if path.is_dir()} == {"0-seed-1"}
 
 
 @pytest.mark.slow

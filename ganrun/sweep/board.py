@@ -1,0 +1,98 @@
+"""Who won: the points of a sweep ranked by their mean score over seeds."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+
+from rich.table import Table
+
+from ganrun.record import replace_text
+from ganrun.sweep.results import Result
+from ganrun.sweep.state import SweepJob
+
+NAME = "leaderboard.csv"
+
+
+@dataclass
+class Standing:
+    """A point with the results of its jobs, by the jobs' numbers.
+
+    mean, deviation: of the scores of its seeds that have one; the deviation is the sample's, nan for a single seed.
+    """
+
+    point: int
+    values: dict[str, str]
+    jobs: list[SweepJob]
+    results: Mapping[int, Result]
+    scores: list[float] = field(init=False)
+
+    def __post_init__(self):
+        found = (self.results[job.number].score for job in self.jobs if job.number in self.results)
+        self.scores = [score for score in found if math.isfinite(score)]
+
+    @property
+    def mean(self) -> float:
+        return mean(self.scores) if self.scores else math.nan
+
+    @property
+    def deviation(self) -> float:
+        return stdev(self.scores) if len(self.scores) > 1 else math.nan
+
+
+def standings(jobs: Sequence[SweepJob], results: Mapping[int, Result], mode: str) -> list[Standing]:
+    """The points, the best first; those without a score last."""
+    points: dict[int, list[SweepJob]] = {}
+    for job in jobs:
+        points.setdefault(job.point, []).append(job)
+    found = [Standing(point, own[0].values, own, results) for point, own in points.items()]
+    sign = 1 if mode == "min" else -1
+    return sorted(found, key=lambda s: (not s.scores, sign * s.mean if s.scores else 0, s.point))
+
+
+def table(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -> Table:
+    """The ranking, for the terminal."""
+    columns = ["rank", *(key.rpartition(".")[2] for key in keys), metric or "score", "deviation", "seeds", "best run"]
+    shown = Table(*columns, title="leaderboard", title_justify="left")
+    for place, standing in enumerate(ranked, 1):
+        if not standing.scores:
+            row = ["", *standing.values.values(), ", ".join(sorted({job.state for job in standing.jobs})), "", "0", ""]
+        else:
+            deviation = "" if math.isnan(standing.deviation) else f"{standing.deviation:.3g}"
+            best = best_job(standing)
+            row = [str(place), *standing.values.values(), f"{standing.mean:.4g}", deviation]
+            row += [f"{len(standing.scores)}/{len(standing.jobs)}", best.name]
+        shown.add_row(*row)
+    return shown
+
+
+def best_job(standing: Standing) -> SweepJob:
+    """The job of the point's best score."""
+    results = standing.results
+    scored = [j for j in standing.jobs if j.number in results and math.isfinite(results[j.number].score)]
+    sign = 1 if results[scored[0].number].mode == "min" else -1
+    return min(scored, key=lambda job: sign * results[job.number].score)
+
+
+def write(folder: Path, ranked: Sequence[Standing], keys: Sequence[str]) -> Path:
+    """Writes a row per job, the best point's first, each with its point's mean, deviation and number of scores."""
+    text = io.StringIO()
+    head = ["rank", "job", *keys, "seed", "state", "kimg", "metric", "score", "mean", "deviation", "seeds", "error"]
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow([*head, "folder"])
+    for place, standing in enumerate(ranked, 1):
+        rank = place if standing.scores else ""
+        for job in standing.jobs:
+            result = standing.results.get(job.number, Result())
+            score = [number(x) for x in (result.score, standing.mean, standing.deviation)]
+            row = [rank, job.number, *standing.values.values(), job.seed, job.state, f"{result.kimg:g}", result.metric]
+            rows.writerow([*row, *score, len(standing.scores), job.error, job.name])
+    replace_text(folder / NAME, text.getvalue())
+    return folder / NAME
+
+
+def number(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)

@@ -1,0 +1,151 @@
+"""Processes side by side, each a training of its own, and the GPUs that are lent to them."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+PATIENCE = 60  # seconds that a training gets to save when it is asked to end
+
+
+@dataclass
+class Lease:
+    """A place on a GPU, held by a lock that the system frees when the last process that has it ends."""
+
+    device: str
+    file: IO
+
+
+class Devices:
+    """The GPUs that jobs are given, each to so many at a time, whoever asks on this machine.
+
+    names: as CUDA_VISIBLE_DEVICES takes them; none: nothing is lent, and a job sees what this process sees.
+    """
+
+    def __init__(self, names: Sequence[str], per_device: int, folder: Path | None = None):
+        self.names, self.per_device = names, per_device
+        self.folder = (
+            folder or Path(tempfile.gettempdir()) / f"ganrun-gpus-{os.getuid() if hasattr(os, 'getuid') else 0}"
+        )
+
+    def lease(self) -> Lease | None:
+        """A free place; None where all are taken."""
+        self.folder.mkdir(exist_ok=True)
+        for place in range(self.per_device):
+            for name in self.names:
+                file = open(self.folder / f"{name.replace('/', '_')}-{place}.lock", "a")  # noqa: SIM115
+                with suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return Lease(name, file)
+                file.close()
+        return None
+
+
+@dataclass
+class Process:
+    """A job that runs, what it says going to the file `log`."""
+
+    popen: subprocess.Popen
+    log: Path
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, minus the signal that killed it; None while it runs."""
+        return self.popen.poll()
+
+    def last_words(self) -> str:
+        """The last line that tells of an error, or the last of all."""
+        with suppress(OSError):
+            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+            told = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
+            return (told or lines or [""])[-1]
+        return ""
+
+
+class Pool:
+    """Starts jobs as processes, no more than `size` at a time."""
+
+    def __init__(self, size: int, devices: Devices):
+        self.size, self.devices = size, devices
+        self.running: dict[int, Process] = {}
+
+    def has_room(self) -> bool:
+        return len(self.running) < self.size
+
+    def start(self, number: int, words: Sequence[str], log: Path) -> bool:
+        """Starts `ganrun` with these words as job `number`; False where no GPU is free for it."""
+        lease = self.devices.lease() if self.devices.names else None
+        if self.devices.names and lease is None:
+            return False
+        log.parent.mkdir(exist_ok=True)
+        with log.open("a") as file:
+            popen = subprocess.Popen(
+                [sys.executable, "-m", "ganrun", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=self._environment(lease),
+                pass_fds=[lease.file.fileno()] if lease else [],
+                start_new_session=True,  # Ctrl-C is for this process, which asks the jobs to end
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,
+            )
+        if lease:
+            lease.file.close()  # the job holds it now
+        self.running[number] = Process(popen, log)
+        return True
+
+    def ended(self) -> dict[int, Process]:
+        """The jobs that have come to an end since the last call."""
+        over = {number: process for number, process in self.running.items() if process.code is not None}
+        for number in over:
+            del self.running[number]
+        return over
+
+    def stop(self) -> dict[int, Process]:
+        """Asks all jobs to save and end, and waits for them; whatever cuts that short ends them at once."""
+        try:
+            for process in self.running.values():
+                process.popen.terminate()
+            for process in self.running.values():
+                with suppress(subprocess.TimeoutExpired):
+                    process.popen.wait(PATIENCE)
+        finally:
+            for process in self.running.values():
+                process.popen.kill()
+                process.popen.wait()
+        return self.ended()
+
+    def _environment(self, lease: Lease | None) -> Mapping[str, str]:
+        settings = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if self.size > 1:
+            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            settings.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.size)))
+        if lease:
+            settings["CUDA_VISIBLE_DEVICES"] = lease.device
+        return settings
+
+
+def end_with_parent() -> None:
+    """Has Linux ask this process to end when the one that started it is gone, however that went."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this process sees, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    count = torch.cuda.device_count()
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return named[:count] if named else [str(i) for i in range(count)]

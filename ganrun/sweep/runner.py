@@ -1,0 +1,185 @@
+"""The course of a sweep: which job starts when, what is noted when it ends."""
+
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from statistics import mean
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ganrun import sweeps
+from ganrun.callbacks.progress import clock
+from ganrun.sweep import results
+from ganrun.sweep.pool import Pool, Process
+from ganrun.sweep.proposals import Proposals
+from ganrun.sweep.state import ENDED, State, SweepJob
+
+log = logging.getLogger(__name__)
+PAUSE = 0.2  # seconds between two looks at the processes
+REFUSED = 2  # exit code of a command that cannot work
+
+
+class Runner:
+    """Trains what is left of a sweep.
+
+    words: job -> the words that train it or go on with it.  seeds: of every point.
+    metric, mode: by which points are told apart, None: as each run's metrics say.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        proposals: Proposals,
+        pool: Pool,
+        seeds: Sequence[int],
+        words: Callable[[SweepJob], list[str]],
+        metric: str | None = None,
+        mode: str | None = None,
+        retries: int = 0,
+        fail_fast: int = 3,
+    ):
+        self.state, self.proposals, self.pool, self.seeds, self.words = state, proposals, pool, seeds, words
+        self.metric, self.mode, self.retries, self.fail_fast = metric, mode, retries, fail_fast
+        self.seconds: list[float] = []  # of the jobs that were done in this start
+        self.starts: dict[int, float] = {}
+        self.given_up = ""
+
+    @property
+    def total(self) -> int:
+        return self.proposals.total * len(self.seeds)
+
+    def run(self) -> None:
+        """To the end, or until interrupted: then the jobs have saved and the state says how far it came."""
+        self._take_stock()
+        with Screen(self) as screen:
+            try:
+                while self._start_some() or self.pool.running:
+                    time.sleep(PAUSE)
+                    for number, process in self.pool.ended().items():
+                        self._note_end(self.state.jobs[number], process)
+                    screen.show()
+            finally:
+                for number, process in self.pool.stop().items():
+                    self._note_end(self.state.jobs[number], process)
+
+    # ---- before --------------------------------------------------------------------------------------------------
+    def _take_stock(self) -> None:
+        """What an earlier start left: ended jobs stay so, all others are to be begun or gone on with."""
+        for job in self.state.jobs:
+            if job.state not in ENDED:
+                found = self.result(job).state
+                job.state, job.attempts = (found if found in ENDED else "waiting"), 0
+        for point in range(self.state.points):
+            self._tell(point)
+        self.state.save()
+
+    # ---- meanwhile -----------------------------------------------------------------------------------------------
+    def _start_some(self) -> bool:
+        """Fills the pool; whether there was anything to start."""
+        while self.pool.has_room() and (job := self._next()):
+            path = self.state.folder / "logs" / f"{job.name}.log"
+            if not self.pool.start(job.number, self.words(job), path):
+                return True
+            job.state, self.starts[job.number] = "running", time.monotonic()
+            self.state.save()
+        return False
+
+    def _next(self) -> SweepJob | None:
+        if self.given_up:
+            return None
+        waiting = next((job for job in self.state.jobs if job.state == "waiting"), None)
+        if waiting or self.state.points >= self.proposals.total:
+            return waiting
+        point, first = self.state.points, len(self.state.jobs)
+        values = self.proposals.point(point)
+        for number, seed in enumerate(self.seeds, first):
+            own = {**values, "seed": str(seed)} if len(self.seeds) > 1 or not values else values
+            self.state.jobs.append(SweepJob(number, point, values, seed, sweeps.job_name(number, own)))
+        self.state.save()
+        return self.state.jobs[first]
+
+    def _note_end(self, job: SweepJob, process: Process) -> None:
+        code, found = process.code, self.result(job)
+        seconds = time.monotonic() - self.starts[job.number]
+        if code == 0 and found.state in ENDED:
+            job.state, job.error = found.state, ""
+            self.seconds.append(seconds)
+        elif code in (130, 143):
+            job.state = "interrupted"
+        else:
+            job.state, job.attempts = ("refused" if code == REFUSED else "failed"), job.attempts + 1
+            job.error = f"killed by signal {-code}" if code < 0 else process.last_words()
+            if job.state == "failed" and job.attempts <= self.retries:
+                log.info("%s failed (%s), and is started again", job.name, job.error)
+                job.state = "waiting"
+        self.state.save()
+        self._tell(job.point)
+        self._say(job, found, seconds)
+        ended = [other for other in self.state.jobs if other.state in (*ENDED, "failed", "refused")]
+        if self.fail_fast <= len(ended) < self.total and not any(other.state in ENDED for other in ended):
+            self.given_up = f"The first {len(ended)} jobs all failed: nothing more is started."
+
+    def _say(self, job: SweepJob, found: results.Result, seconds: float) -> None:
+        over = sum(other.state not in ("waiting", "running") for other in self.state.jobs)
+        line = f"job {job.name}: {job.state}, {clock(seconds)}"
+        if math.isfinite(found.score):
+            line += f", {found.metric} {found.score:.4g}"
+        if job.state in ("failed", "refused"):
+            line += f": {job.error}"
+        log.info("%s (%d of %d%s)", line, over, self.total, self.left())
+
+    def left(self) -> str:
+        """How long it still takes, guessed from the jobs so far."""
+        to_do = self.total - sum(job.state not in ("waiting", "running") for job in self.state.jobs)
+        if not self.seconds or not to_do:
+            return ""
+        return f", {clock(to_do * mean(self.seconds) / self.pool.size)} left"
+
+    # ---- results -------------------------------------------------------------------------------------------------
+    def result(self, job: SweepJob) -> results.Result:
+        return results.read(self.state.folder / job.name, self.metric, self.mode)
+
+    def _tell(self, point: int) -> None:
+        """Tells the proposals of a point whose jobs have all ended."""
+        jobs = self.state.of_point(point)
+        if all(job.state in ENDED for job in jobs):
+            scores = [self.result(job).score for job in jobs]
+            self.proposals.tell(point, mean(scores))
+
+
+class Screen:
+    """A table of the jobs that is redrawn while they run; nothing but the log's lines outside a terminal."""
+
+    def __init__(self, runner: Runner):
+        self.runner, self.live = runner, None
+        self.shown = 0.0
+
+    def __enter__(self):
+        if sys.stderr.isatty():
+            self.live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+            self.live.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.live:
+            self.live.stop()
+
+    def show(self) -> None:
+        if self.live and time.monotonic() - self.shown > 1:
+            self.shown = time.monotonic()
+            self.live.update(self._table(), refresh=True)
+
+    def _table(self) -> Table:
+        runner = self.runner
+        title = f"{sum(job.state in ENDED for job in runner.state.jobs)} of {runner.total} done{runner.left()}"
+        shown = Table("job", "state", "kimg", "score", title=title, title_justify="left")
+        active = [job for job in runner.state.jobs if job.state != "waiting"][-15:]
+        for job in active:
+            found = runner.result(job)
+            kimg = results.progress(runner.state.folder / job.name)
+            shown.add_row(job.name, job.state, f"{kimg:.1f}", "" if math.isnan(found.score) else f"{found.score:.4g}")
+        return shown

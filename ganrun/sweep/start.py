@@ -1,0 +1,196 @@
+"""A sweep from the command line's settings to its ranking: what Hydra's plugin calls."""
+
+import hashlib
+import json
+import logging
+import os
+import shlex
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+from rich.console import Console
+
+from ganrun import lock, sweeps
+from ganrun.arguments import plainly, with_default_experiment
+from ganrun.errors import Interrupted, UserError, did_you_mean
+from ganrun.record import writable
+from ganrun.sweep import board, space, state
+from ganrun.sweep.pool import Devices, Pool, visible_gpus
+from ganrun.sweep.proposals import SAMPLERS, Grid, Proposals, Search
+from ganrun.sweep.runner import ENDED, Runner
+from ganrun.sweep.space import Space
+from ganrun.sweep.state import SweepJob
+
+log = logging.getLogger(__name__)
+HOME = Path("outputs/sweeps")
+# Keys of `sweep` that decide how a sweep runs and not what it is
+LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "storage")
+
+
+def sweep(context, task, config: DictConfig, words: Sequence[str]) -> None:
+    """Trains what is left of the sweep that these words mean; its outcomes go to `sweeps.outcomes`."""
+    settings = config.sweep
+    check(settings)
+    wanted = space.read(words, context.config_loader, settings.seeds, config.seed)
+    definition = defined(wanted, settings)
+    folder = folder_of(settings, words, definition)
+    check_composition(context, config, wanted)
+    writable(folder.absolute())
+    if settings.fresh:
+        move_aside(folder)
+    is_new = not folder.exists()
+    known = state.load(folder, definition)
+    folder.mkdir(parents=True, exist_ok=True)
+    sweeps.latest[0] = folder
+    with lock.held(folder), ended_by_signals():
+        proposals = proposed(wanted, settings, folder, config.seed)
+        runner = Runner(
+            known,
+            proposals,
+            Pool(settings.jobs, Devices(visible_gpus() if settings.jobs > 1 else [], settings.jobs_per_gpu)),
+            wanted.seeds,
+            lambda job: job_words(folder, wanted, job),
+            settings.metric,
+            settings.direction,
+            settings.retries,
+            settings.fail_fast,
+        )
+        announce(runner, folder)
+        try:
+            runner.run()
+        finally:
+            conclude(runner, wanted, folder, is_new)
+
+
+def check(settings: DictConfig) -> None:
+    """Refuses settings of a sweep that do not do."""
+    if settings.sampler not in SAMPLERS:
+        raise UserError(f"sweep.sampler={settings.sampler} is not known.{did_you_mean(settings.sampler, SAMPLERS)}")
+    if settings.direction not in (None, "min", "max"):
+        raise UserError(f"sweep.direction={settings.direction} does not do: it is min, max, or null.")
+    least = {"jobs": 1, "jobs_per_gpu": 1, "fail_fast": 1, "retries": 0, "seeds": 1, "trials": 1}
+    for key, low in least.items():
+        value = settings.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):
+            raise UserError(f"sweep.{key}={value} does not do: it is a whole number from {low}.")
+
+
+def defined(wanted: Space, settings: DictConfig) -> dict:
+    """What makes a sweep this one, in the form of sweep.json."""
+    axes = []
+    for axis in wanted.axes:
+        law = ",".join(axis.values) if axis.values else f"interval({axis.low},{axis.high}){'log' * axis.is_log}"
+        axes.append(f"{axis.key}={law}")
+    own = {key: settings[key] for key in sorted(settings) if key not in LOOSE and key != "seeds"}
+    return {"fixed": sorted(wanted.fixed), "axes": axes, "seeds": wanted.seeds, "settings": own}
+
+
+def folder_of(settings: DictConfig, words: Sequence[str], definition: dict) -> Path:
+    """Where a sweep lies: folder=, outputs/sweeps/<name>, or there under a name made of what varies."""
+    for override in OverridesParser.create().parse_overrides([*words]):
+        if override.key_or_group == "folder" and not override.is_sweep_override():
+            return Path(str(override.value()))
+    if settings.name:
+        return HOME / str(settings.name)
+    keys = [axis.partition("=")[0].rpartition(".")[2] for axis in definition["axes"]]
+    varied = [sweeps.plain(key) for key in keys] + (["seed"] if len(definition["seeds"]) > 1 else [])
+    digest = hashlib.blake2b(json.dumps(definition).encode(), digest_size=3).hexdigest()
+    return HOME / "-".join(["+".join(varied) or "runs", digest])
+
+
+def check_composition(context, config: DictConfig, wanted: Space) -> None:
+    """Has Hydra compose each value once, so that what it would refuse is refused before anything starts."""
+    first = {axis.key: axis.values[0] for axis in wanted.axes if axis.values}
+    points = [{**first, axis.key: value} for axis in wanted.axes for value in axis.values] or [{}]
+    for values in points:
+        overrides = [*wanted.fixed, *(f"{key}={value}" for key, value in values.items())]
+        context.config_loader.load_sweep_config(config, overrides)
+
+
+def move_aside(folder: Path) -> None:
+    if (folder / state.NAME).exists():
+        aside = folder.with_name(f"{folder.name}-until-{time.strftime('%Y-%m-%d-%H%M%S')}")
+        folder.rename(aside)
+        log.info("moved aside   %s", aside)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGINT and SIGTERM raise Interrupted, each time."""
+
+    def end(signum, _):
+        log.info("%s: the jobs save and end; a second one stops at once", signal.Signals(signum).name)
+        raise Interrupted(signum)
+
+    before = {signum: signal.signal(signum, end) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def proposed(wanted: Space, settings: DictConfig, folder: Path, seed: int) -> Proposals:
+    if settings.sampler == "grid":
+        return Grid(wanted)
+    direction = settings.direction or "min"
+    return Search(wanted, settings.sampler, settings.trials, direction, seed, folder, settings.storage)
+
+
+def job_words(folder: Path, wanted: Space, job: SweepJob) -> list[str]:
+    """The command that trains this job, or goes on with it."""
+    values = [f"{key}={value}" for key, value in job.values.items()]
+    fixed = [word for word in wanted.fixed if not word.lstrip("+").startswith("folder=")]
+    words = [*fixed, *values, f"seed={job.seed}", f"folder={plainly(str(folder / job.name))}", "resume=true"]
+    if with_default_experiment("train", words) != words:
+        words.append("experiment=null")
+    flags = [word for name, value in sweeps.flags.items() if name == "--config-dir" for word in (name, value)]
+    return ["train", *flags, *words]
+
+
+def announce(runner: Runner, folder: Path) -> None:
+    ended = sum(job.state in ENDED for job in runner.state.jobs)
+    told = f", {ended} of them done" if ended else ""
+    log.info("sweep         %s: %d jobs%s", folder, runner.total, told)
+
+
+def conclude(runner: Runner, wanted: Space, folder: Path, is_new: bool) -> None:
+    """Writes and shows the ranking, and says how the jobs ended."""
+    jobs = runner.state.jobs
+    sweeps.outcomes[:] = [
+        (job.name, {"refused": 2, "failed": 1}.get(job.state, 0)) for job in jobs if job.state != "waiting"
+    ]
+    if is_new and jobs and all(job.state in ("refused", "waiting") for job in jobs):
+        remove(folder)
+        return
+    results = {job.number: runner.result(job) for job in jobs}
+    mode = next((result.mode for result in results.values() if result.state), "min")
+    metric = next((result.metric for result in results.values() if result.state), None)
+    keys = [axis.key for axis in wanted.axes]
+    ranked = board.standings(jobs, results, mode)
+    path = board.write(folder, ranked, keys)
+    console = Console(soft_wrap=True)
+    console.print(board.table(ranked, keys, metric))
+    if runner.given_up:
+        log.error("%s", runner.given_up)
+    for job in jobs:
+        if job.state == "failed":
+            log.error("%s failed: %s (%s)", job.name, job.error, folder / "logs" / f"{job.name}.log")
+    if any(job.state not in ENDED for job in jobs):
+        console.print(f"go on         ganrun sweep resume {shlex.quote(str(folder))}, or the same command again")
+    console.print(f"leaderboard   {path}")
+    console.print(f"TensorBoard   tensorboard --logdir {folder}")
+
+
+def remove(folder: Path) -> None:
+    """Removes the folder of a sweep of which no job was trained."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    while folder != Path() and folder.is_dir() and not os.listdir(folder):
+        folder.rmdir()
+        folder = folder.parent

@@ -1,0 +1,85 @@
+"""What a sweep remembers: its jobs, in sweep.json of its folder."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ganrun.errors import UserError
+from ganrun.record import replace_text
+
+NAME = "sweep.json"
+ENDED = ("done", "pruned")  # of which there is nothing left to do
+
+
+@dataclass
+class SweepJob:
+    """One training: a point of the space and a seed.
+
+    number: its place in the sweep, for good.  point: how many points came before its own.
+    state: waiting | running | done | pruned | failed | refused | interrupted.
+    error: the last line of what a failed one said.  attempts: starts that failed.
+    """
+
+    number: int
+    point: int
+    values: dict[str, str]
+    seed: int
+    name: str
+    state: str = "waiting"
+    error: str = ""
+    attempts: int = 0
+
+
+@dataclass
+class State:
+    """The definition of a sweep, by which it is known again, and its jobs by number."""
+
+    folder: Path
+    definition: dict
+    jobs: list[SweepJob] = field(default_factory=list)
+
+    @property
+    def points(self) -> int:
+        """How many points there are so far."""
+        return 1 + max((job.point for job in self.jobs), default=-1)
+
+    def of_point(self, point: int) -> list[SweepJob]:
+        return [job for job in self.jobs if job.point == point]
+
+    def save(self) -> None:
+        content = {"definition": self.definition, "jobs": [asdict(job) for job in self.jobs]}
+        replace_text(self.folder / NAME, json.dumps(content, indent=1) + "\n")
+
+
+def load(folder: Path, definition: Mapping) -> State:
+    """The state in the folder, or a new one. Raises UserError where the folder holds another sweep or none."""
+    path = folder / NAME
+    if not path.exists():
+        if folder.exists() and any(child.name != ".lock" for child in folder.iterdir()):
+            raise UserError(f"{folder} is there already, and holds no sweep. Give another sweep.name= or folder=.")
+        return State(folder, dict(definition))
+    try:
+        content = json.loads(path.read_text())
+        state = State(folder, content["definition"], [SweepJob(**job) for job in content["jobs"]])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} cannot be read ({error}). Start anew with sweep.fresh=true.") from error
+    if state.definition != dict(definition):
+        raise UserError(
+            f"{folder} holds another sweep, {described(state.definition)}; this one is {described(definition)}. "
+            "Give another sweep.name= or folder=, or sweep.fresh=true to start anew there."
+        )
+    return state
+
+
+def described(definition: Mapping) -> str:
+    return " ".join([*definition["fixed"], *definition["axes"], f"seed={','.join(map(str, definition['seeds']))}"])
+
+
+def find(names: Sequence[str]) -> Path:
+    """The sweep folder that is meant by a path or by a name in outputs/sweeps."""
+    for name in names:
+        for folder in (Path(name), Path("outputs/sweeps") / name):
+            if (folder / NAME).is_file():
+                return folder
+    raise UserError(f"{names[0]} is no folder of a sweep, nor the name of one in outputs/sweeps.")

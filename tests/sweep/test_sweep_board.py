@@ -1,0 +1,75 @@
+"""The ranking of a sweep's points over seeds."""
+
+import csv
+import math
+
+import pytest
+from rich.console import Console
+
+from ganrun.sweep import board
+from ganrun.sweep.results import Result
+from ganrun.sweep.state import SweepJob
+
+NAN = math.nan
+SCORES = {"a": [2.0, 4.0, 9.0], "b": [1.0, NAN, 2.0], "c": [NAN, NAN, NAN], "d": [3.0]}
+
+
+@pytest.fixture
+def jobs():
+    made = []
+    for point, (model, scores) in enumerate(SCORES.items()):
+        for seed in range(len(scores)):
+            made.append(SweepJob(len(made), point, {"model": model}, seed, f"{len(made)}-{model}", "done"))
+    made[6].state, made[6].error = "failed", 'it said, "no"'
+    return made
+
+
+def results(jobs, mode="min"):
+    scores = [score for own in SCORES.values() for score in own]
+    return {
+        job.number: Result("done", 2.0, 1.0, "val/fd", mode, score) for job, score in zip(jobs, scores, strict=True)
+    }
+
+
+def test_points_are_ranked_by_their_mean_and_those_without_a_score_come_last(jobs):
+    ranked = board.standings(jobs, results(jobs), "min")
+    assert [standing.values["model"] for standing in ranked] == ["b", "d", "a", "c"]
+    assert [standing.mean for standing in ranked[:3]] == [1.5, 3.0, 5.0]
+    assert [standing.values["model"] for standing in board.standings(jobs, results(jobs, "max"), "max")] == list("adbc")
+
+
+def test_the_deviation_is_that_of_a_sample_and_none_of_a_single_seed(jobs):
+    b, d, a, c = board.standings(jobs, results(jobs), "min")
+    assert a.deviation == pytest.approx(math.sqrt((9 + 1 + 16) / 2))
+    assert b.deviation == pytest.approx(math.sqrt(0.5))
+    assert math.isnan(d.deviation)
+    assert math.isnan(c.mean)
+    assert [len(standing.scores) for standing in (b, d, a, c)] == [2, 1, 3, 0]
+
+
+@pytest.mark.parametrize(("mode", "number"), [("min", 0), ("max", 2)])
+def test_the_best_run_of_a_point_is_that_of_its_best_score(jobs, mode, number):
+    (standing,) = (s for s in board.standings(jobs, results(jobs, mode), mode) if s.values["model"] == "a")
+    assert board.best_job(standing).number == number
+
+
+def test_the_file_has_a_row_for_every_job_with_its_point_beside_it(jobs, tmp_path):
+    path = board.write(tmp_path, board.standings(jobs, results(jobs), "min"), ["model"])
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    assert [row["rank"] for row in rows] == ["1"] * 3 + ["2"] + ["3"] * 3 + [""] * 3
+    assert [row["score"] for row in rows[:3]] == ["1.0", "", "2.0"]
+    assert {row["mean"] for row in rows[:3]} == {"1.5"}
+    assert {row["seeds"] for row in rows[:3]} == {"2"}
+    assert (rows[7]["state"], rows[7]["error"], rows[7]["score"]) == ("failed", 'it said, "no"', "")
+    assert rows[0]["folder"] == "3-b"
+
+
+def test_the_table_shows_what_was_found(jobs, capsys):
+    ranked = board.standings(jobs, results(jobs), "min")
+    Console(width=120, soft_wrap=True).print(board.table(ranked, ["model"], "val/fd"))
+    lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
+    assert "1 b 1.5 0.707 2/3 3-b" in lines
+    assert "2 d 3 1/1 9-d" in lines
+    assert "c done, failed 0" in lines

@@ -1,0 +1,162 @@
+"""Sweeps by the real command, each job a process."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+TINY = ["data=ring", "batch_size=20", "metrics.samples=50", "logger=none", "log_every=5"]
+SMALL = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]"]
+MINE = """
+import os
+
+from ganrun.models.gan import GAN
+
+
+class Model(GAN):
+    def discriminator_loss(self, batch):
+        mishap = os.environ.get("MISHAPS", "").split(",")
+        if self.batches_seen == 30:
+            if "raise" in mishap and self.seed == 1:
+                raise RuntimeError("the first one is lost")
+            if "nan" in mishap and self.seed == 3:
+                return (self.score(batch["x"], batch) * float("nan")).mean()
+            if "kill" in mishap and self.seed == 4:
+                os.kill(os.getpid(), 9)
+        return super().discriminator_loss(batch)
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def start(tmp_path, cache):
+    """Starts `ganrun train -m` in a folder of its own; the process and what it says."""
+
+    def start(*words, folder="", **settings):
+        place = tmp_path / folder
+        place.mkdir(exist_ok=True)
+        (place / "mine.py").write_text(MINE)
+        return subprocess.Popen(
+            [sys.executable, "-m", "ganrun", *words],
+            cwd=place,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "GANRUN_CACHE": cache, **settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def run(start):
+    def run(*words, **settings):
+        with start("train", "-m", *words, **settings) as process:
+            said, _ = process.communicate(timeout=500)
+        return process.returncode, said
+
+    return run
+
+
+def board(folder):
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(folder):
+    name = json.loads((folder / "checkpoints" / "manifest.json").read_text())["last"]
+    return torch.load(folder / "checkpoints" / name, weights_only=True)["state_dict"]
+
+
+def assert_same_weights(first: Path, second: Path):
+    a, b = weights(first), weights(second)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a if torch.is_tensor(a[name]))
+
+
+def jobs_of(folder):
+    return [path for path in sorted(folder.iterdir()) if (path / "config.yaml").exists()]
+
+
+def until(holds, seconds=200):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_sweep_that_was_killed_as_a_whole_goes_on_to_the_numbers_of_one_that_was_not(start, run, tmp_path):
+    words = ["model=gan,wgan", "seed=1,2", "kimg=4", *TINY, *SMALL, "sweep.name=s"]
+    assert run(*words, folder="whole")[0] == 0
+    whole, cut = (tmp_path / place / "outputs" / "sweeps" / "s" for place in ("whole", "cut"))
+    with start("train", "-m", *words, folder="cut") as sweep:
+        lines = cut / "2-model-wgan+seed-1" / "metrics.jsonl"
+        until(lambda: lines.exists() and len(lines.read_text().splitlines()) > 5)
+        job = subprocess.run(["pgrep", "-P", str(sweep.pid)], capture_output=True, text=True).stdout.split()
+        for pid in (str(sweep.pid), *job):
+            os.kill(int(pid), signal.SIGKILL)
+    assert json.loads((cut / "sweep.json").read_text())["jobs"][2]["state"] == "running"
+    ended = {path.name: (path / "status.json").stat().st_mtime_ns for path in jobs_of(cut)[:2]}
+    code, said = run(*words, folder="cut")
+    assert code == 0
+    assert "4 jobs, 2 of them done" in said
+    assert {path.name: (path / "status.json").stat().st_mtime_ns for path in jobs_of(cut)[:2]} == ended
+    assert board(cut) == board(whole)
+    assert len(board(cut)) == 4
+    for mine, theirs in zip(jobs_of(cut), jobs_of(whole), strict=True):
+        assert_same_weights(mine, theirs)
+
+
+def test_failures_are_explained_and_the_next_start_takes_up_those_alone(run, tmp_path):
+    words = ["model=gan", "model._target_=mine.Model", "seed=0,1,2,3,4,5", "kimg=1", *TINY, *SMALL, "folder=s"]
+    code, said = run(*words, MISHAPS="raise,nan,kill")
+    assert code == 1
+    assert "3 of 6 jobs failed: 1-seed-1, 3-seed-3, 4-seed-4" in said
+    rows = {row["seed"]: row for row in board(tmp_path / "s")}
+    assert [rows[str(seed)]["state"] for seed in range(6)] == ["done", "failed", "done", "failed", "failed", "done"]
+    assert rows["1"]["error"] == "RuntimeError: the first one is lost"
+    assert "train/discriminator/loss became nan at 0.62 kimg (batch 31)" in rows["3"]["error"]
+    assert rows["4"]["error"] == "killed by signal 9"
+    assert "the first one is lost" in (tmp_path / "s" / "logs" / "1-seed-1.log").read_text()
+    code, said = run(*words)
+    assert code == 0
+    assert "6 jobs, 3 of them done" in said
+    assert [line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("job ")] == [
+        "1-seed-1",
+        "3-seed-3",
+        "4-seed-4",
+    ]
+    assert {row["state"] for row in board(tmp_path / "s")} == {"done"}
+
+
+def test_two_jobs_at_a_time_end_at_the_same_weights_and_sooner(run, tmp_path):
+    words = ["model=gan", "seed=1,2,3,4", "kimg=20", *TINY, *SMALL]
+    seconds = {}
+    for jobs in (1, 2):
+        began = time.monotonic()
+        assert run(*words, f"sweep.jobs={jobs}", f"folder=by{jobs}")[0] == 0
+        seconds[jobs] = time.monotonic() - began
+    print(seconds)
+    for mine, theirs in zip(jobs_of(tmp_path / "by1"), jobs_of(tmp_path / "by2"), strict=True):
+        assert_same_weights(mine, theirs)
+    assert seconds[2] < 0.85 * seconds[1]  # .6 on two free cores
+
+
+def test_a_refused_sweep_leaves_nothing_but_its_reason(run, tmp_path):
+    code, said = run("model=dcgan", "data=ring,grid")
+    assert code == 2
+    assert "data=ring gives" in said
+    assert "data=grid gives" in said
+    assert not (tmp_path / "outputs").exists()

@@ -1,0 +1,173 @@
+"""The course of a sweep over jobs that are pretended: each writes what a run folder tells, and ends with a code."""
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ganrun.sweep import runner, state
+from ganrun.sweep.proposals import Grid
+from ganrun.sweep.runner import Runner
+from ganrun.sweep.space import Axis, Space
+
+METRIC = "val/fd"
+
+
+def write_run(folder: Path, score: float, run_state="done", kimg=1.0):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(f"metrics:\n  monitor: {METRIC}\n  mode: min\n")
+    (folder / "status.json").write_text(json.dumps({"state": run_state, "kimg": kimg, "seconds": 1.0}))
+    (folder / "metrics.jsonl").write_text(json.dumps({"kimg": kimg, METRIC: score, "protocol": {"n": 1}}) + "\n")
+
+
+class Pretended:
+    """A pool whose jobs do `act(job number, its start)` at once: a score, or an exit code with last words."""
+
+    def __init__(self, folder, act, size=1):
+        self.folder, self.act, self.size, self.running = folder, act, size, {}
+        self.started, self.most = [], 0
+
+    def has_room(self):
+        return len(self.running) < self.size
+
+    def start(self, number, words, log):
+        found = self.act(number, self.started.count(number))
+        self.started.append(number)
+        code, said = found if isinstance(found, tuple) else (0, "")
+        if not code:
+            write_run(self.folder / words[-1], found)
+        self.running[number] = SimpleNamespace(code=code, last_words=lambda: said)
+        self.most = max(self.most, len(self.running))
+        return True
+
+    def ended(self):
+        over, self.running = self.running, {}
+        return over
+
+    stop = ended
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(runner.time, "sleep", lambda _: None)
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Runs a sweep of two learning rates and three seeds, in the state that an earlier call left."""
+
+    def run(act, size=1, **settings):
+        space = Space(axes=[Axis("lr", ("1", "2"))], seeds=[5, 6, 7])
+        known = state.load(tmp_path / "sweep", {"a": 1})
+        known.folder.mkdir(exist_ok=True)
+        pool = Pretended(known.folder, act, size)
+        made = Runner(known, Grid(space), pool, space.seeds, lambda job: [job.name], **settings)
+        made.run()
+        return made
+
+    return run
+
+
+def states(made):
+    return [job.state for job in made.state.jobs]
+
+
+def test_each_point_is_trained_with_each_seed_in_order(sweep):
+    made = sweep(lambda number, start: float(number))
+    assert [(job.number, job.values, job.seed) for job in made.state.jobs] == [
+        (i, {"lr": lr}, seed) for i, (lr, seed) in enumerate((lr, seed) for lr in "12" for seed in (5, 6, 7))
+    ]
+    assert [job.name for job in made.state.jobs][:2] == ["0-lr-1+seed-5", "1-lr-1+seed-6"]
+    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+    assert states(made) == ["done"] * 6
+
+
+def test_failures_stay_for_themselves_and_the_next_start_takes_up_those_alone(sweep, caplog):
+    caplog.set_level("INFO", "ganrun")
+    bad = {1: (1, "RuntimeError: lost"), 3: (-9, ""), 4: (2, "lr=2 does not do")}
+    made = sweep(lambda number, start: bad.get(number, 0.5))
+    assert states(made) == ["done", "failed", "done", "failed", "refused", "done"]
+    assert [made.state.jobs[i].error for i in bad] == ["RuntimeError: lost", "killed by signal 9", "lr=2 does not do"]
+    assert "job 1-lr-1+seed-6: failed, 0:00: RuntimeError: lost" in caplog.text
+    again = sweep(lambda number, start: 0.25)
+    assert again.pool.started == [1, 3, 4]
+    assert states(again) == ["done"] * 6
+    assert [job.error for job in again.state.jobs] == [""] * 6
+
+
+def test_a_failed_job_is_started_again_as_often_as_asked(sweep):
+    made = sweep(lambda number, start: (1, "x") if number == 1 and start < 2 else 0.5, retries=2)
+    assert made.pool.started == [0, 1, 1, 1, 2, 3, 4, 5]
+    assert states(made) == ["done"] * 6
+
+
+def test_a_refused_job_is_not_started_again(sweep):
+    made = sweep(lambda number, start: (2, "x") if number == 1 else 0.5, retries=2)
+    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_sweep_ends_early_where_the_first_jobs_all_fail(sweep):
+    made = sweep(lambda number, start: (1, "x"), fail_fast=3)
+    assert made.pool.started == [0, 1, 2]
+    assert "first 3 jobs all failed" in made.given_up
+    assert not sweep(lambda number, start: 0.5, fail_fast=3).given_up
+
+
+def test_later_failures_do_not_end_a_sweep(sweep):
+    made = sweep(lambda number, start: (1, "x") if number else 0.5, fail_fast=2)
+    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+
+
+def test_jobs_run_side_by_side(sweep):
+    assert sweep(lambda number, start: 0.5, size=4).pool.most == 4
+
+
+def test_what_a_killed_sweep_left_is_taken_stock_of(sweep, tmp_path):
+    """Job 1 had ended before its end was noted, job 2 was cut off: it is gone on with."""
+
+    def killed(number, start):
+        if number == 2:
+            write_run(tmp_path / "sweep" / "2-lr-1+seed-7", 0.1, "running")
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(killed)
+    path = tmp_path / "sweep" / state.NAME
+    told = json.loads(path.read_text())
+    told["jobs"][1]["state"] = told["jobs"][2]["state"] = "running"
+    path.write_text(json.dumps(told))
+    again = sweep(lambda number, start: 0.25)
+    assert again.pool.started == [2, 3, 4, 5]
+    assert states(again) == ["done"] * 6
+
+
+def test_proposals_are_told_the_mean_of_a_point_once_all_its_seeds_are_done(sweep, monkeypatch):
+    told = []
+    monkeypatch.setattr(Grid, "tell", lambda self, k, score: told.append((k, score)))
+    sweep(lambda number, start: (1, "x") if number == 4 else float(number))
+    assert told == [(0, pytest.approx(1.0))]
+    told.clear()
+    sweep(lambda number, start: 6.5)
+    assert told == [(0, pytest.approx(1.0)), (1, pytest.approx((3 + 6.5 + 5) / 3))]
+
+
+def test_a_job_without_a_number_for_a_score_is_done_all_the_same(sweep):
+    made = sweep(lambda number, start: math.nan)
+    assert states(made) == ["done"] * 6
+
+
+def test_a_folder_of_another_sweep_is_refused(tmp_path):
+    first = state.State(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,2"], "seeds": [0]})
+    first.save()
+    with pytest.raises(state.UserError, match=r"holds another sweep, a=1 b=1,2 seed=0; this one is .*sweep.fresh=true"):
+        state.load(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,3"], "seeds": [0]})
+    (tmp_path / state.NAME).write_text("{")
+    with pytest.raises(state.UserError, match="cannot be read"):
+        state.load(tmp_path, first.definition)
+    (tmp_path / state.NAME).unlink()
+    (tmp_path / "mine").touch()
+    with pytest.raises(state.UserError, match="holds no sweep"):
+        state.load(tmp_path, first.definition)

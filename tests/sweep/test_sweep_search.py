@@ -1,0 +1,92 @@
+"""Points that Optuna proposes: how many, which, and that an interruption changes none of them."""
+
+import math
+from statistics import median
+
+import pytest
+
+from ganrun.errors import UserError
+from ganrun.sweep.proposals import Search
+from ganrun.sweep.space import Axis, Space
+
+SPACE = Space(axes=[Axis("lr", low=1e-5, high=1e-2, is_log=True), Axis("beta1", low=0.0, high=0.999)])
+SAMPLERS = ["tpe", "random", "sobol", "cmaes"]
+TRIALS = 30
+
+
+def surface(values):
+    """Best at lr 2e-4 and beta1 .5, with a ripple."""
+    x, y = math.log10(float(values["lr"]) / 2e-4), float(values["beta1"]) - 0.5
+    return x * x + 4 * y * y + 0.1 * math.sin(9 * x) ** 2
+
+
+def study(folder, sampler="tpe", seed=0, stops=(TRIALS,), score=surface, space=SPACE):
+    """All points of a study that was stopped after so many, each time in the middle of the next point."""
+    folder.mkdir(exist_ok=True)
+    points = []
+    for stop in stops:
+        search = Search(space, sampler, TRIALS, "min", seed, folder)
+        for k in range(len(points), stop):
+            points.append(search.point(k))
+            search.tell(k, score(points[-1]))
+        if stop < TRIALS:
+            search.point(stop)
+    return points
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_an_interrupted_study_proposes_the_same_points_and_none_twice(sampler, tmp_path):
+    whole = study(tmp_path / "whole", sampler)
+    assert study(tmp_path / "cut", sampler, stops=(12, 13, TRIALS)) == whole
+    assert len({str(point) for point in whole}) == TRIALS
+    assert all(1e-5 <= float(p["lr"]) <= 1e-2 and 0 <= float(p["beta1"]) <= 0.999 for p in whole)
+
+
+def test_another_seed_proposes_others(tmp_path):
+    assert study(tmp_path / "a", "random", 0) != study(tmp_path / "b", "random", 1)
+
+
+def test_proposals_follow_what_they_are_told(tmp_path):
+    first = study(tmp_path / "a")
+    other = study(tmp_path / "b", score=lambda values: -surface(values))
+    assert first[:10] == other[:10]
+    assert first[10:] != other[10:]
+
+
+@pytest.mark.parametrize("score", [math.nan, None])
+def test_a_point_without_a_score_tells_nothing_and_stays_what_it_is(score, tmp_path):
+    """As of a job that failed: it is told later, if at all."""
+    tmp_path.joinpath("s").mkdir()
+    search = Search(SPACE, "tpe", TRIALS, "min", 0, tmp_path / "s")
+    points = [search.point(k) for k in range(3)]
+    if score is not None:
+        search.tell(1, score)
+    again = Search(SPACE, "tpe", TRIALS, "min", 0, tmp_path / "s")
+    assert [again.point(k) for k in range(3)] == points
+    again.tell(1, 2.0)
+    again.tell(1, 3.0)
+    assert again.study.trials[1].value == 2.0
+
+
+def test_choices_and_whole_numbers_are_words_for_hydra(tmp_path):
+    space = Space(axes=[Axis("k", low=1, high=5, is_whole=True), Axis("model", ("gan", "'a,b'"))])
+    points = study(tmp_path / "s", "random", space=space, score=lambda values: 0.0)
+    assert {point["k"] for point in points} == set("12345")
+    assert {point["model"] for point in points} == {"gan", "'a,b'"}
+
+
+def test_the_parzen_estimator_finds_no_worse_points_than_chance_over_twenty_studies(tmp_path):
+    best = {
+        sampler: [min(map(surface, study(tmp_path / f"{sampler}{seed}", sampler, seed))) for seed in range(20)]
+        for sampler in ("tpe", "random")
+    }
+    wins = sum(tpe < chance for tpe, chance in zip(best["tpe"], best["random"], strict=True))
+    print(f"tpe wins {wins} of 20; median best {median(best['tpe']):.4f} against {median(best['random']):.4f}")
+    assert median(best["tpe"]) <= median(best["random"])
+
+
+def test_what_cannot_be_searched_is_refused(tmp_path):
+    with pytest.raises(UserError, match="nothing to search for"):
+        Search(Space(), "tpe", 3, "min", 0, tmp_path)
+    with pytest.raises(UserError, match="begin above 0"):
+        Search(Space(axes=[Axis("lr", low=0, high=1, is_log=True)]), "tpe", 3, "min", 0, tmp_path)
