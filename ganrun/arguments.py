@@ -120,6 +120,9 @@ def read_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[
     if takes_run and not {"--cfg", "--info"} & set(flags):
         check_run(verb, run, words)
     check_choices(words, folders)
+    lost = [word for word in words if min(keys([word]), default="").split(".")[0] == "sweep"]
+    if lost and "--multirun" not in flags:
+        raise UserError(f"{lost[0]} is of a sweep: ganrun {verb} -m {' '.join(words)}")
     words, changes = split_changes(words, folders) if verb == "resume" else (words, [])
     words = with_default_metrics(verb, with_default_experiment(verb, words))
     return Command(verb, run, flags, [expand_home(word) for word in words], changes)

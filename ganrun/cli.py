@@ -20,6 +20,7 @@ VERBS = {
     "eval": Verb("score a trained model, or two folders of pictures", takes_run=True),
     "sample": Verb("draw pictures from a trained model", takes_run=True),
     "translate": Verb("translate pictures from one domain to the other", takes_run=True),
+    "sweep": Verb("show a sweep, or go on with it", is_hydra=False),
     "list": Verb("show models, networks, data sets, metrics and the other choices", is_hydra=False),
 }
 
@@ -81,6 +82,10 @@ def run_verb(verb: str, words: list[str]) -> int:
     from ganrun import arguments
 
     flags, others = arguments.read_flags(words)
+    if verb == "sweep" and "--help" not in flags:
+        from ganrun.commands import sweep
+
+        return sweep.main(others)
     others += arguments.folder_settings(verb, flags)
     if not VERBS[verb].is_hydra or "--help" in flags:
         return show_choices_or_help(verb, flags, others)

@@ -34,7 +34,7 @@ def run(command: Command) -> int:
     if sys.path[:1] != [os.getcwd()]:  # so that `_target_: mine.Model` finds mine.py in the working folder
         sys.path.insert(0, os.getcwd())
     outcomes: list[tuple[str, int]] = []
-    sweeps.flags, sweeps.outcomes = command.flags, outcomes
+    sweeps.flags, sweeps.words, sweeps.outcomes = command.flags, command.overrides, outcomes
     try:
         with hydra_arguments(command):
             start = hydra.main(config_path=str(folders.conf_dir()), config_name=command.verb, version_base="1.3")

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 LONGEST_NAME = 120
 latest = [Path()]  # the folder of the newest sweep
 flags: dict[str, str] = {}  # of the command that sweeps
+words: list[str] = []  # and its settings
 outcomes: list[tuple[str, int]] = []  # name and exit code of each job that ganrun's own sweeper has run
 opened: dict[
     Path, list[Path]

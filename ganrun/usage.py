@@ -36,6 +36,19 @@ more
   eval "$(ganrun -sc install=bash)"            completion, for zsh too; fish: ganrun -sc install=fish | source
 """
 
+SWEEP = """\
+usage: ganrun sweep NAME                             show its leaderboard
+       ganrun sweep resume NAME [sweep.key=value]    train what is left of it; failed jobs are tried again
+
+NAME is a folder, a name in outputs/sweeps, or last. A sweep begins with -m, and goes on with the same command:
+
+  ganrun train -m model=gan,wgan data=ring seed=1,2,3
+  ganrun train -m model=wgan data=digits 'optimizer.lr=tag(log,interval(1e-5,1e-2))' sweep=tpe sweep.trials=30
+  ganrun train -m model=dcgan,wgan data=digits sweep.seeds=5 sweep.jobs=2
+  ganrun list sweep                                  the ways to choose points
+
+"""
+
 FLAGS = """\
 more
   group=choice                one file of a group, as in model=wgan; ganrun list GROUP says a line on each
@@ -79,6 +92,10 @@ def group_lines(group: str, folders: list[Path]) -> str:
 def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
     """The text of `ganrun VERB --help`: examples, groups, keys; `words` like model=wgan add the keys of that choice."""
     path = folders[0] / f"{verb}.yaml"
+    if verb == "sweep":
+        return SWEEP + key_section(
+            "settings of a sweep", conf_text.keys(folders[0] / "sweep/base/settings.yaml"), "sweep."
+        )
     if not row.is_hydra:
         return f"ganrun {verb} [GROUP] [--config-dir FOLDER]: {row.word}.\n\n" + group_names(folders)
     run = " RUN" if row.takes_run else ""

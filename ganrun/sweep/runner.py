@@ -64,7 +64,7 @@ class Runner:
                     screen.show()
             finally:
                 for number, process in self.pool.stop().items():
-                    self._note_end(self.state.jobs[number], process)
+                    self._note_end(self.state.jobs[number], process, is_stopped=True)
 
     # ---- before --------------------------------------------------------------------------------------------------
     def _take_stock(self) -> None:
@@ -102,13 +102,13 @@ class Runner:
         self.state.save()
         return self.state.jobs[first]
 
-    def _note_end(self, job: SweepJob, process: Process) -> None:
+    def _note_end(self, job: SweepJob, process: Process, is_stopped: bool = False) -> None:
         code, found = process.code, self.result(job)
         seconds = time.monotonic() - self.starts[job.number]
         if code == 0 and found.state in ENDED:
             job.state, job.error = found.state, ""
             self.seconds.append(seconds)
-        elif code in (130, 143):
+        elif is_stopped or code in (130, 143):
             job.state = "interrupted"
         else:
             job.state, job.attempts = ("refused" if code == REFUSED else "failed"), job.attempts + 1

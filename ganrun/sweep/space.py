@@ -65,7 +65,7 @@ def read(words: Sequence[str], config_loader, seeds: int | None, first_seed: int
             listed = whole_seeds(override)
         elif override.is_sweep_override():
             space.axes.append(axis_of(override))
-        elif key.split(".")[0] not in ("sweep", "seed") or key.startswith("+"):
+        elif key.split(".")[0] not in ("sweep", "seed", "folder") or key.startswith("+"):
             space.fixed.append(override.input_line)
     if listed and seeds:
         raise UserError(f"seed= lists {len(listed)} seeds and sweep.seeds={seeds} asks for {seeds}: give one of them.")

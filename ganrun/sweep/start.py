@@ -19,15 +19,15 @@ from ganrun import lock, sweeps
 from ganrun.arguments import plainly, with_default_experiment
 from ganrun.errors import Interrupted, UserError, did_you_mean
 from ganrun.record import writable
-from ganrun.sweep import board, space, state
+from ganrun.sweep import board, report, space, state
 from ganrun.sweep.pool import Devices, Pool, visible_gpus
 from ganrun.sweep.proposals import SAMPLERS, Grid, Proposals, Search
-from ganrun.sweep.runner import ENDED, Runner
+from ganrun.sweep.results import Result, read
+from ganrun.sweep.runner import Runner
 from ganrun.sweep.space import Space
-from ganrun.sweep.state import SweepJob
+from ganrun.sweep.state import ENDED, State, SweepJob
 
 log = logging.getLogger(__name__)
-HOME = Path("outputs/sweeps")
 # Keys of `sweep` that decide how a sweep runs and not what it is
 LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "storage")
 
@@ -45,10 +45,12 @@ def sweep(context, task, config: DictConfig, words: Sequence[str]) -> None:
         move_aside(folder)
     is_new = not folder.exists()
     known = state.load(folder, definition)
+    known.command = known.command or [*sweeps.words]
+    known.flags = {name: value for name, value in sweeps.flags.items() if name == "--config-dir"}
     folder.mkdir(parents=True, exist_ok=True)
     sweeps.latest[0] = folder
     with lock.held(folder), ended_by_signals():
-        proposals = proposed(wanted, settings, folder, config.seed)
+        proposals = proposed(wanted, config, folder)
         runner = Runner(
             known,
             proposals,
@@ -64,7 +66,7 @@ def sweep(context, task, config: DictConfig, words: Sequence[str]) -> None:
         try:
             runner.run()
         finally:
-            conclude(runner, wanted, folder, is_new)
+            conclude(runner, folder, is_new)
 
 
 def check(settings: DictConfig) -> None:
@@ -96,11 +98,11 @@ def folder_of(settings: DictConfig, words: Sequence[str], definition: dict) -> P
         if override.key_or_group == "folder" and not override.is_sweep_override():
             return Path(str(override.value()))
     if settings.name:
-        return HOME / str(settings.name)
+        return state.HOME / str(settings.name)
     keys = [axis.partition("=")[0].rpartition(".")[2] for axis in definition["axes"]]
     varied = [sweeps.plain(key) for key in keys] + (["seed"] if len(definition["seeds"]) > 1 else [])
     digest = hashlib.blake2b(json.dumps(definition).encode(), digest_size=3).hexdigest()
-    return HOME / "-".join(["+".join(varied) or "runs", digest])
+    return state.HOME / "-".join(["+".join(varied) or "runs", digest])
 
 
 def check_composition(context, config: DictConfig, wanted: Space) -> None:
@@ -135,18 +137,21 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def proposed(wanted: Space, settings: DictConfig, folder: Path, seed: int) -> Proposals:
+def proposed(wanted: Space, config: DictConfig, folder: Path) -> Proposals:
+    settings = config.sweep
     if settings.sampler == "grid":
         return Grid(wanted)
-    direction = settings.direction or "min"
-    return Search(wanted, settings.sampler, settings.trials, direction, seed, folder, settings.storage)
+    metrics = config.get("metrics") or {}
+    if not (settings.metric or metrics.get("monitor")):
+        raise UserError(f"sweep={settings.sampler} needs a score to go by, and metrics=none gives none.")
+    direction = settings.direction or metrics.get("mode") or "min"
+    return Search(wanted, settings.sampler, settings.trials, direction, config.seed, folder, settings.storage)
 
 
 def job_words(folder: Path, wanted: Space, job: SweepJob) -> list[str]:
     """The command that trains this job, or goes on with it."""
     values = [f"{key}={value}" for key, value in job.values.items()]
-    fixed = [word for word in wanted.fixed if not word.lstrip("+").startswith("folder=")]
-    words = [*fixed, *values, f"seed={job.seed}", f"folder={plainly(str(folder / job.name))}", "resume=true"]
+    words = [*wanted.fixed, *values, f"seed={job.seed}", f"folder={plainly(str(folder / job.name))}", "resume=true"]
     if with_default_experiment("train", words) != words:
         words.append("experiment=null")
     flags = [word for name, value in sweeps.flags.items() if name == "--config-dir" for word in (name, value)]
@@ -159,7 +164,7 @@ def announce(runner: Runner, folder: Path) -> None:
     log.info("sweep         %s: %d jobs%s", folder, runner.total, told)
 
 
-def conclude(runner: Runner, wanted: Space, folder: Path, is_new: bool) -> None:
+def conclude(runner: Runner, folder: Path, is_new: bool) -> None:
     """Writes and shows the ranking, and says how the jobs ended."""
     jobs = runner.state.jobs
     sweeps.outcomes[:] = [
@@ -168,22 +173,28 @@ def conclude(runner: Runner, wanted: Space, folder: Path, is_new: bool) -> None:
     if is_new and jobs and all(job.state in ("refused", "waiting") for job in jobs):
         remove(folder)
         return
-    results = {job.number: runner.result(job) for job in jobs}
-    mode = next((result.mode for result in results.values() if result.state), "min")
-    metric = next((result.metric for result in results.values() if result.state), None)
-    keys = [axis.key for axis in wanted.axes]
-    ranked = board.standings(jobs, results, mode)
-    path = board.write(folder, ranked, keys)
-    console = Console(soft_wrap=True)
-    console.print(board.table(ranked, keys, metric))
     if runner.given_up:
         log.error("%s", runner.given_up)
+    show(runner.state, runner.metric, runner.mode)
+
+
+def show(known: State, metric: str | None, mode: str | None) -> None:
+    """Writes the leaderboard of a sweep and shows it, with what failed and how to go on."""
+    folder, jobs = known.folder, known.jobs
+    results = {job.number: read(folder / job.name, metric, mode) for job in jobs}
+    told = next((result for result in results.values() if result.state), Result())
+    keys = [axis.partition("=")[0] for axis in known.definition["axes"]]
+    ranked = board.standings(jobs, results, told.mode)
+    path = board.write(folder, ranked, keys)
+    console = Console(soft_wrap=True)
+    console.print(board.table(ranked, keys, told.metric))
     for job in jobs:
         if job.state == "failed":
             log.error("%s failed: %s (%s)", job.name, job.error, folder / "logs" / f"{job.name}.log")
     if any(job.state not in ENDED for job in jobs):
         console.print(f"go on         ganrun sweep resume {shlex.quote(str(folder))}, or the same command again")
     console.print(f"leaderboard   {path}")
+    console.print(f"report        {report.write(known, ranked, results, told.metric)}")
     console.print(f"TensorBoard   tensorboard --logdir {folder}")
 
 

@@ -1,14 +1,15 @@
 """What a sweep remembers: its jobs, in sweep.json of its folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ganrun.errors import UserError
+from ganrun.errors import UserError, did_you_mean
 from ganrun.record import replace_text
 
 NAME = "sweep.json"
+HOME = Path("outputs/sweeps")
 ENDED = ("done", "pruned")  # of which there is nothing left to do
 
 
@@ -33,11 +34,13 @@ class SweepJob:
 
 @dataclass
 class State:
-    """The definition of a sweep, by which it is known again, and its jobs by number."""
+    """The definition of a sweep, by which it is known again, its jobs by number, and the command that began it."""
 
     folder: Path
     definition: dict
     jobs: list[SweepJob] = field(default_factory=list)
+    command: list[str] = field(default_factory=list)  # its settings
+    flags: dict[str, str] = field(default_factory=dict)  # and its flags, but for -m
 
     @property
     def points(self) -> int:
@@ -48,23 +51,28 @@ class State:
         return [job for job in self.jobs if job.point == point]
 
     def save(self) -> None:
-        content = {"definition": self.definition, "jobs": [asdict(job) for job in self.jobs]}
+        jobs = [asdict(job) for job in self.jobs]
+        content = {"command": self.command, "flags": self.flags, "definition": self.definition, "jobs": jobs}
         replace_text(self.folder / NAME, json.dumps(content, indent=1) + "\n")
 
 
-def load(folder: Path, definition: Mapping) -> State:
-    """The state in the folder, or a new one. Raises UserError where the folder holds another sweep or none."""
+def load(folder: Path, definition: Mapping | None = None) -> State:
+    """The state in the folder, or a new one. Raises UserError where the folder holds another sweep or none.
+
+    definition: of the sweep that it is to hold; None: of whichever it holds.
+    """
     path = folder / NAME
-    if not path.exists():
+    if definition is not None and not path.exists():
         if folder.exists() and any(child.name != ".lock" for child in folder.iterdir()):
             raise UserError(f"{folder} is there already, and holds no sweep. Give another sweep.name= or folder=.")
         return State(folder, dict(definition))
     try:
         content = json.loads(path.read_text())
-        state = State(folder, content["definition"], [SweepJob(**job) for job in content["jobs"]])
+        jobs = [SweepJob(**job) for job in content["jobs"]]
+        state = State(folder, content["definition"], jobs, content["command"], content["flags"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}). Start anew with sweep.fresh=true.") from error
-    if state.definition != dict(definition):
+    if definition is not None and state.definition != dict(definition):
         raise UserError(
             f"{folder} holds another sweep, {described(state.definition)}; this one is {described(definition)}. "
             "Give another sweep.name= or folder=, or sweep.fresh=true to start anew there."
@@ -76,10 +84,13 @@ def described(definition: Mapping) -> str:
     return " ".join([*definition["fixed"], *definition["axes"], f"seed={','.join(map(str, definition['seeds']))}"])
 
 
-def find(names: Sequence[str]) -> Path:
-    """The sweep folder that is meant by a path or by a name in outputs/sweeps."""
-    for name in names:
-        for folder in (Path(name), Path("outputs/sweeps") / name):
-            if (folder / NAME).is_file():
-                return folder
-    raise UserError(f"{names[0]} is no folder of a sweep, nor the name of one in outputs/sweeps.")
+def find(name: str) -> Path:
+    """The sweep's folder that is meant by a path, by a name in outputs/sweeps, or by the word last."""
+    known = sorted(HOME.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime)
+    if name == "last" and known:
+        return known[-1].parent
+    for folder in (Path(name), HOME / name):
+        if (folder / NAME).is_file():
+            return folder
+    names = [path.parent.name for path in known]
+    raise UserError(f"{name} is no folder of a sweep, nor the name of one in {HOME}.{did_you_mean(name, names)}")

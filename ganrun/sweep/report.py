@@ -1,0 +1,185 @@
+"""A sweep on one page: report.html, which needs no other file and no network."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from ganrun.record import replace_text
+from ganrun.sweep.board import Standing, best_job
+from ganrun.sweep.results import Result
+from ganrun.sweep.state import State
+
+NAME = "report.html"
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse } td, th { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: left }
+td.number { text-align: right; font-variant-numeric: tabular-nums } code { background: #f4f4f4; padding: .1em .3em }
+figure { display: inline-block; margin: .5em; vertical-align: top }
+figure img { width: 240px; image-rendering: pixelated }
+figcaption { max-width: 240px; font-size: 13px; overflow-wrap: anywhere }
+"""
+
+
+def write(known: State, ranked: Sequence[Standing], results: Mapping[int, Result], metric: str | None) -> Path:
+    """Writes the page and returns its path.
+
+    It shows the ranking, the scores while training, the points as parallel coordinates, how much each setting matters,
+    the newest samples of every job, and what failed.
+    """
+    figures = [
+        ("Score while training", curves(known, results, metric)),
+        ("Settings and score", coordinates(known, ranked, metric)),
+        ("How much each setting matters", importance(ranked)),
+    ]
+    told = f"{sum(job.state == 'done' for job in known.jobs)} of {len(known.jobs)} jobs done"
+    parts = [
+        f"<h1>{escape(known.folder.name)}</h1>",
+        f"<p><code>ganrun train -m {escape(' '.join(known.command))}</code><br>{told}</p>",
+        "<h2>Leaderboard</h2>",
+        leaderboard(ranked, keys_of(known), metric),
+    ]
+    is_first = True
+    for title, figure in figures:
+        if figure is not None:
+            plot = figure.to_html(full_html=False, include_plotlyjs=is_first, config={"displaylogo": False})
+            parts += [f"<h2>{title}</h2>", plot]
+            is_first = False
+    parts += ["<h2>Samples</h2>", samples(known, results), *failures(known)]
+    head = f"<meta charset='utf-8'><title>{escape(known.folder.name)}</title><style>{STYLE}</style>"
+    path = known.folder / NAME
+    replace_text(path, f"<!doctype html><html><head>{head}</head><body>{''.join(parts)}</body></html>\n")
+    return path
+
+
+def keys_of(known: State) -> list[str]:
+    return [axis.partition("=")[0] for axis in known.definition["axes"]]
+
+
+def leaderboard(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -> str:
+    columns = ["rank", *keys, metric or "score", "deviation", "seeds", "best run"]
+    rows = ["".join(f"<th>{escape(column)}</th>" for column in columns)]
+    for place, standing in enumerate(ranked, 1):
+        values = "".join(f"<td>{escape(value)}</td>" for value in standing.values.values())
+        figures = [f"{standing.mean:.5g}", f"{standing.deviation:.3g}"] if standing.scores else ["", ""]
+        figures = [figure.replace("nan", "") for figure in figures]
+        numbers = "".join(f"<td class=number>{figure}</td>" for figure in figures)
+        seeds = f"{len(standing.scores)} of {len(standing.jobs)}"
+        best = escape(best_job(standing).name) if standing.scores else ""
+        rank = place if standing.scores else ""
+        rows.append(f"<td>{rank}</td>{values}{numbers}<td>{seeds}</td><td>{best}</td>")
+    return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+
+
+def curves(known: State, results: Mapping[int, Result], metric: str | None):
+    """A line per job, a colour per point; None where nothing was scored."""
+    import plotly.graph_objects as go
+    from plotly.colors import qualitative
+
+    figure = go.Figure()
+    for job in known.jobs:
+        history = results[job.number].history
+        if history:
+            kimg, scores = zip(*history, strict=True)
+            colour = qualitative.Dark24[job.point % len(qualitative.Dark24)]
+            line = {"color": colour}
+            figure.add_scatter(x=kimg, y=scores, name=job.name, mode="lines+markers", line=line, marker={"size": 4})
+    figure.update_layout(xaxis_title="kimg", yaxis_title=metric, template="plotly_white", height=480)
+    return figure if figure.data else None
+
+
+def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
+    """A line per point through its settings and its mean score; None for fewer than two points."""
+    import plotly.graph_objects as go
+
+    scored = [standing for standing in ranked if standing.scores]
+    keys = keys_of(known)
+    if len(scored) < 2 or not keys:
+        return None
+    dimensions = [dimension(key, [standing.values[key] for standing in scored]) for key in keys]
+    means = [standing.mean for standing in scored]
+    dimensions.append({"label": metric, "values": means})
+    line = {"color": means, "colorscale": "Viridis", "showscale": True}
+    return go.Figure(go.Parcoords(dimensions=dimensions, line=line)).update_layout(
+        height=420, margin={"l": 90, "r": 60}
+    )
+
+
+def dimension(key: str, words: Sequence[str]) -> dict:
+    """An axis of parallel coordinates: of numbers, in orders of magnitude where they span two, or of words."""
+    label = key.rpartition(".")[2]
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        names = sorted(set(words))
+        ticks = {"tickvals": list(range(len(names))), "ticktext": names}
+        return {"label": label, "values": [names.index(word) for word in words], **ticks}
+    if min(values) > 0 and max(values) / min(values) >= 100:
+        return {"label": f"log10 {label}", "values": [math.log10(value) for value in values]}
+    return {"label": label, "values": values}
+
+
+def importance(ranked: Sequence[Standing]):
+    """Each setting's share in what makes a point good (PED-ANOVA, Watanabe et al. 2023); None for few points."""
+    scored = [standing for standing in ranked if standing.scores]
+    keys = [key for key in (scored[0].values if scored else ()) if len({s.values[key] for s in scored}) > 1]
+    if len(scored) < 8 or len(keys) < 2:
+        return None
+    import optuna
+    import plotly.graph_objects as go
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    is_least = scored[0].mean <= scored[-1].mean
+    study = optuna.create_study(direction="minimize" if is_least else "maximize")
+    laws = {key: law([standing.values[key] for standing in scored]) for key in keys}
+    for standing in scored:
+        params = {
+            key: laws[key].to_external_repr(laws[key].to_internal_repr(typed(standing.values[key]))) for key in keys
+        }
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=laws, value=standing.mean))
+    found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    bars = go.Bar(x=list(found.values()), y=list(found), orientation="h")
+    return go.Figure(bars).update_layout(
+        template="plotly_white", height=160 + 40 * len(keys), yaxis_autorange="reversed"
+    )
+
+
+def law(words: Sequence[str]):
+    """What Optuna is told that a setting may be: the span of its numbers, or its words."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    values = [typed(word) for word in words]
+    if any(isinstance(value, str) for value in values):
+        return CategoricalDistribution(sorted({str(value) for value in values}))
+    low, high = min(values), max(values)
+    return FloatDistribution(low, high, log=low > 0 and high / low >= 100)
+
+
+def typed(word: str) -> float | str:
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def samples(known: State, results: Mapping[int, Result]) -> str:
+    """The newest pictures of every job."""
+    shown = []
+    for job in known.jobs:
+        pictures = sorted((known.folder / job.name / "samples").glob("*.png"))
+        if pictures:
+            data = base64.b64encode(pictures[-1].read_bytes()).decode()
+            score = results[job.number].score
+            told = f"{job.name}, {score:.4g}" if math.isfinite(score) else job.name
+            image = f"<img src='data:image/png;base64,{data}' alt='{escape(job.name)}'>"
+            shown.append(f"<figure>{image}<figcaption>{escape(told)}</figcaption></figure>")
+    return "".join(shown) or "<p>none</p>"
+
+
+def failures(known: State) -> list[str]:
+    """What failed, with its last words."""
+    failed = [job for job in known.jobs if job.state in ("failed", "refused")]
+    rows = "".join(f"<tr><td>{escape(job.name)}</td><td>{escape(job.error)}</td></tr>" for job in failed)
+    return [f"<h2>Failures</h2><table>{rows}</table>"] if failed else []
