@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ganrun.callbacks.curves import Curves
+from ganrun.durations import clock
 from ganrun.record import Record
 
 log = logging.getLogger(__name__)
@@ -100,12 +101,3 @@ def short(name: str) -> str:
     """ "train/discriminator/real" -> "D.real": players by their first letter."""
     _, player, term = name.split("/")
     return f"{player[0].upper()}.{term}"
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds as 1:02:03 or 2:03."""
-    if seconds == float("inf"):
-        return "?"
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"

@@ -7,8 +7,8 @@ from rich.table import Table
 
 from ganrun import trust
 from ganrun.callbacks.profiling import Profiling
-from ganrun.callbacks.progress import clock
 from ganrun.callbacks.samples import Samples
+from ganrun.durations import clock
 from ganrun.job import Job
 from ganrun.metrics.reading import better
 from ganrun.record import Record

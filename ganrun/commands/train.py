@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from ganrun import build, checkpoint, checks, failures, lock
+from ganrun.callbacks import pruning
 from ganrun.callbacks.checkpointing import Checkpointing
 from ganrun.callbacks.compiling import Compiling
 from ganrun.callbacks.curves import Curves
@@ -113,7 +114,7 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None 
             place = {"default_root_dir": record.folder, "plugins": [io]}
             trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job, choices), **place)
             trainer.fit(job.model, datamodule=job.data, ckpt_path=path)
-            state = "done"
+            state = "pruned" if any(getattr(part, "is_pruned", False) for part in callbacks) else "done"
             summary.show(job, record, callbacks)
         except (RuntimeError, MemoryError) as error:
             if failure := failures.explain(error, job.cfg):
@@ -156,6 +157,7 @@ def callbacks_of(
         guard,
         curves,
         *evaluation,
+        *(pruning.of_sweep(record, cfg.metrics.mode, cfg.kimg) if job.suite else []),
         Samples(job.data, record, cfg.pictures_kimg, signals),
         saving,
         signals,

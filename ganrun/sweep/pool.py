@@ -75,10 +75,10 @@ class Process:
 
 
 class Pool:
-    """Starts jobs as processes, no more than `size` at a time."""
+    """Starts jobs as processes, no more than `size` at a time. settings: of their environment."""
 
-    def __init__(self, size: int, devices: Devices):
-        self.size, self.devices = size, devices
+    def __init__(self, size: int, devices: Devices, settings: Mapping[str, str] | None = None):
+        self.size, self.devices, self.settings = size, devices, dict(settings or {})
         self.running: dict[int, Process] = {}
 
     def has_room(self) -> bool:
@@ -128,7 +128,7 @@ class Pool:
         return self.ended()
 
     def _environment(self, lease: Lease | None) -> Mapping[str, str]:
-        settings = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        settings = {**os.environ, **self.settings, "PYTHONUNBUFFERED": "1"}
         if self.size > 1:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             settings.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.size)))

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 from ganrun.errors import UserError, did_you_mean
-from ganrun.seeds import mix
 from ganrun.sweep.space import Axis, Space
 
 SAMPLERS = ("grid", "tpe", "random", "sobol", "cmaes")
@@ -73,7 +73,7 @@ class Search:
         if k < len(trials):  # asked for by an earlier start, which was cut off before it could note that
             return self._words(trials[k].params)
         with quietly():
-            self.study.sampler = made_sampler(self.sampler, mix(self.seed, k if self.sampler != "sobol" else 0))
+            self.study.sampler = made_sampler(self.sampler, seed_of(self.seed, k if self.sampler != "sobol" else 0))
             return self._words(self.study.ask(self.distributions).params)
 
     def tell(self, k: int, score: float) -> None:
@@ -84,6 +84,11 @@ class Search:
 
     def _words(self, params: Mapping[str, Any]) -> dict[str, str]:
         return {key: value if isinstance(value, str) else repr(value) for key, value in params.items()}
+
+
+def seed_of(*parts: int) -> int:
+    """A 32-bit number that depends on all parts."""
+    return int.from_bytes(blake2b("/".join(map(str, parts)).encode(), digest_size=4).digest(), "little")
 
 
 def journal(path: Path):

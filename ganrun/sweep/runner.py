@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ganrun import sweeps
-from ganrun.callbacks.progress import clock
+from ganrun.durations import clock
 from ganrun.sweep import results
 from ganrun.sweep.pool import Pool, Process
 from ganrun.sweep.proposals import Proposals
@@ -91,6 +91,7 @@ class Runner:
     def _next(self) -> SweepJob | None:
         if self.given_up:
             return None
+        self._leave_out_pruned()
         waiting = next((job for job in self.state.jobs if job.state == "waiting"), None)
         if waiting or self.state.points >= self.proposals.total:
             return waiting
@@ -101,6 +102,13 @@ class Runner:
             self.state.jobs.append(SweepJob(number, point, values, seed, sweeps.job_name(number, own)))
         self.state.save()
         return self.state.jobs[first]
+
+    def _leave_out_pruned(self) -> None:
+        """Of a point whose training was pruned for one seed, the other seeds are not begun."""
+        pruned = {job.point for job in self.state.jobs if job.state == "pruned"}
+        for job in self.state.jobs:
+            if job.state == "waiting" and job.point in pruned:
+                job.state, job.error = "pruned", "not begun: another seed of this point was pruned"
 
     def _note_end(self, job: SweepJob, process: Process, is_stopped: bool = False) -> None:
         code, found = process.code, self.result(job)

@@ -25,7 +25,7 @@ from ganrun.sweep.proposals import SAMPLERS, Grid, Proposals, Search
 from ganrun.sweep.results import Result, read
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.space import Space
-from ganrun.sweep.state import ENDED, State, SweepJob
+from ganrun.sweep.state import ENDED, SWEEP, State, SweepJob
 
 log = logging.getLogger(__name__)
 # Keys of `sweep` that decide how a sweep runs and not what it is
@@ -54,7 +54,11 @@ def sweep(context, task, config: DictConfig, words: Sequence[str]) -> None:
         runner = Runner(
             known,
             proposals,
-            Pool(settings.jobs, Devices(visible_gpus() if settings.jobs > 1 else [], settings.jobs_per_gpu)),
+            Pool(
+                settings.jobs,
+                Devices(visible_gpus() if settings.jobs > 1 else [], settings.jobs_per_gpu),
+                {SWEEP: str(folder.absolute())},
+            ),
             wanted.seeds,
             lambda job: job_words(folder, wanted, job),
             settings.metric,
@@ -75,7 +79,9 @@ def check(settings: DictConfig) -> None:
         raise UserError(f"sweep.sampler={settings.sampler} is not known.{did_you_mean(settings.sampler, SAMPLERS)}")
     if settings.direction not in (None, "min", "max"):
         raise UserError(f"sweep.direction={settings.direction} does not do: it is min, max, or null.")
-    least = {"jobs": 1, "jobs_per_gpu": 1, "fail_fast": 1, "retries": 0, "seeds": 1, "trials": 1}
+    if settings.pruner not in (None, "median", "hyperband"):
+        raise UserError(f"sweep.pruner={settings.pruner} is not known. Allowed: median, hyperband, or null.")
+    least = {"pruner_startup": 1, "jobs": 1, "jobs_per_gpu": 1, "fail_fast": 1, "retries": 0, "seeds": 1, "trials": 1}
     for key, low in least.items():
         value = settings.get(key)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < low):

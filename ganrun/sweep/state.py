@@ -10,6 +10,7 @@ from ganrun.record import replace_text
 
 NAME = "sweep.json"
 HOME = Path("outputs/sweeps")
+SWEEP = "GANRUN_SWEEP"  # the variable that names a sweep's folder to its jobs
 ENDED = ("done", "pruned")  # of which there is nothing left to do
 
 

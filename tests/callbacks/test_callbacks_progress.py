@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ganrun.callbacks.progress import Progress, clock
+from ganrun.callbacks.progress import Progress
+from ganrun.durations import clock
 
 CASES = [  # kimg, minutes, images so far, of which before the clock started, seconds so far, seconds left
     (100, None, 25_000, 0, 50, 150),

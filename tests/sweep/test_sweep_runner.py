@@ -36,7 +36,7 @@ class Pretended:
         found = self.act(number, self.started.count(number))
         self.started.append(number)
         code, said = found if isinstance(found, tuple) else (0, "")
-        if not code:
+        if not isinstance(found, tuple):
             write_run(self.folder / words[-1], found)
         self.running[number] = SimpleNamespace(code=code, last_words=lambda: said)
         self.most = max(self.most, len(self.running))
@@ -157,6 +157,17 @@ def test_proposals_are_told_the_mean_of_a_point_once_all_its_seeds_are_done(swee
 def test_a_job_without_a_number_for_a_score_is_done_all_the_same(sweep):
     made = sweep(lambda number, start: math.nan)
     assert states(made) == ["done"] * 6
+
+
+def test_the_other_seeds_of_a_pruned_point_are_not_begun(sweep, tmp_path):
+    def act(number, start):
+        write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 9.0, "pruned")
+        return (0, "") if number == 0 else 0.5
+
+    made = sweep(act)
+    assert made.pool.started == [0, 3, 4, 5]
+    assert states(made) == ["pruned"] * 3 + ["done"] * 3
+    assert "another seed of this point was pruned" in made.state.jobs[1].error
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path):

@@ -1,0 +1,90 @@
+"""The early end of a sweep's job that does worse than the others did."""
+
+import logging
+import os
+from pathlib import Path
+
+from pytorch_lightning import Callback
+
+from ganrun.record import Record
+from ganrun.sweep import results, state
+
+log = logging.getLogger(__name__)
+NEAR = 1.02  # a score of another run counts for a mark up to so much before its own
+
+
+class Pruning(Callback):
+    """After each scoring asks Optuna's pruner whether this run is worth going on with; ends it where not.
+
+    It is compared with the jobs of the sweep that have ended, each by its scores up to the same kimg. What decides is
+    on disk, and the order of ended jobs is that of their numbers: one sweep after the other, the same runs are pruned.
+    Stands after Evaluation.
+    """
+
+    def __init__(self, record: Record, folder: Path, settings: dict, mode: str, kimg: float):
+        self.record, self.folder, self.settings, self.mode, self.kimg = record, folder, settings, mode, kimg
+        self.is_pruned, self.judged = False, 0
+
+    def on_train_start(self, trainer, model):
+        self.judged = len(self.record.history)
+
+    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+        if len(self.record.history) == self.judged or model.progress >= 1:
+            return
+        self.judged = len(self.record.history)
+        if trainer.strategy.broadcast(self._is_worse() if trainer.is_global_zero else None):
+            self.is_pruned = trainer.should_stop = True
+            log.info("pruned: at %g kimg others of the sweep were better", model.images_seen / 1000)
+
+    def _is_worse(self) -> bool:
+        import optuna
+        from optuna.trial import TrialState
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        marks = [kimg for kimg, _ in self.record.history]
+        study = optuna.create_study(study_name="ganrun", direction="minimize" if self.mode == "min" else "maximize")
+        for job in state.load(self.folder).jobs:
+            history = results.read(self.folder / job.name, self.record.monitor, self.mode).history
+            if job.state in state.ENDED and history:
+                study.add_trial(trial(at_marks(history, marks), TrialState.COMPLETE, history[-1][1]))
+        study.add_trial(trial([value for _, value in self.record.history], TrialState.RUNNING))
+        return pruner_of(self.settings, len(marks) * self.kimg / marks[-1]).prune(study, study.trials[-1])
+
+
+def at_marks(history: list[tuple[float, float]], marks: list[float]) -> list[float]:
+    """The last value of a history at or before each mark, as far as it goes."""
+    values = []
+    for mark in marks:
+        before = [value for kimg, value in history if kimg <= mark * NEAR]
+        if len(before) and history[-1][0] * NEAR >= mark:
+            values.append(before[-1])
+    return values
+
+
+def trial(values: list[float], trial_state, value: float | None = None):
+    """A run as Optuna's trial, its i-th score at step i."""
+    from optuna.trial import create_trial
+
+    steps = {i: value for i, value in enumerate(values) if value == value}
+    has_value = value is not None and value == value and trial_state.is_finished()
+    if trial_state.is_finished() and not has_value:
+        trial_state = type(trial_state).FAIL
+    return create_trial(state=trial_state, value=value if has_value else None, intermediate_values=steps)
+
+
+def pruner_of(settings: dict, marks: float):
+    """Optuna's pruner of a sweep's settings; marks: how many scorings a whole run has."""
+    from optuna import pruners
+
+    if settings["pruner"] == "hyperband":
+        return pruners.HyperbandPruner(min_resource=1, max_resource=max(2, round(marks)))
+    return pruners.MedianPruner(n_startup_trials=settings["pruner_startup"], n_warmup_steps=1)
+
+
+def of_sweep(record: Record, mode: str, kimg: float) -> list[Callback]:
+    """The pruning of the sweep whose job this is; none where there is no sweep, or it does not prune."""
+    if state.SWEEP not in os.environ:
+        return []
+    folder = Path(os.environ[state.SWEEP])
+    settings = state.load(folder).definition["settings"]
+    return [Pruning(record, folder, settings, mode, kimg)] if settings.get("pruner") else []
