@@ -54,7 +54,7 @@ def swept(job_overrides: list[str], fixed: set[str]) -> dict[str, str]:
 def job_name(number: int, values: dict[str, str]) -> str:
     """A folder name without `=`, `,` or `/`, such as 3-lr-0.0002+seed-1: the job's number and its own values."""
     keys = [key.lstrip("+~") for key in values]
-    last = [key.rpartition(".")[2] for key in keys]
+    last = [re.search(r"[^.]*(\.\d+)?$", key)[0] for key in keys]  # betas.0, not 0
     names = [short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)]
     pairs = [f"{plain(name)}-{plain(value)}" for name, value in zip(names, values.values(), strict=True)]
     return "-".join([str(number), "+".join(pairs)] if pairs else [str(number)])[:LONGEST_NAME]

@@ -97,8 +97,9 @@ class Runner:
             return waiting
         point, first = self.state.points, len(self.state.jobs)
         values = self.proposals.point(point)
+        short = {key: shortened(value) for key, value in values.items()}
         for number, seed in enumerate(self.seeds, first):
-            own = {**values, "seed": str(seed)} if len(self.seeds) > 1 or not values else values
+            own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
             self.state.jobs.append(SweepJob(number, point, values, seed, sweeps.job_name(number, own)))
         self.state.save()
         return self.state.jobs[first]
@@ -157,6 +158,14 @@ class Runner:
         if all(job.state in ENDED for job in jobs):
             scores = [self.result(job).score for job in jobs]
             self.proposals.tell(point, mean(scores))
+
+
+def shortened(value: str) -> str:
+    """A value for a name: a number of many digits with four."""
+    try:
+        return value if len(value) < 8 else f"{float(value):.4g}"
+    except ValueError:
+        return value
 
 
 class Screen:

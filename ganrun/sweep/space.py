@@ -1,6 +1,6 @@
 """What a sweep varies: the settings of the command line that stand for several values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -51,15 +51,19 @@ class Space:
         return [dict(zip(keys, values, strict=True)) for values in product(*(axis.values for axis in self.axes))]
 
 
-def read(words: Sequence[str], config_loader, seeds: int | None, first_seed: int) -> Space:
-    """The space of these overrides.
+def read(
+    words: Sequence[str], config_loader, seeds: int | None, first_seed: int, more: Mapping[str, str] | None = None
+) -> Space:
+    """The space of these overrides and of those `more` settings that they do not name.
 
-    seeds: sweep.seeds, so many from first_seed on; a list given as seed= takes their place. A single run has one seed,
-    which then is a fixed word.
+    seeds: sweep.seeds, so many from first_seed on; a list given as seed= takes their place.
     """
     space = Space()
     listed: list[int] = []
-    for override in OverridesParser.create(config_loader=config_loader).parse_overrides([*words]):
+    parser = OverridesParser.create(config_loader=config_loader)
+    named = {override.get_key_element() for override in parser.parse_overrides([*words])}
+    words = [*words, *(f"{key}={law}" for key, law in (more or {}).items() if key not in named)]
+    for override in parser.parse_overrides(words):
         key = override.get_key_element()
         if key == "seed" and override.is_sweep_override():
             listed = whole_seeds(override)
@@ -67,7 +71,7 @@ def read(words: Sequence[str], config_loader, seeds: int | None, first_seed: int
             space.axes.append(axis_of(override))
         elif key.split(".")[0] not in ("sweep", "seed", "folder") or key.startswith("+"):
             space.fixed.append(override.input_line)
-    if listed and seeds:
+    if listed and seeds and "sweep.seeds" in named:
         raise UserError(f"seed= lists {len(listed)} seeds and sweep.seeds={seeds} asks for {seeds}: give one of them.")
     space.seeds = listed or list(range(first_seed, first_seed + (seeds or 1)))
     return space

@@ -36,7 +36,7 @@ def sweep(context, task, config: DictConfig, words: Sequence[str]) -> None:
     """Trains what is left of the sweep that these words mean; its outcomes go to `sweeps.outcomes`."""
     settings = config.sweep
     check(settings)
-    wanted = space.read(words, context.config_loader, settings.seeds, config.seed)
+    wanted = space.read(words, context.config_loader, settings.seeds, config.seed, settings.space)
     definition = defined(wanted, settings)
     folder = folder_of(settings, words, definition)
     check_composition(context, config, wanted)
@@ -94,7 +94,7 @@ def defined(wanted: Space, settings: DictConfig) -> dict:
     for axis in wanted.axes:
         law = ",".join(axis.values) if axis.values else f"interval({axis.low},{axis.high}){'log' * axis.is_log}"
         axes.append(f"{axis.key}={law}")
-    own = {key: settings[key] for key in sorted(settings) if key not in LOOSE and key != "seeds"}
+    own = {key: settings[key] for key in sorted(settings) if key not in (*LOOSE, "seeds", "space")}
     return {"fixed": sorted(wanted.fixed), "axes": axes, "seeds": wanted.seeds, "settings": own}
 
 

@@ -14,7 +14,7 @@ from ganrun.sweep.space import Axis
 def read():
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        yield lambda *words, seeds=None, first=0: space.read(words, loader, seeds, first)
+        yield lambda *words, seeds=None, first=0, more=None: space.read(words, loader, seeds, first, more)
 
 
 def test_lists_ranges_and_globs_are_values_and_all_else_is_fixed(read):
@@ -70,7 +70,7 @@ def test_seeds_are_listed_or_counted_and_never_an_axis(read, words, seeds, expec
 @pytest.mark.parametrize(
     ("words", "seeds", "said"),
     [
-        (["seed=1,2"], 3, "lists 2 seeds and sweep.seeds=3 asks for 3"),
+        (["seed=1,2", "sweep.seeds=3"], 3, "lists 2 seeds and sweep.seeds=3 asks for 3"),
         (["seed=interval(0,9)"], None, "a seed is never searched for"),
         (["seed=a,b"], None, "seeds are whole numbers"),
     ],
@@ -82,3 +82,11 @@ def test_seeds_that_cannot_be_are_refused(read, words, seeds, said):
 
 def test_settings_of_the_sweep_itself_are_none_of_its_jobs(read):
     assert read("sweep=tpe", "sweep.trials=3", "kimg=2").fixed == ["kimg=2"]
+
+
+def test_an_experiment_may_say_what_varies_and_the_command_line_has_the_last_word(read):
+    more = {"optimizer.lr": "tag(log, interval(1e-5, 1e-2))", "model.k": "choice(1, 5)"}
+    found = read("model.k=3", "seed=1,2", seeds=10, more=more)
+    assert found.axes == [Axis("optimizer.lr", low=1e-5, high=1e-2, is_log=True)]
+    assert found.fixed == ["model.k=3"]
+    assert found.seeds == [1, 2]
