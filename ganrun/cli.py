@@ -21,8 +21,10 @@ VERBS = {
     "sample": Verb("draw pictures from a trained model", takes_run=True),
     "translate": Verb("translate pictures from one domain to the other", takes_run=True),
     "sweep": Verb("show a sweep, or go on with it", is_hydra=False),
+    "compare": Verb("set runs, or the runs of a sweep, beside each other", is_hydra=False),
     "list": Verb("show models, networks, data sets, metrics and the other choices", is_hydra=False),
 }
+PLAIN = ("sweep", "compare")  # verbs without a config: ganrun/commands/VERB.py has main(words)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,10 +84,10 @@ def run_verb(verb: str, words: list[str]) -> int:
     from ganrun import arguments
 
     flags, others = arguments.read_flags(words)
-    if verb == "sweep" and "--help" not in flags:
-        from ganrun.commands import sweep
+    if verb in PLAIN and "--help" not in flags:
+        from importlib import import_module
 
-        return sweep.main(others)
+        return import_module(f"ganrun.commands.{verb}").main(others)
     others += arguments.folder_settings(verb, flags)
     if not VERBS[verb].is_hydra or "--help" in flags:
         return show_choices_or_help(verb, flags, others)

@@ -49,6 +49,15 @@ NAME is a folder, a name in outputs/sweeps, or last. A sweep begins with -m, and
 
 """
 
+COMPARE = """\
+usage: ganrun compare RUN RUN ... [metric=val/fd_lenet] [out=FOLDER]
+       ganrun compare SWEEP
+
+Shows the settings in which runs differ and ranks them by their best scores, several seeds of one setting by the mean.
+Runs whose scores were measured otherwise (other data, extractor, resize or counts) are not ranked together, and it says
+why. A page with their curves and samples goes to out= (outputs/compare/<time>).
+"""
+
 FLAGS = """\
 more
   group=choice                one file of a group, as in model=wgan; ganrun list GROUP says a line on each
@@ -96,6 +105,8 @@ def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
         return SWEEP + key_section(
             "settings of a sweep", conf_text.keys(folders[0] / "sweep/base/settings.yaml"), "sweep."
         )
+    if verb == "compare":
+        return COMPARE
     if not row.is_hydra:
         return f"ganrun {verb} [GROUP] [--config-dir FOLDER]: {row.word}.\n\n" + group_names(folders)
     run = " RUN" if row.takes_run else ""

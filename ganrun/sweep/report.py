@@ -22,8 +22,15 @@ figcaption { max-width: 240px; font-size: 13px; overflow-wrap: anywhere }
 """
 
 
-def write(known: State, ranked: Sequence[Standing], results: Mapping[int, Result], metric: str | None) -> Path:
-    """Writes the page and returns its path.
+def write(
+    known: State,
+    ranked: Sequence[Standing],
+    results: Mapping[int, Result],
+    metric: str | None,
+    title: str | None = None,
+    name: str = NAME,
+) -> Path:
+    """Writes the page and returns its path. title: in place of the folder's name and the command.
 
     It shows the ranking, the scores while training, the points as parallel coordinates, how much each setting matters,
     the newest samples of every job, and what failed.
@@ -34,9 +41,10 @@ def write(known: State, ranked: Sequence[Standing], results: Mapping[int, Result
         ("How much each setting matters", importance(ranked)),
     ]
     told = f"{sum(job.state == 'done' for job in known.jobs)} of {len(known.jobs)} jobs done"
+    command = escape(" ".join(known.command))
     parts = [
-        f"<h1>{escape(known.folder.name)}</h1>",
-        f"<p><code>ganrun train -m {escape(' '.join(known.command))}</code><br>{told}</p>",
+        f"<h1>{escape(title or known.folder.name)}</h1>",
+        f"<p>{told}</p>" if title else f"<p><code>ganrun train -m {command}</code><br>{told}</p>",
         "<h2>Leaderboard</h2>",
         leaderboard(ranked, keys_of(known), metric),
     ]
@@ -48,7 +56,7 @@ def write(known: State, ranked: Sequence[Standing], results: Mapping[int, Result
             is_first = False
     parts += ["<h2>Samples</h2>", samples(known, results), *failures(known)]
     head = f"<meta charset='utf-8'><title>{escape(known.folder.name)}</title><style>{STYLE}</style>"
-    path = known.folder / NAME
+    path = known.folder / name
     replace_text(path, f"<!doctype html><html><head>{head}</head><body>{''.join(parts)}</body></html>\n")
     return path
 
@@ -90,12 +98,12 @@ def curves(known: State, results: Mapping[int, Result], metric: str | None):
 
 
 def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
-    """A line per point through its settings and its mean score; None for fewer than two points."""
+    """A line per point through its settings and its mean score; None for a single point or setting."""
     import plotly.graph_objects as go
 
     scored = [standing for standing in ranked if standing.scores]
     keys = keys_of(known)
-    if len(scored) < 2 or not keys:
+    if len(scored) < 2 or len(keys) < 2:
         return None
     dimensions = [dimension(key, [standing.values[key] for standing in scored]) for key in keys]
     means = [standing.mean for standing in scored]
