@@ -66,12 +66,7 @@ class Process:
         return self.popen.poll()
 
     def last_words(self) -> str:
-        """The last line that tells of an error, or the last of all."""
-        with suppress(OSError):
-            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-            told = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
-            return (told or lines or [""])[-1]
-        return ""
+        return last_words(self.log)
 
 
 class Pool:
@@ -135,6 +130,15 @@ class Pool:
         if lease:
             settings["CUDA_VISIBLE_DEVICES"] = lease.device
         return settings
+
+
+def last_words(log: Path) -> str:
+    """The last line that tells of an error, or the last of all."""
+    with suppress(OSError):
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        told = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
+        return (told or lines or [""])[-1]
+    return ""
 
 
 def end_with_parent() -> None:

@@ -24,12 +24,13 @@ from ganrun.sweep.pool import Devices, Pool, visible_gpus
 from ganrun.sweep.proposals import SAMPLERS, Grid, Proposals, Search
 from ganrun.sweep.results import Result, read
 from ganrun.sweep.runner import Runner
+from ganrun.sweep.slurm import Slurm
 from ganrun.sweep.space import Space
 from ganrun.sweep.state import ENDED, SWEEP, State, SweepJob
 
 log = logging.getLogger(__name__)
 # Keys of `sweep` that decide how a sweep runs and not what it is
-LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "storage")
+LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "storage", "sbatch")
 
 
 def sweep(context, task, config: DictConfig, words: Sequence[str]) -> None:
@@ -54,11 +55,7 @@ def sweep(context, task, config: DictConfig, words: Sequence[str]) -> None:
         runner = Runner(
             known,
             proposals,
-            Pool(
-                settings.jobs,
-                Devices(visible_gpus() if settings.jobs > 1 else [], settings.jobs_per_gpu),
-                {SWEEP: str(folder.absolute())},
-            ),
+            pool_of(settings, folder),
             wanted.seeds,
             lambda job: job_words(folder, wanted, job),
             settings.metric,
@@ -141,6 +138,15 @@ def ended_by_signals() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+def pool_of(settings: DictConfig, folder: Path) -> Pool | Slurm:
+    """Where the jobs run: in Slurm's queue, or on this machine."""
+    variables = {SWEEP: str(folder.absolute())}
+    if settings.sbatch is not None:
+        return Slurm(settings.jobs, settings.sbatch, variables)
+    gpus = visible_gpus() if settings.jobs > 1 else []
+    return Pool(settings.jobs, Devices(gpus, settings.jobs_per_gpu), variables)
 
 
 def proposed(wanted: Space, config: DictConfig, folder: Path) -> Proposals:
