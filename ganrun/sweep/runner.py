@@ -16,10 +16,10 @@ from ganrun.durations import clock
 from ganrun.sweep import results
 from ganrun.sweep.pool import Pool, Process
 from ganrun.sweep.proposals import Proposals
-from ganrun.sweep.state import ENDED, State, SweepJob
+from ganrun.sweep.state import ENDED, Runners, State, SweepJob
 
 log = logging.getLogger(__name__)
-PAUSE = 0.2  # seconds between two looks at the processes
+PAUSE, SLOW = 0.2, 1.0  # seconds between two looks at the processes; at those of others
 REFUSED = 2  # exit code of a command that cannot work
 
 
@@ -47,46 +47,71 @@ class Runner:
         self.seconds: list[float] = []  # of the jobs that were done in this start
         self.starts: dict[int, float] = {}
         self.given_up = ""
+        self.runners = Runners(state.folder)
 
     @property
     def total(self) -> int:
         return self.proposals.total * len(self.seeds)
 
     def run(self) -> None:
-        """To the end, or until interrupted: then the jobs have saved and the state says how far it came."""
-        self._take_stock()
-        with Screen(self) as screen:
+        """To the end, or until interrupted: then the jobs have saved and the state says how far it came.
+
+        Other processes may work on the same sweep; this one ends after the last job, whoever has it.
+        """
+        with self.runners.joined(), Screen(self) as screen:
+            self._take_stock()
             try:
-                while self._start_some() or self.pool.running:
-                    time.sleep(PAUSE)
+                while self._start_some() or self.pool.running or self._others_work():
+                    time.sleep(PAUSE if self.pool.running else SLOW)
                     for number, process in self.pool.ended().items():
-                        self._note_end(self.state.jobs[number], process)
+                        self._note_end(number, process)
                     screen.show()
             finally:
                 for number, process in self.pool.stop().items():
-                    self._note_end(self.state.jobs[number], process, is_stopped=True)
+                    self._note_end(number, process, is_stopped=True)
 
     # ---- before --------------------------------------------------------------------------------------------------
     def _take_stock(self) -> None:
-        """What an earlier start left: ended jobs stay so, all others are to be begun or gone on with."""
-        for job in self.state.jobs:
-            if job.state not in ENDED:
-                found = self.result(job).state
-                job.state, job.attempts = (found if found in ENDED else "waiting"), 0
-        for point in range(self.state.points):
-            self._tell(point)
-        self.state.save()
+        """What an earlier start left: ended jobs stay so, all others are to be begun or gone on with.
+
+        Where others are at work already, only what dead ones left: a failed job is not tried again under their eyes.
+        """
+        with self.state.change():
+            others = self.runners.others()
+            for job in self.state.jobs:
+                is_left = job.state == "running" and job.runner not in others
+                if is_left or (not others and job.state not in ENDED):
+                    found = self.result(job).state
+                    job.state, job.attempts = (found if found in ENDED else "waiting"), 0
+            for point in range(self.state.points):
+                self._tell(point)
 
     # ---- meanwhile -----------------------------------------------------------------------------------------------
     def _start_some(self) -> bool:
-        """Fills the pool; whether there was anything to start."""
-        while self.pool.has_room() and (job := self._next()):
+        """Fills the pool; whether there was anything to start that could not be."""
+        while self.pool.has_room():
+            with self.state.change():
+                job = self._next()
+                if job is None:
+                    return False
+                job.state, job.runner = "running", self.runners.name
             path = self.state.folder / "logs" / f"{job.name}.log"
             if not self.pool.start(job.number, self.words(job), path):
+                with self.state.change():
+                    self.state.jobs[job.number].state = "waiting"
                 return True
-            job.state, self.starts[job.number] = "running", time.monotonic()
-            self.state.save()
+            self.starts[job.number] = time.monotonic()
         return False
+
+    def _others_work(self) -> bool:
+        """Whether another process still has a job; what a dead one had is to be gone on with."""
+        with self.state.change():
+            others, running = self.runners.others(), [job for job in self.state.jobs if job.state == "running"]
+            for job in running:
+                if job.runner not in others:
+                    found = self.result(job).state
+                    job.state = found if found in ENDED else "waiting"
+        return bool(running)
 
     def _next(self) -> SweepJob | None:
         if self.given_up:
@@ -101,7 +126,6 @@ class Runner:
         for number, seed in enumerate(self.seeds, first):
             own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
             self.state.jobs.append(SweepJob(number, point, values, seed, sweeps.job_name(number, own)))
-        self.state.save()
         return self.state.jobs[first]
 
     def _leave_out_pruned(self) -> None:
@@ -111,26 +135,34 @@ class Runner:
             if job.state == "waiting" and job.point in pruned:
                 job.state, job.error = "pruned", "not begun: another seed of this point was pruned"
 
-    def _note_end(self, job: SweepJob, process: Process, is_stopped: bool = False) -> None:
-        code, found = process.code, self.result(job)
-        seconds = time.monotonic() - self.starts[job.number]
-        if code == 0 and found.state in ENDED:
-            job.state, job.error = found.state, ""
-            self.seconds.append(seconds)
-        elif is_stopped or code in (130, 143):
-            job.state = "interrupted"
-        else:
-            job.state, job.attempts = ("refused" if code == REFUSED else "failed"), job.attempts + 1
-            job.error = f"killed by signal {-code}" if code < 0 else process.last_words()
+    def _note_end(self, number: int, process: Process, is_stopped: bool = False) -> None:
+        seconds = time.monotonic() - self.starts[number]
+        with self.state.change():
+            job = self.state.jobs[number]
+            found = self.result(job)
+            job.state, job.error = self._ending(job, process, found.state, is_stopped)
+            job.attempts += job.state in ("failed", "refused")
             if job.state == "failed" and job.attempts <= self.retries:
                 log.info("%s failed (%s), and is started again", job.name, job.error)
                 job.state = "waiting"
-        self.state.save()
-        self._tell(job.point)
+            self._tell(job.point)
+        if job.state in ENDED:
+            self.seconds.append(seconds)
         self._say(job, found, seconds)
         ended = [other for other in self.state.jobs if other.state in (*ENDED, "failed", "refused")]
         if self.fail_fast <= len(ended) < self.total and not any(other.state in ENDED for other in ended):
             self.given_up = f"The first {len(ended)} jobs all failed: nothing more is started."
+
+    @staticmethod
+    def _ending(job: SweepJob, process: Process, told: str, is_stopped: bool) -> tuple[str, str]:
+        """The state and the error of a job that has ended. told: the state that its run folder tells."""
+        code = process.code
+        if code == 0 and told in ENDED:
+            return told, ""
+        if is_stopped or code in (130, 143):
+            return "interrupted", ""
+        error = f"killed by signal {-code}" if code < 0 else process.last_words()
+        return ("refused" if code == REFUSED else "failed"), error
 
     def _say(self, job: SweepJob, found: results.Result, seconds: float) -> None:
         over = sum(other.state not in ("waiting", "running") for other in self.state.jobs)

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 from rich.console import Console
 
-from ganrun import lock, sweeps
+from ganrun import sweeps
 from ganrun.arguments import plainly, with_default_experiment
 from ganrun.errors import Interrupted, UserError, did_you_mean
 from ganrun.record import writable
@@ -50,7 +50,7 @@ def sweep(context, task, config: DictConfig, words: Sequence[str]) -> None:
     known.flags = {name: value for name, value in sweeps.flags.items() if name == "--config-dir"}
     folder.mkdir(parents=True, exist_ok=True)
     sweeps.latest[0] = folder
-    with lock.held(folder), ended_by_signals():
+    with ended_by_signals():
         proposals = proposed(wanted, config, folder)
         runner = Runner(
             known,

@@ -1,12 +1,20 @@
 """What a sweep remembers: its jobs, in sweep.json of its folder."""
 
 import json
-from collections.abc import Mapping
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ganrun.errors import UserError, did_you_mean
 from ganrun.record import replace_text
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 NAME = "sweep.json"
 HOME = Path("outputs/sweeps")
@@ -21,6 +29,7 @@ class SweepJob:
     number: its place in the sweep, for good.  point: how many points came before its own.
     state: waiting | running | done | pruned | failed | refused | interrupted.
     error: the last line of what a failed one said.  attempts: starts that failed.
+    runner: the process that has it, or had it last, see Runners.
     """
 
     number: int
@@ -31,6 +40,7 @@ class SweepJob:
     state: str = "waiting"
     error: str = ""
     attempts: int = 0
+    runner: str = ""
 
 
 @dataclass
@@ -51,10 +61,59 @@ class State:
     def of_point(self, point: int) -> list[SweepJob]:
         return [job for job in self.jobs if job.point == point]
 
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Within, the jobs are as on disk, and no other process changes them; afterwards they are written."""
+        with (self.folder / ".lock").open("a") as file:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if (self.folder / NAME).exists():
+                self.jobs = load(self.folder).jobs
+            yield
+            self.save()
+
     def save(self) -> None:
         jobs = [asdict(job) for job in self.jobs]
         content = {"command": self.command, "flags": self.flags, "definition": self.definition, "jobs": jobs}
         replace_text(self.folder / NAME, json.dumps(content, indent=1) + "\n")
+
+
+class Runners:
+    """The processes that work on a sweep, on this machine or on others that share its folder.
+
+    Each holds a lock on a file of its own, which the system frees when it ends, however that goes.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder / ".runners"
+        self.name = f"{platform.node()}-{os.getpid()}"
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Within, this process is one of them."""
+        self.folder.mkdir(exist_ok=True)
+        path = self.folder / self.name
+        with path.open("a") as file:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+    def others(self) -> set[str]:
+        """Those that live beside this one; what dead ones left is removed."""
+        found = set()
+        for path in self.folder.iterdir():
+            if path.name == self.name:
+                continue
+            with suppress(FileNotFoundError), path.open("a") as file:
+                try:
+                    fcntl and fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+                except OSError:
+                    found.add(path.name)
+        return found
 
 
 def load(folder: Path, definition: Mapping | None = None) -> State:
@@ -64,7 +123,7 @@ def load(folder: Path, definition: Mapping | None = None) -> State:
     """
     path = folder / NAME
     if definition is not None and not path.exists():
-        if folder.exists() and any(child.name != ".lock" for child in folder.iterdir()):
+        if folder.exists() and any(child.name not in (".lock", ".runners") for child in folder.iterdir()):
             raise UserError(f"{folder} is there already, and holds no sweep. Give another sweep.name= or folder=.")
         return State(folder, dict(definition))
     try:

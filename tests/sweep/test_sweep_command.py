@@ -160,3 +160,58 @@ def test_a_refused_sweep_leaves_nothing_but_its_reason(run, tmp_path):
     assert "data=ring gives" in said
     assert "data=grid gives" in said
     assert not (tmp_path / "outputs").exists()
+
+
+def test_two_jobs_of_two_ranks_each_lie_in_their_folders_and_nowhere_else(run, tmp_path):
+    ranks = ["trainer.accelerator=cpu", "trainer.devices=2"]
+    code, said = run("model=gan", "seed=1,2", "kimg=1", *TINY, *SMALL, *ranks, "sweep.jobs=2", "folder=s")
+    assert code == 0, said
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "s"}
+    assert {path.name for path in (tmp_path / "s").iterdir() if path.is_dir()} == {"0-seed-1", "1-seed-2", "logs"}
+    assert [row["state"] for row in board(tmp_path / "s")] == ["done", "done"]
+
+
+def test_a_study_that_is_cut_off_goes_on_to_the_same_points(start, run, tmp_path):
+    law = ["optimizer.lr=tag(log,interval(1e-5,1e-2))", "optimizer.betas.0=interval(0,0.9)"]
+    words = ["model=gan", *law, "kimg=0.4", *TINY, *SMALL, "sweep=tpe", "sweep.trials=4", "folder=s"]
+    assert run(*words, folder="whole")[0] == 0
+    cut = tmp_path / "cut" / "s"
+    with start("train", "-m", *words, folder="cut") as sweep:
+        until(lambda: len(jobs_of(cut)) == 3 if cut.exists() else False)
+        sweep.send_signal(signal.SIGTERM)
+        sweep.communicate(timeout=100)
+    assert sweep.returncode == 143
+    code, said = run(*words, folder="cut")
+    assert code == 0
+    assert "4 jobs, 2 of them done" in said
+    assert board(cut) == board(tmp_path / "whole" / "s")
+
+
+def test_more_trials_go_on_with_the_study(run, tmp_path):
+    words = ["model=gan", "optimizer.lr=interval(0.001,0.002)", "kimg=0.4", *TINY, *SMALL, "sweep=random", "folder=s"]
+    assert run(*words, "sweep.trials=2")[0] == 0
+    code, said = run(*words, "sweep.trials=3")
+    assert code == 0
+    assert "3 jobs, 2 of them done" in said
+    assert len(board(tmp_path / "s")) == 3
+
+
+def test_two_processes_share_a_sweep_and_no_job_is_trained_twice(start, run, tmp_path):
+    """As two machines with one folder would; the first is killed on the way, and the other takes over what it had."""
+    words = ["train", "-m", "model=gan", "seed=1,2,3,4,5,6", "kimg=4", *TINY, *SMALL, "folder=s"]
+    with start(*words) as first, start(*words) as second:
+        until(lambda: len(jobs_of(tmp_path / "s")) >= 3 if (tmp_path / "s").exists() else False)
+        jobs = subprocess.run(["pgrep", "-P", str(first.pid)], capture_output=True, text=True).stdout.split()
+        for pid in (str(first.pid), *jobs):
+            os.kill(int(pid), signal.SIGKILL)
+        said, _ = second.communicate(timeout=300)
+        early = first.stdout.read()
+    assert second.returncode == 0
+    ends = [line.split()[1] for line in (early + said).splitlines() if line.startswith("job ") and ": done" in line]
+    assert sorted(ends) == [f"{i}-seed-{i + 1}:" for i in range(6)]
+    assert [row["state"] for row in board(tmp_path / "s")] == ["done"] * 6
+    alone = run(*words[2:-1], folder="alone")
+    assert alone[0] == 0
+    (whole,) = (tmp_path / "alone" / "outputs" / "sweeps").iterdir()
+    for mine, theirs in zip(jobs_of(tmp_path / "s"), jobs_of(whole), strict=True):
+        assert_same_weights(mine, theirs)

@@ -182,3 +182,43 @@ def test_a_folder_of_another_sweep_is_refused(tmp_path):
     (tmp_path / "mine").touch()
     with pytest.raises(state.UserError, match="holds no sweep"):
         state.load(tmp_path, first.definition)
+
+
+def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, tmp_path, monkeypatch):
+    """Job 1 is at work in another process that lives, and ends while this one waits; job 2's has died."""
+    sweep(lambda number, start: 0.5)
+    path = tmp_path / "sweep" / state.NAME
+    told = json.loads(path.read_text())
+    for number, name in ((1, "living"), (2, "dead")):
+        told["jobs"][number].update(state="running", runner=name)
+        (tmp_path / "sweep" / f"{number}-lr-1+seed-{5 + number}" / "status.json").unlink()
+    path.write_text(json.dumps(told))
+    alive = ["living"]
+    monkeypatch.setattr(state.Runners, "others", lambda self: set(alive))
+
+    def ends(_):
+        if not made_pool or not made_pool[0].running:
+            changed = json.loads(path.read_text())
+            changed["jobs"][1]["state"] = "done"
+            path.write_text(json.dumps(changed))
+
+    made_pool = []
+    init = Pretended.__init__
+    monkeypatch.setattr(Pretended, "__init__", lambda self, *words: (init(self, *words), made_pool.append(self))[0])
+    monkeypatch.setattr(runner.time, "sleep", ends)
+    made = sweep(lambda number, start: 0.25)
+    assert made.pool.started == [2]
+    assert states(made) == ["done"] * 6
+
+
+def test_a_runner_is_known_while_it_lives(tmp_path):
+    first, second = state.Runners(tmp_path), state.Runners(tmp_path)
+    second.name = "another"
+    with first.joined():
+        with second.joined():
+            assert first.others() == {"another"}
+            assert second.others() == {first.name}
+        assert first.others() == set()
+        (tmp_path / ".runners" / "dead").touch()
+        assert first.others() == set()
+        assert not (tmp_path / ".runners" / "dead").exists()
