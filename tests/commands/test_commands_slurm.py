@@ -1,37 +1,20 @@
 """A job of a real Slurm, on this machine alone, that is told that its time is nearly over."""
 
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from commands.commands_held import RUN, Run, assert_same, uninterrupted, until
+from slurm_here import NEEDED, said_by, started
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm_here.sh"
-IS_INSTALLED = all(shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("slurmctld", "munged"))
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not IS_INSTALLED, reason="Slurm is missing: apt-get install slurm-wlm munge"),
-    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can start Slurm"),
-]
-
+pytestmark = NEEDED
 JOB = f"#!/bin/bash\nsrun {sys.executable} -m ganrun train {' '.join(RUN)} folder=run resume=true\n"
-
-
-def said_by(*command) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
-    folder = tmp_path / "slurm"
-    said_by("bash", SCRIPT, "start", folder)
-    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-    yield
-    said_by("bash", SCRIPT, "stop", folder)
+    with started(tmp_path, monkeypatch):
+        yield
 
 
 class Job:

@@ -10,6 +10,14 @@ from ganrun.job import Job, make_job
 
 PLAIN = ["trainer.accelerator=cpu", "channels_last=false", "logger=none", "metrics=none"]
 
+RING = [
+    "model=gan",
+    "data=ring",
+    "data.points=600",
+    "batch_size=16",
+    "network.generator.hidden=[8]",
+    "network.discriminator.hidden=[8]",
+]
 SMALL_DIGITS = ["data=digits", "batch_size=4"]
 SMALL = {  # each model with small networks, on the shipped digits
     "gan": ["model=gan", "network.generator.hidden=[8]", "network.discriminator.hidden=[8]", *SMALL_DIGITS],

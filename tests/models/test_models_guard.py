@@ -6,21 +6,13 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from model_training import SMALL, job_of, train
+from model_training import RING, SMALL, job_of, train
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganrun.callbacks.guard import Guard
 from ganrun.errors import Failure
 
-RING = [
-    "model=gan",
-    "data=ring",
-    "data.points=600",
-    "batch_size=16",
-    "network.generator.hidden=[8]",
-    "network.discriminator.hidden=[8]",
-    "optimizer.lr=0.01",
-]
+QUICK = [*RING, "optimizer.lr=0.01"]
 NAN = float("nan")
 
 
@@ -84,7 +76,7 @@ def first_weight(net):
     [("generator", ", and so did fake, but not real"), ("discriminator", ", and so did real and fake")],
 )
 def test_a_spoilt_weight_stops_the_training_at_the_first_loss_that_it_spoils_before_the_next_save(net, terms, tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     name = f"{net}.{first_weight(getattr(job.model, net))}"
     said, saved = stopped(job, tmp_path, Spoiling(4, after=spoil(name)))
     assert said == f"train/discriminator/loss became nan at 0.08 kimg (batch 5){terms}"
@@ -95,7 +87,7 @@ def test_a_spoilt_example_stops_the_training_and_the_scores_of_the_real_ones_are
     def before(model, batch):
         batch["x"][3, 1] = NAN
 
-    said, saved = stopped(job_of(*RING), tmp_path, Spoiling(5, before))
+    said, saved = stopped(job_of(*QUICK), tmp_path, Spoiling(5, before))
     assert said == "train/discriminator/loss became nan at 0.08 kimg (batch 5), and so did real, but not fake"
     assert saved == [3]
 
@@ -107,7 +99,7 @@ def spoilt_gradient(job, net, batch, value=NAN):
 
 @pytest.mark.parametrize(("value", "kind"), [(NAN, "nan"), (math.inf, "infinite")])
 def test_a_spoilt_gradient_is_named_where_the_look_falls_on_its_batch(value, kind, tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     spoilt_gradient(job, "generator", 6, value)
     said, saved = stopped(job, tmp_path)
     assert said == f"train/generator/gradient became {kind} at 0.096 kimg (batch 6)"
@@ -115,7 +107,7 @@ def test_a_spoilt_gradient_is_named_where_the_look_falls_on_its_batch(value, kin
 
 
 def test_a_spoilt_gradient_of_the_discriminator_is_known_by_the_loss_of_the_turn_after_it(tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     spoilt_gradient(job, "discriminator", 6)
     said, saved = stopped(job, tmp_path)
     assert said == "train/generator/loss became nan at 0.096 kimg (batch 6)"
@@ -123,7 +115,7 @@ def test_a_spoilt_gradient_of_the_discriminator_is_known_by_the_loss_of_the_turn
 
 
 def test_a_gradient_that_was_spoilt_between_two_looks_is_known_by_the_first_loss_after_it(tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     spoilt_gradient(job, "generator", 4)
     said, saved = stopped(job, tmp_path)
     assert said == "train/discriminator/loss became nan at 0.08 kimg (batch 5), and so did fake, but not real"
@@ -131,7 +123,7 @@ def test_a_gradient_that_was_spoilt_between_two_looks_is_known_by_the_first_loss
 
 
 def test_an_infinite_loss_of_finite_scores_is_told_as_such(tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     loss = job.model.discriminator_loss
 
     def spoilt(batch):
@@ -147,7 +139,7 @@ def test_an_infinite_loss_of_finite_scores_is_told_as_such(tmp_path):
 @pytest.mark.parametrize("value", [NAN, -math.inf])
 @pytest.mark.parametrize("name", ["generator.unused", "averaged.generator.unused", "discriminator.count"])
 def test_a_spoilt_weight_that_no_loss_shows_is_named_before_it_is_saved(name, value, tmp_path):
-    job = job_of(*RING, "ema.half_life_kimg=0.1")
+    job = job_of(*QUICK, "ema.half_life_kimg=0.1")
     job.model.generator.unused = torch.nn.Parameter(torch.zeros(3), requires_grad=False)
     job.model.discriminator.register_buffer("count", torch.zeros(2))
     said, saved = stopped(job, tmp_path, Spoiling(5, after=spoil(name, value)))
@@ -157,7 +149,7 @@ def test_a_spoilt_weight_that_no_loss_shows_is_named_before_it_is_saved(name, va
 
 
 def test_large_finite_weights_and_empty_ones_are_let_be(tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     job.model.generator.register_buffer("large", torch.full((100,), 3e38))
     job.model.generator.register_buffer("empty", torch.empty(0))
     job.model.generator.register_buffer("whole", torch.tensor(2**62))
@@ -166,7 +158,7 @@ def test_large_finite_weights_and_empty_ones_are_let_be(tmp_path):
 
 def test_without_saves_it_is_found_at_the_next_look_and_at_the_end_at_the_latest(tmp_path):
     for looks, seen in ((4, 8), (50, 12)):
-        job = job_of(*RING)
+        job = job_of(*QUICK)
         spoilt_gradient(job, "generator", 5)
         said, saved = stopped(job, tmp_path, looks=looks, saves=50)
         assert "at 0.096 kimg (batch 6), and so did fake" in said
@@ -213,14 +205,14 @@ class Watched(Guard):
 
 def test_between_two_looks_nothing_is_computed_and_a_second_look_at_the_same_batch_is_free(tmp_path):
     guard = Watched(SimpleNamespace(folder=tmp_path), 3)
-    train(job_of(*RING), 7, guard)
+    train(job_of(*QUICK), 7, guard)
     assert [n > 0 for n in guard.computed] == [False, False, True, False, False, True, False]
     assert guard.again == 0
 
 
 def test_what_was_kept_for_a_look_is_let_go_after_it(tmp_path):
     guard = guard_of(tmp_path, 4)
-    train(job_of(*RING), 6, guard)
+    train(job_of(*QUICK), 6, guard)
     assert guard.turns == []
     model = SimpleNamespace(
         terms={"d": {"loss": torch.zeros(()), "map": torch.zeros(5000)}}, images_seen=8, batches_seen=1

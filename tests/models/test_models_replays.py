@@ -5,21 +5,13 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from model_training import SMALL, SpoiltData, Stop, job_of, train
+from model_training import RING, SMALL, SpoiltData, Stop, job_of, train
 from recorder import Recorder
 
 from ganrun.callbacks.guard import Guard
 from ganrun.errors import Failure
 from ganrun.models.replays import WARM_UP, Replays
 
-RING = [
-    "model=gan",
-    "data=ring",
-    "data.points=600",
-    "batch_size=16",
-    "network.generator.hidden=[8]",
-    "network.discriminator.hidden=[8]",
-]
 CASES = {
     **SMALL,
     "channels last": [*SMALL["dcgan"], "channels_last=true"],

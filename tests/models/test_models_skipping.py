@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from model_training import SMALL, SpoiltData, job_of, train
+from model_training import RING, SMALL, SpoiltData, job_of, train
 from pytorch_lightning.plugins.precision import MixedPrecision
 
 from ganrun import losses
@@ -17,16 +17,7 @@ from ganrun.callbacks.length import Length
 from ganrun.errors import Failure
 from ganrun.seeds import seed_training_noise
 
-RING = [
-    "model=gan",
-    "data=ring",
-    "data.points=600",
-    "batch_size=16",
-    "network.generator.hidden=[8]",
-    "network.discriminator.hidden=[8]",
-    "optimizer.lr=0.01",
-    "ema.half_life_kimg=0.05",
-]
+QUICK = [*RING, "optimizer.lr=0.01", "ema.half_life_kimg=0.05"]
 NAN = float("nan")
 
 
@@ -58,13 +49,13 @@ def by_hand(job, batches, spoilt, skipped):
 
 
 def test_the_training_goes_on_exactly_as_if_the_skipped_turns_had_not_been_taken(tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     spoil = {6: NAN, 8: math.inf}
     weight = next(job.model.generator.parameters())
     weight.register_hook(lambda gradient: gradient * spoil.get(job.model.batches_seen + 1, 1))
     found = train(job, 12, SpoiltData(4, 5), skipping(tmp_path)).model.state_dict()
     skipped = {("discriminator", 4), ("discriminator", 5), ("generator", 6), ("generator", 8)}
-    expected = by_hand(job_of(*RING), 12, {4, 5}, skipped)
+    expected = by_hand(job_of(*QUICK), 12, {4, 5}, skipped)
     assert list(found) == list(expected)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
@@ -106,14 +97,14 @@ def test_statistics_and_pools_are_as_before_a_batch_whose_turns_were_skipped(nam
 
 
 def test_what_follows_a_turn_does_not_follow_a_skipped_one(tmp_path):
-    job, turns = job_of("model=wgan", *RING[1:]), []
+    job, turns = job_of("model=wgan", *QUICK[1:]), []
     job.model.after_turn = lambda player: turns.append((job.model.batches_seen + 1, player.name))
     train(job, 6, SpoiltData(3), skipping(tmp_path))
     assert turns == [*((k, "discriminator") for k in (1, 2, 4, 5)), (5, "generator"), (6, "discriminator")]
 
 
 def test_so_many_in_a_row_stop_the_training(tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     with pytest.raises(Failure) as failure:
         train(job, 12, SpoiltData(*range(2, 13)), skipping(tmp_path, skips=3))
     expected = "train/discriminator/gradient was not finite in 3 turns in a row, the last at 0.064 kimg (batch 4). "
@@ -123,13 +114,13 @@ def test_so_many_in_a_row_stop_the_training(tmp_path):
 
 def test_as_many_with_one_good_turn_between_them_do_not(tmp_path):
     guard = skipping(tmp_path, skips=3)
-    job = train(job_of(*RING), 12, SpoiltData(2, 3, 5, 6, 8, 9, 11, 12), guard)
+    job = train(job_of(*QUICK), 12, SpoiltData(2, 3, 5, 6, 8, 9, 11, 12), guard)
     assert job.model.batches_seen == 12
     assert guard.skipping.counts == {"discriminator": 8}
 
 
 def test_a_loss_without_a_number_whose_gradient_is_finite_stops_the_training_all_the_same(tmp_path):
-    job = job_of(*RING)
+    job = job_of(*QUICK)
     loss = job.model.generator_loss
     job.model.generator_loss = lambda batch: loss(batch) + (NAN if job.model.batches_seen == 4 else 0)
     with pytest.raises(Failure, match=r"train/generator/loss became nan at 0.08 kimg \(batch 5\)"):
@@ -152,7 +143,7 @@ def test_what_was_skipped_is_told_once_and_counted_in_the_curves(tmp_path, caplo
     book = Book(tmp_path)
     guard = Guard(book, 2, mode="skip")
     with caplog.at_level(logging.WARNING, "ganrun"):
-        train(job_of(*RING), 8, SpoiltData(3, 5, 6), guard, Curves(book, 2))
+        train(job_of(*QUICK), 8, SpoiltData(3, 5, 6), guard, Curves(book, 2))
     assert [page.get("train/discriminator/skipped") for page in book.pages] == [None, 1, 3, 3]
     assert all(math.isfinite(value) for page in book.pages for value in page.values())
     assert [record.getMessage() for record in caplog.records] == [
@@ -162,11 +153,11 @@ def test_what_was_skipped_is_told_once_and_counted_in_the_curves(tmp_path, caplo
 
 def test_the_counts_go_on_where_a_checkpoint_had_them(tmp_path):
     first = skipping(tmp_path, skips=4)
-    train(job_of(*RING), 6, SpoiltData(2, 5, 6), first)
+    train(job_of(*QUICK), 6, SpoiltData(2, 5, 6), first)
     second = skipping(tmp_path, skips=4)
     second.load_state_dict(first.state_dict())
     with pytest.raises(Failure, match="in 4 turns in a row"):
-        train(job_of(*RING), 6, SpoiltData(1, 2), second)
+        train(job_of(*QUICK), 6, SpoiltData(1, 2), second)
     assert second.skipping.counts == {"discriminator": 5}
     assert Guard(SimpleNamespace(folder=tmp_path), 2).state_dict() == {}
 
@@ -190,7 +181,7 @@ def with_scaler(job, batches, scale, *callbacks):
 
 def test_gradients_that_overflow_at_first_in_16_mixed_lower_the_scale_and_stop_nothing(tmp_path):
     stop, skip = Guard(SimpleNamespace(folder=tmp_path), 1), skipping(tmp_path, every=1)
-    by_itself, with_skips = (with_scaler(job_of(*RING), 12, 2.0**24, guard) for guard in (stop, skip))
+    by_itself, with_skips = (with_scaler(job_of(*QUICK), 12, 2.0**24, guard) for guard in (stop, skip))
     assert by_itself == with_skips < 2.0**24
     assert sum(skip.skipping.counts.values()) == math.log2(2.0**24 / with_skips)
 

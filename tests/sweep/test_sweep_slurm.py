@@ -1,21 +1,17 @@
 """Jobs of a sweep in Slurm's queue: a real one, on this machine alone, and what it tells."""
 
 import csv
-import os
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from slurm_here import NEEDED, said_by, started
 
 from ganrun.errors import UserError
 from ganrun.sweep import slurm as slurms
 from ganrun.sweep.slurm import Slurm, code_of
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm_here.sh"
-IS_INSTALLED = all(shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("slurmctld", "munged"))
 TINY = ["data=ring", "batch_size=20", "metrics.samples=50", "logger=none", "log_every=5", "kimg=2"]
 SMALL = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "model._target_=mine.Model"]
 MINE = """
@@ -62,17 +58,16 @@ def test_without_slurm_it_is_refused(monkeypatch):
         Slurm(1, "--gpus=1", {})
 
 
-def said_by(*command, **options) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout.strip()
-
-
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
-    folder = tmp_path / "slurm"
-    said_by("bash", SCRIPT, "start", folder)
-    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-    yield
-    said_by("bash", SCRIPT, "stop", folder)
+    with started(tmp_path, monkeypatch):
+        yield
+
+
+def marked(test):
+    for mark in NEEDED:
+        test = mark(test)
+    return test
 
 
 def board(folder):
@@ -87,9 +82,7 @@ def until(holds, seconds=100):
         time.sleep(0.1)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not IS_INSTALLED, reason="Slurm is missing: apt-get install slurm-wlm munge")
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can start Slurm")
+@marked
 def test_a_sweep_in_the_queue_with_a_failure_and_a_job_that_is_queued_again_ends_as_one_here(
     slurm, tmp_path, monkeypatch
 ):
