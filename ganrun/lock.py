@@ -40,6 +40,18 @@ def held(folder: Path) -> Iterator[None]:
             file.truncate(0)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process is in the folder now."""
+    if not fcntl or not (folder / NAME).exists():
+        return False
+    with open(folder / NAME, "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def holder(folder: Path) -> str:
     """Who holds the folder, in words: " by process 12 on host"; "" where that is not told."""
     try:

@@ -16,13 +16,14 @@ NEAR = 1.02  # a score of another run counts for a mark up to so much before its
 class Pruning(Callback):
     """After each scoring asks Optuna's pruner whether this run is worth going on with; ends it where not.
 
-    It is compared with the jobs of the sweep that have ended, each by its scores up to the same kimg. What decides is
-    on disk, and the order of ended jobs is that of their numbers: one sweep after the other, the same runs are pruned.
+    It is compared with the jobs of the sweep that have ended and were scored alike, by the scores up to the same kimg.
+    What decides is on disk, and the order of ended jobs is that of their numbers: a sweep that is trained one job after
+    the other prunes the same runs each time.
     Stands after Evaluation.
     """
 
-    def __init__(self, record: Record, folder: Path, settings: dict, mode: str, kimg: float):
-        self.record, self.folder, self.settings, self.mode, self.kimg = record, folder, settings, mode, kimg
+    def __init__(self, record: Record, folder: Path, settings: dict, kimg: float):
+        self.record, self.folder, self.settings, self.kimg = record, folder, settings, kimg
         self.is_pruned, self.judged = False, 0
 
     def on_train_start(self, trainer, model):
@@ -41,14 +42,20 @@ class Pruning(Callback):
         from optuna.trial import TrialState
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        marks = [kimg for kimg, _ in self.record.history]
-        study = optuna.create_study(study_name="ganrun", direction="minimize" if self.mode == "min" else "maximize")
+        mine = self._result(self.record.folder)
+        if not mine.history:
+            return False
+        marks = [kimg for kimg, _ in mine.history]
+        study = optuna.create_study(study_name="ganrun", direction="minimize" if mine.mode == "min" else "maximize")
         for job in state.load(self.folder).jobs:
-            history = results.read(self.folder / job.name, self.record.monitor, self.mode).history
-            if job.state in state.ENDED and history:
-                study.add_trial(trial(at_marks(history, marks), TrialState.COMPLETE, history[-1][1]))
-        study.add_trial(trial([value for _, value in self.record.history], TrialState.RUNNING))
+            other = self._result(self.folder / job.name) if job.state in state.ENDED else results.Result()
+            if other.history and other.kind == mine.kind:
+                study.add_trial(trial(at_marks(other.history, marks), TrialState.COMPLETE, other.history[-1][1]))
+        study.add_trial(trial([value for _, value in mine.history], TrialState.RUNNING))
         return pruner_of(self.settings, len(marks) * self.kimg / marks[-1]).prune(study, study.trials[-1])
+
+    def _result(self, folder: Path) -> results.Result:
+        return results.read(folder, self.settings.get("metric"), self.settings.get("direction"))
 
 
 def at_marks(history: list[tuple[float, float]], marks: list[float]) -> list[float]:
@@ -81,10 +88,10 @@ def pruner_of(settings: dict, marks: float):
     return pruners.MedianPruner(n_startup_trials=settings["pruner_startup"], n_warmup_steps=1)
 
 
-def of_sweep(record: Record, mode: str, kimg: float) -> list[Callback]:
+def of_sweep(record: Record, kimg: float) -> list[Callback]:
     """The pruning of the sweep whose job this is; none where there is no sweep, or it does not prune."""
     if state.SWEEP not in os.environ:
         return []
     folder = Path(os.environ[state.SWEEP])
     settings = state.load(folder).definition["settings"]
-    return [Pruning(record, folder, settings, mode, kimg)] if settings.get("pruner") else []
+    return [Pruning(record, folder, settings, kimg)] if settings.get("pruner") else []

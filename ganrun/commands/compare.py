@@ -10,6 +10,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
+from yaml import YAMLError
 
 from ganrun import changes, jobs
 from ganrun.arguments import SETTING
@@ -20,9 +21,7 @@ from ganrun.sweep.results import Result
 from ganrun.sweep.state import State, SweepJob
 
 log = logging.getLogger(__name__)
-OWN = ("seed", "folder", "parent", "resume", "kimg", "minutes", "dry_run")  # settings that make no other experiment
-# What a run's scores may differ in and still be ranked: what follows from the run, and what other scores need
-FREE = ("floor", "averaged_weights", "kid_", "prdc_", "is_splits", "intra_", "accuracy")
+OWN = ("seed", "folder", "parent", "resume", "dry_run")  # settings that make no other experiment
 
 
 def main(words: Sequence[str]) -> int:
@@ -37,6 +36,8 @@ def main(words: Sequence[str]) -> int:
             "ganrun compare takes two runs or more, or a sweep: ganrun compare RUN RUN, ganrun compare SWEEP."
         )
     jobs.speak()
+    if settings.get("metric") and results.mode_of(settings["metric"]) is None:
+        raise UserError(f"Which values of {settings['metric']} are better is not known: it cannot rank.")
     known = gathered(folders)
     found = {job.number: results.read(Path(job.name), settings.get("metric")) for job in known.jobs}
     known.folder = make_folder(Path(settings.get("out") or f"outputs/compare/{datetime.now():%Y-%m-%d-%H%M%S}"), "out")
@@ -57,20 +58,47 @@ def runs_of(name: str) -> list[Path]:
 
 def gathered(folders: Sequence[Path]) -> State:
     """The runs as if they were jobs of one sweep, whose axes are the settings in which they differ."""
-    configs = [changes.flat(OmegaConf.load(folder / "config.yaml")) for folder in folders]
+    configs, statuses = [config_of(folder) for folder in folders], [status_of(folder) for folder in folders]
+    choices = [status.get("choices", {}) for status in statuses]
+    groups = sorted({group for choice in choices for group in choice})
+    chosen = [group for group in groups if len({choice.get(group) for choice in choices}) > 1]
     keys = sorted({key for config in configs for key in config if is_told(key)})
-    differing = [key for key in keys if len({str(config.get(key)) for config in configs}) > 1]
-    choices = [json.loads((folder / "status.json").read_text()).get("choices", {}) for folder in folders]
-    chosen = [group for group in choices[0] if len({choice.get(group) for choice in choices}) > 1]
-    axes = [*chosen, *(key for key in differing if key.split(".")[0] not in chosen)]
+    axes = [*chosen, *(key for key in keys if tells_apart(key, configs, choices, chosen))]
     points: dict[tuple, int] = {}
     found = State(Path(), {"axes": [f"{key}=" for key in axes]})
     for number, (folder, config, choice) in enumerate(zip(folders, configs, choices, strict=True)):
         values = {key: str(choice.get(key) if key in chosen else config.get(key)) for key in axes}
         point = points.setdefault(tuple(values.values()), len(points))
-        status = json.loads((folder / "status.json").read_text())["state"]
-        found.jobs.append(SweepJob(number, point, values, config.get("seed", 0), str(folder.absolute()), status))
+        state_of = statuses[number].get("state", "")
+        found.jobs.append(SweepJob(number, point, values, config.get("seed", 0), str(folder.absolute()), state_of))
     return found
+
+
+def config_of(folder: Path) -> dict:
+    """The settings of a run, by their full keys."""
+    try:
+        return changes.flat(OmegaConf.load(folder / "config.yaml"))
+    except (OSError, ValueError, YAMLError) as error:
+        raise unreadable(folder / "config.yaml") from error
+
+
+def status_of(folder: Path) -> dict:
+    try:
+        return json.loads((folder / "status.json").read_text())
+    except (OSError, ValueError) as error:
+        raise unreadable(folder / "status.json") from error
+
+
+def unreadable(path: Path) -> UserError:
+    return UserError(f"{path} cannot be read: {path.parent} is no run folder that can be compared.")
+
+
+def tells_apart(key: str, configs: Sequence[dict], choices: Sequence[dict], chosen: Sequence[str]) -> bool:
+    """Whether runs differ in a setting by more than what follows from the choices in which they differ."""
+    by_choice: dict[tuple, set] = {}
+    for config, choice in zip(configs, choices, strict=True):
+        by_choice.setdefault(tuple(choice.get(group) for group in chosen), set()).add(str(config.get(key)))
+    return any(len(values) > 1 for values in by_choice.values())
 
 
 def is_told(key: str) -> bool:
@@ -78,32 +106,22 @@ def is_told(key: str) -> bool:
     return key not in OWN and not key.endswith("_target_") and (not changes.is_free(key) or key == "kimg")
 
 
-def protocol(folder: Path, result: Result) -> dict[str, str]:
-    """What a score was measured by: runs that differ in it are not to be ranked together."""
-    config = OmegaConf.load(folder / "config.yaml")
-    told = {"score": result.metric, "data": config.data.get("name"), "size": config.data.get("size")}
-    told |= {key: value for key, value in result.protocol.items() if not key.startswith(FREE)}
-    return {key: str(value) for key, value in told.items() if value is not None}
-
-
 def show(known: State, found: Mapping[int, Result]) -> None:
-    """Prints the differing settings and a ranking for each protocol, says why there are several, writes the page."""
+    """Prints the differing settings, a ranking for each kind of score and why there are several; writes the page."""
     console = Console(soft_wrap=True)
-    protocols = {job.number: protocol(Path(job.name), found[job.number]) for job in known.jobs}
     for job in known.jobs:
-        console.print(settings_of(job), highlight=False)
-    groups: dict[tuple, list[SweepJob]] = {}
-    for job in known.jobs:
-        groups.setdefault(tuple(sorted(protocols[job.number].items())), []).append(job)
+        console.print(settings_of(job), highlight=False, markup=False)
+    groups = board.alike(known.jobs, found)
     if len(groups) > 1:
-        console.print(why_apart([protocols[own[0].number] for own in groups.values()], groups), highlight=False)
-    for own in groups.values():
-        first = found[own[0].number]
+        console.print(why_apart(groups, found), highlight=False, markup=False)
+    for number, own in enumerate(groups, 1):
+        first = next((result for job in own if (result := found[job.number]).kind), found[own[0].number])
         ranked = board.standings(own, found, first.mode)
         console.print(ranking(ranked, first.metric))
         part = State(known.folder, known.definition, own)
-        name = report.NAME if len(groups) == 1 else f"report-{1 + list(groups.values()).index(own)}.html"
-        console.print(f"page          {report.write(part, ranked, found, first.metric, 'Comparison', name)}")
+        name = report.NAME if len(groups) == 1 else f"report-{number}.html"
+        page = report.write(part, ranked, found, first.metric, "Comparison", name)
+        console.print(f"page          {page}", markup=False)
 
 
 def settings_of(job: SweepJob) -> str:
@@ -125,16 +143,12 @@ def ranking(ranked: Sequence[board.Standing], metric: str | None) -> Table:
     return table
 
 
-def why_apart(kinds: Sequence[Mapping[str, str]], groups: Mapping[tuple, Sequence[SweepJob]]) -> str:
-    """Which runs are not ranked together, in what their protocols differ, and how to score them alike."""
-    keys = sorted({key for kind in kinds for key in kind if len({other.get(key) for other in kinds}) > 1})
-    lines = ["Not ranked together: their scores were not measured alike."]
-    for kind, own in zip(kinds, groups.values(), strict=True):
-        told = ", ".join(f"{key} {kind.get(key, 'unknown')}" for key in keys)
-        lines.append(f"  runs {', '.join(str(job.number) for job in own)}: {told}")
-    if set(keys) <= {"samples", "reference", "resize", "weights", "extractor", "score", "reference_splits"}:
-        samples = max((int(kind["samples"]) for kind in kinds if kind.get("samples", "").isdigit()), default=None)
-        first = next(iter(groups.values()))[0].name
-        more = f" samples={samples}" if samples else ""
-        lines.append(f"Score each alike: ganrun eval {shlex.quote(first)}{more}, and so on")
-    return "\n".join(lines)
+def why_apart(groups: Sequence[Sequence[SweepJob]], found: Mapping[int, Result]) -> str:
+    """Which runs are not ranked together, in what their scores differ, and how to score them alike."""
+    told = board.why_apart(groups, found)
+    kinds = [next((found[job.number].kind for job in own if found[job.number].kind), {}) for own in groups]
+    if len({(kind.get("data"), kind.get("size")) for kind in kinds}) > 1:
+        return told
+    samples = max((int(kind["samples"]) for kind in kinds if kind.get("samples", "").isdigit()), default=None)
+    more = f" samples={samples}" if samples else ""
+    return f"{told}\nScore each alike: ganrun eval {shlex.quote(groups[0][0].name)}{more}, and so on"

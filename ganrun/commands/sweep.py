@@ -27,10 +27,10 @@ def main(words: Sequence[str]) -> int:
 
 def resume(known: state.State, changes: Sequence[str]) -> int:
     """Trains what is left; the command's exit code is that of the sweep."""
-    strange = [word for word in changes if word.partition("=")[0].removeprefix("sweep.") not in start.LOOSE]
+    loose = [f"sweep.{key}" for key in start.LOOSE]
+    strange = [word for word in changes if word.partition("=")[0] not in loose]
     if strange:
-        allowed = ", ".join(f"sweep.{key}" for key in start.LOOSE)
-        raise UserError(f"{strange[0]} makes another sweep. What may change on the way: {allowed}.")
+        raise UserError(f"{strange[0]} makes another sweep. What may change on the way: {', '.join(loose)}.")
     flags = {"--multirun": "", **known.flags}
     kept = [word for word in known.command if not word.startswith(("folder=", "sweep.name=", "sweep.fresh="))]
     given = {word.partition("=")[0] for word in changes}

@@ -157,7 +157,7 @@ def callbacks_of(
         guard,
         curves,
         *evaluation,
-        *(pruning.of_sweep(record, cfg.metrics.mode, cfg.kimg) if job.suite else []),
+        *(pruning.of_sweep(record, cfg.kimg) if job.suite else []),
         Samples(job.data, record, cfg.pictures_kimg, signals),
         saving,
         signals,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 
+from rich.markup import escape
 from rich.table import Table
 
 from ganrun.record import replace_text
@@ -53,17 +54,50 @@ def standings(jobs: Sequence[SweepJob], results: Mapping[int, Result], mode: str
     return sorted(found, key=lambda s: (not s.scores, sign * s.mean if s.scores else 0, s.point))
 
 
+def alike(jobs: Sequence[SweepJob], results: Mapping[int, Result]) -> list[list[SweepJob]]:
+    """The jobs in groups whose scores were measured alike, in the order of their first; those without a score are with
+    their point, or else in the first group."""
+    kinds: dict[tuple, list[SweepJob]] = {}
+    places: dict[int, tuple] = {}
+    for job in jobs:
+        if found := results[job.number].kind:
+            places.setdefault(job.point, tuple(sorted(found.items())))
+    first = next(iter(places.values()), ())
+    for job in jobs:
+        found = tuple(sorted(results[job.number].kind.items()))
+        kinds.setdefault(found or places.get(job.point, first), []).append(job)
+    return list(kinds.values())
+
+
+def why_apart(groups: Sequence[Sequence[SweepJob]], results: Mapping[int, Result]) -> str:
+    """In what the groups' scores were measured otherwise."""
+    kinds = [next((found for job in own if (found := results[job.number].kind)), {}) for own in groups]
+    keys = sorted({key for kind in kinds for key in kind if len({other.get(key) for other in kinds}) > 1})
+    lines = ["Not ranked together: their scores were not measured alike."]
+    for kind, own in zip(kinds, groups, strict=True):
+        told = ", ".join(f"{key} {kind.get(key, 'unknown')}" for key in keys)
+        lines.append(f"  runs {', '.join(str(job.number) for job in own)}: {told}")
+    return "\n".join(lines)
+
+
 def table(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -> Table:
     """The ranking, for the terminal."""
     columns = ["rank", *(key.rpartition(".")[2] for key in keys), metric or "score", "deviation", "seeds", "best run"]
     shown = Table(*columns, title="leaderboard", title_justify="left")
     for place, standing in enumerate(ranked, 1):
         if not standing.scores:
-            row = ["", *standing.values.values(), ", ".join(sorted({job.state for job in standing.jobs})), "", "0", ""]
+            row = [
+                "",
+                *map(escape, standing.values.values()),
+                ", ".join(sorted({job.state for job in standing.jobs})),
+                "",
+                "0",
+                "",
+            ]
         else:
             deviation = "" if math.isnan(standing.deviation) else f"{standing.deviation:.3g}"
             best = best_job(standing)
-            row = [str(place), *standing.values.values(), f"{standing.mean:.4g}", deviation]
+            row = [str(place), *map(escape, standing.values.values()), f"{standing.mean:.4g}", deviation]
             row += [f"{len(standing.scores)}/{len(standing.jobs)}", best.name]
         shown.add_row(*row)
     return shown
@@ -77,13 +111,16 @@ def best_job(standing: Standing) -> SweepJob:
     return min(scored, key=lambda job: sign * results[job.number].score)
 
 
-def write(folder: Path, ranked: Sequence[Standing], keys: Sequence[str]) -> Path:
-    """Writes a row per job, the best point's first, each with its point's mean, deviation and number of scores."""
+def write(folder: Path, rankings: Sequence[Sequence[Standing]], keys: Sequence[str]) -> Path:
+    """Writes a row per job, the best point's first, each with its point's mean, deviation and number of scores.
+
+    rankings: one for each kind of score; the ranks begin anew with each.
+    """
     text = io.StringIO()
     head = ["rank", "job", *keys, "seed", "state", "kimg", "metric", "score", "mean", "deviation", "seeds", "error"]
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow([*head, "folder"])
-    for place, standing in enumerate(ranked, 1):
+    for place, standing in (pair for ranked in rankings for pair in enumerate(ranked, 1)):
         rank = place if standing.scores else ""
         for job in standing.jobs:
             result = standing.results.get(job.number, Result())

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+# A job is none of the ranks that the sweep itself may be one of
+RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 PATIENCE = 60  # seconds that a training gets to save when it is asked to end
 
 
@@ -59,6 +62,7 @@ class Process:
 
     popen: subprocess.Popen
     log: Path
+    begin: int = 0  # where in the log it begins
 
     @property
     def code(self) -> int | None:
@@ -66,7 +70,7 @@ class Process:
         return self.popen.poll()
 
     def last_words(self) -> str:
-        return last_words(self.log)
+        return last_words(self.log, self.begin)
 
 
 class Pool:
@@ -75,17 +79,24 @@ class Pool:
     def __init__(self, size: int, devices: Devices, settings: Mapping[str, str] | None = None):
         self.size, self.devices, self.settings = size, devices, dict(settings or {})
         self.running: dict[int, Process] = {}
+        self.reserved: Lease | None = None
 
     def has_room(self) -> bool:
-        return len(self.running) < self.size
+        """Whether a job may start; where there are GPUs, one is then kept for it."""
+        if len(self.running) >= self.size:
+            return False
+        if self.devices.names and not self.reserved:
+            self.reserved = self.devices.lease()
+        return not self.devices.names or self.reserved is not None
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
-        """Starts `ganrun` with these words as job `number`; False where no GPU is free for it."""
-        lease = self.devices.lease() if self.devices.names else None
-        if self.devices.names and lease is None:
+        """Starts `ganrun` with these words as job `number`; False where there is no room."""
+        if not self.has_room():
             return False
+        lease, self.reserved = self.reserved, None
         log.parent.mkdir(exist_ok=True)
         with log.open("a") as file:
+            begin = file.seek(0, os.SEEK_END)
             popen = subprocess.Popen(
                 [sys.executable, "-m", "ganrun", *words],
                 stdin=subprocess.DEVNULL,
@@ -98,7 +109,7 @@ class Pool:
             )
         if lease:
             lease.file.close()  # the job holds it now
-        self.running[number] = Process(popen, log)
+        self.running[number] = Process(popen, log, begin)
         return True
 
     def ended(self) -> dict[int, Process]:
@@ -113,17 +124,23 @@ class Pool:
         try:
             for process in self.running.values():
                 process.popen.terminate()
+            end = time.monotonic() + PATIENCE
             for process in self.running.values():
                 with suppress(subprocess.TimeoutExpired):
-                    process.popen.wait(PATIENCE)
+                    process.popen.wait(max(0.0, end - time.monotonic()))
         finally:
             for process in self.running.values():
-                process.popen.kill()
+                with suppress(OSError):  # with the ranks that it has started
+                    os.killpg(process.popen.pid, signal.SIGKILL)
                 process.popen.wait()
+            if self.reserved:
+                self.reserved.file.close()
+                self.reserved = None
         return self.ended()
 
     def _environment(self, lease: Lease | None) -> Mapping[str, str]:
-        settings = {**os.environ, **self.settings, "PYTHONUNBUFFERED": "1"}
+        inherited = {name: value for name, value in os.environ.items() if name not in RANKS}
+        settings = {**inherited, **self.settings, "PYTHONUNBUFFERED": "1"}
         if self.size > 1:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             settings.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.size)))
@@ -132,10 +149,11 @@ class Pool:
         return settings
 
 
-def last_words(log: Path) -> str:
-    """The last line that tells of an error, or the last of all."""
+def last_words(log: Path, begin: int = 0) -> str:
+    """The last line from there on that tells of an error, or the last of all."""
     with suppress(OSError):
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        text = log.read_bytes()[begin:].decode(errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         told = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
         return (told or lines or [""])[-1]
     return ""
@@ -151,5 +169,5 @@ def visible_gpus() -> list[str]:
     import torch
 
     count = torch.cuda.device_count()
-    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    named = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return named[:count] if named else [str(i) for i in range(count)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,27 +47,48 @@ class Search:
     A proposal depends on the seed, its number and what was told before it, not on interruptions: each has a sampler of
     its own. The study lies in `folder`/study.journal, or in the database `storage`; a point that was asked for and not
     told (its job is under way, or failed) stays as it is and is not proposed again.
+    name: of the study, in a database that others may use too.
     """
 
-    def __init__(self, space: Space, sampler: str, total: int, direction: str, seed: int, folder: Path, storage=None):
-        import optuna
-
+    def __init__(
+        self,
+        space: Space,
+        sampler: str,
+        total: int,
+        direction: str,
+        seed: int,
+        folder: Path,
+        storage=None,
+        name="ganrun",
+    ):
         if not space.axes:
             raise UserError(
                 f"sweep={sampler} has nothing to search for. Give a setting as interval(a,b) or choice(a,b)."
             )
         if sampler not in SAMPLERS:
             raise UserError(f"sweep.sampler={sampler} is not known.{did_you_mean(sampler, SAMPLERS)}")
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with quietly():
+            made_sampler(sampler, 0)  # refuses what is not installed
         self.space, self.sampler, self.total, self.seed = space, sampler, total, seed
+        self.direction = {"min": "minimize", "max": "maximize"}[direction]
+        self.storage, self.folder, self.name = storage, folder, name
         self.distributions = {axis.key: distribution(axis) for axis in space.axes}
-        words = {"min": "minimize", "max": "maximize"}
-        self.study = optuna.create_study(
-            storage=storage or journal(folder / "study.journal"),
-            study_name="ganrun",
-            direction=words[direction],
-            load_if_exists=True,
-        )
+
+    @cached_property
+    def study(self):
+        """The study, made or found when it is first needed. Raises UserError for a database that is not to be had."""
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage = self.storage or journal(self.folder / "study.journal")
+        try:
+            return optuna.create_study(
+                storage=storage, study_name=self.name, direction=self.direction, load_if_exists=True
+            )
+        except Exception as error:  # of whichever database
+            if not self.storage:
+                raise
+            raise UserError(f"sweep.storage={self.storage} cannot be used: {str(error).splitlines()[0]}") from error
 
     def point(self, k: int) -> dict[str, str]:
         trials = self.study.get_trials(deepcopy=False)

@@ -1,8 +1,9 @@
 """A sweep on one page: report.html, which needs no other file and no network."""
 
 import base64
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ganrun.sweep.board import Standing, best_job
 from ganrun.sweep.results import Result
 from ganrun.sweep.state import State
 
+log = logging.getLogger(__name__)
 NAME = "report.html"
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -35,11 +37,11 @@ def write(
     It shows the ranking, the scores while training, the points as parallel coordinates, how much each setting matters,
     the newest samples of every job, and what failed.
     """
-    figures = [
-        ("Score while training", curves(known, results, metric)),
-        ("Settings and score", coordinates(known, ranked, metric)),
-        ("How much each setting matters", importance(ranked)),
-    ]
+    figures = {
+        "Score while training": lambda: curves(known, results, metric),
+        "Settings and score": lambda: coordinates(known, ranked, metric),
+        "How much each setting matters": lambda: importance(ranked),
+    }
     told = f"{sum(job.state == 'done' for job in known.jobs)} of {len(known.jobs)} jobs done"
     command = escape(" ".join(known.command))
     parts = [
@@ -49,8 +51,8 @@ def write(
         leaderboard(ranked, keys_of(known), metric),
     ]
     is_first = True
-    for title, figure in figures:
-        if figure is not None:
+    for title, draw in figures.items():
+        if (figure := drawn(draw, title)) is not None:
             plot = figure.to_html(full_html=False, include_plotlyjs=is_first, config={"displaylogo": False})
             parts += [f"<h2>{title}</h2>", plot]
             is_first = False
@@ -59,6 +61,15 @@ def write(
     path = known.folder / name
     replace_text(path, f"<!doctype html><html><head>{head}</head><body>{''.join(parts)}</body></html>\n")
     return path
+
+
+def drawn(draw: Callable, title: str):
+    """A figure; none, and a word in the log, where it cannot be drawn: the numbers are worth more."""
+    try:
+        return draw()
+    except Exception as error:
+        log.warning("The report lacks its figure %r: %s", title, error)
+        return None
 
 
 def keys_of(known: State) -> list[str]:
@@ -143,9 +154,8 @@ def importance(ranked: Sequence[Standing]):
     study = optuna.create_study(direction="minimize" if is_least else "maximize")
     laws = {key: law([standing.values[key] for standing in scored]) for key in keys}
     for standing in scored:
-        params = {
-            key: laws[key].to_external_repr(laws[key].to_internal_repr(typed(standing.values[key]))) for key in keys
-        }
+        words = {key: standing.values[key] for key in keys}
+        params = {key: word if is_choice(laws[key]) else float(word) for key, word in words.items()}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=laws, value=standing.mean))
     found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     bars = go.Bar(x=list(found.values()), y=list(found), orientation="h")
@@ -158,18 +168,16 @@ def law(words: Sequence[str]):
     """What Optuna is told that a setting may be: the span of its numbers, or its words."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    values = [typed(word) for word in words]
-    if any(isinstance(value, str) for value in values):
-        return CategoricalDistribution(sorted({str(value) for value in values}))
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        return CategoricalDistribution(sorted(set(words)))
     low, high = min(values), max(values)
     return FloatDistribution(low, high, log=low > 0 and high / low >= 100)
 
 
-def typed(word: str) -> float | str:
-    try:
-        return float(word)
-    except ValueError:
-        return word
+def is_choice(law) -> bool:
+    return hasattr(law, "choices")
 
 
 def samples(known: State, results: Mapping[int, Result]) -> str:

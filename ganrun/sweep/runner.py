@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ganrun import sweeps
+from ganrun import lock, sweeps
 from ganrun.durations import clock
 from ganrun.sweep import results
 from ganrun.sweep.pool import Pool, Process
@@ -58,10 +58,10 @@ class Runner:
 
         Other processes may work on the same sweep; this one ends after the last job, whoever has it.
         """
-        with self.runners.joined(), Screen(self) as screen:
-            self._take_stock()
+        with Screen(self) as screen:
+            self._join()
             try:
-                while self._start_some() or self.pool.running or self._others_work():
+                while self._start_some() or self.pool.running or self._others_work() or self._is_left():
                     time.sleep(PAUSE if self.pool.running else SLOW)
                     for number, process in self.pool.ended().items():
                         self._note_end(number, process)
@@ -69,14 +69,16 @@ class Runner:
             finally:
                 for number, process in self.pool.stop().items():
                     self._note_end(number, process, is_stopped=True)
+                self.runners.leave()
 
     # ---- before --------------------------------------------------------------------------------------------------
-    def _take_stock(self) -> None:
-        """What an earlier start left: ended jobs stay so, all others are to be begun or gone on with.
+    def _join(self) -> None:
+        """Takes stock of what an earlier start left: ended jobs stay so, all others are to be begun or gone on with.
 
         Where others are at work already, only what dead ones left: a failed job is not tried again under their eyes.
         """
         with self.state.change():
+            self.runners.join()
             others = self.runners.others()
             for job in self.state.jobs:
                 is_left = job.state == "running" and job.runner not in others
@@ -117,9 +119,11 @@ class Runner:
         if self.given_up:
             return None
         self._leave_out_pruned()
-        waiting = next((job for job in self.state.jobs if job.state == "waiting"), None)
-        if waiting or self.state.points >= self.proposals.total:
-            return waiting
+        waiting = [job for job in self.state.jobs if job.state == "waiting"]
+        # What a killed sweep had may still be saving; it is gone on with when it has left its folder.
+        free = next((job for job in waiting if not lock.is_held(self.state.folder / job.name)), None)
+        if free or self.state.points >= self.proposals.total:
+            return free
         point, first = self.state.points, len(self.state.jobs)
         values = self.proposals.point(point)
         short = {key: shortened(value) for key, value in values.items()}
@@ -127,6 +131,11 @@ class Runner:
             own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
             self.state.jobs.append(SweepJob(number, point, values, seed, sweeps.job_name(number, own)))
         return self.state.jobs[first]
+
+    def _is_left(self) -> bool:
+        """Whether there is something to begin as soon as that can be."""
+        is_waiting = any(job.state == "waiting" for job in self.state.jobs)
+        return not self.given_up and (is_waiting or self.state.points < self.proposals.total)
 
     def _leave_out_pruned(self) -> None:
         """Of a point whose training was pruned for one seed, the other seeds are not begun."""
@@ -188,8 +197,8 @@ class Runner:
         """Tells the proposals of a point whose jobs have all ended."""
         jobs = self.state.of_point(point)
         if all(job.state in ENDED for job in jobs):
-            scores = [self.result(job).score for job in jobs]
-            self.proposals.tell(point, mean(scores))
+            scores = [score for job in jobs if math.isfinite(score := self.result(job).score)]
+            self.proposals.tell(point, mean(scores) if scores else math.nan)
 
 
 def shortened(value: str) -> str:

@@ -25,10 +25,11 @@ class Queued:
 
     id: str
     log: Path
+    begin: int = 0  # where in the log it begins
     code: int | None = None  # its exit code, minus the signal that ended it; None until it ends
 
     def last_words(self) -> str:
-        return last_words(self.log)
+        return last_words(self.log, self.begin)
 
 
 class Slurm:
@@ -53,6 +54,7 @@ class Slurm:
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Queues `ganrun` with these words as job `number`. Raises UserError for what sbatch refuses."""
         log.parent.mkdir(exist_ok=True)
+        begin = log.stat().st_size if log.exists() else 0
         digest = hashlib.blake2b(str(log.parent.absolute()).encode(), digest_size=4).hexdigest()
         variables = [f"{name}={value}" for name, value in {**self.settings, "PYTHONUNBUFFERED": "1"}.items()]
         work = shlex.join(["exec", "srun", "env", *variables, sys.executable, "-m", "ganrun", *words])
@@ -62,9 +64,11 @@ class Slurm:
             *(*self.options, "--wrap", work),
         ]
         done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode and self.running:  # too many in the queue, or a controller that is busy: later
+            return False
         if done.returncode:
             raise UserError(f"sbatch refused a job of the sweep: {done.stderr.strip()}. See sweep.sbatch=.")
-        self.running[number] = Queued(done.stdout.strip().split(";")[0], log)
+        self.running[number] = Queued(done.stdout.strip().split(";")[0], log, begin)
         return True
 
     def ended(self) -> dict[int, Queued]:

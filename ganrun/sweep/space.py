@@ -67,6 +67,8 @@ def read(
         key = override.get_key_element()
         if key == "seed" and override.is_sweep_override():
             listed = whole_seeds(override)
+        elif override.is_sweep_override() and key.split(".")[0] in ("folder", "sweep"):
+            raise UserError(f"{override.input_line} cannot vary: it is of the sweep, not of its trainings.")
         elif override.is_sweep_override():
             space.axes.append(axis_of(override))
         elif key.split(".")[0] not in ("sweep", "seed", "folder") or key.startswith("+"):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from ganrun.errors import UserError, did_you_mean
 from ganrun.record import replace_text
@@ -52,6 +53,7 @@ class State:
     jobs: list[SweepJob] = field(default_factory=list)
     command: list[str] = field(default_factory=list)  # its settings
     flags: dict[str, str] = field(default_factory=dict)  # and its flags, but for -m
+    id: str = field(default_factory=lambda: uuid4().hex)  # of this sweep alone, however its folder is called
 
     @property
     def points(self) -> int:
@@ -68,14 +70,20 @@ class State:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX)
             if (self.folder / NAME).exists():
-                self.jobs = load(self.folder).jobs
+                known = load(self.folder)
+                self.jobs, self.id = known.jobs, known.id
+            before = self._text()
             yield
-            self.save()
+            if self._text() != before or not (self.folder / NAME).exists():
+                self.save()
 
     def save(self) -> None:
+        replace_text(self.folder / NAME, self._text())
+
+    def _text(self) -> str:
         jobs = [asdict(job) for job in self.jobs]
-        content = {"command": self.command, "flags": self.flags, "definition": self.definition, "jobs": jobs}
-        replace_text(self.folder / NAME, json.dumps(content, indent=1) + "\n")
+        content = {"id": self.id, "command": self.command, "flags": self.flags, "definition": self.definition}
+        return json.dumps({**content, "jobs": jobs}, indent=1) + "\n"
 
 
 class Runners:
@@ -88,23 +96,21 @@ class Runners:
         self.folder = folder / ".runners"
         self.name = f"{platform.node()}-{os.getpid()}"
 
-    @contextmanager
-    def joined(self) -> Iterator[None]:
-        """Within, this process is one of them."""
+    def join(self) -> None:
+        """Makes this process one of them. Like `others`, within State.change alone."""
         self.folder.mkdir(exist_ok=True)
-        path = self.folder / self.name
-        with path.open("a") as file:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
+        self.file = (self.folder / self.name).open("a")
+        if fcntl:
+            fcntl.flock(self.file, fcntl.LOCK_EX)
+
+    def leave(self) -> None:
+        (self.folder / self.name).unlink(missing_ok=True)
+        self.file.close()
 
     def others(self) -> set[str]:
         """Those that live beside this one; what dead ones left is removed."""
         found = set()
-        for path in self.folder.iterdir():
+        for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name == self.name:
                 continue
             with suppress(FileNotFoundError), path.open("a") as file:
@@ -129,7 +135,7 @@ def load(folder: Path, definition: Mapping | None = None) -> State:
     try:
         content = json.loads(path.read_text())
         jobs = [SweepJob(**job) for job in content["jobs"]]
-        state = State(folder, content["definition"], jobs, content["command"], content["flags"])
+        state = State(folder, content["definition"], jobs, content["command"], content["flags"], content["id"])
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}). Start anew with sweep.fresh=true.") from error
     if definition is not None and state.definition != dict(definition):

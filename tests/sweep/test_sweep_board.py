@@ -54,7 +54,7 @@ def test_the_best_run_of_a_point_is_that_of_its_best_score(jobs, mode, number):
 
 
 def test_the_file_has_a_row_for_every_job_with_its_point_beside_it(jobs, tmp_path):
-    path = board.write(tmp_path, board.standings(jobs, results(jobs), "min"), ["model"])
+    path = board.write(tmp_path, [board.standings(jobs, results(jobs), "min")], ["model"])
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 10
@@ -73,3 +73,24 @@ def test_the_table_shows_what_was_found(jobs, capsys):
     assert "1 b 1.5 0.707 2/3 3-b" in lines
     assert "2 d 3 1/1 9-d" in lines
     assert "c done, failed 0" in lines
+
+
+def test_scores_that_were_measured_otherwise_are_in_rankings_of_their_own(jobs):
+    found = results(jobs)
+    for number in (0, 1, 2):
+        found[number].kind = {"score": "val/fd", "samples": "100"}
+    for number in (3, 5, 9):
+        found[number].kind = {"score": "val/fd", "samples": "200"}
+    groups = board.alike(jobs, found)
+    assert [[job.number for job in own] for own in groups] == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9]]
+    assert board.why_apart(groups, found).splitlines()[1:] == [
+        "  runs 0, 1, 2, 6, 7, 8: samples 100",
+        "  runs 3, 4, 5, 9: samples 200",
+    ]
+
+
+def test_words_that_look_like_markup_are_shown_as_they_are(jobs, capsys):
+    jobs[9].values["model"] = "[/x] [relu]"
+    ranked = board.standings(jobs[9:], results(jobs), "min")
+    Console(width=120, soft_wrap=True).print(board.table(ranked, ["model"], "val/fd"))
+    assert "[/x] [relu]" in capsys.readouterr().out

@@ -11,6 +11,15 @@ from ganrun.sweep import state
 METRIC = "val/fd"
 
 
+def write_run(folder, scores):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(f"metrics:\n  monitor: {METRIC}\n  mode: min\n")
+    (folder / "status.json").write_text(json.dumps({"state": "done", "kimg": 4.0, "seconds": 1.0}))
+    lines = [{"kimg": k, METRIC: score, "protocol": {"n": 1}} for k, score in enumerate(scores, 1)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
 @pytest.fixture
 def sweep(tmp_path):
     """A folder of ended jobs with these scores at 1, 2, 3 ... kimg, the last of them still running."""
@@ -18,20 +27,15 @@ def sweep(tmp_path):
     def sweep(*histories, states=(), pruner="median"):
         jobs = []
         for number, scores in enumerate(histories):
-            folder = tmp_path / str(number)
-            folder.mkdir(exist_ok=True)
-            (folder / "config.yaml").write_text(f"metrics:\n  monitor: {METRIC}\n  mode: min\n")
-            (folder / "status.json").write_text(json.dumps({"state": "done", "kimg": 4.0, "seconds": 1.0}))
-            lines = [{"kimg": k, METRIC: score, "protocol": {"n": 1}} for k, score in enumerate(scores, 1)]
-            (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            write_run(tmp_path / str(number), scores)
             kind = states[number] if states else "done"
             jobs.append(state.SweepJob(number, number, {}, 0, str(number), kind))
         settings = {"pruner": pruner, "pruner_startup": 5}
         state.State(tmp_path, {"settings": settings}, jobs).save()
 
         def is_worse(*scores, mode="min"):
-            record = SimpleNamespace(history=[*enumerate(scores, 1)], monitor=METRIC)
-            return Pruning(record, tmp_path, settings, mode, kimg=4.0)._is_worse()
+            own = write_run(tmp_path / "own", scores)
+            return Pruning(SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode}, kimg=4.0)._is_worse()
 
         return is_worse
 
@@ -89,18 +93,18 @@ def test_hyperband_prunes_the_worse_share_and_the_same_runs_each_time(sweep):
 def test_without_a_sweep_or_a_pruner_nothing_is_pruned(sweep, tmp_path, monkeypatch):
     record = SimpleNamespace(history=[], monitor=METRIC)
     monkeypatch.delenv(state.SWEEP, raising=False)
-    assert of_sweep(record, "min", 4.0) == []
+    assert of_sweep(record, 4.0) == []
     monkeypatch.setenv(state.SWEEP, str(tmp_path))
     sweep(*FIVE)
-    assert len(of_sweep(record, "min", 4.0)) == 1
+    assert len(of_sweep(record, 4.0)) == 1
     sweep(*FIVE, pruner=None)
-    assert of_sweep(record, "min", 4.0) == []
+    assert of_sweep(record, 4.0) == []
 
 
 def test_the_training_ends_by_itself_when_it_is_judged(sweep, tmp_path):
     sweep(*FIVE)
-    record = SimpleNamespace(history=[], monitor=METRIC)
-    pruning = Pruning(record, tmp_path, {"pruner": "median", "pruner_startup": 5}, "min", 4.0)
+    record = SimpleNamespace(history=[], folder=tmp_path / "own")
+    pruning = Pruning(record, tmp_path, {"pruner": "median", "pruner_startup": 5}, 4.0)
     trainer = SimpleNamespace(
         strategy=SimpleNamespace(broadcast=lambda value: value), is_global_zero=True, should_stop=False
     )
@@ -108,5 +112,6 @@ def test_the_training_ends_by_itself_when_it_is_judged(sweep, tmp_path):
     pruning.on_train_start(trainer, model)
     for kimg, score in [(1.0, 10), (2.0, 10), (3.0, 99)]:
         record.history.append((kimg, score))
+        write_run(tmp_path / "own", [score for _, score in record.history])
         pruning.on_train_batch_end(trainer, model, None, None, 0)
         assert trainer.should_stop == pruning.is_pruned == (kimg == 3.0)

@@ -214,11 +214,13 @@ def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, t
 def test_a_runner_is_known_while_it_lives(tmp_path):
     first, second = state.Runners(tmp_path), state.Runners(tmp_path)
     second.name = "another"
-    with first.joined():
-        with second.joined():
-            assert first.others() == {"another"}
-            assert second.others() == {first.name}
-        assert first.others() == set()
-        (tmp_path / ".runners" / "dead").touch()
-        assert first.others() == set()
-        assert not (tmp_path / ".runners" / "dead").exists()
+    first.join()
+    second.join()
+    assert first.others() == {"another"}
+    assert second.others() == {first.name}
+    second.leave()
+    assert first.others() == set()
+    (tmp_path / ".runners" / "dead").touch()
+    assert first.others() == set()
+    assert not (tmp_path / ".runners" / "dead").exists()
+    first.leave()

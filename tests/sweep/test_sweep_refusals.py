@@ -1,0 +1,97 @@
+"""Sweeps that cannot be: one message, exit code 2, and nothing is left; and what a sweep would do."""
+
+import pytest
+
+from ganrun.cli import main
+from ganrun.sweep import slurm
+
+RING = ["train", "-m", "model=gan", "data=ring"]
+LAW = "optimizer.lr=interval(0.1,1)"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sweep.jobs=0"], "sweep.jobs=0 does not do: it is a whole number from 1"),
+        (["sweep.fail_fast=null"], "sweep.fail_fast=None does not do"),
+        (["sweep=tpe", LAW, "sweep.trials=null"], "sweep.trials=None does not do"),
+        (["sweep.retries=-1"], "sweep.retries=-1 does not do: it is a whole number from 0"),
+        (["sweep.direction=up"], "sweep.direction=up is not known"),
+        (["sweep.pruner=foo"], "sweep.pruner=foo is not known"),
+        (["sweep=foo"], 'There is no sweep "foo"'),
+        (["sweep.metric=val/strange"], "Which values of val/strange are better is not known. Give sweep.direction="),
+        (["sweep.sbatch=5"], "sweep.sbatch=5 does not do: it is a text"),
+        (["seed=abc"], "seed=abc does not do"),
+        (["seed=1,2", "sweep.seeds=2"], "lists 2 seeds and sweep.seeds=2 asks for 2"),
+        (["folder=a,b"], "folder=a,b cannot vary"),
+        (["sweep.jobs=1,2"], "sweep.jobs=1,2 cannot vary"),
+        ([LAW], "is an interval, which no grid has"),
+        (["optimizer.lrr=interval(0,1)", "sweep=random"], "no key optimizer.lrr"),
+        (["sweep=tpe"], "sweep=tpe has nothing to search for"),
+        (["sweep=tpe", LAW, "metrics=none"], "sweep=tpe needs a score to go by"),
+        (["sweep=tpe", LAW, "metrics=modes,none"], "sweep=tpe needs a score to go by"),
+        (["seed=1,2", "sweep.pruner=median", "metrics=none"], "sweep.pruner=median needs a score to go by"),
+        (["sweep=tpe", "optimizer.lr=tag(log,interval(0,1))"], "orders of magnitude begin above 0"),
+        (["sweep=random", LAW, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused_and_leaves_nothing(words, said, capfd, tmp_path):
+    assert main([*RING, *words]) == 2
+    err = capfd.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_experiments_with_sweeps_of_their_own_are_swept_one_by_one(capfd, tmp_path):
+    assert main(["train", "-m", "experiment=ring,grid"]) == 2
+    assert "experiment=ring brings settings of a sweep of its own" in capfd.readouterr().err
+    assert main(["train", "-m", "experiment=created_equal,created_equal_wgan", "seed=1,2"]) == 2
+    assert "Sweep such choices one by one" in capfd.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_points_with_different_scores_cannot_be_searched_by_both(capfd):
+    assert main(["train", "-m", "model=gan", "data=ring,digits", LAW, "sweep=tpe"]) == 2
+    assert "these points have several: val/fd_lenet, val/mode_overlap" in capfd.readouterr().err
+
+
+def test_without_slurm_its_queue_is_refused_before_anything_is_written(monkeypatch, capfd, tmp_path):
+    monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
+    assert main([*RING, LAW, "sweep=random", "sweep.sbatch='--gpus=1'"]) == 2
+    assert "needs Slurm" in capfd.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_settings_of_a_sweep_are_refused_without_one(capfd):
+    assert main(["train", "data=ring", "sweep.jobs=2"]) == 2
+    assert "sweep.jobs=2 is of a sweep: ganrun train -m" in capfd.readouterr().err
+
+
+def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):
+    assert main([*RING, "model.k=1,2", "seed=3,4", "dry_run=true"]) == 0
+    err = capfd.readouterr().err
+    assert "point 1  model.k=2" in err
+    assert "2 points by grid, each with seed 3, 4, in outputs/sweeps/k+seed-" in err
+    assert main([*RING, LAW, "sweep=tpe", "dry_run=true"]) == 0
+    assert "50 points by tpe" in capfd.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "ganrun sweep NAME shows a sweep"),
+        (["nix"], "nix is no folder of a sweep"),
+        (["resume"], "ganrun sweep NAME shows a sweep"),
+        (["resume", "nix"], "nix is no folder of a sweep"),
+    ],
+)
+def test_a_sweep_that_is_not_there_is_refused(words, said, capfd):
+    assert main(["sweep", *words]) == 2
+    assert said in capfd.readouterr().err

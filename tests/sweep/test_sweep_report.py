@@ -1,0 +1,53 @@
+"""The page of a sweep."""
+
+import pytest
+
+from ganrun.sweep import board, report
+from ganrun.sweep.results import Result
+from ganrun.sweep.state import State, SweepJob
+
+
+@pytest.fixture
+def page(tmp_path):
+    """The page of nine points of two settings, one of them numbers and a word."""
+
+    def page(**changes):
+        jobs, results = [], {}
+        for k in range(9):
+            values = {"clip": ("null", "1", "10")[k % 3], "optimizer.lr": ("0.1", "0.2", "30")[k // 3]}
+            jobs.append(SweepJob(k, k, values, 0, f"{k}-job", "done"))
+            results[k] = Result("done", 2.0, 1.0, "val/fd", "min", float(k), {}, [(1.0, k + 1.0), (2.0, float(k))])
+        jobs[8].state, jobs[8].error = "failed", "<b>lost</b>"
+        (tmp_path / "0-job" / "samples").mkdir(parents=True)
+        (tmp_path / "0-job" / "samples" / "kimg1.png").write_bytes(b"old")
+        (tmp_path / "0-job" / "samples" / "kimg2.png").write_bytes(b"new")
+        known = State(tmp_path, {"axes": ["clip=null,1,10", "optimizer.lr=0.1,0.2,30"]}, jobs, ["model=<gan>"])
+        path = report.write(known, board.standings(jobs, results, "min"), results, "val/fd")
+        return path.read_text()
+
+    return page
+
+
+def test_the_page_shows_ranking_curves_settings_importance_samples_and_failures(page, caplog):
+    text = page()
+    for title in (
+        "Leaderboard",
+        "Score while training",
+        "Settings and score",
+        "How much each setting matters",
+        "Samples",
+    ):
+        assert f"<h2>{title}</h2>" in text
+    assert "bmV3" in text  # the newest picture
+    assert "b2xk" not in text.split("<h2>Samples</h2>")[1]
+    assert "&lt;b&gt;lost&lt;/b&gt;" in text
+    assert "model=&lt;gan&gt;" in text
+    assert not [record for record in caplog.records if record.name.startswith("ganrun")]
+
+
+def test_a_figure_that_cannot_be_drawn_costs_no_other(page, monkeypatch, caplog):
+    monkeypatch.setattr(report, "importance", lambda ranked: 1 / 0)
+    text = page()
+    assert "Settings and score" in text
+    assert "How much" not in text
+    assert "lacks its figure" in caplog.text
