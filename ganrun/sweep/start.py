@@ -96,6 +96,12 @@ def check(settings: DictConfig, config: DictConfig) -> None:
             raise UserError(f"sweep.{key}={settings[key]} does not do: it is a text, or null.")
     if not isinstance(config.seed, int) or isinstance(config.seed, bool):
         raise UserError(f"seed={config.seed} does not do: it is a whole number.")
+    for word in config.hydra.overrides.hydra:
+        if word.lstrip("+").startswith(("hydra.sweep.", "hydra/launcher", "hydra.launcher")):
+            raise UserError(
+                f"{word} is not heeded by ganrun's sweeps: folder= or sweep.name= says where they lie, sweep.jobs= and "
+                "sweep.sbatch= how they are started. With hydra/sweeper=basic, Hydra's own sweeper, it is."
+            )
     if settings.metric and not settings.direction and results.mode_of(settings.metric) is None:
         raise UserError(f"Which values of {settings.metric} are better is not known. Give sweep.direction=min or max.")
 

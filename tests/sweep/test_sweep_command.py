@@ -167,7 +167,8 @@ def test_two_jobs_of_two_ranks_each_lie_in_their_folders_and_nowhere_else(run, t
     code, said = run("model=gan", "seed=1,2", "kimg=1", *TINY, *SMALL, *ranks, "sweep.jobs=2", "folder=s")
     assert code == 0, said
     assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "s"}
-    assert {path.name for path in (tmp_path / "s").iterdir() if path.is_dir()} == {"0-seed-1", "1-seed-2", "logs"}
+    folders = {path.name for path in (tmp_path / "s").iterdir() if path.is_dir()}
+    assert folders == {"0-seed-1", "1-seed-2", "logs", ".runners"}
     assert [row["state"] for row in board(tmp_path / "s")] == ["done", "done"]
 
 

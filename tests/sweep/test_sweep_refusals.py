@@ -26,6 +26,8 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["sweep=foo"], 'There is no sweep "foo"'),
         (["sweep.metric=val/strange"], "Which values of val/strange are better is not known. Give sweep.direction="),
         (["sweep.sbatch=5"], "sweep.sbatch=5 does not do: it is a text"),
+        (["hydra.sweep.dir=x"], "hydra.sweep.dir=x is not heeded"),
+        (["hydra/launcher=basic"], "With hydra/sweeper=basic"),
         (["seed=abc"], "seed=abc does not do"),
         (["seed=1,2", "sweep.seeds=2"], "lists 2 seeds and sweep.seeds=2 asks for 2"),
         (["folder=a,b"], "folder=a,b cannot vary"),
