@@ -46,6 +46,7 @@ class Runner:
         self.metric, self.mode, self.retries, self.fail_fast = metric, mode, retries, fail_fast
         self.seconds: list[float] = []  # of the jobs that were done in this start
         self.starts: dict[int, float] = {}
+        self.best: tuple[float, str] | None = None  # score and job, of those that ended in this start
         self.given_up = ""
         self.runners = Runners(state.folder)
 
@@ -65,6 +66,7 @@ class Runner:
                     time.sleep(PAUSE if self.pool.running else SLOW)
                     for number, process in self.pool.ended().items():
                         self._note_end(number, process)
+                        screen.shown = 0.0
                     screen.show()
             finally:
                 for number, process in self.pool.stop().items():
@@ -157,6 +159,9 @@ class Runner:
             self._tell(job.point)
         if job.state in ENDED:
             self.seconds.append(seconds)
+            sign = 1 if found.mode == "min" else -1
+            if math.isfinite(found.score) and (not self.best or sign * found.score < sign * self.best[0]):
+                self.best = found.score, job.name
         self._say(job, found, seconds)
         ended = [other for other in self.state.jobs if other.state in (*ENDED, "failed", "refused")]
         if self.fail_fast <= len(ended) < self.total and not any(other.state in ENDED for other in ended):
@@ -220,10 +225,15 @@ class Screen:
         if sys.stderr.isatty():
             self.live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
             self.live.start()
+            # rich keeps what is written to sys.stderr above its table; handlers of logs hold the stream of before
+            handlers = [h for h in logging.getLogger("ganrun").handlers if isinstance(h, logging.StreamHandler)]
+            self.streams = {handler: handler.setStream(sys.stderr) for handler in handlers}
         return self
 
     def __exit__(self, *_):
         if self.live:
+            for handler, stream in self.streams.items():
+                handler.setStream(stream)
             self.live.stop()
 
     def show(self) -> None:
@@ -233,7 +243,8 @@ class Screen:
 
     def _table(self) -> Table:
         runner = self.runner
-        title = f"{sum(job.state in ENDED for job in runner.state.jobs)} of {runner.total} done{runner.left()}"
+        best = f", best {runner.best[0]:.4g} by {runner.best[1]}" if runner.best else ""
+        title = f"{sum(job.state in ENDED for job in runner.state.jobs)} of {runner.total} done{runner.left()}{best}"
         shown = Table("job", "state", "kimg", "score", title=title, title_justify="left")
         active = [job for job in runner.state.jobs if job.state != "waiting"][-15:]
         for job in active:
