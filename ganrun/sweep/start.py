@@ -96,7 +96,7 @@ def check(settings: DictConfig, config: DictConfig) -> None:
             raise UserError(f"sweep.{key}={settings[key]} does not do: it is a text, or null.")
     if not isinstance(config.seed, int) or isinstance(config.seed, bool):
         raise UserError(f"seed={config.seed} does not do: it is a whole number.")
-    for word in config.hydra.overrides.hydra:
+    for word in sweeps.words:
         if word.lstrip("+").startswith(("hydra.sweep.", "hydra/launcher", "hydra.launcher")):
             raise UserError(
                 f"{word} is not heeded by ganrun's sweeps: folder= or sweep.name= says where they lie, sweep.jobs= and "

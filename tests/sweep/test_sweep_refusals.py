@@ -82,6 +82,8 @@ def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):
     assert "2 points by grid, each with seed 3, 4, in outputs/sweeps/k+seed-" in err
     assert main([*RING, LAW, "sweep=tpe", "dry_run=true"]) == 0
     assert "50 points by tpe" in capfd.readouterr().err
+    assert main([*RING, "seed=1,2", "folder=mine", "dry_run=true"]) == 0
+    assert "each with seed 1, 2, in mine" in capfd.readouterr().err
     assert [*tmp_path.iterdir()] == []
 
 
