@@ -88,7 +88,7 @@ def test_a_signal_ends_a_sweep(held):
     run = held("scores", "-m", "seed=1,2")
     run.send(TERM)
     assert run.code() == 143
-    assert {path.name for path in run.path.iterdir() if path.is_dir()} == {"0-seed-1", "logs"}
+    assert {path.name for path in run.path.iterdir() if path.is_dir()} == {"0-seed-1", "logs", ".runners"}
     told = json.loads((run.path / "sweep.json").read_text())
     assert [job["state"] for job in told["jobs"]] == ["interrupted", "waiting"]
 
