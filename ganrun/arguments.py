@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -210,6 +210,21 @@ def with_default_experiment(verb: str, words: list[str]) -> list[str]:
     if verb == "train" and not keys(words) & {"model", "data", "experiment"}:
         return ["experiment=digits", *words]
     return [word for word in words if word != "experiment=null"]
+
+
+def read_again(verb: str, words: list[str]) -> list[str]:
+    """The words in a form that means the same when they are read as a command once more."""
+    return [*words, "experiment=null"] if with_default_experiment(verb, words) != words else [*words]
+
+
+def config_flags(flags: Mapping[str, str]) -> list[str]:
+    """Of a command's flags those that a command which it starts needs too: where configs lie."""
+    return [word for name, value in flags.items() if name == "--config-dir" for word in (name, value)]
+
+
+def search_paths(words: Iterable[str]) -> list[str]:
+    """Of Hydra's own settings those that say where configs lie."""
+    return [word for word in words if word.lstrip("+").startswith("hydra.searchpath=")]
 
 
 def with_default_metrics(verb: str, words: list[str]) -> list[str]:

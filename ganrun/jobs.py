@@ -15,9 +15,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ganrun import folders, hydra_errors, sweeps
-from ganrun.arguments import SETTING, Command, with_default_experiment
+from ganrun import folders, hydra_errors
+from ganrun.arguments import SETTING, Command, config_flags, read_again, search_paths
 from ganrun.errors import UserError
+from ganrun.sweep import folders as sweeps
 
 log = logging.getLogger(__name__)
 
@@ -139,14 +140,11 @@ def rank_arguments(command: Command) -> list[str]:
     A sweep's job gets its own overrides and no -m. Lightning appends hydra.run.dir and two more of its own.
     """
     config = HydraConfig.get()
-    flags = [word for name, value in command.flags.items() if name == "--config-dir" for word in (name, value)]
     overrides = command.overrides
     if config.mode == RunMode.MULTIRUN:
-        kept = [word for word in config.overrides.hydra if word.lstrip("+").startswith("hydra.searchpath=")]
-        overrides = [*config.overrides.task, *kept, "hydra.mode=RUN"]
-    if with_default_experiment(command.verb, overrides) != overrides:
-        overrides = [*overrides, "experiment=null"]
-    return [command.verb, *([command.run] if command.run else []), *flags, *overrides, *command.changes]
+        overrides = [*config.overrides.task, *search_paths(config.overrides.hydra), "hydra.mode=RUN"]
+    run, flags = [command.run] if command.run else [], config_flags(command.flags)
+    return [command.verb, *run, *flags, *read_again(command.verb, overrides), *command.changes]
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from ganrun.errors import UserError, did_you_mean
@@ -36,15 +35,19 @@ class Number:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of a few words, or true and false."""
+    """One of a few words, or true and false; null where `optional`."""
 
     words: tuple
+    optional: bool = False
 
     def admits(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
         return value in self.words and isinstance(value, bool) == isinstance(self.words[0], bool)
 
     def __str__(self) -> str:
-        return "one of " + ", ".join(str(word).lower() if isinstance(word, bool) else word for word in self.words)
+        words = ", ".join(str(word).lower() if isinstance(word, bool) else word for word in self.words)
+        return f"one of {words}{', or null' if self.optional else ''}"
 
 
 class Text:
@@ -110,6 +113,21 @@ LIMITS = {
     "trainer.benchmark": FLAG,
     "trainer.sync_batchnorm": FLAG,
     "trainer.compile": OneOf(("auto", "off", "graphs", "full")),
+    "sweep.sampler": OneOf(("grid", "tpe", "random", "sobol", "cmaes")),
+    "sweep.name": Text(),
+    "sweep.metric": Text(),
+    "sweep.direction": OneOf(("min", "max"), optional=True),
+    "sweep.seeds": Number(least=1, whole=True, optional=True),
+    "sweep.trials": COUNT,
+    "sweep.storage": Text(),
+    "sweep.pruner": OneOf(("median", "hyperband"), optional=True),
+    "sweep.pruner_startup": COUNT,
+    "sweep.jobs": COUNT,
+    "sweep.jobs_per_gpu": COUNT,
+    "sweep.sbatch": Text(),
+    "sweep.retries": Number(least=0, whole=True),
+    "sweep.fail_fast": COUNT,
+    "sweep.fresh": FLAG,
     "samples": Number(least=2, whole=True, optional=True),
     "n": COUNT,
     "copies": Number(least=0, whole=True),
@@ -141,6 +159,8 @@ def check_splits(key: str, splits: Any) -> None:
 
 def hardware(trainer: DictConfig) -> None:
     """Refuses a GPU where there is none and more GPUs than there are."""
+    import torch  # a sweep, which asks for limits, trains in other processes
+
     available = torch.cuda.device_count()
     kind = trainer.accelerator
     if kind not in ACCELERATORS:

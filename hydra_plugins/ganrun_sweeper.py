@@ -11,12 +11,12 @@ class GanrunSweeper(Sweeper):
     """Trains the points of a sweep, and goes on where an earlier start of it ended."""
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
-        self.context, self.task, self.config = hydra_context, task_function, config
+        self.context, self.config = hydra_context, config
 
     def sweep(self, arguments: list[str]) -> Any:
         from ganrun.sweep import start
 
-        return start.sweep(self.context, self.task, self.config, arguments)
+        return start.sweep(self.context, self.config, arguments)
 
 
 @dataclass

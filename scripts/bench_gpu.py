@@ -52,7 +52,8 @@ WORKS = [
     ),
 ]
 SMALL = ["network.width=4", "batch_size=2"]
-COUNTED, WARM_UP, WINDOWS, TRACED, COMPARED = 3, 12, 7, 5, 100  # batches, but for the windows
+COUNTED, WARM_UP, TRACED, COMPARED = 3, 12, 5, 100  # batches
+WINDOWS = 7
 
 
 class Traffic(TorchDispatchMode):
@@ -80,6 +81,7 @@ class Watch(pl.Callback):
     batches: int  # of a window
     counts: bool
     trace: Path | None
+    windows: int = WINDOWS
     seconds: list[float] = field(default_factory=list)  # of each window, per batch
     flops: int = 0
     bytes: int = 0
@@ -96,7 +98,7 @@ class Watch(pl.Callback):
         if model.batches_seen < self.until:
             return
         self._time()
-        if len(self.seconds) < WINDOWS:
+        if len(self.seconds) < self.windows:
             self.until += self.batches
         elif self.trace and not self.tracer:
             self.until += TRACED
@@ -112,7 +114,7 @@ class Watch(pl.Callback):
     def _time(self) -> None:
         settle()
         now = time.perf_counter()
-        if self.mark and len(self.seconds) < WINDOWS:
+        if self.mark and len(self.seconds) < self.windows:
             self.seconds.append((now - self.mark) / self.batches)
         self.mark = time.perf_counter()
 
@@ -197,7 +199,7 @@ def measured(rounds: int | None, is_quick: bool) -> list[dict]:
     figures = {"bf16_tflops": round(most["flops"] / 1e12, 1), "copied_gb_per_second": round(most["bytes"] / 1e9, 1)}
     results = [{"work": "ceilings", **figures}]
     for work in WORKS:
-        results += measures_of(small(work) if is_quick else work, most, traces)
+        results += measures_of(small(work) if is_quick else work, most, traces, rounds or WINDOWS)
     results.append(agreement(small(WORKS[0]) if is_quick else WORKS[0]))
     print(f"timelines, for https://ui.perfetto.dev: {traces}")
     return [{**found, **named} for found in results]
@@ -207,14 +209,14 @@ def small(work: Work) -> Work:
     return replace(work, overrides=[*work.overrides, *SMALL, "data.size=32"], pictures=20, batches=2)
 
 
-def measures_of(work: Work, most: dict[str, float], traces: Path) -> list[dict]:
+def measures_of(work: Work, most: dict[str, float], traces: Path, windows: int = WINDOWS) -> list[dict]:
     results, settings, first = [], [], None
     for name, more in MEASURES.items():
         if name in NEEDS_CUDA and not ON_CUDA:
             continue
         settings = [*settings, *more]
         trace = traces / f"{work.name}-{name}.json.gz".replace(" ", "-").replace(",", "")
-        watch = Watch(work.batches, counts=name == FIRST, trace=trace if ON_CUDA else None)
+        watch = Watch(work.batches, name == FIRST, trace if ON_CUDA else None, windows)
         try:
             trained(work, settings, watch)
         except Exception as error:  # the other measures are worth their time

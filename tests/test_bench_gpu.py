@@ -1,22 +1,17 @@
 """The measurement of the training step on a GPU, rehearsed on the CPU."""
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
+from benches import loaded
 
 
 @pytest.fixture
 def bench(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "scripts")
-    before, config = torch.get_num_threads(), HydraConfig.instance().cfg
-    torch.set_num_threads(1)
-    yield import_module("bench_gpu")
-    torch.set_num_threads(before)
-    HydraConfig.instance().cfg = config
+    with loaded("bench_gpu", monkeypatch) as module:
+        yield module
 
 
 def test_traffic_is_what_operations_read_and_write_without_views(bench):

@@ -1,22 +1,16 @@
 """The measurement of the training step: by turns, the same work on both sides."""
 
 from dataclasses import replace
-from importlib import import_module
-from pathlib import Path
 
 import pytest
 import torch
-from hydra.core.hydra_config import HydraConfig
+from benches import loaded
 
 
 @pytest.fixture
 def bench(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "scripts")
-    before, config = torch.get_num_threads(), HydraConfig.instance().cfg
-    torch.set_num_threads(1)
-    yield import_module("bench_loop")
-    torch.set_num_threads(before)
-    HydraConfig.instance().cfg = config
+    with loaded("bench_loop", monkeypatch) as module:
+        yield module
 
 
 FEW = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "batch_size=16"]

@@ -2,13 +2,14 @@
 
 from pytorch_lightning import Callback
 
-from ganrun.models.replays import CudaGraphs, Replays
+from ganrun.turns.graphs import CudaGraphs
+from ganrun.turns.replays import Replays
 
 
 class Compiling(Callback):
     """Has a training go faster than Python can ask for its operations.
 
-    graphs: record each player's turn and replay it, see models/replays.py.
+    graphs: record each player's turn and replay it, see turns/replays.py.
     networks: let torch.compile fuse what the networks do; it takes its time at the first batches.
     """
 

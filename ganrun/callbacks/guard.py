@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ganrun.checkpoint import Manifest
 from ganrun.errors import Failure
-from ganrun.models.skipping import Skipping, scaler_of
 from ganrun.record import Record
+from ganrun.turns.skipping import Skipping, scaler_of
 
 log = logging.getLogger(__name__)
 KEPT = 4096  # values of a term that are kept until the next look; of larger terms none are

@@ -16,7 +16,7 @@ from ganrun import changes, jobs
 from ganrun.arguments import SETTING
 from ganrun.errors import UserError
 from ganrun.record import make_folder
-from ganrun.sweep import board, report, results, state
+from ganrun.sweep import board, results, showing, state
 from ganrun.sweep.results import Result
 from ganrun.sweep.state import State, SweepJob
 
@@ -107,21 +107,13 @@ def is_told(key: str) -> bool:
 
 
 def show(known: State, found: Mapping[int, Result]) -> None:
-    """Prints the differing settings, a ranking for each kind of score and why there are several; writes the page."""
+    """Prints the differing settings and a ranking for each kind of score, and how to score alike; writes the pages."""
     console = Console(soft_wrap=True)
     for job in known.jobs:
         console.print(settings_of(job), highlight=False, markup=False)
-    groups = board.alike(known.jobs, found)
-    if len(groups) > 1:
-        console.print(why_apart(groups, found), highlight=False, markup=False)
-    for number, own in enumerate(groups, 1):
-        first = next((result for job in own if (result := found[job.number]).kind), found[own[0].number])
-        ranked = board.standings(own, found, first.mode)
-        console.print(ranking(ranked, first.metric))
-        part = State(known.folder, known.definition, own)
-        name = report.NAME if len(groups) == 1 else f"report-{number}.html"
-        page = report.write(part, ranked, found, first.metric, "Comparison", name)
-        console.print(f"page          {page}", markup=False)
+    showing.ranked(known, found, console, ranking, "Comparison")
+    if advice := scored_alike([found[job.number].kind for job in known.jobs], known.jobs[0]):
+        console.print(advice, highlight=False, markup=False)
 
 
 def settings_of(job: SweepJob) -> str:
@@ -143,12 +135,10 @@ def ranking(ranked: Sequence[board.Standing], metric: str | None) -> Table:
     return table
 
 
-def why_apart(groups: Sequence[Sequence[SweepJob]], found: Mapping[int, Result]) -> str:
-    """Which runs are not ranked together, in what their scores differ, and how to score them alike."""
-    told = board.why_apart(groups, found)
-    kinds = [next((found[job.number].kind for job in own if found[job.number].kind), {}) for own in groups]
-    if len({(kind.get("data"), kind.get("size")) for kind in kinds}) > 1:
-        return told
+def scored_alike(kinds: Sequence[Mapping[str, str]], first: SweepJob) -> str:
+    """How to score runs alike whose scores differ in more than the data; nothing where they do not."""
+    if len({tuple(kind.items()) for kind in kinds}) < 2 or len({(k.get("data"), k.get("size")) for k in kinds}) > 1:
+        return ""
     samples = max((int(kind["samples"]) for kind in kinds if kind.get("samples", "").isdigit()), default=None)
     more = f" samples={samples}" if samples else ""
-    return f"{told}\nScore each alike: ganrun eval {shlex.quote(groups[0][0].name)}{more}, and so on"
+    return f"Score each alike: ganrun eval {shlex.quote(first.name)}{more}, and so on"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ganrun import jobs
 from ganrun.arguments import SETTING, plainly, read_command
 from ganrun.errors import UserError
-from ganrun.sweep import start, state
+from ganrun.sweep import showing, start, state
 
 
 def main(words: Sequence[str]) -> int:
@@ -21,7 +21,7 @@ def main(words: Sequence[str]) -> int:
         return resume(known, settings)
     jobs.speak()
     settings = known.definition["settings"]
-    start.show(known, settings["metric"], settings["direction"])
+    showing.show(known, settings["metric"], settings["direction"])
     return 0
 
 

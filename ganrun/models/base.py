@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.models.average import Average
-from ganrun.models.replays import Replays
-from ganrun.models.skipping import Skipping
 from ganrun.seeds import seed_training_noise
+from ganrun.turns.replays import Replays
+from ganrun.turns.skipping import Skipping
 
 Batch = Mapping[str, Tensor]
 Terms = Mapping[str, Tensor]

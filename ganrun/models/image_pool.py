@@ -28,7 +28,8 @@ class ImagePool(nn.Module):
         self._move_to(pictures)
         swaps = torch.rand(len(pictures), device=pictures.device) < 0.5
         places = torch.randint(self.size, (len(pictures),), device=pictures.device)
-        return torch.cat([self._swap(*each) for each in zip(*map(singly, (pictures, swaps, places)), strict=True)])
+        single = (x.split(1) for x in (pictures, swaps, places))
+        return torch.cat([self._swap(*each) for each in zip(*single, strict=True)])
 
     def _swap(self, picture: Tensor, is_swapped: Tensor, place: Tensor) -> Tensor:
         is_filling = self.filled < self.size
@@ -54,8 +55,3 @@ class ImagePool(nn.Module):
             if self.kept is None:
                 self.kept = pictures.new_zeros(self.size, *pictures.shape[1:])
             self.kept[: len(pictures)] = pictures
-
-
-def singly(batch: Tensor) -> tuple[Tensor, ...]:
-    """A batch [B, ...] as B batches of one."""
-    return batch.split(1)

@@ -32,7 +32,7 @@ class Standing:
     scores: list[float] = field(init=False)
 
     def __post_init__(self):
-        found = (self.results[job.number].score for job in self.jobs if job.number in self.results)
+        found = (self.results[job.number].score for job in self.jobs)
         self.scores = [score for score in found if math.isfinite(score)]
 
     @property
@@ -85,30 +85,21 @@ def table(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -
     columns = ["rank", *(key.rpartition(".")[2] for key in keys), metric or "score", "deviation", "seeds", "best run"]
     shown = Table(*columns, title="leaderboard", title_justify="left")
     for place, standing in enumerate(ranked, 1):
-        if not standing.scores:
-            row = [
-                "",
-                *map(escape, standing.values.values()),
-                ", ".join(sorted({job.state for job in standing.jobs})),
-                "",
-                "0",
-                "",
-            ]
-        else:
+        row = [*map(escape, standing.values.values())]
+        if standing.scores:
             deviation = "" if math.isnan(standing.deviation) else f"{standing.deviation:.3g}"
-            best = best_job(standing)
-            row = [str(place), *map(escape, standing.values.values()), f"{standing.mean:.4g}", deviation]
-            row += [f"{len(standing.scores)}/{len(standing.jobs)}", best.name]
+            seeds = f"{len(standing.scores)}/{len(standing.jobs)}"
+            row = [str(place), *row, f"{standing.mean:.4g}", deviation, seeds, best_job(standing).name]
+        else:
+            row = ["", *row, ", ".join(sorted({job.state for job in standing.jobs})), "", "0", ""]
         shown.add_row(*row)
     return shown
 
 
 def best_job(standing: Standing) -> SweepJob:
     """The job of the point's best score."""
-    results = standing.results
-    scored = [j for j in standing.jobs if j.number in results and math.isfinite(results[j.number].score)]
-    sign = 1 if results[scored[0].number].mode == "min" else -1
-    return min(scored, key=lambda job: sign * results[job.number].score)
+    scored = [job for job in standing.jobs if math.isfinite(standing.results[job.number].score)]
+    return min(scored, key=lambda job: standing.results[job.number].cost)
 
 
 def write(folder: Path, rankings: Sequence[Sequence[Standing]], keys: Sequence[str]) -> Path:
@@ -123,7 +114,7 @@ def write(folder: Path, rankings: Sequence[Sequence[Standing]], keys: Sequence[s
     for place, standing in (pair for ranked in rankings for pair in enumerate(ranked, 1)):
         rank = place if standing.scores else ""
         for job in standing.jobs:
-            result = standing.results.get(job.number, Result())
+            result = standing.results[job.number]
             score = [number(x) for x in (result.score, standing.mean, standing.deviation)]
             row = [rank, job.number, *standing.values.values(), job.seed, job.state, f"{result.kimg:g}", result.metric]
             rows.writerow([*row, *score, len(standing.scores), job.error, job.name])

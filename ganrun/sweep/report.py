@@ -48,7 +48,7 @@ def write(
         f"<h1>{escape(title or known.folder.name)}</h1>",
         f"<p>{told}</p>" if title else f"<p><code>ganrun train -m {command}</code><br>{told}</p>",
         "<h2>Leaderboard</h2>",
-        leaderboard(ranked, keys_of(known), metric),
+        leaderboard(ranked, known.keys, metric),
     ]
     is_first = True
     for title, draw in figures.items():
@@ -70,10 +70,6 @@ def drawn(draw: Callable, title: str):
     except Exception as error:
         log.warning("The report lacks its figure %r: %s", title, error)
         return None
-
-
-def keys_of(known: State) -> list[str]:
-    return [axis.partition("=")[0] for axis in known.definition["axes"]]
 
 
 def leaderboard(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -> str:
@@ -113,7 +109,7 @@ def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
     import plotly.graph_objects as go
 
     scored = [standing for standing in ranked if standing.scores]
-    keys = keys_of(known)
+    keys = known.keys
     if len(scored) < 2 or len(keys) < 2:
         return None
     dimensions = [dimension(key, [standing.values[key] for standing in scored]) for key in keys]

@@ -32,6 +32,11 @@ class Result:
     kind: dict[str, str] = field(default_factory=dict)
     history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, value of the metric)
 
+    @property
+    def cost(self) -> float:
+        """The score, or minus it where higher ones are better."""
+        return self.score if self.mode == "min" else -self.score
+
 
 def read(folder: Path, metric: str | None = None, mode: str | None = None) -> Result:
     """The result in a run folder. metric, mode: in place of those that the run's own metrics name."""

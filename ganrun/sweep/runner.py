@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from ganrun import lock, sweeps
+from ganrun import lock
 from ganrun.durations import clock
-from ganrun.sweep import results
+from ganrun.sweep import folders, results
 from ganrun.sweep.pool import Pool, Process
 from ganrun.sweep.proposals import Proposals
 from ganrun.sweep.state import ENDED, Runners, State, SweepJob
@@ -46,7 +46,7 @@ class Runner:
         self.metric, self.mode, self.retries, self.fail_fast = metric, mode, retries, fail_fast
         self.seconds: list[float] = []  # of the jobs that were done in this start
         self.starts: dict[int, float] = {}
-        self.best: tuple[float, str] | None = None  # score and job, of those that ended in this start
+        self.best: tuple[results.Result, str] | None = None  # and its job's name, of those that ended in this start
         self.given_up = ""
         self.runners = Runners(state.folder)
 
@@ -93,7 +93,7 @@ class Runner:
     # ---- meanwhile -----------------------------------------------------------------------------------------------
     def _start_some(self) -> bool:
         """Fills the pool; whether there was anything to start that could not be."""
-        while self.pool.has_room():
+        while self._is_left() and self.pool.has_room():
             with self.state.change():
                 job = self._next()
                 if job is None:
@@ -131,7 +131,7 @@ class Runner:
         short = {key: shortened(value) for key, value in values.items()}
         for number, seed in enumerate(self.seeds, first):
             own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
-            self.state.jobs.append(SweepJob(number, point, values, seed, sweeps.job_name(number, own)))
+            self.state.jobs.append(SweepJob(number, point, values, seed, folders.job_name(number, own)))
         return self.state.jobs[first]
 
     def _is_left(self) -> bool:
@@ -159,9 +159,8 @@ class Runner:
             self._tell(job.point)
         if job.state in ENDED:
             self.seconds.append(seconds)
-            sign = 1 if found.mode == "min" else -1
-            if math.isfinite(found.score) and (not self.best or sign * found.score < sign * self.best[0]):
-                self.best = found.score, job.name
+            if math.isfinite(found.score) and (not self.best or found.cost < self.best[0].cost):
+                self.best = found, job.name
         self._say(job, found, seconds)
         ended = [other for other in self.state.jobs if other.state in (*ENDED, "failed", "refused")]
         if self.fail_fast <= len(ended) < self.total and not any(other.state in ENDED for other in ended):
@@ -243,7 +242,7 @@ class Screen:
 
     def _table(self) -> Table:
         runner = self.runner
-        best = f", best {runner.best[0]:.4g} by {runner.best[1]}" if runner.best else ""
+        best = f", best {runner.best[0].score:.4g} by {runner.best[1]}" if runner.best else ""
         title = f"{sum(job.state in ENDED for job in runner.state.jobs)} of {runner.total} done{runner.left()}{best}"
         shown = Table("job", "state", "kimg", "score", title=title, title_justify="left")
         active = [job for job in runner.state.jobs if job.state != "waiting"][-15:]

@@ -60,6 +60,11 @@ class State:
         """How many points there are so far."""
         return 1 + max((job.point for job in self.jobs), default=-1)
 
+    @property
+    def keys(self) -> list[str]:
+        """The settings that vary."""
+        return [axis.partition("=")[0] for axis in self.definition["axes"]]
+
     def of_point(self, point: int) -> list[SweepJob]:
         return [job for job in self.jobs if job.point == point]
 

@@ -10,7 +10,7 @@ from recorder import Recorder
 
 from ganrun.callbacks.guard import Guard
 from ganrun.errors import Failure
-from ganrun.models.replays import WARM_UP, Replays
+from ganrun.turns.replays import WARM_UP, Replays
 
 CASES = {
     **SMALL,

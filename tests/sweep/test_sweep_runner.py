@@ -82,7 +82,7 @@ def test_each_point_is_trained_with_each_seed_in_order(sweep):
     assert [job.name for job in made.state.jobs][:2] == ["0-lr-1+seed-5", "1-lr-1+seed-6"]
     assert made.pool.started == [0, 1, 2, 3, 4, 5]
     assert states(made) == ["done"] * 6
-    assert made.best == (0.0, "0-lr-1+seed-5")
+    assert (made.best[0].score, made.best[1]) == (0.0, "0-lr-1+seed-5")
 
 
 def test_failures_stay_for_themselves_and_the_next_start_takes_up_those_alone(sweep, caplog):

@@ -1,6 +1,7 @@
 """The folders of a sweep and of its jobs."""
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 LONGEST_NAME = 120
-latest = [Path()]  # the folder of the newest sweep
 flags: dict[str, str] = {}  # of the command that sweeps
 words: list[str] = []  # and its settings
 outcomes: list[tuple[str, int]] = []  # name and exit code of each job that ganrun's own sweeper has run
@@ -24,7 +24,7 @@ class SweepFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_) -> None:
         with suppress(OmegaConfBaseException):  # Hydra itself says what is wrong with the name
-            folder = latest[0] = Path(config.hydra.sweep.dir)
+            folder = Path(config.hydra.sweep.dir)
             opened[folder] = [path for path in (folder, *folder.parents) if not path.exists()]
 
 
@@ -53,11 +53,15 @@ def swept(job_overrides: list[str], fixed: set[str]) -> dict[str, str]:
 
 def job_name(number: int, values: dict[str, str]) -> str:
     """A folder name without `=`, `,` or `/`, such as 3-lr-0.0002+seed-1: the job's number and its own values."""
-    keys = [key.lstrip("+~") for key in values]
-    last = [re.search(r"[^.]*(\.\d+)?$", key)[0] for key in keys]  # betas.0, not 0
-    names = [short if last.count(short) == 1 else key for key, short in zip(keys, last, strict=True)]
-    pairs = [f"{plain(name)}-{plain(value)}" for name, value in zip(names, values.values(), strict=True)]
+    pairs = [f"{name}-{plain(value)}" for name, value in zip(short_names(values), values.values(), strict=True)]
     return "-".join([str(number), "+".join(pairs)] if pairs else [str(number)])[:LONGEST_NAME]
+
+
+def short_names(keys: Iterable[str]) -> list[str]:
+    """The keys' last parts, betas.0 among them, or the whole keys where two would be the same."""
+    keys = [key.lstrip("+~") for key in keys]
+    last = [re.search(r"[^.]*(\.\d+)?$", key)[0] for key in keys]
+    return [plain(short if last.count(short) == 1 else key) for key, short in zip(keys, last, strict=True)]
 
 
 def plain(text: str) -> str:

@@ -4,78 +4,19 @@ Of small networks a step consists of some hundred kernels that take less time th
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from ganrun.models.snapshot import Snapshot
+from ganrun.turns.recording import Recording, packed, put_steps, recordable
+from ganrun.turns.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 WARM_UP = 3  # turns of a player before it is recorded: kernels are chosen, the optimizer's state is made
 PROOFS = 2  # of its first replays
 NEAR = 0.02  # how far terms and gradients of a replay may lie, relative to their size, from the turn's taken as it is
 NEAR_STEP = 0.25  # and its step: Adam makes whole steps of gradients that are nothing but rounding
-
-
-class CudaGraphs:
-    """Records what is asked of a CUDA device, as a graph."""
-
-    def __init__(self, device: torch.device):
-        self.device, self.side = device, torch.cuda.Stream(device)
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """What is done within runs on a stream of its own, as what is to be recorded has to beforehand."""
-        current = torch.cuda.current_stream(self.device)
-        self.side.wait_stream(current)
-        with torch.cuda.stream(self.side):
-            yield
-        current.wait_stream(self.side)
-
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """What does the work again, in the same memory. Nothing is done while it is recorded."""
-        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
-        try:
-            # Other threads may go on meanwhile: one of them pins batches.
-            with torch.cuda.graph(graph, pool=pool, stream=self.side, capture_error_mode="thread_local"):
-                work()
-        except BaseException:
-            self._clear_up(pool)
-            raise
-        return graph.replay
-
-    def _clear_up(self, pool) -> None:
-        """A recording that breaks off leaves the allocator and the generator believing that it goes on."""
-        index = self.device.index or 0
-        end = getattr(torch._C, "_cuda_endAllocateToPool", None) or torch._C._cuda_endAllocateCurrentStreamToPool
-        with suppress(RuntimeError):  # a torch that has ended it by itself
-            end(index, pool)
-            torch._C._cuda_releasePool(index, pool)
-        fresh = torch.Generator(self.device)
-        torch.cuda.default_generators[index].graphsafe_set_state(fresh.graphsafe_get_state())
-
-
-@dataclass
-class Recording:
-    """A player's turn: what a replay reads beside the batch, and what it leaves behind."""
-
-    rates: list[Tensor]  # of the optimizer's groups, where they change
-    shapes: dict[str, torch.Size] = field(default_factory=dict)
-    values: Tensor | None = None  # all terms, one after the other
-    gradients: list[Tensor | None] = field(default_factory=list)
-    replay: Callable[[], None] = lambda: None
-
-    def keep(self, terms: Mapping[str, Tensor]) -> None:
-        self.shapes = {name: value.shape for name, value in terms.items()}
-        self.values = packed(terms)
-
-    def terms(self) -> dict[str, Tensor]:
-        """The terms of the latest replay, which the next one does not touch, in float32 at least."""
-        parts = self.values.clone().split([shape.numel() for shape in self.shapes.values()])
-        return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
 
 class Replays:
@@ -182,39 +123,6 @@ class Replays:
             player.name,
             reason,
         )
-
-
-def put_steps(optimizer, on_device: bool) -> None:
-    """Puts the counts of an optimizer's steps on the device, or where torch has them."""
-    for group in optimizer.param_groups:
-        for w in group["params"]:
-            entry = optimizer.state.get(w, {})
-            if torch.is_tensor(entry.get("step")):
-                is_there = on_device or group.get("fused") or group.get("capturable")
-                entry["step"] = entry["step"].to(w.device if is_there else "cpu")
-
-
-@contextmanager
-def recordable(optimizer, rates: Sequence[Tensor]) -> Iterator[None]:
-    """Has the optimizer do all on the device for a while, and read its rates there where there are any."""
-    groups = optimizer.param_groups
-    own = [dict(group) for group in groups]
-    for group in groups:
-        if "capturable" in group and any(w.is_cuda for w in group["params"]):
-            group["capturable"] = True
-    for group, rate in zip(groups, rates, strict=False):
-        group["lr"] = rate
-    try:
-        yield
-    finally:
-        for group, before in zip(groups, own, strict=True):
-            group.update(before)
-
-
-def packed(terms: Mapping[str, Tensor]) -> Tensor:
-    """All values, one after the other, in float32 at least."""
-    flattened = [value.detach().flatten() for value in terms.values()]
-    return torch.cat([part.double() if part.dtype == torch.float64 else part.float() for part in flattened])
 
 
 def flat(weights: Sequence[Tensor]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ganrun.models.snapshot import Snapshot
+from ganrun.turns.snapshot import Snapshot
 
 
 class Skipping:

@@ -1,0 +1,57 @@
+"""What of a sweep is refused before anything is written."""
+
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+from ganrun import limits
+from ganrun.errors import UserError
+from ganrun.sweep import folders, results
+from ganrun.sweep.space import Space
+
+
+def settings(config: DictConfig) -> None:
+    """Refuses settings that do not do, of the sweep and of what its jobs have in common."""
+    limits.check(config)
+    given = config.sweep
+    for word in folders.words:
+        if word.lstrip("+").startswith(("hydra.sweep.", "hydra/launcher", "hydra.launcher")):
+            raise UserError(
+                f"{word} is not heeded by ganrun's sweeps: folder= or sweep.name= says where they lie, sweep.jobs= and "
+                "sweep.sbatch= how they are started. With hydra/sweeper=basic, Hydra's own sweeper, it is."
+            )
+    if given.metric and not given.direction and results.mode_of(given.metric) is None:
+        raise UserError(f"Which values of {given.metric} are better is not known. Give sweep.direction=min or max.")
+
+
+def composed(context, config: DictConfig, wanted: Space) -> list[DictConfig]:
+    """The config of each value, composed once, so that what Hydra would refuse is refused before anything starts."""
+    words = {axis.key: axis.values or (repr(axis.low),) for axis in wanted.axes}
+    first = {key: values[0] for key, values in words.items()}
+    points = [{**first, key: value} for key, values in words.items() for value in values] or [{}]
+    found = []
+    for values in points:
+        own = [f"{key}={value}" for key, value in values.items()]
+        found.append(context.config_loader.load_sweep_config(config, [*wanted.fixed, *own]))
+        own, ours = found[-1].sweep, config.sweep
+        if own.space != ours.space or (own.seeds != ours.seeds and len(wanted.seeds) == 1):
+            raise UserError(
+                f"{' '.join(f'{key}={value}' for key, value in values.items())} brings settings of a sweep of its own. "
+                "Sweep such choices one by one; or give seed=1,2,3 where it is only the seeds."
+            )
+    return found
+
+
+def scores(configs: Sequence[DictConfig], settings: DictConfig) -> None:
+    """Refuses a search, or a pruning, that has no score to go by, or several."""
+    kinds = {(m.get("monitor"), m.get("mode")) for c in configs if (m := c.get("metrics") or {}) is not None}
+    is_judged = settings.sampler != "grid" or settings.pruner
+    what = f"sweep={settings.sampler}" if settings.sampler != "grid" else f"sweep.pruner={settings.pruner}"
+    if is_judged and any(monitor is None for monitor, _ in kinds):
+        raise UserError(f"{what} needs a score to go by, and metrics=none gives none.")
+    if settings.sampler != "grid" and len(kinds) > 1 and not settings.metric:
+        names = ", ".join(sorted(str(monitor) for monitor, _ in kinds))
+        raise UserError(f"{what} goes by one score, and these points have several: {names}. Give sweep.metric=.")
+    settings.direction = settings.direction or (
+        results.mode_of(settings.metric) if settings.metric else next(iter(kinds))[1] if len(kinds) == 1 else None
+    )
