@@ -60,6 +60,26 @@ class Text:
         return "a text, or null"
 
 
+class Table:
+    """Keys and their values."""
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, DictConfig)
+
+    def __str__(self) -> str:
+        return "a table of keys and values, {key: value}"
+
+
+class Texts:
+    """A list of texts."""
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, ListConfig) and all(isinstance(one, str) for one in value)
+
+    def __str__(self) -> str:
+        return "a list of texts, ['text', 'text']"
+
+
 FLAG, COUNT = OneOf((True, False)), Number(least=1, whole=True)
 EVERY = Number(above=0, optional=True)
 LIMITS = {
@@ -120,6 +140,8 @@ LIMITS = {
     "sweep.seeds": Number(least=1, whole=True, optional=True),
     "sweep.trials": COUNT,
     "sweep.storage": Text(),
+    "sweep.space": Table(),
+    "sweep.only": Texts(),
     "sweep.pruner": OneOf(("median", "hyperband"), optional=True),
     "sweep.pruner_startup": COUNT,
     "sweep.jobs": COUNT,

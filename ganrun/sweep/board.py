@@ -85,7 +85,7 @@ def table(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -
     columns = ["rank", *(key.rpartition(".")[2] for key in keys), metric or "score", "deviation", "seeds", "best run"]
     shown = Table(*columns, title="leaderboard", title_justify="left")
     for place, standing in enumerate(ranked, 1):
-        row = [*map(escape, standing.values.values())]
+        row = [escape(standing.values.get(key, "")) for key in keys]
         if standing.scores:
             deviation = "" if math.isnan(standing.deviation) else f"{standing.deviation:.3g}"
             seeds = f"{len(standing.scores)}/{len(standing.jobs)}"
@@ -116,7 +116,8 @@ def write(folder: Path, rankings: Sequence[Sequence[Standing]], keys: Sequence[s
         for job in standing.jobs:
             result = standing.results[job.number]
             score = [number(x) for x in (result.score, standing.mean, standing.deviation)]
-            row = [rank, job.number, *standing.values.values(), job.seed, job.state, f"{result.kimg:g}", result.metric]
+            values = [standing.values.get(key, "") for key in keys]
+            row = [rank, job.number, *values, job.seed, job.state, f"{result.kimg:g}", result.metric]
             rows.writerow([*row, *score, len(standing.scores), job.error, job.name])
     replace_text(folder / NAME, text.getvalue())
     return folder / NAME

@@ -1,6 +1,7 @@
 """What of a sweep is refused before anything is written."""
 
 from collections.abc import Sequence
+from itertools import compress
 
 from omegaconf import DictConfig
 
@@ -24,22 +25,26 @@ def settings(config: DictConfig) -> None:
         raise UserError(f"Which values of {given.metric} are better is not known. Give sweep.direction=min or max.")
 
 
-def composed(context, config: DictConfig, wanted: Space) -> list[DictConfig]:
+def composed(config: DictConfig, wanted: Space) -> list[DictConfig]:
     """The config of each value, composed once, so that what Hydra would refuse is refused before anything starts."""
-    words = {axis.key: axis.values or (repr(axis.low),) for axis in wanted.axes}
-    first = {key: values[0] for key, values in words.items()}
-    points = [{**first, key: value} for key, values in words.items() for value in values] or [{}]
-    found = []
+    points: list[dict[str, str]] = [{}]
+    for axis in wanted.axes:
+        words = axis.values or (repr(axis.low), repr(axis.high))
+        varying = [wanted.varies(axis, point) for point in points]
+        more = [{**point, axis.key: word} for point in list(compress(points, varying))[:1] for word in words[1:]]
+        points = [{**p, axis.key: words[0]} if varies else p for p, varies in zip(points, varying, strict=True)] + more
     for values in points:
-        own = [f"{key}={value}" for key, value in values.items()]
-        found.append(context.config_loader.load_sweep_config(config, [*wanted.fixed, *own]))
-        own, ours = found[-1].sweep, config.sweep
+        own, ours = wanted.composed.config(values).sweep, config.sweep
         if own.space != ours.space or (own.seeds != ours.seeds and len(wanted.seeds) == 1):
             raise UserError(
                 f"{' '.join(f'{key}={value}' for key, value in values.items())} brings settings of a sweep of its own. "
                 "Sweep such choices one by one; or give seed=1,2,3 where it is only the seeds."
             )
-    return found
+    for axis in wanted.axes:
+        for key in axis.only.keys if axis.only else ():
+            if all(wanted.composed.value(key, values) is None for values in points):
+                raise UserError(f"sweep.only: there is no setting {key} for {axis.key} to go by.")
+    return [wanted.composed.config(values) for values in points]
 
 
 def scores(configs: Sequence[DictConfig], settings: DictConfig) -> None:

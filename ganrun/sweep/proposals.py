@@ -1,28 +1,33 @@
 """Which point of a sweep comes next."""
 
-from collections.abc import Iterator, Mapping
+import platform
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ganrun.errors import UserError
 from ganrun.sweep.space import Axis, Space
+from ganrun.sweep.state import State, described
+
+SWEEP, WHAT = "sweep", "what"  # whose a trial is; what a study is of
 
 
 class Proposals(Protocol):
-    """Point number k is asked for once, in order; what it came to is told when its jobs are done.
+    """Points by their numbers; what one came to is told when its jobs are done.
 
-    total: how many points there are to be.
+    total: how many points there are to be here.
     """
 
     total: int
 
-    def point(self, k: int) -> dict[str, str]: ...
+    def next(self, known: Collection[int]) -> tuple[int, dict[str, str]] | None:
+        """The number and the values of a point that is not among these; None where there is none left."""
 
-    def tell(self, k: int, score: float) -> None: ...
+    def tell(self, number: int, score: float) -> None: ...
 
 
 class Grid:
@@ -32,43 +37,43 @@ class Grid:
         self.points = space.grid()
         self.total = len(self.points)
 
-    def point(self, k: int) -> dict[str, str]:
-        return self.points[k]
+    def next(self, known: Collection[int]) -> tuple[int, dict[str, str]] | None:
+        return next(((number, values) for number, values in enumerate(self.points) if number not in known), None)
 
-    def tell(self, k: int, score: float) -> None:
+    def tell(self, number: int, score: float) -> None:
         pass
 
 
 class Search:
-    """Points that Optuna proposes from what is known of the earlier ones.
+    """Points that Optuna proposes from what is known of the earlier ones, `trials` in all.
 
-    A proposal depends on the seed, its number and what was told before it, not on interruptions: each has a sampler of
-    its own. The study lies in `folder`/study.journal, or in the database `storage`; a point that was asked for and not
-    told (its job is under way, or failed) stays as it is and is not proposed again.
-    name: of the study, in a database that others may use too.
+    The study lies in study.journal of the sweep's folder, or as `name` in the database `storage`, which the sweeps of
+    other folders may work on too, each with points of its own: a point is a trial of the study, marked with the id of
+    the sweep that asked for it. A proposal depends on the seed, its number and what was told before it, not on
+    interruptions: each has a sampler of its own. A point that was asked for and not told (its job is under way, or
+    failed) is not proposed again.
     """
 
     def __init__(
-        self,
-        space: Space,
-        sampler: str,
-        total: int,
-        direction: str,
-        seed: int,
-        folder: Path,
-        storage=None,
-        name="ganrun",
+        self, space: Space, sampler: str, trials: int, direction: str, seed: int, state: State, storage=None, name=""
     ):
         if not space.axes:
             raise UserError(
                 f"sweep={sampler} has nothing to search for. Give a setting as interval(a,b) or choice(a,b)."
             )
+        for axis in space.axes:
+            if axis.is_log and axis.low <= 0:
+                raise UserError(f"{axis.key}: orders of magnitude begin above 0, not at {axis.low}.")
         with quietly():
             made_sampler(sampler, 0)  # refuses what is not installed
-        self.space, self.sampler, self.total, self.seed = space, sampler, total, seed
+        self.space, self.sampler, self.trials, self.seed, self.state = space, sampler, trials, seed, state
         self.direction = {"min": "minimize", "max": "maximize"}[direction]
-        self.storage, self.folder, self.name = storage, folder, name
-        self.distributions = {axis.key: distribution(axis) for axis in space.axes}
+        self.storage, self.name = storage, name or "ganrun"
+        self.elsewhere = 0  # points that other sweeps have taken
+
+    @property
+    def total(self) -> int:
+        return self.trials - self.elsewhere
 
     @cached_property
     def study(self):
@@ -76,32 +81,68 @@ class Search:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = self.storage or journal(self.folder / "study.journal")
+        storage = self.storage or journal(self.state.folder / "study.journal")
         try:
-            return optuna.create_study(
+            study = optuna.create_study(
                 storage=storage, study_name=self.name, direction=self.direction, load_if_exists=True
             )
         except Exception as error:  # of whichever database
             if not self.storage:
                 raise
             raise UserError(f"sweep.storage={self.storage} cannot be used: {str(error).splitlines()[0]}") from error
+        what = described(self.state.definition)
+        if study.user_attrs.setdefault(WHAT, what) != what:
+            raise UserError(
+                f"The study {self.name} of {self.storage} is another sweep, {study.user_attrs[WHAT]}; this one is "
+                f"{what}. Give another sweep.name=."
+            )
+        study.set_user_attr(WHAT, what)
+        return study
 
-    def point(self, k: int) -> dict[str, str]:
-        trials = self.study.get_trials(deepcopy=False)
-        if k < len(trials):  # asked for by an earlier start, which was cut off before it could note that
-            return self._words(trials[k].params)
-        with quietly():
-            self.study.sampler = made_sampler(self.sampler, seed_of(self.seed, k if self.sampler != "sobol" else 0))
-            return self._words(self.study.ask(self.distributions).params)
+    def next(self, known: Collection[int]) -> tuple[int, dict[str, str]] | None:
+        trial = self._mine(known)
+        if trial is None and len(self.study.get_trials(deepcopy=False)) < self.trials:
+            self._claim()
+            trial = self._mine(known)
+        return None if trial is None else (trial.number, self._values(trial))
 
-    def tell(self, k: int, score: float) -> None:
+    def tell(self, number: int, score: float) -> None:
         """A score that is no number says nothing of a point."""
         if score == score:
             with quietly():
-                self.study.tell(k, score, skip_if_finished=True)
+                self.study.tell(number, score, skip_if_finished=True)
 
-    def _words(self, params: Mapping[str, Any]) -> dict[str, str]:
-        return {key: value if isinstance(value, str) else repr(value) for key, value in params.items()}
+    def _mine(self, known: Collection[int]):
+        """The first trial of this sweep that is not known, if there is one."""
+        trials = self.study.get_trials(deepcopy=False)[: self.trials]
+        mine = [trial for trial in trials if trial.user_attrs.get(SWEEP) == self.state.id]
+        self.elsewhere = len(trials) - len(mine)
+        return next((trial for trial in mine if trial.number not in known), None)
+
+    def _claim(self) -> None:
+        """Adds a trial of this sweep to the study, in one step: whoever else asks meanwhile gets another number."""
+        from optuna.trial import TrialState, create_trial
+
+        marks = {SWEEP: self.state.id, "folder": f"{platform.node()}:{self.state.folder.absolute()}"}
+        self.study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=marks))
+
+    def _values(self, trial) -> dict[str, str]:
+        """The values of a trial, chosen as far as an earlier start has not."""
+        from optuna.trial import Trial
+
+        values: dict[str, str] = {}
+        chooser = None
+        with quietly():
+            for axis in self.space.axes:
+                if not self.space.varies(axis, values):
+                    continue
+                if axis.key not in trial.params and chooser is None:
+                    number = trial.number if self.sampler != "sobol" else 0  # one sequence
+                    self.study.sampler = made_sampler(self.sampler, seed_of(self.seed, number))
+                    chooser = Trial(self.study, trial._trial_id)
+                chosen = trial.params[axis.key] if axis.key in trial.params else suggested(chooser, axis)
+                values[axis.key] = chosen if isinstance(chosen, str) else repr(chosen)
+        return values
 
 
 def seed_of(*parts: int) -> int:
@@ -117,17 +158,13 @@ def journal(path: Path):
     return JournalStorage(JournalFileBackend(str(path)))
 
 
-def distribution(axis: Axis):
-    """Optuna's word for what an axis may be."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
+def suggested(trial, axis: Axis) -> str | float | int:
+    """What Optuna chooses of an axis."""
     if not axis.is_continuous:
-        return CategoricalDistribution(axis.values)
-    if axis.is_log and axis.low <= 0:
-        raise UserError(f"{axis.key}: orders of magnitude begin above 0, not at {axis.low}.")
+        return trial.suggest_categorical(axis.key, axis.values)
     if axis.is_whole:
-        return IntDistribution(int(axis.low), int(axis.high), log=axis.is_log)
-    return FloatDistribution(axis.low, axis.high, log=axis.is_log)
+        return trial.suggest_int(axis.key, int(axis.low), int(axis.high), log=axis.is_log)
+    return trial.suggest_float(axis.key, axis.low, axis.high, log=axis.is_log)
 
 
 def made_sampler(name: str, seed: int):

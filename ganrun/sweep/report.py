@@ -14,6 +14,7 @@ from ganrun.sweep.state import State
 
 log = logging.getLogger(__name__)
 NAME = "report.html"
+NONE = "none"  # of a setting that a point does not have
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse } td, th { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: left }
@@ -76,7 +77,7 @@ def leaderboard(ranked: Sequence[Standing], keys: Sequence[str], metric: str | N
     columns = ["rank", *keys, metric or "score", "deviation", "seeds", "best run"]
     rows = ["".join(f"<th>{escape(column)}</th>" for column in columns)]
     for place, standing in enumerate(ranked, 1):
-        values = "".join(f"<td>{escape(value)}</td>" for value in standing.values.values())
+        values = "".join(f"<td>{escape(standing.values.get(key, ''))}</td>" for key in keys)
         figures = [f"{standing.mean:.5g}", f"{standing.deviation:.3g}"] if standing.scores else ["", ""]
         figures = [figure.replace("nan", "") for figure in figures]
         numbers = "".join(f"<td class=number>{figure}</td>" for figure in figures)
@@ -112,7 +113,7 @@ def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
     keys = known.keys
     if len(scored) < 2 or len(keys) < 2:
         return None
-    dimensions = [dimension(key, [standing.values[key] for standing in scored]) for key in keys]
+    dimensions = [dimension(key, [standing.values.get(key) for standing in scored]) for key in keys]
     means = [standing.mean for standing in scored]
     dimensions.append({"label": metric, "values": means})
     line = {"color": means, "colorscale": "Viridis", "showscale": True}
@@ -121,24 +122,38 @@ def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
     )
 
 
-def dimension(key: str, words: Sequence[str]) -> dict:
-    """An axis of parallel coordinates: of numbers, in orders of magnitude where they span two, or of words."""
-    label = key.rpartition(".")[2]
+def dimension(key: str, words: Sequence[str | None]) -> dict:
+    """An axis of parallel coordinates: of numbers, in orders of magnitude where they span two, or of words.
+
+    Points without a value stand below the others, at a mark of their own.
+    """
+    label, given = key.rpartition(".")[2], [word for word in words if word is not None]
     try:
-        values = [float(word) for word in words]
+        numbers = [float(word) for word in given]
     except ValueError:
-        names = sorted(set(words))
-        ticks = {"tickvals": list(range(len(names))), "ticktext": names}
-        return {"label": label, "values": [names.index(word) for word in words], **ticks}
-    if min(values) > 0 and max(values) / min(values) >= 100:
-        return {"label": f"log10 {label}", "values": [math.log10(value) for value in values]}
-    return {"label": label, "values": values}
+        names = sorted(set(given)) + [NONE] * (len(given) < len(words))
+        places = [names.index(NONE if word is None else word) for word in words]
+        return {"label": label, "values": places, "tickvals": list(range(len(names))), "ticktext": names}
+    if min(numbers) > 0 and max(numbers) / min(numbers) >= 100:
+        label, numbers = f"log10 {label}", [math.log10(number) for number in numbers]
+    if len(given) == len(words):
+        return {"label": label, "values": numbers}
+    low, high = min(numbers), max(numbers)
+    below = low - 0.15 * ((high - low) or 1)
+    marks = sorted({low, (low + high) / 2, high})
+    places = [below if word is None else numbers.pop(0) for word in words]
+    ticks = {"tickvals": [below, *marks], "ticktext": [NONE, *(f"{mark:.3g}" for mark in marks)]}
+    return {"label": label, "values": places, **ticks}
 
 
 def importance(ranked: Sequence[Standing]):
-    """Each setting's share in what makes a point good (PED-ANOVA, Watanabe et al. 2023); None for few points."""
+    """Each setting's share in what makes a point good (PED-ANOVA, Watanabe et al. 2023); None for few points.
+
+    Of the settings that all points have.
+    """
     scored = [standing for standing in ranked if standing.scores]
-    keys = [key for key in (scored[0].values if scored else ()) if len({s.values[key] for s in scored}) > 1]
+    keys = [key for key in (scored[0].values if scored else ()) if all(key in s.values for s in scored)]
+    keys = [key for key in keys if len({s.values[key] for s in scored}) > 1]
     if len(scored) < 8 or len(keys) < 2:
         return None
     import optuna

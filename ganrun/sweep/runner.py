@@ -87,7 +87,7 @@ class Runner:
                 if is_left or (not others and job.state not in ENDED):
                     found = self.result(job).state
                     job.state, job.attempts = (found if found in ENDED else "waiting"), 0
-            for point in range(self.state.points):
+            for point in self.state.points:
                 self._tell(point)
 
     # ---- meanwhile -----------------------------------------------------------------------------------------------
@@ -124,10 +124,10 @@ class Runner:
         waiting = [job for job in self.state.jobs if job.state == "waiting"]
         # What a killed sweep had may still be saving; it is gone on with when it has left its folder.
         free = next((job for job in waiting if not lock.is_held(self.state.folder / job.name)), None)
-        if free or self.state.points >= self.proposals.total:
+        proposed = None if free else self.proposals.next(self.state.points)
+        if proposed is None:
             return free
-        point, first = self.state.points, len(self.state.jobs)
-        values = self.proposals.point(point)
+        (point, values), first = proposed, len(self.state.jobs)
         short = {key: shortened(value) for key, value in values.items()}
         for number, seed in enumerate(self.seeds, first):
             own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
@@ -137,7 +137,7 @@ class Runner:
     def _is_left(self) -> bool:
         """Whether there is something to begin as soon as that can be."""
         is_waiting = any(job.state == "waiting" for job in self.state.jobs)
-        return not self.given_up and (is_waiting or self.state.points < self.proposals.total)
+        return not self.given_up and (is_waiting or len(self.state.points) < self.proposals.total)
 
     def _leave_out_pruned(self) -> None:
         """Of a point whose training was pruned for one seed, the other seeds are not begun."""

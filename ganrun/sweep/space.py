@@ -1,13 +1,15 @@
 """What a sweep varies: the settings of the command line that stand for several values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass, field, replace
+from random import Random
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from ganrun.errors import UserError
+from ganrun.sweep import conditions
+from ganrun.sweep.conditions import Composed, Condition
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Axis:
 
     key: as on the command line.  values: its values, as Hydra's words; none where it is an interval.
     low, high: of an interval.  is_log: drawn by orders of magnitude, tag(log, interval(1e-5, 1e-2)).
-    is_whole: whole numbers alone, int(interval(1, 5)).
+    is_whole: whole numbers alone, int(interval(1, 5)).  only: at which points it varies, None: at all; elsewhere it is
+    left as it is.
     """
 
     key: str
@@ -25,6 +28,7 @@ class Axis:
     high: float = 0.0
     is_log: bool = False
     is_whole: bool = False
+    only: Condition | None = None
 
     @property
     def is_continuous(self) -> bool:
@@ -33,30 +37,52 @@ class Axis:
 
 @dataclass
 class Space:
-    """The fixed words of a command, the axes of its sweep, and the seeds that every point is trained with."""
+    """The fixed words of a command, the axes of its sweep, and the seeds that every point is trained with.
+
+    composed: by which conditions are decided; needed where there are any.
+    """
 
     fixed: list[str] = field(default_factory=list)
     axes: list[Axis] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
+    composed: Composed | None = None
+
+    def varies(self, axis: Axis, values: Mapping[str, str]) -> bool:
+        """Whether a point that has these values so far has one of this axis."""
+        return axis.only is None or axis.only.holds(lambda key: self.composed.value(key, values))
 
     def grid(self) -> list[dict[str, str]]:
         """Every combination of the axes' values, the last axis changing fastest."""
+        points: list[dict[str, str]] = [{}]
         for axis in self.axes:
             if axis.is_continuous:
                 raise UserError(
                     f"{axis.key} is an interval, which no grid has. List its values ({axis.key}=a,b,c), or let them be "
                     "searched: sweep=tpe or sweep=random, and sweep.trials=."
                 )
-        keys = [axis.key for axis in self.axes]
-        return [dict(zip(keys, values, strict=True)) for values in product(*(axis.values for axis in self.axes))]
+            varying = [self.varies(axis, point) for point in points]
+            if not any(varying):
+                raise UserError(f"{axis.key} never varies: {axis.only.text}, its condition in sweep.only, never holds.")
+            points = [
+                new
+                for point, varies in zip(points, varying, strict=True)
+                for new in ([{**point, axis.key: value} for value in axis.values] if varies else [point])
+            ]
+        return points
 
 
 def read(
-    words: Sequence[str], config_loader, seeds: int | None, first_seed: int, more: Mapping[str, str] | None = None
+    words: Sequence[str],
+    config_loader,
+    seeds: int | None,
+    first_seed: int,
+    more: Mapping[str, str] | None = None,
+    only: Sequence[str] = (),
 ) -> Space:
     """The space of these overrides and of those `more` settings that they do not name.
 
     seeds: sweep.seeds, so many from first_seed on; a list given as seed= takes their place.
+    only: conditions under which settings vary, as sweep.only has them; these come after all others.
     """
     space = Space()
     listed: list[int] = []
@@ -76,7 +102,20 @@ def read(
     if listed and seeds and "sweep.seeds" in named:
         raise UserError(f"seed= lists {len(listed)} seeds and sweep.seeds={seeds} asks for {seeds}: give one of them.")
     space.seeds = listed or list(range(first_seed, first_seed + (seeds or 1)))
+    space.axes = conditioned(space.axes, conditions.read(only))
     return space
+
+
+def conditioned(axes: Sequence[Axis], only: Mapping[str, Condition]) -> list[Axis]:
+    """The axes with their conditions, in an order in which each condition goes by what comes before it."""
+    free = [axis for axis in axes if axis.key not in only]
+    bound = [replace(axis, only=only[axis.key]) for axis in axes if axis.key in only]
+    if lost := set(only) - {axis.key for axis in axes}:
+        raise UserError(f"sweep.only has a condition for {min(lost)}, which does not vary.")
+    for i, axis in enumerate(bound):
+        if late := {later.key for later in bound[i:]} & set(axis.only.keys):
+            raise UserError(f"sweep.only: {axis.key} goes by {min(late)}, which is to stand before it.")
+    return [*free, *bound]
 
 
 def whole_seeds(override: Override) -> list[int]:
@@ -95,4 +134,8 @@ def axis_of(override: Override) -> Axis:
     if isinstance(value, IntervalSweep):
         is_whole = isinstance(value.start, int) and isinstance(value.end, int)
         return Axis(key, low=value.start, high=value.end, is_log="log" in value.tags, is_whole=is_whole)
+    if getattr(value, "shuffle", False):  # the same order each time, so that a sweep finds its points again
+        value.shuffle = False
+        words = sorted(override.sweep_string_iterator())
+        return Axis(key, tuple(Random(key).sample(words, len(words))))
     return Axis(key, tuple(override.sweep_string_iterator()))

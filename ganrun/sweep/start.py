@@ -17,6 +17,7 @@ from ganrun.arguments import config_flags, plainly, read_again, search_paths
 from ganrun.errors import Interrupted, UserError
 from ganrun.record import writable
 from ganrun.sweep import checks, folders, showing, space, state
+from ganrun.sweep.conditions import Composed
 from ganrun.sweep.pool import Devices, Pool, visible_gpus
 from ganrun.sweep.proposals import Grid, Proposals, Search
 from ganrun.sweep.runner import Runner
@@ -33,10 +34,17 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     """Trains what is left of the sweep that these words mean; its outcomes go to `folders.outcomes`."""
     settings = config.sweep
     checks.settings(config)
-    wanted = space.read(words, context.config_loader, settings.seeds, config.seed, settings.space)
+    own = (settings.seeds, config.seed, settings.space, settings.only)
+    wanted = space.read(words, context.config_loader, *own)
+    wanted.composed = Composed(
+        lambda values: context.config_loader.load_sweep_config(
+            config, [*wanted.fixed, *(f"{key}={value}" for key, value in values.items())]
+        )
+    )
     definition = defined(wanted, settings)
-    folder = folder_of(settings, words, definition)
-    checks.scores(checks.composed(context, config, wanted), settings)
+    name = str(settings.name or name_of(definition))
+    folder = given_folder(words) or state.HOME / name
+    checks.scores(checks.composed(config, wanted), settings)
     if config.dry_run:
         tell_plan(wanted, settings, folder)
         return
@@ -47,7 +55,7 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     known = state.load(folder, definition)
     known.command = read_again("train", folders.words)
     known.flags = {name: value for name, value in folders.flags.items() if name == "--config-dir"}
-    proposals = proposed(wanted, config, folder, known)
+    proposals = proposed(wanted, config, known, name)
     pool = pool_of(settings, folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = search_paths(config.hydra.overrides.hydra)
@@ -86,22 +94,25 @@ def defined(wanted: Space, settings: DictConfig) -> dict:
     axes = []
     for axis in wanted.axes:
         law = ",".join(axis.values) if axis.values else f"interval({axis.low},{axis.high}){'log' * axis.is_log}"
-        axes.append(f"{axis.key}={law}")
-    own = {key: settings[key] for key in sorted(settings) if key not in (*LOOSE, "seeds", "space")}
+        axes.append(f"{axis.key}={law}" + (f" if {axis.only.text}" if axis.only else ""))
+    own = {key: settings[key] for key in sorted(settings) if key not in (*LOOSE, "seeds", "space", "only")}
     return {"fixed": sorted(wanted.fixed), "axes": axes, "seeds": wanted.seeds, "settings": own}
 
 
-def folder_of(settings: DictConfig, words: Sequence[str], definition: dict) -> Path:
-    """Where a sweep lies: folder=, outputs/sweeps/<name>, or there under a name made of what varies."""
+def given_folder(words: Sequence[str]) -> Path | None:
+    """folder=, if it is given."""
     for override in OverridesParser.create().parse_overrides([*words]):
         if override.key_or_group == "folder" and not override.is_sweep_override():
             return Path(str(override.value()))
-    if settings.name:
-        return state.HOME / str(settings.name)
+    return None
+
+
+def name_of(definition: dict) -> str:
+    """A name made of what varies, and of a digest of all."""
     keys = [axis.partition("=")[0] for axis in definition["axes"]] + ["seed"] * (len(definition["seeds"]) > 1)
     digest = hashlib.blake2b(json.dumps(definition).encode(), digest_size=3).hexdigest()
     varied = "+".join(folders.short_names(keys))[: folders.LONGEST_NAME]
-    return state.HOME / f"{varied or 'runs'}-{digest}"
+    return f"{varied or 'runs'}-{digest}"
 
 
 def move_aside(folder: Path) -> None:
@@ -138,12 +149,12 @@ def pool_of(settings: DictConfig, folder: Path) -> Pool | Slurm:
     return Pool(settings.jobs, Devices(gpus, settings.jobs_per_gpu), variables)
 
 
-def proposed(wanted: Space, config: DictConfig, folder: Path, known: State) -> Proposals:
+def proposed(wanted: Space, config: DictConfig, known: State, name: str) -> Proposals:
     settings = config.sweep
     if settings.sampler == "grid":
         return Grid(wanted)
-    own = (settings.storage, f"ganrun-{known.id}")
-    return Search(wanted, settings.sampler, settings.trials, settings.direction or "min", config.seed, folder, *own)
+    law = (settings.sampler, settings.trials, settings.direction or "min", config.seed)
+    return Search(wanted, *law, known, settings.storage, name)
 
 
 def job_words(folder: Path, wanted: Space, job: SweepJob) -> list[str]:

@@ -27,7 +27,7 @@ ENDED = ("done", "pruned")  # of which there is nothing left to do
 class SweepJob:
     """One training: a point of the space and a seed.
 
-    number: its place in the sweep, for good.  point: how many points came before its own.
+    number: its place in the sweep, for good.  point: the number of its point.
     state: waiting | running | done | pruned | failed | refused | interrupted.
     error: the last line of what a failed one said.  attempts: starts that failed.
     runner: the process that has it, or had it last, see Runners.
@@ -56,9 +56,9 @@ class State:
     id: str = field(default_factory=lambda: uuid4().hex)  # of this sweep alone, however its folder is called
 
     @property
-    def points(self) -> int:
-        """How many points there are so far."""
-        return 1 + max((job.point for job in self.jobs), default=-1)
+    def points(self) -> set[int]:
+        """The numbers of the points so far."""
+        return {job.point for job in self.jobs}
 
     @property
     def keys(self) -> list[str]:

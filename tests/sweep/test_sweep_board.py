@@ -94,3 +94,16 @@ def test_words_that_look_like_markup_are_shown_as_they_are(jobs, capsys):
     ranked = board.standings(jobs[9:], results(jobs), "min")
     Console(width=120, soft_wrap=True).print(board.table(ranked, ["model"], "val/fd"))
     assert "[/x] [relu]" in capsys.readouterr().out
+
+
+def test_points_that_lack_a_setting_have_an_empty_place(tmp_path):
+    jobs = [SweepJob(0, 0, {"model": "gan"}, 0, "0"), SweepJob(1, 1, {"model": "wgan", "model.c": "1"}, 0, "1")]
+    found = {k: Result("done", metric="val/fd", score=float(k)) for k in range(2)}
+    ranked = board.standings(jobs, found, "min")
+    with board.write(tmp_path, [ranked], ["model", "model.c"]).open(newline="") as file:
+        assert [(row["model"], row["model.c"], row["seed"]) for row in csv.DictReader(file)] == [
+            ("gan", "", "0"),
+            ("wgan", "1", "0"),
+        ]
+    shown = board.table(ranked, ["model", "model.c"], "val/fd")
+    assert [[*column.cells] for column in shown.columns][1:3] == [["gan", "wgan"], ["", "1"]]

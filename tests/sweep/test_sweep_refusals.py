@@ -6,6 +6,7 @@ from ganrun.cli import main
 from ganrun.sweep import slurm
 
 RING = ["train", "-m", "model=gan", "data=ring"]
+VARIED = ["model=gan,wgan", "model.c=0.01,0.1"]
 LAW = "optimizer.lr=interval(0.1,1)"
 
 
@@ -42,6 +43,16 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["sweep=tpe", LAW, "metrics=modes,none"], "sweep=tpe needs a score to go by"),
         (["seed=1,2", "sweep.pruner=median", "metrics=none"], "sweep.pruner=median needs a score to go by"),
         (["sweep=tpe", "optimizer.lr=tag(log,interval(0,1))"], "orders of magnitude begin above 0"),
+        ([*VARIED, "sweep.only=[model.c]"], "sweep.only: 'model.c' lacks a condition"),
+        ([*VARIED, "sweep.only=['model.c if model=wgan']"], "'model=wgan' is no condition. It is KEY SIGN VALUE"),
+        ([*VARIED, "sweep.only=['model.c if model>3']"], "model is gan, which is neither more nor less than 3"),
+        ([*VARIED, "sweep.only=['model.c if model==dcgan']"], "model==dcgan, its condition in sweep.only, never holds"),
+        ([*VARIED, "sweep.only=['model.d if model==wgan']"], "a condition for model.d, which does not vary"),
+        ([*VARIED, "sweep.only=['model.c if model==wgan and nix==3']"], "there is no setting nix for model.c to go by"),
+        ([*VARIED, "sweep.only=['model.c if model.k==1', 'model.k if kimg>1']", "model.k=1,2"], "model.k, which is to"),
+        ([*VARIED], "no key model.c"),
+        ([LAW, "sweep=random", "sweep.only=5"], "sweep.only=5 does not do: it is a list of texts"),
+        ([LAW, "sweep=random", "sweep.space=5"], "sweep.space=5 does not do: it is a table"),
         (["sweep=random", LAW, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
     ],
 )
@@ -76,6 +87,23 @@ def test_without_slurm_its_queue_is_refused_before_anything_is_written(monkeypat
 def test_settings_of_a_sweep_are_refused_without_one(capfd):
     assert main(["train", "data=ring", "sweep.jobs=2"]) == 2
     assert "sweep.jobs=2 is of a sweep: ganrun train -m" in capfd.readouterr().err
+
+
+def test_a_setting_varies_where_its_condition_holds_and_is_left_alone_elsewhere(capfd, tmp_path):
+    critic = ["model.n_critic=1,5", "optimizer=rmsprop,adam"]
+    only = "['model.c if model==wgan', 'model.n_critic if model.c>0.05 and optimizer!=adam']"
+    assert main([*RING, *VARIED, *critic, f"sweep.only={only}", "dry_run=true"]) == 0
+    told = [line.split("  ")[1] for line in capfd.readouterr().err.splitlines() if line.startswith("point ")]
+    assert told == [
+        "model=gan optimizer=rmsprop",
+        "model=gan optimizer=adam",
+        "model=wgan optimizer=rmsprop model.c=0.01",
+        "model=wgan optimizer=rmsprop model.c=0.1 model.n_critic=1",
+        "model=wgan optimizer=rmsprop model.c=0.1 model.n_critic=5",
+        "model=wgan optimizer=adam model.c=0.01",
+        "model=wgan optimizer=adam model.c=0.1",
+    ]
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):

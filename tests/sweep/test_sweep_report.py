@@ -51,3 +51,13 @@ def test_a_figure_that_cannot_be_drawn_costs_no_other(page, monkeypatch, caplog)
     assert "Settings and score" in text
     assert "How much" not in text
     assert "lacks its figure" in caplog.text
+
+
+def test_points_that_lack_a_setting_stand_at_a_mark_of_their_own():
+    found = report.dimension("model.c", ["1", None, "3"])
+    assert found["values"] == pytest.approx([1, 0.7, 3])
+    assert found["ticktext"][0] == "none"
+    assert found["tickvals"][0] == found["values"][1]
+    assert report.dimension("model.c", ["a", None, "b"])["ticktext"] == ["a", "b", "none"]
+    assert report.dimension("model.c", ["a", None, "b"])["values"] == [0, 2, 1]
+    assert report.dimension("lr", ["1e-4", "1e-2", None])["values"] == pytest.approx([-4, -2, -4.3])

@@ -6,12 +6,15 @@ from statistics import median
 import pytest
 
 from ganrun.errors import UserError
+from ganrun.sweep.conditions import Condition
 from ganrun.sweep.proposals import Search
 from ganrun.sweep.space import Axis, Space
+from ganrun.sweep.state import State
 
 SPACE = Space(axes=[Axis("lr", low=1e-5, high=1e-2, is_log=True), Axis("beta1", low=0.0, high=0.999)])
 SAMPLERS = ["tpe", "random", "sobol", "cmaes"]
 TRIALS = 30
+WHAT = {"fixed": [], "axes": [], "seeds": [0]}
 
 
 def surface(values):
@@ -25,12 +28,14 @@ def study(folder, sampler="tpe", seed=0, stops=(TRIALS,), score=surface, space=S
     folder.mkdir(exist_ok=True)
     points = []
     for stop in stops:
-        search = Search(space, sampler, TRIALS, "min", seed, folder)
+        search = Search(space, sampler, TRIALS, "min", seed, State(folder, WHAT, id="a"))
         for k in range(len(points), stop):
-            points.append(search.point(k))
-            search.tell(k, score(points[-1]))
+            number, point = search.next(range(k))
+            assert number == k
+            points.append(point)
+            search.tell(k, score(point))
         if stop < TRIALS:
-            search.point(stop)
+            search.next(range(stop))
     return points
 
 
@@ -57,12 +62,12 @@ def test_proposals_follow_what_they_are_told(tmp_path):
 def test_a_point_without_a_score_tells_nothing_and_stays_what_it_is(score, tmp_path):
     """As of a job that failed: it is told later, if at all."""
     tmp_path.joinpath("s").mkdir()
-    search = Search(SPACE, "tpe", TRIALS, "min", 0, tmp_path / "s")
-    points = [search.point(k) for k in range(3)]
+    search = Search(SPACE, "tpe", TRIALS, "min", 0, State(tmp_path / "s", WHAT, id="a"))
+    points = [search.next(range(k)) for k in range(3)]
     if score is not None:
         search.tell(1, score)
-    again = Search(SPACE, "tpe", TRIALS, "min", 0, tmp_path / "s")
-    assert [again.point(k) for k in range(3)] == points
+    again = Search(SPACE, "tpe", TRIALS, "min", 0, State(tmp_path / "s", WHAT, id="a"))
+    assert [again.next(range(k)) for k in range(3)] == points
     again.tell(1, 2.0)
     again.tell(1, 3.0)
     assert again.study.trials[1].value == 2.0
@@ -87,6 +92,66 @@ def test_the_parzen_estimator_finds_no_worse_points_than_chance_over_twenty_stud
 
 def test_what_cannot_be_searched_is_refused(tmp_path):
     with pytest.raises(UserError, match="nothing to search for"):
-        Search(Space(), "tpe", 3, "min", 0, tmp_path)
+        Search(Space(), "tpe", 3, "min", 0, State(tmp_path, WHAT))
     with pytest.raises(UserError, match="begin above 0"):
-        Search(Space(axes=[Axis("lr", low=0, high=1, is_log=True)]), "tpe", 3, "min", 0, tmp_path)
+        Search(Space(axes=[Axis("lr", low=0, high=1, is_log=True)]), "tpe", 3, "min", 0, State(tmp_path, WHAT))
+
+
+@pytest.fixture
+def database(tmp_path):
+    return f"sqlite:///{tmp_path / 'studies.db'}"
+
+
+def shared(database, place, **settings):
+    place.mkdir(exist_ok=True)
+    words = {"sampler": "random", "trials": 6, "definition": WHAT, **settings}
+    state = State(place, words["definition"], id=place.name)
+    return Search(SPACE, words["sampler"], words["trials"], "min", 0, state, database, "s")
+
+
+def test_two_folders_share_a_study_and_each_point_is_of_one_of_them(database, tmp_path):
+    alone = study(tmp_path / "alone", "random")[:6]
+    first, second = (shared(database, tmp_path / name) for name in "ab")
+    own = {first: {}, second: {}}
+    for search in (first, first, second, first, second, second):
+        number, values = search.next(own[search])
+        own[search][number] = values
+    assert first.next(own[first]) is second.next(own[second]) is None
+    assert sorted([*own[first], *own[second]]) == [0, 1, 2, 3, 4, 5]
+    assert [values for _, values in sorted([*own[first].items(), *own[second].items()])] == alone
+    assert (first.total, second.total) == (3, 3)
+    again = shared(database, tmp_path / "b")
+    assert dict(again.next([]) for _ in range(1)) == {2: own[second][2]}
+    assert again.next([2, 4])[0] == 5
+
+
+def test_what_one_folder_was_told_the_other_goes_by(database, tmp_path):
+    told, untold = (f"{database}{i}" for i in range(2))
+    proposed = {}
+    for place in (told, untold):
+        first, second = (shared(place, tmp_path / name, sampler="tpe", trials=13) for name in "ab")
+        for k in range(12):
+            number, values = first.next(range(k))
+            first.tell(number, surface(values) * (1 if place == told else -1))
+        proposed[place] = second.next([])
+    assert proposed[told][0] == proposed[untold][0] == 12
+    assert proposed[told][1] != proposed[untold][1]
+
+
+def test_a_study_of_another_sweep_is_refused(database, tmp_path):
+    shared(database, tmp_path / "a").next([])
+    with pytest.raises(UserError, match=r"is another sweep, seed=0; this one is kimg=2 seed=0"):
+        shared(database, tmp_path / "b", definition={**WHAT, "fixed": ["kimg=2"]}).next([])
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_setting_is_proposed_only_where_its_condition_holds(sampler, tmp_path):
+    only = Condition.read("k>1")
+    axes = [Axis("k", low=1, high=4, is_whole=True), Axis("c", low=0.0, high=1.0, only=only)]
+    space = Space(axes=axes)
+    space.varies = lambda axis, values: not axis.only or axis.only.holds(lambda key: int(values[key]))
+    whole = study(tmp_path / "whole", sampler, space=space, score=lambda values: float(values.get("c", 0.5)))
+    assert {("c" in values) == (values["k"] != "1") for values in whole} == {True}
+    assert {"c" in values for values in whole} == {True, False}
+    cut = study(tmp_path / "cut", sampler, 0, (12, TRIALS), lambda values: float(values.get("c", 0.5)), space)
+    assert cut == whole

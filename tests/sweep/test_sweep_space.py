@@ -6,7 +6,8 @@ from hydra.core.global_hydra import GlobalHydra
 
 from ganrun.errors import UserError
 from ganrun.folders import conf_dir
-from ganrun.sweep import space
+from ganrun.sweep import conditions, space
+from ganrun.sweep.conditions import Condition
 from ganrun.sweep.space import Axis
 
 
@@ -90,3 +91,30 @@ def test_an_experiment_may_say_what_varies_and_the_command_line_has_the_last_wor
     assert found.axes == [Axis("optimizer.lr", low=1e-5, high=1e-2, is_log=True)]
     assert found.fixed == ["model.k=3"]
     assert found.seeds == [1, 2]
+
+
+def test_shuffled_values_come_in_the_same_order_each_time(read):
+    first, again = (read("a=shuffle(range(0,20))").axes[0].values for _ in range(2))
+    assert first == again
+    assert sorted(map(int, first)) == [*range(20)] != [*map(int, first)]
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "holds"),
+    [
+        ("k>1", {"k": 2}, True),
+        ("k>1", {"k": 1}, False),
+        ("lr<=1e-3", {"lr": 1e-3}, True),
+        ("model.k >= 2 and model != 'a b'", {"model.k": 2, "model": "gan"}, True),
+        ("model.k>=2 and model!='a b'", {"model.k": 2, "model": "a b"}, False),
+        ("data.flip==true", {"data.flip": True}, True),
+        ("data.name==stand and kimg<3", {"data.name": "stand", "kimg": 2}, True),
+        ("clip!=null", {"clip": None}, False),
+    ],
+)
+def test_conditions_compare_settings_with_values(text, values, holds):
+    assert Condition.read(text).holds(values.get) is holds
+
+
+def test_two_conditions_of_one_setting_are_both_to_hold():
+    assert conditions.read(["c if k>1", "c if k<3"])["c"].text == "k>1 and k<3"

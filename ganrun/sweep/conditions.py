@@ -1,0 +1,91 @@
+"""At which points a setting varies: `model.c if model==wgan and model.n_critic>1`, texts of the config."""
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+
+from ganrun.errors import UserError
+
+SIGNS = {"==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+PART = re.compile(r"\s*(?P<key>[\w./@-]+)\s*(?P<sign>==|!=|>=|<=|>|<)\s*(?P<value>[^=<>!]+?)\s*")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Comparisons of settings with values, all of which are to hold: (key, sign, value)."""
+
+    text: str
+    parts: tuple[tuple[str, str, Any], ...]
+
+    @classmethod
+    def read(cls, text: str) -> "Condition":
+        found = [PART.fullmatch(part) for part in re.split(r"\sand\s", text)]
+        if not all(found):
+            raise UserError(
+                f"{text!r} is no condition. It is KEY SIGN VALUE, as in model.n_critic>1, several joined by and; SIGN "
+                f"is one of {', '.join(SIGNS)}."
+            )
+        words = OverridesParser.create().parse_overrides([f"value={part['value']}" for part in found])
+        return cls(text, tuple((p["key"], p["sign"], w.value()) for p, w in zip(found, words, strict=True)))
+
+    @property
+    def keys(self) -> list[str]:
+        return [key for key, _, _ in self.parts]
+
+    def holds(self, value_of: Callable[[str], Any]) -> bool:
+        """Whether it does where a key has the value that value_of tells; None is neither more nor less than anything.
+
+        Raises UserError for values of different kinds.
+        """
+        return all(self._compare(key, value_of(key), sign, value) for key, sign, value in self.parts)
+
+    def _compare(self, key: str, found: Any, sign: str, value: Any) -> bool:
+        if found is None and sign not in ("==", "!="):
+            return False
+        try:
+            return SIGNS[sign](found, value)
+        except TypeError as error:
+            told = f"{self.text}: {key} is {found}, which is neither more nor less than {value}."
+            raise UserError(told) from error
+
+
+def read(texts: Iterable[str]) -> dict[str, Condition]:
+    """The condition of each setting that has one, of texts such as "model.c if model==wgan"."""
+    found: dict[str, str] = {}
+    for text in texts:
+        key, word, condition = text.partition(" if ")
+        if not word:
+            raise UserError(f"sweep.only: {text!r} lacks a condition. It is SETTING if KEY SIGN VALUE.")
+        found[key.strip()] = f"{found[key.strip()]} and {condition}" if key.strip() in found else condition
+    return {key: Condition.read(condition) for key, condition in found.items()}
+
+
+@dataclass
+class Composed:
+    """The settings of a sweep's points, as their configs have them.
+
+    compose: the config of the values of a point, as words.
+    """
+
+    compose: Callable[[Mapping[str, str]], DictConfig]
+    known: dict[tuple, DictConfig] = field(default_factory=dict)
+
+    def config(self, values: Mapping[str, str]) -> DictConfig:
+        point = tuple(values.items())
+        if point not in self.known:
+            self.known[point] = self.compose(values)
+        return self.known[point]
+
+    def value(self, key: str, values: Mapping[str, str]) -> Any:
+        """What a setting is at a point: the choice where it is one of a group, such as model, or its value.
+
+        None where that point has no such setting.
+        """
+        config = self.config(values)
+        choices = config.hydra.runtime.choices
+        return choices[key] if key in choices else OmegaConf.select(config, key)
