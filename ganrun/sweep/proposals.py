@@ -13,7 +13,7 @@ from ganrun.errors import UserError
 from ganrun.sweep.space import Axis, Space
 from ganrun.sweep.state import State, described
 
-SWEEP, WHAT = "sweep", "what"  # whose a trial is; what a study is of
+SWEEP, FOLDER, WHAT = "sweep", "folder", "what"  # whose a trial is, and where; what a study is of
 
 
 class Proposals(Protocol):
@@ -29,6 +29,9 @@ class Proposals(Protocol):
 
     def tell(self, number: int, score: float) -> None: ...
 
+    def others(self) -> str:
+        """What other sweeps have done of the same study; "" where there are none."""
+
 
 class Grid:
     """All combinations, in order."""
@@ -42,6 +45,9 @@ class Grid:
 
     def tell(self, number: int, score: float) -> None:
         pass
+
+    def others(self) -> str:
+        return ""
 
 
 class Search:
@@ -81,15 +87,13 @@ class Search:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage = self.storage or journal(self.state.folder / "study.journal")
-        try:
+        with usable(self.storage):
             study = optuna.create_study(
-                storage=storage, study_name=self.name, direction=self.direction, load_if_exists=True
+                storage=self.storage or journal(self.state.folder / "study.journal"),
+                study_name=self.name,
+                direction=self.direction,
+                load_if_exists=True,
             )
-        except Exception as error:  # of whichever database
-            if not self.storage:
-                raise
-            raise UserError(f"sweep.storage={self.storage} cannot be used: {str(error).splitlines()[0]}") from error
         what = described(self.state.definition)
         if study.user_attrs.setdefault(WHAT, what) != what:
             raise UserError(
@@ -112,6 +116,17 @@ class Search:
             with quietly():
                 self.study.tell(number, score, skip_if_finished=True)
 
+    def others(self) -> str:
+        if not self.elsewhere:
+            return ""
+        trials = self.study.get_trials(deepcopy=False)[: self.trials]
+        theirs = [trial for trial in trials if trial.user_attrs.get(SWEEP) != self.state.id]
+        places = ", ".join(sorted({trial.user_attrs.get(FOLDER, "elsewhere") for trial in theirs}))
+        told = f"{len(theirs)} of {self.trials} points of the study {self.name} are trained by {places}"
+        scores = [trial.value for trial in theirs if trial.value is not None]
+        best = (min if self.direction == "minimize" else max)(scores, default=None)
+        return told + (f", the best of them with {best:.4g}" if scores else "")
+
     def _mine(self, known: Collection[int]):
         """The first trial of this sweep that is not known, if there is one."""
         trials = self.study.get_trials(deepcopy=False)[: self.trials]
@@ -123,7 +138,7 @@ class Search:
         """Adds a trial of this sweep to the study, in one step: whoever else asks meanwhile gets another number."""
         from optuna.trial import TrialState, create_trial
 
-        marks = {SWEEP: self.state.id, "folder": f"{platform.node()}:{self.state.folder.absolute()}"}
+        marks = {SWEEP: self.state.id, FOLDER: f"{platform.node()}:{self.state.folder.absolute()}"}
         self.study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=marks))
 
     def _values(self, trial) -> dict[str, str]:
@@ -148,6 +163,32 @@ class Search:
 def seed_of(*parts: int) -> int:
     """A 32-bit number that depends on all parts."""
     return int.from_bytes(blake2b("/".join(map(str, parts)).encode(), digest_size=4).digest(), "little")
+
+
+@contextmanager
+def usable(storage: str | None) -> Iterator[None]:
+    """Raises UserError where the work within cannot have this database."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # of whichever database
+        if not storage:
+            raise
+        raise UserError(f"sweep.storage={storage} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def refuse_known(storage: str, name: str) -> None:
+    """Raises UserError where the database holds such a study already."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with usable(storage):
+        if name in optuna.get_all_study_names(storage):
+            raise UserError(
+                f"The study {name} is in {storage} already, maybe with points of others, and is not begun anew. Give "
+                f"another sweep.name=, or remove it: optuna --storage {storage} delete-study --study-name {name}"
+            )
 
 
 def journal(path: Path):

@@ -19,7 +19,7 @@ from ganrun.record import writable
 from ganrun.sweep import checks, folders, showing, space, state
 from ganrun.sweep.conditions import Composed
 from ganrun.sweep.pool import Devices, Pool, visible_gpus
-from ganrun.sweep.proposals import Grid, Proposals, Search
+from ganrun.sweep.proposals import Grid, Proposals, Search, refuse_known
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.slurm import Slurm
 from ganrun.sweep.space import Space
@@ -50,6 +50,8 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
         return
     writable(folder.absolute())
     if settings.fresh:
+        if settings.storage:
+            refuse_known(settings.storage, name)
         move_aside(folder)
     is_new = not folder.exists()
     known = state.load(folder, definition)
@@ -177,6 +179,8 @@ def conclude(runner: Runner, folder: Path, is_new: bool) -> None:
     folders.outcomes[:] = [(job.name, codes.get(job.state, 1)) for job in jobs if job.state != "waiting"]
     if is_new and all(job.state in ("refused", "waiting") for job in jobs):
         remove(folder)
+    if others := runner.proposals.others():
+        log.info("%s", others)
     if not folder.exists() or not jobs:
         return
     if runner.given_up:

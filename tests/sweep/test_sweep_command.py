@@ -216,3 +216,30 @@ def test_two_processes_share_a_sweep_and_no_job_is_trained_twice(start, run, tmp
     (whole,) = (tmp_path / "alone" / "outputs" / "sweeps").iterdir()
     for mine, theirs in zip(jobs_of(tmp_path / "s"), jobs_of(whole), strict=True):
         assert_same_weights(mine, theirs)
+
+
+def test_two_folders_share_a_study_in_a_database_and_no_point_is_trained_twice(start, run, tmp_path):
+    """As two machines without a common folder would. A point's seeds depend on its number alone: random ones are those
+    of a sweep that is alone."""
+    law = ["optimizer.lr=tag(log,interval(1e-4,1e-2))", "sweep=random", "sweep.trials=6", "sweep.name=s", "seed=1,2"]
+    words = ["train", "-m", "model=gan", *law, "kimg=1", *TINY, *SMALL]
+    shared = [*words, f"sweep.storage='sqlite:///{tmp_path}/studies.db'"]
+    with start(*shared, folder="a") as first, start(*shared, folder="b") as second:
+        said = [process.communicate(timeout=300)[0] for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), said
+    rows = [board(tmp_path / place / "outputs" / "sweeps" / "s") for place in "ab"]
+    assert len(rows[0]) + len(rows[1]) == 12
+    assert min(map(len, rows)) > 0
+    for place, others, told in zip("ba", reversed(rows), said, strict=True):
+        assert f"{len(others) // 2} of 6 points of the study s are trained by " in told
+        assert f"{tmp_path / place}/outputs/sweeps/s, the best of them with " in told
+    assert run(*words[2:], folder="alone")[0] == 0
+    alone = board(tmp_path / "alone" / "outputs" / "sweeps" / "s")
+    columns = ("optimizer.lr", "seed", "score")
+    assert sorted([row[c] for c in columns] for row in rows[0] + rows[1]) == sorted(
+        [row[c] for c in columns] for row in alone
+    )
+    code, told = run(*shared[2:], "sweep.fresh=true", folder="a")
+    assert code == 2
+    assert "The study s is in sqlite:" in told
+    assert len(board(tmp_path / "a" / "outputs" / "sweeps" / "s")) == len(rows[0])
