@@ -71,6 +71,10 @@ class Runner:
             finally:
                 for number, process in self.pool.stop().items():
                     self._note_end(number, process, is_stopped=True)
+                with self.state.change():
+                    for job in self.state.jobs:  # what the pool had not begun
+                        if job.state == "running" and job.runner == self.runners.name:
+                            job.state = "waiting"
                 self.runners.leave()
 
     # ---- before --------------------------------------------------------------------------------------------------

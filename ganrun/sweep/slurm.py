@@ -14,9 +14,20 @@ from pathlib import Path
 from ganrun.errors import Failure, UserError
 from ganrun.sweep.pool import last_words
 
+OWN = ("--array", "-a", "--comment", "--job-name", "-J", "--wrap", "--output", "-o", "--requeue", "--no-requeue")
 PAUSE = 2.0  # seconds between two questions to Slurm
+LONGEST = 1000  # array, which Slurm takes without being told to
 WARNING = 120  # seconds before the end of its time at which a job is told to save
 GOING_ON = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "STAGE_OUT")
+
+
+@dataclass
+class Task:
+    """A job that is to be handed over."""
+
+    words: Sequence[str]
+    log: Path
+    begin: int  # where in the log it begins
 
 
 @dataclass
@@ -33,58 +44,61 @@ class Queued:
 
 
 class Slurm:
-    """A pool that hands jobs to sbatch, no more than `size` in the queue at a time.
+    """A pool that hands jobs to sbatch, no more than `size` in the queue at a time, those of one moment as one array.
 
     options: of sbatch, "--partition=gpu --gpus=1 --time=4:00:00".  settings: of the jobs' environment.
     A job is told to save before its time is over, and is queued again (ganrun does so on USR1), as after a preemption:
-    it goes on from its checkpoint. One that an earlier start of the sweep left in the queue ends first: the names are
-    the same, and the new one waits for it.
+    it goes on from its checkpoint. One that an earlier start of the sweep left in the queue is taken over: the array is
+    named after the sweep's folder, and its comment lists the numbers of its jobs in their order.
     """
 
     def __init__(self, size: int, options: str, settings: Mapping[str, str]):
         if not shutil.which("sbatch"):
             raise UserError(f"sweep.sbatch={options} needs Slurm, and there is no sbatch here. Leave it out.")
         self.size, self.options, self.settings = size, shlex.split(options), dict(settings)
+        if taken := [word for word in self.options if word.partition("=")[0] in OWN]:
+            raise UserError(f"sweep.sbatch={options}: {taken[0]} is ganrun's to give. Leave it out.")
+        self.new: dict[int, Task] = {}
         self.running: dict[int, Queued] = {}
         self.asked = 0.0
+        self.name = "ganrun"
 
     def has_room(self) -> bool:
-        return len(self.running) < self.size
+        return len(self.running) + len(self.new) < self.size
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
-        """Queues `ganrun` with these words as job `number`. Raises UserError for what sbatch refuses."""
+        """Notes `ganrun` with these words as job `number`; the next call of `ended` queues all that were noted."""
         log.parent.mkdir(exist_ok=True)
-        begin = log.stat().st_size if log.exists() else 0
-        digest = hashlib.blake2b(str(log.parent.absolute()).encode(), digest_size=4).hexdigest()
-        variables = [f"{name}={value}" for name, value in {**self.settings, "PYTHONUNBUFFERED": "1"}.items()]
-        work = shlex.join(["exec", "srun", "env", *variables, sys.executable, "-m", "ganrun", *words])
-        command = [
-            *("sbatch", "--parsable", "--requeue", "--open-mode=append", f"--output={log.absolute()}"),
-            *(f"--signal=USR1@{WARNING}", f"--job-name=ganrun-{digest}-{number}", "--dependency=singleton"),
-            *(*self.options, "--wrap", work),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode and self.running:  # too many in the queue, or a controller that is busy: later
-            return False
-        if done.returncode:
-            raise UserError(f"sbatch refused a job of the sweep: {done.stderr.strip()}. See sweep.sbatch=.")
-        self.running[number] = Queued(done.stdout.strip().split(";")[0], log, begin)
+        self.name = f"ganrun-{hashlib.blake2b(str(log.parent.absolute()).encode(), digest_size=4).hexdigest()}"
+        self.new[number] = Task(words, log, log.stat().st_size if log.exists() else 0)
         return True
 
     def ended(self) -> dict[int, Queued]:
-        """The jobs that have come to an end since the last call; asks Slurm now and then."""
+        """The jobs that have come to an end since the last call; asks Slurm now and then.
+
+        Raises UserError for what sbatch refuses.
+        """
         if time.monotonic() - self.asked < PAUSE:
             return {}
         self.asked = time.monotonic()
-        for job in self.running.values():
-            job.code = code_of(told(job.id))
+        queue = self._queue()
+        if queue is None:  # the controller is not to be reached now
+            return {}
+        for number in [*self.new]:
+            if number in queue:
+                task = self.new.pop(number)
+                self.running[number] = Queued(queue[number], task.log, task.begin)
+        self._submit()
+        for number, job in self.running.items():
+            job.code = None if number in queue else code_of(told(job.id))
         over = {number: job for number, job in self.running.items() if job.code is not None}
         for number in over:
             del self.running[number]
         return over
 
     def stop(self) -> dict[int, Queued]:
-        """Has Slurm end all jobs, which save; waits for them."""
+        """Has Slurm end all jobs, which save; waits for them. Those that were not handed over are forgotten."""
+        self.new.clear()
         if self.running:
             subprocess.run(["scancel", *(job.id for job in self.running.values())], capture_output=True)
         over: dict[int, Queued] = {}
@@ -92,6 +106,47 @@ class Slurm:
             time.sleep(0.2)
             over |= self.ended()
         return over
+
+    def _queue(self) -> dict[int, str] | None:
+        """Slurm's ids of the sweep's jobs that wait or run, by their numbers; None where it does not answer."""
+        asked = ["squeue", "--me", "--noheader", "--array", f"--name={self.name}", "--format=%i|%K|%k"]
+        done = subprocess.run(asked, capture_output=True, text=True)
+        if done.returncode:
+            return None
+        rows = (line.split("|") for line in done.stdout.splitlines())
+        return {int(numbers.split(",")[int(place)]): job for job, place, numbers in rows}
+
+    def _submit(self) -> None:
+        numbers = [*self.new][:LONGEST]
+        if not numbers:
+            return
+        tasks = [self.new[number] for number in numbers]
+        command = [
+            *("sbatch", "--parsable", "--requeue", f"--signal=USR1@{WARNING}", f"--job-name={self.name}"),
+            *(f"--array=0-{len(tasks) - 1}", f"--comment={','.join(map(str, numbers))}", "--output=/dev/null"),
+            *self.options,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, input=script(tasks, self.settings))
+        if done.returncode and not self.running:
+            raise UserError(f"sbatch refused a job of the sweep: {done.stderr.strip()}. See sweep.sbatch=.")
+        if done.returncode:  # too many in the queue, or a controller that is busy: the next time
+            return
+        array = done.stdout.strip().split(";")[0]
+        for place, number in enumerate(numbers):
+            task = self.new.pop(number)
+            self.running[number] = Queued(f"{array}_{place}", task.log, task.begin)
+
+
+def script(tasks: Sequence[Task], settings: Mapping[str, str]) -> str:
+    """What an array runs: each of its jobs its own words, all that is said going to the job's log."""
+    cases = [
+        f"{place}) log={shlex.quote(str(task.log.absolute()))}; set -- {shlex.join(task.words)};;"
+        for place, task in enumerate(tasks)
+    ]
+    variables = [f"{name}={value}" for name, value in {**settings, "PYTHONUNBUFFERED": "1"}.items()]
+    work = shlex.join(["srun", "env", *variables, sys.executable, "-m", "ganrun"])
+    lines = ["#!/bin/bash", "case $SLURM_ARRAY_TASK_ID in", *cases, "esac", 'exec >> "$log" 2>&1', f'exec {work} "$@"']
+    return "\n".join(lines) + "\n"
 
 
 def told(job: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Jobs of a sweep in Slurm's queue: a real one, on this machine alone, and what it tells."""
 
 import csv
+import os
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from slurm_here import NEEDED, said_by, started
 
 from ganrun.errors import UserError
 from ganrun.sweep import slurm as slurms
-from ganrun.sweep.slurm import Slurm, code_of
+from ganrun.sweep.slurm import Slurm, Task, code_of
 
 TINY = ["data=ring", "batch_size=20", "metrics.samples=50", "logger=none", "log_every=5", "kimg=2"]
 SMALL = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "model._target_=mine.Model"]
@@ -58,6 +59,28 @@ def test_without_slurm_it_is_refused(monkeypatch):
         Slurm(1, "--gpus=1", {})
 
 
+def test_options_by_which_arrays_are_known_are_refused(monkeypatch):
+    monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
+    with pytest.raises(UserError, match=r"--job-name=x is ganrun's to give"):
+        Slurm(1, "--gpus=1 --job-name=x", {})
+
+
+def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
+    """Run by a shell, with an srun that only says what it is asked for."""
+    (tmp_path / "srun").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    words = [["train", "name='a b'", "x=$HOME;ls"], ["train", 'y="c"']]
+    logs = [tmp_path / "a log", tmp_path / "b'log"]
+    text = slurms.script([Task(w, log, 0) for w, log in zip(words, logs, strict=True)], {"GANRUN_SWEEP": "/s p"})
+    for place, (asked, log) in enumerate(zip(words, logs, strict=True)):
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        subprocess.run(
+            ["bash"], input=text, text=True, check=True, env={"PATH": path, "SLURM_ARRAY_TASK_ID": str(place)}
+        )
+        said = log.read_text().splitlines()
+        assert said == ["env", "GANRUN_SWEEP=/s p", "PYTHONUNBUFFERED=1", sys.executable, "-m", "ganrun", *asked]
+
+
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
     with started(tmp_path, monkeypatch):
@@ -96,9 +119,8 @@ def test_a_sweep_in_the_queue_with_a_failure_and_a_job_that_is_queued_again_ends
     queue = [*words, "folder=queue", "sweep.jobs=6", "sweep.sbatch='--mem=1000'"]
     with subprocess.Popen(queue, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as sweep:
         until((tmp_path / "held").exists, 200)
-        names = dict(line.split() for line in said_by("squeue", "--noheader", "--format=%j %i").splitlines())
-        (held,) = (job for name, job in names.items() if name.endswith("-2"))
-        said_by("scontrol", "requeue", held)
+        (array,) = set(said_by("squeue", "--noheader", "--array", "--format=%F").split())
+        said_by("scontrol", "requeue", f"{array}_2")
         (tmp_path / "hold").unlink()
         said, _ = sweep.communicate(timeout=500)
     assert sweep.returncode == 1, said
@@ -112,3 +134,37 @@ def test_a_sweep_in_the_queue_with_a_failure_and_a_job_that_is_queued_again_ends
         for row in board(tmp_path / "queue")
     ] == told
     assert len(told) == 6
+
+
+@marked
+def test_what_a_killed_sweep_left_in_the_queue_is_taken_over(slurm, tmp_path, monkeypatch):
+    """On the two cores or so of a machine not all six run at once: some still wait when the sweep is killed."""
+    monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "mine.py").write_text(MINE)
+    words = ["train", "-m", "model=gan", "seed=2,3,4,5,6,7", *TINY, *SMALL, "folder=queue", "sweep.jobs=6"]
+    words = [sys.executable, "-m", "ganrun", *words, "sweep.sbatch='--mem=1000 --exclusive'"]
+    (tmp_path / "hold").touch()
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as sweep:
+        until((tmp_path / "held").exists, 200)
+        sweep.kill()
+    left = set(said_by("squeue", "--noheader", "--array", "--format=%i").split())
+    assert len(left) == 6
+    (tmp_path / "hold").unlink()
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [row["state"] for row in board(tmp_path / "queue")] == ["done"] * 6
+    arrays = said_by("scontrol", "--oneliner", "show", "job").splitlines()
+    ids = {line.split("ArrayJobId=")[1].split()[0]: line for line in arrays}
+    taken = [line for line in arrays if f"ArrayJobId={min(ids, key=int)} " in line]
+    assert len(taken) == 6
+    assert len(arrays) <= 7  # the one that ran may have been started once more, to find that it is done
+
+
+@marked
+def test_what_sbatch_refuses_is_told_and_leaves_nothing(slurm, tmp_path):
+    words = ["train", "-m", "model=gan", "seed=0,1", *TINY, "sweep.sbatch='--partition=nix'", "sweep.jobs=2"]
+    done = subprocess.run([sys.executable, "-m", "ganrun", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "sbatch refused a job of the sweep: sbatch: error: invalid partition specified: nix" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"slurm"}
