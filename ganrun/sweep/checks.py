@@ -16,13 +16,26 @@ def settings(config: DictConfig) -> None:
     limits.check(config)
     given = config.sweep
     for word in folders.words:
-        if word.lstrip("+").startswith(("hydra.sweep.", "hydra/launcher", "hydra.launcher")):
+        if word.lstrip("+").startswith("hydra.sweep."):
             raise UserError(
-                f"{word} is not heeded by ganrun's sweeps: folder= or sweep.name= says where they lie, sweep.jobs= and "
-                "sweep.sbatch= how they are started. With hydra/sweeper=basic, Hydra's own sweeper, it is."
+                f"{word} is not heeded by ganrun's sweeps: folder= or sweep.name= says where they lie. With "
+                "hydra/sweeper=basic, Hydra's own sweeper, it is."
             )
+    if launcher(config) and given.sbatch is not None:
+        raise UserError(f"hydra/launcher={launcher(config)} and sweep.sbatch both start the jobs: give one of them.")
+    if launcher(config) and given.jobs == 1 and given.sampler == "grid":
+        raise UserError(
+            f"hydra/launcher={launcher(config)} is given sweep.jobs= jobs at a time, and that is 1. Say how many: "
+            "sweep.jobs=8."
+        )
     if given.metric and not given.direction and results.mode_of(given.metric) is None:
         raise UserError(f"Which values of {given.metric} are better is not known. Give sweep.direction=min or max.")
+
+
+def launcher(config: DictConfig) -> str | None:
+    """Hydra's launcher that is to start the jobs; None: ganrun starts them itself."""
+    chosen = config.hydra.runtime.choices["hydra/launcher"]
+    return None if chosen == "basic" else chosen
 
 
 def composed(config: DictConfig, wanted: Space) -> list[DictConfig]:

@@ -59,12 +59,17 @@ class Slurm:
         if taken := [word for word in self.options if word.partition("=")[0] in OWN]:
             raise UserError(f"sweep.sbatch={options}: {taken[0]} is ganrun's to give. Leave it out.")
         self.new: dict[int, Task] = {}
-        self.running: dict[int, Queued] = {}
+        self.queued: dict[int, Queued] = {}
         self.asked = 0.0
         self.name = "ganrun"
 
+    @property
+    def running(self) -> dict[int, Queued | Task]:
+        """All that is not over."""
+        return {**self.queued, **self.new}
+
     def has_room(self) -> bool:
-        return len(self.running) + len(self.new) < self.size
+        return len(self.running) < self.size
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` queues all that were noted."""
@@ -87,22 +92,22 @@ class Slurm:
         for number in [*self.new]:
             if number in queue:
                 task = self.new.pop(number)
-                self.running[number] = Queued(queue[number], task.log, task.begin)
+                self.queued[number] = Queued(queue[number], task.log, task.begin)
         self._submit()
-        for number, job in self.running.items():
+        for number, job in self.queued.items():
             job.code = None if number in queue else code_of(told(job.id))
-        over = {number: job for number, job in self.running.items() if job.code is not None}
+        over = {number: job for number, job in self.queued.items() if job.code is not None}
         for number in over:
-            del self.running[number]
+            del self.queued[number]
         return over
 
     def stop(self) -> dict[int, Queued]:
         """Has Slurm end all jobs, which save; waits for them. Those that were not handed over are forgotten."""
         self.new.clear()
-        if self.running:
-            subprocess.run(["scancel", *(job.id for job in self.running.values())], capture_output=True)
+        if self.queued:
+            subprocess.run(["scancel", *(job.id for job in self.queued.values())], capture_output=True)
         over: dict[int, Queued] = {}
-        while self.running:
+        while self.queued:
             time.sleep(0.2)
             over |= self.ended()
         return over
@@ -127,14 +132,14 @@ class Slurm:
             *self.options,
         ]
         done = subprocess.run(command, capture_output=True, text=True, input=script(tasks, self.settings))
-        if done.returncode and not self.running:
+        if done.returncode and not self.queued:
             raise UserError(f"sbatch refused a job of the sweep: {done.stderr.strip()}. See sweep.sbatch=.")
         if done.returncode:  # too many in the queue, or a controller that is busy: the next time
             return
         array = done.stdout.strip().split(";")[0]
         for place, number in enumerate(numbers):
             task = self.new.pop(number)
-            self.running[number] = Queued(f"{array}_{place}", task.log, task.begin)
+            self.queued[number] = Queued(f"{array}_{place}", task.log, task.begin)
 
 
 def script(tasks: Sequence[Task], settings: Mapping[str, str]) -> str:

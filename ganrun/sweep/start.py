@@ -18,6 +18,7 @@ from ganrun.errors import Interrupted, UserError
 from ganrun.record import writable
 from ganrun.sweep import checks, folders, showing, space, state
 from ganrun.sweep.conditions import Composed
+from ganrun.sweep.launched import Launcher
 from ganrun.sweep.pool import Devices, Pool, visible_gpus
 from ganrun.sweep.proposals import Grid, Proposals, Search, refuse_known
 from ganrun.sweep.runner import Runner
@@ -58,7 +59,7 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     known.command = read_again("train", folders.words)
     known.flags = {name: value for name, value in folders.flags.items() if name == "--config-dir"}
     proposals = proposed(wanted, config, known, name)
-    pool = pool_of(settings, folder)
+    pool = pool_of(context, config, folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = search_paths(config.hydra.overrides.hydra)
     with ended_by_signals():
@@ -142,11 +143,13 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def pool_of(settings: DictConfig, folder: Path) -> Pool | Slurm:
-    """Where the jobs run: in Slurm's queue, or on this machine."""
-    variables = {SWEEP: str(folder.absolute())}
+def pool_of(context, config: DictConfig, folder: Path) -> Pool | Slurm | Launcher:
+    """Where the jobs run: in Slurm's queue, by another of Hydra's launchers, or on this machine."""
+    settings, variables = config.sweep, {SWEEP: str(folder.absolute())}
     if settings.sbatch is not None:
         return Slurm(settings.jobs, settings.sbatch, variables)
+    if checks.launcher(config):
+        return Launcher(context, config, settings.jobs, folder, variables)
     gpus = visible_gpus() if settings.jobs > 1 else []
     return Pool(settings.jobs, Devices(gpus, settings.jobs_per_gpu), variables)
 
@@ -177,7 +180,7 @@ def conclude(runner: Runner, folder: Path, is_new: bool) -> None:
     jobs = runner.state.jobs
     codes = {"refused": 2, **dict.fromkeys(ENDED, 0)}
     folders.outcomes[:] = [(job.name, codes.get(job.state, 1)) for job in jobs if job.state != "waiting"]
-    if is_new and all(job.state in ("refused", "waiting") for job in jobs):
+    if is_new and not any((folder / job.name).exists() for job in jobs):
         remove(folder)
     if others := runner.proposals.others():
         log.info("%s", others)

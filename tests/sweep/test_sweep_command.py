@@ -243,3 +243,25 @@ def test_two_folders_share_a_study_in_a_database_and_no_point_is_trained_twice(s
     assert code == 2
     assert "The study s is in sqlite:" in told
     assert len(board(tmp_path / "a" / "outputs" / "sweeps" / "s")) == len(rows[0])
+
+
+def test_another_launcher_of_hydras_is_given_batches_and_failures_stay_for_themselves(run, tmp_path):
+    words = ["model=gan", "model._target_=mine.Model", "seed=0,1,2,4", "kimg=1", *TINY, *SMALL]
+    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.jobs=3", "folder=by joblib"]
+    code, said = run(*words, *joblib, MISHAPS="raise,kill")
+    assert code == 1, said
+    assert "2 of 4 jobs failed: 1-seed-1, 3-seed-4" in said
+    rows = board(tmp_path / "by joblib")
+    assert {row["seed"]: row["error"] for row in rows} == {
+        "0": "",
+        "1": "RuntimeError: the first one is lost",
+        "2": "",
+        "4": "killed by signal 9",
+    }
+    code, said = run(*words, *joblib)
+    assert code == 0, said
+    assert "4 jobs, 2 of them done" in said
+    assert run(*words, "folder=here")[0] == 0
+    for mine, theirs in zip(jobs_of(tmp_path / "by joblib"), jobs_of(tmp_path / "here"), strict=True):
+        assert_same_weights(mine, theirs)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "by joblib", "here"}

@@ -1,0 +1,116 @@
+"""Jobs of a sweep by one of Hydra's launchers, such as joblib's or submitit's, batch by batch."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict
+
+from ganrun.arguments import plainly
+from ganrun.sweep.pool import end_with_parent, last_words
+
+
+@dataclass
+class Task:
+    """A job for the launcher. begin: where in its log it begins."""
+
+    words: Sequence[str]
+    log: Path
+    begin: int
+
+
+@dataclass
+class Train:
+    """What a launcher runs, wherever it does: `ganrun` with the words of the job whose folder the config names.
+
+    settings: of its environment.
+    """
+
+    settings: Mapping[str, str]
+    tasks: dict[str, Task] = field(default_factory=dict)  # by the folders of their runs
+
+    def __call__(self, config: DictConfig) -> int:
+        task = self.tasks[config.folder]
+        with task.log.open("a") as file:
+            return subprocess.run(
+                [sys.executable, "-m", "ganrun", *task.words],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.settings, "PYTHONUNBUFFERED": "1"},
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,
+            ).returncode
+
+
+@dataclass
+class Launched:
+    """A job that a launcher has returned."""
+
+    code: int
+    task: Task
+    error: str = ""  # of the launcher itself
+
+    def last_words(self) -> str:
+        return self.error or last_words(self.task.log, self.task.begin)
+
+
+class Launcher:
+    """A pool that hands `size` jobs at a time to Hydra's launcher, which decides how many of them run side by side.
+
+    settings: of the jobs' environment.
+    """
+
+    def __init__(self, context: HydraContext, config: DictConfig, size: int, folder: Path, settings: Mapping[str, str]):
+        self.size, self.train = size, Train(settings)
+        self.running: dict[int, Task] = {}
+        self.is_launching = False
+        config = config.copy()
+        with open_dict(config):
+            config.hydra.sweep.dir = str(folder)
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=self.train, config=config
+        )
+
+    def has_room(self) -> bool:
+        return len(self.running) < self.size
+
+    def start(self, number: int, words: Sequence[str], log: Path) -> bool:
+        """Notes `ganrun` with these words as job `number`; the next call of `ended` hands over all that were noted."""
+        log.parent.mkdir(exist_ok=True)
+        self.running[number] = Task(words, log, log.stat().st_size if log.exists() else 0)
+        return True
+
+    def ended(self) -> dict[int, Launched]:
+        """The jobs that were noted, after the launcher has run them all."""
+        if not self.running:
+            return {}
+        folders = {number: str(task.log.parent.parent / task.log.stem) for number, task in self.running.items()}
+        self.train.tasks = {folders[number]: task for number, task in self.running.items()}
+        own = [[f"folder={plainly(folder)}"] for folder in folders.values()]
+        self.is_launching = True
+        returned = self.launcher.launch(own, initial_job_idx=min(folders))
+        self.is_launching = False
+        over = {
+            number: ended(task, found) for (number, task), found in zip(self.running.items(), returned, strict=True)
+        }
+        self.running = {}
+        return over
+
+    def stop(self) -> dict[int, Launched]:
+        """What the launcher had when it was interrupted: how its processes end is up to it. Others are forgotten."""
+        over = {number: Launched(143, task) for number, task in self.running.items() if self.is_launching}
+        self.running = {}
+        return over
+
+
+def ended(task: Task, found: JobReturn) -> Launched:
+    try:
+        return Launched(found.return_value, task)
+    except Exception as error:  # of the launcher, or of whoever lent it a machine
+        return Launched(1, task, f"{type(error).__name__}: {error}")
