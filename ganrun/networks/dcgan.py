@@ -46,19 +46,18 @@ class Discriminator(nn.Module):
     """Pictures [B, *shape] -> scores [B]: the generator's mirror, leaky ReLU of slope .2, no BatchNorm at the input.
 
     The features before the last convolution are `self.features(x)`: [B, `self.channels`, S, S], S = `self.smallest`.
+    batch_norm: False leaves BatchNorm out, and gives biases to the convolutions that it followed.
     """
 
-    def __init__(self, shape: Sequence[int], width: int = 64):
+    def __init__(self, shape: Sequence[int], width: int = 64, batch_norm: bool = True):
         super().__init__()
         self.smallest, n = doublings(shape)
         widths = [width * 2**i for i in range(n)]
         layers = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for inputs, outputs in pairwise(widths):
-            layers += [
-                nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(outputs),
-                nn.LeakyReLU(0.2, True),
-            ]
+            layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not batch_norm))
+            layers += [nn.BatchNorm2d(outputs)] if batch_norm else []
+            layers.append(nn.LeakyReLU(0.2, True))
         self.features = nn.Sequential(*layers)
         self.channels = widths[-1]
         self.score = nn.Conv2d(self.channels, 1, self.smallest)

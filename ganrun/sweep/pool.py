@@ -25,10 +25,15 @@ PATIENCE = 60  # seconds that a training gets to save when it is asked to end
 
 @dataclass
 class Lease:
-    """A place on a GPU, held by a lock that the system frees when the last process that has it ends."""
+    """Places on GPUs, each held by a lock that the system frees when the last process that has it ends."""
 
-    device: str
-    file: IO
+    devices: list[str]
+    files: list[IO]
+
+    def close(self) -> None:
+        """Leaves the places to whoever else has the locks, or to nobody."""
+        for file in self.files:
+            file.close()
 
 
 class Devices:
@@ -43,16 +48,28 @@ class Devices:
             folder or Path(tempfile.gettempdir()) / f"ganrun-gpus-{os.getuid() if hasattr(os, 'getuid') else 0}"
         )
 
-    def lease(self) -> Lease | None:
-        """A free place; None where all are taken."""
+    def lease(self, count: int = 1) -> Lease | None:
+        """Free places on so many GPUs; None where there are too few."""
         self.folder.mkdir(exist_ok=True)
+        found = Lease([], [])
         for place in range(self.per_device):
             for name in self.names:
-                file = open(self.folder / f"{name.replace('/', '_')}-{place}.lock", "a")  # noqa: SIM115
-                with suppress(OSError):
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return Lease(name, file)
-                file.close()
+                if len(found.devices) == count:
+                    return found
+                if name not in found.devices and (file := self._locked(f"{name.replace('/', '_')}-{place}.lock")):
+                    found.devices.append(name)
+                    found.files.append(file)
+        if len(found.devices) == count:
+            return found
+        found.close()
+        return None
+
+    def _locked(self, name: str) -> IO | None:
+        file = open(self.folder / name, "a")  # noqa: SIM115
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        file.close()
         return None
 
 
@@ -74,19 +91,22 @@ class Process:
 
 
 class Pool:
-    """Starts jobs as processes, no more than `size` at a time. settings: of their environment."""
+    """Starts jobs as processes, no more than `size` at a time.
 
-    def __init__(self, size: int, devices: Devices, settings: Mapping[str, str] | None = None):
-        self.size, self.devices, self.settings = size, devices, dict(settings or {})
+    settings: of their environment.  gpus: that each job is given, where there are any.
+    """
+
+    def __init__(self, size: int, devices: Devices, settings: Mapping[str, str] | None = None, gpus: int = 1):
+        self.size, self.devices, self.settings, self.gpus = size, devices, dict(settings or {}), gpus
         self.running: dict[int, Process] = {}
         self.reserved: Lease | None = None
 
     def has_room(self) -> bool:
-        """Whether a job may start; where there are GPUs, one is then kept for it."""
+        """Whether a job may start; where there are GPUs, its own are then kept for it."""
         if len(self.running) >= self.size:
             return False
         if self.devices.names and not self.reserved:
-            self.reserved = self.devices.lease()
+            self.reserved = self.devices.lease(self.gpus)
         return not self.devices.names or self.reserved is not None
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
@@ -103,12 +123,12 @@ class Pool:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=self._environment(lease),
-                pass_fds=[lease.file.fileno()] if lease else [],
+                pass_fds=[file.fileno() for file in lease.files] if lease else [],
                 start_new_session=True,  # Ctrl-C is for this process, which asks the jobs to end
                 preexec_fn=end_with_parent if sys.platform == "linux" else None,
             )
         if lease:
-            lease.file.close()  # the job holds it now
+            lease.close()  # the job holds it now
         self.running[number] = Process(popen, log, begin)
         return True
 
@@ -134,7 +154,7 @@ class Pool:
                     os.killpg(process.popen.pid, signal.SIGKILL)
                 process.popen.wait()
             if self.reserved:
-                self.reserved.file.close()
+                self.reserved.close()
                 self.reserved = None
         return self.ended()
 
@@ -145,7 +165,7 @@ class Pool:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
             settings.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.size)))
         if lease:
-            settings["CUDA_VISIBLE_DEVICES"] = lease.device
+            settings["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
         return settings
 
 

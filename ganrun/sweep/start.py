@@ -150,8 +150,11 @@ def pool_of(context, config: DictConfig, folder: Path) -> Pool | Slurm | Launche
         return Slurm(settings.jobs, settings.sbatch, variables)
     if checks.launcher(config):
         return Launcher(context, config, settings.jobs, folder, variables)
-    gpus = visible_gpus() if settings.jobs > 1 else []
-    return Pool(settings.jobs, Devices(gpus, settings.jobs_per_gpu), variables)
+    names = visible_gpus() if settings.jobs > 1 and config.trainer.accelerator != "cpu" else []
+    gpus = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
+    if names and not 1 <= gpus <= len(names):
+        raise UserError(f"trainer.devices={gpus}, and jobs side by side share {len(names)} GPUs. Give sweep.jobs=1.")
+    return Pool(settings.jobs, Devices(names, settings.jobs_per_gpu), variables, gpus)
 
 
 def proposed(wanted: Space, config: DictConfig, known: State, name: str) -> Proposals:

@@ -58,6 +58,15 @@ def test_batchnorm_follows_every_layer_of_the_discriminator_but_the_first_and_al
     assert isinstance(d.score, nn.Conv2d)
 
 
+def test_without_batchnorm_a_score_depends_on_its_picture_alone_and_every_convolution_has_a_bias():
+    d = dcgan.Discriminator((3, 32, 32), 2, batch_norm=False)
+    x = torch.randn(5, 3, 32, 32)
+    assert torch.allclose(d(x)[:2], d(x[:2]), atol=1e-6)
+    usual = dcgan.Discriminator((3, 32, 32), 2)
+    assert not torch.allclose(usual(x)[:2], usual(x[:2]), atol=1e-6)
+    assert all(layer.bias is not None for layer in layers_of(d, nn.Conv2d))
+
+
 def test_at_64_pixels_and_width_128_the_generator_is_that_of_figure_1():
     g = dcgan.Generator((3, 64, 64), z_dim=100, width=128)
     assert [layer.out_channels for layer in layers_of(g, nn.ConvTranspose2d)] == [1024, 512, 256, 128, 3]

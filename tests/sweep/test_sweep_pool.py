@@ -117,6 +117,17 @@ def test_a_gpu_takes_as_many_jobs_as_it_may(start, devices):
     until(lambda: sorted(pool.running[n].last_words() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
 
 
+def test_a_job_of_several_ranks_has_as_many_gpus_of_its_own(start, tmp_path):
+    gpus = Devices(["0", "1", "2"], 1, tmp_path / "gpus")
+    pool = Pool(3, gpus, gpus=2)
+    assert [start(pool, number, SEEN + WAIT) for number in range(2)] == [True, False]
+    until(lambda: pool.running[0].last_words() == "0,1")
+    left = gpus.lease()
+    assert left.devices == ["2"]  # the one that was too few for the second job is not kept from others
+    left.close()
+    assert gpus.lease(2) is None
+
+
 def test_another_sweep_on_the_machine_gets_what_is_left(start, devices):
     first, second = Pool(1, devices()), Pool(2, devices())
     assert start(first, 0, WAIT)
@@ -157,5 +168,5 @@ def is_over(pid):
 def has_free(devices):
     lease = devices.lease()
     if lease:
-        lease.file.close()
+        lease.close()
     return lease is not None
