@@ -13,16 +13,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from ganrun.arguments import plainly
-from ganrun.sweep.pool import end_with_parent, last_words
-
-
-@dataclass
-class Task:
-    """A job for the launcher. begin: where in its log it begins."""
-
-    words: Sequence[str]
-    log: Path
-    begin: int
+from ganrun.sweep.pool import Task, end_with_parent
 
 
 @dataclass
@@ -57,7 +48,7 @@ class Launched:
     error: str = ""  # of the launcher itself
 
     def last_words(self) -> str:
-        return self.error or last_words(self.task.log, self.task.begin)
+        return self.error or self.task.last_words()
 
 
 class Launcher:
@@ -82,8 +73,7 @@ class Launcher:
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` hands over all that were noted."""
-        log.parent.mkdir(exist_ok=True)
-        self.running[number] = Task(words, log, log.stat().st_size if log.exists() else 0)
+        self.running[number] = Task.noted(words, log)
         return True
 
     def ended(self) -> dict[int, Launched]:

@@ -169,6 +169,23 @@ class Pool:
         return settings
 
 
+@dataclass
+class Task:
+    """A job that others are to start. begin: where in its log it begins."""
+
+    words: Sequence[str]
+    log: Path
+    begin: int
+
+    @classmethod
+    def noted(cls, words: Sequence[str], log: Path) -> "Task":
+        log.parent.mkdir(exist_ok=True)
+        return cls(words, log, log.stat().st_size if log.exists() else 0)
+
+    def last_words(self) -> str:
+        return last_words(self.log, self.begin)
+
+
 def last_words(log: Path, begin: int = 0) -> str:
     """The last line from there on that tells of an error, or the last of all."""
     with suppress(OSError):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganrun.errors import Failure, UserError
-from ganrun.sweep.pool import last_words
+from ganrun.sweep.pool import Task
 
 OWN = ("--array", "-a", "--comment", "--job-name", "-J", "--wrap", "--output", "-o", "--requeue", "--no-requeue")
 PAUSE = 2.0  # seconds between two questions to Slurm
@@ -22,25 +22,15 @@ GOING_ON = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQU
 
 
 @dataclass
-class Task:
-    """A job that is to be handed over."""
-
-    words: Sequence[str]
-    log: Path
-    begin: int  # where in the log it begins
-
-
-@dataclass
 class Queued:
     """A job in Slurm's hands, or out of them."""
 
     id: str
-    log: Path
-    begin: int = 0  # where in the log it begins
+    task: Task
     code: int | None = None  # its exit code, minus the signal that ended it; None until it ends
 
     def last_words(self) -> str:
-        return last_words(self.log, self.begin)
+        return self.task.last_words()
 
 
 class Slurm:
@@ -73,9 +63,8 @@ class Slurm:
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` queues all that were noted."""
-        log.parent.mkdir(exist_ok=True)
         self.name = f"ganrun-{hashlib.blake2b(str(log.parent.absolute()).encode(), digest_size=4).hexdigest()}"
-        self.new[number] = Task(words, log, log.stat().st_size if log.exists() else 0)
+        self.new[number] = Task.noted(words, log)
         return True
 
     def ended(self) -> dict[int, Queued]:
@@ -91,8 +80,7 @@ class Slurm:
             return {}
         for number in [*self.new]:
             if number in queue:
-                task = self.new.pop(number)
-                self.queued[number] = Queued(queue[number], task.log, task.begin)
+                self.queued[number] = Queued(queue[number], self.new.pop(number))
         self._submit()
         for number, job in self.queued.items():
             job.code = None if number in queue else code_of(told(job.id))
@@ -138,8 +126,7 @@ class Slurm:
             return
         array = done.stdout.strip().split(";")[0]
         for place, number in enumerate(numbers):
-            task = self.new.pop(number)
-            self.queued[number] = Queued(f"{array}_{place}", task.log, task.begin)
+            self.queued[number] = Queued(f"{array}_{place}", self.new.pop(number))
 
 
 def script(tasks: Sequence[Task], settings: Mapping[str, str]) -> str:

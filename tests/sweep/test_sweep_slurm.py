@@ -11,7 +11,8 @@ from slurm_here import NEEDED, said_by, started
 
 from ganrun.errors import UserError
 from ganrun.sweep import slurm as slurms
-from ganrun.sweep.slurm import Slurm, Task, code_of
+from ganrun.sweep.pool import Task
+from ganrun.sweep.slurm import Slurm, code_of
 
 TINY = ["data=ring", "batch_size=20", "metrics.samples=50", "logger=none", "log_every=5", "kimg=2"]
 SMALL = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "model._target_=mine.Model"]
