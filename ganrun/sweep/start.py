@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -31,64 +32,79 @@ log = logging.getLogger(__name__)
 LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "storage", "sbatch")
 
 
+@dataclass
+class Plan:
+    """What a sweep is: its points, the definition by which it is known again, its name and its folder."""
+
+    space: Space
+    definition: dict
+    name: str
+    folder: Path
+
+
 def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     """Trains what is left of the sweep that these words mean; its outcomes go to `folders.outcomes`."""
-    settings = config.sweep
     checks.settings(config)
-    own = (settings.seeds, config.seed, settings.space, settings.only)
-    wanted = space.read(words, context.config_loader, *own)
+    plan = planned(context, config, words)
+    checks.scores(checks.composed(config, plan.space), config.sweep)
+    if config.dry_run:
+        tell_plan(plan, config.sweep)
+        return
+    writable(plan.folder.absolute())
+    if config.sweep.fresh:
+        make_way(plan, config.sweep.storage)
+    is_new = not plan.folder.exists()
+    runner = made_runner(context, config, plan)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    with ended_by_signals():
+        announce(runner, plan.folder)
+        try:
+            runner.run()
+        finally:
+            conclude(runner, plan.folder, is_new)
+
+
+def planned(context, config: DictConfig, words: Sequence[str]) -> Plan:
+    loader, settings = context.config_loader, config.sweep
+    wanted = space.read(words, loader, settings.seeds, config.seed, settings.space, settings.only)
     wanted.composed = Composed(
-        lambda values: context.config_loader.load_sweep_config(
+        lambda values: loader.load_sweep_config(
             config, [*wanted.fixed, *(f"{key}={value}" for key, value in values.items())]
         )
     )
     definition = defined(wanted, settings)
     name = str(settings.name or name_of(definition))
-    folder = given_folder(words) or state.HOME / name
-    checks.scores(checks.composed(config, wanted), settings)
-    if config.dry_run:
-        tell_plan(wanted, settings, folder)
-        return
-    writable(folder.absolute())
-    if settings.fresh:
-        if settings.storage:
-            refuse_known(settings.storage, name)
-        move_aside(folder)
-    is_new = not folder.exists()
-    known = state.load(folder, definition)
+    return Plan(wanted, definition, name, given_folder(words) or state.HOME / name)
+
+
+def made_runner(context, config: DictConfig, plan: Plan) -> Runner:
+    """What trains the plan's jobs, from where an earlier start left them."""
+    settings = config.sweep
+    known = state.load(plan.folder, plan.definition)
     known.command = read_again("train", folders.words)
     known.flags = {name: value for name, value in folders.flags.items() if name == "--config-dir"}
-    proposals = proposed(wanted, config, known, name)
-    pool = pool_of(context, config, folder)
-    folder.mkdir(parents=True, exist_ok=True)
     paths = search_paths(config.hydra.overrides.hydra)
-    with ended_by_signals():
-        runner = Runner(
-            known,
-            proposals,
-            pool,
-            wanted.seeds,
-            lambda job: [*job_words(folder, wanted, job), *paths],
-            settings.metric,
-            settings.direction,
-            settings.retries,
-            settings.fail_fast,
-        )
-        announce(runner, folder)
-        try:
-            runner.run()
-        finally:
-            conclude(runner, folder, is_new)
+    return Runner(
+        known,
+        proposed(plan, config, known),
+        pool_of(context, config, plan.folder),
+        plan.space.seeds,
+        lambda job: [*job_words(plan, job), *paths],
+        settings.metric,
+        settings.direction,
+        settings.retries,
+        settings.fail_fast,
+    )
 
 
-def tell_plan(wanted: Space, settings: DictConfig, folder: Path) -> None:
+def tell_plan(plan: Plan, settings: DictConfig) -> None:
     """What a sweep would train."""
-    points = Grid(wanted).points if settings.sampler == "grid" else []
+    points = Grid(plan.space).points if settings.sampler == "grid" else []
     for k, values in enumerate(points):
         log.info("point %d  %s", k, " ".join(f"{key}={value}" for key, value in values.items()))
     count = len(points) or settings.trials
-    seeds = ", ".join(map(str, wanted.seeds))
-    log.info("%d points by %s, each with seed %s, in %s", count, settings.sampler, seeds, folder)
+    seeds = ", ".join(map(str, plan.space.seeds))
+    log.info("%d points by %s, each with seed %s, in %s", count, settings.sampler, seeds, plan.folder)
     log.info("dry_run=true: nothing was written. Leave it out to train.")
 
 
@@ -118,7 +134,11 @@ def name_of(definition: dict) -> str:
     return f"{varied or 'runs'}-{digest}"
 
 
-def move_aside(folder: Path) -> None:
+def make_way(plan: Plan, storage: str | None) -> None:
+    """Moves aside what an earlier start left. Raises UserError where others may be at work on it."""
+    if storage:
+        refuse_known(storage, plan.name)
+    folder = plan.folder
     if state.Runners(folder).others():
         raise UserError(f"{folder} is being worked on. Stop that first, or give another sweep.name=.")
     if (folder / state.NAME).exists():
@@ -157,18 +177,19 @@ def pool_of(context, config: DictConfig, folder: Path) -> Pool | Slurm | Launche
     return Pool(settings.jobs, Devices(names, settings.jobs_per_gpu), variables, gpus)
 
 
-def proposed(wanted: Space, config: DictConfig, known: State, name: str) -> Proposals:
+def proposed(plan: Plan, config: DictConfig, known: State) -> Proposals:
     settings = config.sweep
     if settings.sampler == "grid":
-        return Grid(wanted)
+        return Grid(plan.space)
     law = (settings.sampler, settings.trials, settings.direction or "min", config.seed)
-    return Search(wanted, *law, known, settings.storage, name)
+    return Search(plan.space, *law, known, settings.storage, plan.name)
 
 
-def job_words(folder: Path, wanted: Space, job: SweepJob) -> list[str]:
+def job_words(plan: Plan, job: SweepJob) -> list[str]:
     """The command that trains this job, or goes on with it."""
     values = [f"{key}={value}" for key, value in job.values.items()]
-    words = [*wanted.fixed, *values, f"seed={job.seed}", f"folder={plainly(str(folder / job.name))}", "resume=true"]
+    run = plainly(str(plan.folder / job.name))
+    words = [*plan.space.fixed, *values, f"seed={job.seed}", f"folder={run}", "resume=true"]
     return ["train", *config_flags(folders.flags), *read_again("train", words)]
 
 
