@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import compress
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from ganrun import limits
 from ganrun.errors import UserError
@@ -31,6 +31,12 @@ def settings(config: DictConfig) -> None:
     if given.metric and not given.direction and results.mode_of(given.metric) is None:
         raise UserError(f"Which values of {given.metric} are better is not known. Give sweep.direction=min or max.")
 
+    if given.jobs_per_gpu != 1 and (launcher(config) or given.sbatch is not None):
+        raise UserError(
+            f"sweep.jobs_per_gpu={given.jobs_per_gpu} is for jobs that are started here. Others get the GPUs that "
+            f"{'hydra/launcher' if launcher(config) else 'sweep.sbatch'} asks for. Leave it out."
+        )
+
 
 def launcher(config: DictConfig) -> str | None:
     """Hydra's launcher that is to start the jobs; None: ganrun starts them itself."""
@@ -46,22 +52,26 @@ def composed(config: DictConfig, wanted: Space) -> list[DictConfig]:
         varying = [wanted.varies(axis, point) for point in points]
         more = [{**point, axis.key: word} for point in list(compress(points, varying))[:1] for word in words[1:]]
         points = [{**p, axis.key: words[0]} if varies else p for p, varies in zip(points, varying, strict=True)] + more
+    ours = wanted.composed.config({}).sweep
     for values in points:
-        own, ours = wanted.composed.config(values).sweep, config.sweep
-        if own.space != ours.space or (own.seeds != ours.seeds and len(wanted.seeds) == 1):
+        own = wanted.composed.config(values).sweep
+        if (own.space, own.only, own.seeds) != (ours.space, ours.only, ours.seeds):
             raise UserError(
                 f"{' '.join(f'{key}={value}' for key, value in values.items())} brings settings of a sweep of its own. "
-                "Sweep such choices one by one; or give seed=1,2,3 where it is only the seeds."
+                "Sweep such choices one by one."
             )
     for axis in wanted.axes:
         for key in axis.only.keys if axis.only else ():
-            if all(wanted.composed.value(key, values) is None for values in points):
+            if not any(wanted.composed.has(key, values) for values in points):
                 raise UserError(f"sweep.only: there is no setting {key} for {axis.key} to go by.")
     return [wanted.composed.config(values) for values in points]
 
 
-def scores(configs: Sequence[DictConfig], settings: DictConfig) -> None:
-    """Refuses a search, or a pruning, that has no score to go by, or several."""
+def direction(configs: Sequence[DictConfig], settings: DictConfig) -> str | None:
+    """min or max, whichever values of the points' score are better; None where points have scores of both kinds.
+
+    Refuses a search, or a pruning, that has no score to go by, or several.
+    """
     kinds = {(m.get("monitor"), m.get("mode")) for c in configs if (m := c.get("metrics") or {}) is not None}
     is_judged = settings.sampler != "grid" or settings.pruner
     what = f"sweep={settings.sampler}" if settings.sampler != "grid" else f"sweep.pruner={settings.pruner}"
@@ -70,6 +80,21 @@ def scores(configs: Sequence[DictConfig], settings: DictConfig) -> None:
     if settings.sampler != "grid" and len(kinds) > 1 and not settings.metric:
         names = ", ".join(sorted(str(monitor) for monitor, _ in kinds))
         raise UserError(f"{what} goes by one score, and these points have several: {names}. Give sweep.metric=.")
-    settings.direction = settings.direction or (
-        results.mode_of(settings.metric) if settings.metric else next(iter(kinds))[1] if len(kinds) == 1 else None
-    )
+    if settings.direction or settings.metric:
+        return settings.direction or results.mode_of(settings.metric)
+    return next(iter(kinds))[1] if len(kinds) == 1 else None
+
+
+def gpus(configs: Sequence[DictConfig], jobs: int, there: int) -> int:
+    """How many of the GPUs that are there each job is lent. UserError where they are too few."""
+    most = 1
+    for trainer in (config.trainer for config in configs):
+        if trainer.accelerator == "cpu":
+            continue
+        devices = trainer.devices
+        if devices in ("auto", -1, "-1"):
+            devices = there if jobs == 1 else 1
+        most = max(most, len(devices) if OmegaConf.is_list(devices) else int(devices))
+    if there and most > there:
+        raise UserError(f"trainer.devices asks for {most} GPUs, and there are {there}. Give trainer.devices={there}.")
+    return most

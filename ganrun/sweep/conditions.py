@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
@@ -30,8 +31,9 @@ class Condition:
                 f"{text!r} is no condition. It is KEY SIGN VALUE, as in model.n_critic>1, several joined by and; SIGN "
                 f"is one of {', '.join(SIGNS)}."
             )
-        words = OverridesParser.create().parse_overrides([f"value={part['value']}" for part in found])
-        return cls(text, tuple((p["key"], p["sign"], w.value()) for p, w in zip(found, words, strict=True)))
+        if "seed" in (part["key"] for part in found):
+            raise UserError(f"{text!r} goes by the seed, which is no part of a point: each is trained with every seed.")
+        return cls(text, tuple((part["key"], part["sign"], value_of(part["value"], text)) for part in found))
 
     @property
     def keys(self) -> list[str]:
@@ -52,6 +54,17 @@ class Condition:
         except TypeError as error:
             told = f"{self.text}: {key} is {found}, which is neither more nor less than {value}."
             raise UserError(told) from error
+
+
+def value_of(word: str, text: str) -> Any:
+    """The value that a word of the condition `text` stands for."""
+    try:
+        (override,) = OverridesParser.create().parse_overrides([f"value={word}"])
+    except OverrideParseException as error:
+        raise UserError(f"{word!r} in the condition {text!r} cannot be read.") from error
+    if override.is_sweep_override():
+        raise UserError(f"{word!r} in the condition {text!r} is several values, and it takes one.")
+    return override.value()
 
 
 def read(texts: Iterable[str]) -> dict[str, Condition]:
@@ -89,3 +102,10 @@ class Composed:
         config = self.config(values)
         choices = config.hydra.runtime.choices
         return choices[key] if key in choices else OmegaConf.select(config, key)
+
+    def has(self, key: str, values: Mapping[str, str]) -> bool:
+        """Whether the point has such a setting, be it null."""
+        config = self.config(values)
+        above, _, last = key.rpartition(".")
+        parent = OmegaConf.select(config, above) if above else config
+        return key in config.hydra.runtime.choices or (OmegaConf.is_dict(parent) and last in parent)

@@ -1,9 +1,9 @@
 """Jobs of a sweep by one of Hydra's launchers, such as joblib's or submitit's, batch by batch."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,9 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from ganrun import lock
 from ganrun.arguments import plainly
-from ganrun.sweep.pool import Task, end_with_parent
+from ganrun.sweep.pool import PATIENCE, Task, end_with_parent, environment
 
 
 @dataclass
@@ -34,7 +35,8 @@ class Train:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self.settings, "PYTHONUNBUFFERED": "1"},
+                env=environment(self.settings),
+                start_new_session=True,  # Ctrl-C is for the launcher, with whose process the job is asked to end
                 preexec_fn=end_with_parent if sys.platform == "linux" else None,
             ).returncode
 
@@ -60,7 +62,7 @@ class Launcher:
     def __init__(self, context: HydraContext, config: DictConfig, size: int, folder: Path, settings: Mapping[str, str]):
         self.size, self.train = size, Train(settings)
         self.running: dict[int, Task] = {}
-        self.is_launching = False
+        self.interrupted: dict[int, Launched] = {}
         config = config.copy()
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
@@ -76,30 +78,42 @@ class Launcher:
         self.running[number] = Task.noted(words, log)
         return True
 
+    def keep_nothing(self) -> None:
+        pass
+
     def ended(self) -> dict[int, Launched]:
         """The jobs that were noted, after the launcher has run them all."""
         if not self.running:
             return {}
-        folders = {number: str(task.log.parent.parent / task.log.stem) for number, task in self.running.items()}
-        self.train.tasks = {folders[number]: task for number, task in self.running.items()}
-        own = [[f"folder={plainly(folder)}"] for folder in folders.values()]
-        self.is_launching = True
-        returned = self.launcher.launch(own, initial_job_idx=min(folders))
-        self.is_launching = False
+        folders = {number: task.log.parent.parent / task.log.stem for number, task in self.running.items()}
+        self.train.tasks = {str(folders[number]): task for number, task in self.running.items()}
+        own = [[f"folder={plainly(str(folder))}"] for folder in folders.values()]
+        try:
+            returned = self.launcher.launch(own, initial_job_idx=min(folders))
+        except BaseException:
+            wait_for(folders.values())
+            self.interrupted = {number: Launched(143, task) for number, task in self.running.items()}
+            raise
         over = {
-            number: ended(task, found) for (number, task), found in zip(self.running.items(), returned, strict=True)
+            number: came_to(task, found) for (number, task), found in zip(self.running.items(), returned, strict=True)
         }
         self.running = {}
         return over
 
     def stop(self) -> dict[int, Launched]:
-        """What the launcher had when it was interrupted: how its processes end is up to it. Others are forgotten."""
-        over = {number: Launched(143, task) for number, task in self.running.items() if self.is_launching}
+        """What the launcher had when it was interrupted. What was not handed over is forgotten."""
         self.running = {}
-        return over
+        return self.interrupted
 
 
-def ended(task: Task, found: JobReturn) -> Launched:
+def wait_for(folders: Iterable[Path]) -> None:
+    """Waits until the runs in these folders have saved and ended, as they were asked to, but not for ever."""
+    end = time.monotonic() + PATIENCE
+    while any(map(lock.is_held, folders)) and time.monotonic() < end:
+        time.sleep(0.2)
+
+
+def came_to(task: Task, found: JobReturn) -> Launched:
     try:
         return Launched(found.return_value, task)
     except Exception as error:  # of the launcher, or of whoever lent it a machine

@@ -1,6 +1,7 @@
 """Processes side by side, each a training of its own, and the GPUs that are lent to them."""
 
 import ctypes
+import logging
 import os
 import signal
 import subprocess
@@ -18,8 +19,10 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+log = logging.getLogger(__name__)
 # A job is none of the ranks that the sweep itself may be one of
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
+DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, AMD, and Windows' Linux
 PATIENCE = 60  # seconds that a training gets to save when it is asked to end
 
 
@@ -100,6 +103,7 @@ class Pool:
         self.size, self.devices, self.settings, self.gpus = size, devices, dict(settings or {}), gpus
         self.running: dict[int, Process] = {}
         self.reserved: Lease | None = None
+        self.has_told = False  # what it waits for
 
     def has_room(self) -> bool:
         """Whether a job may start; where there are GPUs, its own are then kept for it."""
@@ -107,7 +111,16 @@ class Pool:
             return False
         if self.devices.names and not self.reserved:
             self.reserved = self.devices.lease(self.gpus)
+            if not (self.reserved or self.running or self.has_told):
+                log.info("all GPUs are lent to other jobs: this waits for one of them")
+                self.has_told = True
         return not self.devices.names or self.reserved is not None
+
+    def keep_nothing(self) -> None:
+        """Leaves the GPUs that were kept for a job to others: there is none that could start."""
+        if self.reserved:
+            self.reserved.close()
+            self.reserved = None
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Starts `ganrun` with these words as job `number`; False where there is no room."""
@@ -153,20 +166,23 @@ class Pool:
                 with suppress(OSError):  # with the ranks that it has started
                     os.killpg(process.popen.pid, signal.SIGKILL)
                 process.popen.wait()
-            if self.reserved:
-                self.reserved.close()
-                self.reserved = None
+            self.keep_nothing()
         return self.ended()
 
-    def _environment(self, lease: Lease | None) -> Mapping[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name not in RANKS}
-        settings = {**inherited, **self.settings, "PYTHONUNBUFFERED": "1"}
+    def _environment(self, lease: Lease | None) -> dict[str, str]:
+        found = environment(self.settings)
         if self.size > 1:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            settings.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.size)))
+            found.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.size)))
         if lease:
-            settings["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
-        return settings
+            found["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
+        return found
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a job: this process's, but for what makes it a rank, and these settings."""
+    inherited = {name: value for name, value in os.environ.items() if name not in RANKS}
+    return {**inherited, **settings, "PYTHONUNBUFFERED": "1"}
 
 
 @dataclass
@@ -203,6 +219,9 @@ def end_with_parent() -> None:
 
 def visible_gpus() -> list[str]:
     """The GPUs that this process sees, as CUDA_VISIBLE_DEVICES names them."""
+    if sys.platform == "linux" and not any(map(os.path.exists, DRIVERS)):
+        return []  # without the seconds that it takes to import torch
+
     import torch
 
     count = torch.cuda.device_count()

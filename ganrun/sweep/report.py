@@ -44,7 +44,7 @@ def write(
         "How much each setting matters": lambda: importance(ranked),
     }
     told = f"{sum(job.state == 'done' for job in known.jobs)} of {len(known.jobs)} jobs done"
-    command = escape(" ".join(known.command))
+    command = escape(" ".join(word for word in known.command if not word.startswith("sweep.storage=")))  # a password
     parts = [
         f"<h1>{escape(title or known.folder.name)}</h1>",
         f"<p>{told}</p>" if title else f"<p><code>ganrun train -m {command}</code><br>{told}</p>",
@@ -110,7 +110,7 @@ def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
     import plotly.graph_objects as go
 
     scored = [standing for standing in ranked if standing.scores]
-    keys = known.keys
+    keys = [key for key in known.keys if any(key in standing.values for standing in scored)]
     if len(scored) < 2 or len(keys) < 2:
         return None
     dimensions = [dimension(key, [standing.values.get(key) for standing in scored]) for key in keys]

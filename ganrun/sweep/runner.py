@@ -15,7 +15,7 @@ from ganrun import lock
 from ganrun.durations import clock
 from ganrun.sweep import folders, results
 from ganrun.sweep.pool import Pool, Process
-from ganrun.sweep.proposals import Proposals
+from ganrun.sweep.proposals import Proposals, Unreachable
 from ganrun.sweep.state import ENDED, Runners, State, SweepJob
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ class Runner:
         self.starts: dict[int, float] = {}
         self.best: tuple[results.Result, str] | None = None  # and its job's name, of those that ended in this start
         self.given_up = ""
+        self.untold: set[int] = set()  # points of which the proposals are to be told
+        self.is_cut_off = False  # from the study
         self.runners = Runners(state.folder)
 
     @property
@@ -67,6 +69,7 @@ class Runner:
                     for number, process in self.pool.ended().items():
                         self._note_end(number, process)
                         screen.shown = 0.0
+                    self._tell()
                     screen.show()
             finally:
                 for number, process in self.pool.stop().items():
@@ -91,8 +94,8 @@ class Runner:
                 if is_left or (not others and job.state not in ENDED):
                     found = self.result(job).state
                     job.state, job.attempts = (found if found in ENDED else "waiting"), 0
-            for point in self.state.points:
-                self._tell(point)
+            self.untold = self.state.points
+            self._tell()
 
     # ---- meanwhile -----------------------------------------------------------------------------------------------
     def _start_some(self) -> bool:
@@ -101,6 +104,7 @@ class Runner:
             with self.state.change():
                 job = self._next()
                 if job is None:
+                    self.pool.keep_nothing()
                     return False
                 job.state, job.runner = "running", self.runners.name
             path = self.state.folder / "logs" / f"{job.name}.log"
@@ -119,16 +123,25 @@ class Runner:
                 if job.runner not in others:
                     found = self.result(job).state
                     job.state = found if found in ENDED else "waiting"
+                    self.untold.add(job.point)
         return bool(running)
 
     def _next(self) -> SweepJob | None:
         if self.given_up:
             return None
         self._leave_out_pruned()
-        waiting = [job for job in self.state.jobs if job.state == "waiting"]
-        # What a killed sweep had may still be saving; it is gone on with when it has left its folder.
-        free = next((job for job in waiting if not lock.is_held(self.state.folder / job.name)), None)
-        proposed = None if free else self.proposals.next(self.state.points)
+        free = None
+        for job in self.state.jobs:
+            # What a killed sweep had may still be saving; it is gone on with when it has left its folder.
+            if free or job.state != "waiting" or lock.is_held(self.state.folder / job.name):
+                continue
+            found = self.result(job).state
+            if found in ENDED:
+                job.state = found
+                self.untold.add(job.point)
+            else:
+                free = job
+        proposed = None if free else self._proposed()
         if proposed is None:
             return free
         (point, values), first = proposed, len(self.state.jobs)
@@ -137,6 +150,22 @@ class Runner:
             own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
             self.state.jobs.append(SweepJob(number, point, values, seed, folders.job_name(number, own)))
         return self.state.jobs[first]
+
+    def _proposed(self) -> tuple[int, dict[str, str]] | None:
+        """The next point; None where there is none, or none yet."""
+        self._tell()
+        try:
+            found = self.proposals.next(self.state.points)
+        except Unreachable as error:
+            self._cut_off(error)
+            return None
+        self.is_cut_off = False
+        return found
+
+    def _cut_off(self, error: Unreachable) -> None:
+        if not self.is_cut_off:
+            log.warning("%s. It is tried again.", error)
+        self.is_cut_off = True
 
     def _is_left(self) -> bool:
         """Whether there is something to begin as soon as that can be."""
@@ -149,6 +178,7 @@ class Runner:
         for job in self.state.jobs:
             if job.state == "waiting" and job.point in pruned:
                 job.state, job.error = "pruned", "not begun: another seed of this point was pruned"
+                self.untold.add(job.point)
 
     def _note_end(self, number: int, process: Process, is_stopped: bool = False) -> None:
         seconds = time.monotonic() - self.starts[number]
@@ -160,7 +190,7 @@ class Runner:
             if job.state == "failed" and job.attempts <= self.retries:
                 log.info("%s failed (%s), and is started again", job.name, job.error)
                 job.state = "waiting"
-            self._tell(job.point)
+            self.untold.add(job.point)
         if job.state in ENDED:
             self.seconds.append(seconds)
             if math.isfinite(found.score) and (not self.best or found.cost < self.best[0].cost):
@@ -201,12 +231,18 @@ class Runner:
     def result(self, job: SweepJob) -> results.Result:
         return results.read(self.state.folder / job.name, self.metric, self.mode)
 
-    def _tell(self, point: int) -> None:
-        """Tells the proposals of a point whose jobs have all ended."""
-        jobs = self.state.of_point(point)
-        if all(job.state in ENDED for job in jobs):
-            scores = [score for job in jobs if math.isfinite(score := self.result(job).score)]
-            self.proposals.tell(point, mean(scores) if scores else math.nan)
+    def _tell(self) -> None:
+        """Tells the proposals of the points whose jobs have all ended."""
+        for point in sorted(self.untold):
+            jobs = self.state.of_point(point)
+            if all(job.state in ENDED for job in jobs):
+                scores = [score for job in jobs if math.isfinite(score := self.result(job).score)]
+                try:
+                    self.proposals.tell(point, mean(scores) if scores else math.nan)
+                except Unreachable as error:  # the next time, or in the next start
+                    self._cut_off(error)
+                    return
+            self.untold.discard(point)
 
 
 def shortened(value: str) -> str:

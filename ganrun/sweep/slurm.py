@@ -1,6 +1,5 @@
 """Jobs of a sweep as jobs of Slurm."""
 
-import hashlib
 import shlex
 import shutil
 import subprocess
@@ -13,12 +12,17 @@ from pathlib import Path
 
 from ganrun.errors import Failure, UserError
 from ganrun.sweep.pool import Task
+from ganrun.sweep.state import State
 
 OWN = ("--array", "-a", "--comment", "--job-name", "-J", "--wrap", "--output", "-o", "--requeue", "--no-requeue")
 PAUSE = 2.0  # seconds between two questions to Slurm
-LONGEST = 1000  # array, which Slurm takes without being told to
+LONGEST = 1000  # letters of a comment that Slurm takes
 WARNING = 120  # seconds before the end of its time at which a job is told to save
 GOING_ON = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "STAGE_OUT")
+
+
+def is_here() -> bool:
+    return shutil.which("sbatch") is not None
 
 
 @dataclass
@@ -38,20 +42,21 @@ class Slurm:
 
     options: of sbatch, "--partition=gpu --gpus=1 --time=4:00:00".  settings: of the jobs' environment.
     A job is told to save before its time is over, and is queued again (ganrun does so on USR1), as after a preemption:
-    it goes on from its checkpoint. One that an earlier start of the sweep left in the queue is taken over: the array is
-    named after the sweep's folder, and its comment lists the numbers of its jobs in their order.
+    it goes on from its checkpoint. One that an earlier start of the sweep left waiting in the queue is taken over: an
+    array has the name of its sweep's id, and its comment lists the numbers of its jobs in their order.
     """
 
-    def __init__(self, size: int, options: str, settings: Mapping[str, str]):
-        if not shutil.which("sbatch"):
+    def __init__(self, size: int, options: str, settings: Mapping[str, str], state: State):
+        if not is_here():
             raise UserError(f"sweep.sbatch={options} needs Slurm, and there is no sbatch here. Leave it out.")
         self.size, self.options, self.settings = size, shlex.split(options), dict(settings)
         if taken := [word for word in self.options if word.partition("=")[0] in OWN]:
             raise UserError(f"sweep.sbatch={options}: {taken[0]} is ganrun's to give. Leave it out.")
         self.new: dict[int, Task] = {}
         self.queued: dict[int, Queued] = {}
+        self.state = state
         self.asked = 0.0
-        self.name = "ganrun"
+        self.is_known_good = False  # that sbatch takes these options
 
     @property
     def running(self) -> dict[int, Queued | Task]:
@@ -61,9 +66,11 @@ class Slurm:
     def has_room(self) -> bool:
         return len(self.running) < self.size
 
+    def keep_nothing(self) -> None:
+        pass
+
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` queues all that were noted."""
-        self.name = f"ganrun-{hashlib.blake2b(str(log.parent.absolute()).encode(), digest_size=4).hexdigest()}"
         self.new[number] = Task.noted(words, log)
         return True
 
@@ -75,15 +82,15 @@ class Slurm:
         if time.monotonic() - self.asked < PAUSE:
             return {}
         self.asked = time.monotonic()
-        queue = self._queue()
-        if queue is None:  # the controller is not to be reached now
+        queue = queued(self.state.id)
+        if queue is None:
             return {}
         for number in [*self.new]:
             if number in queue:
                 self.queued[number] = Queued(queue[number], self.new.pop(number))
         self._submit()
         for number, job in self.queued.items():
-            job.code = None if number in queue else code_of(told(job.id))
+            job.code = None if number in queue else code_of(facts_of(job.id))
         over = {number: job for number, job in self.queued.items() if job.code is not None}
         for number in over:
             del self.queued[number]
@@ -92,41 +99,53 @@ class Slurm:
     def stop(self) -> dict[int, Queued]:
         """Has Slurm end all jobs, which save; waits for them. Those that were not handed over are forgotten."""
         self.new.clear()
-        if self.queued:
-            subprocess.run(["scancel", *(job.id for job in self.queued.values())], capture_output=True)
         over: dict[int, Queued] = {}
         while self.queued:
-            time.sleep(0.2)
+            subprocess.run(["scancel", *(job.id for job in self.queued.values())], capture_output=True)
+            time.sleep(PAUSE)
             over |= self.ended()
         return over
 
-    def _queue(self) -> dict[int, str] | None:
-        """Slurm's ids of the sweep's jobs that wait or run, by their numbers; None where it does not answer."""
-        asked = ["squeue", "--me", "--noheader", "--array", f"--name={self.name}", "--format=%i|%K|%k"]
-        done = subprocess.run(asked, capture_output=True, text=True)
-        if done.returncode:
-            return None
-        rows = (line.split("|") for line in done.stdout.splitlines())
-        return {int(numbers.split(",")[int(place)]): job for job, place, numbers in rows}
-
     def _submit(self) -> None:
-        numbers = [*self.new][:LONGEST]
+        numbers: list[int] = []
+        for number in self.new:
+            if len(listed([*numbers, number])) <= LONGEST:
+                numbers.append(number)
         if not numbers:
             return
         tasks = [self.new[number] for number in numbers]
         command = [
-            *("sbatch", "--parsable", "--requeue", f"--signal=USR1@{WARNING}", f"--job-name={self.name}"),
-            *(f"--array=0-{len(tasks) - 1}", f"--comment={','.join(map(str, numbers))}", "--output=/dev/null"),
+            *("sbatch", "--parsable", "--requeue", f"--signal=USR1@{WARNING}", f"--job-name={name_of(self.state.id)}"),
+            *(f"--array=0-{len(tasks) - 1}", f"--comment={listed(numbers)}", "--output=/dev/null"),
             *self.options,
         ]
         done = subprocess.run(command, capture_output=True, text=True, input=script(tasks, self.settings))
-        if done.returncode and not self.queued:
+        if done.returncode and not self.is_known_good:
             raise UserError(f"sbatch refused a job of the sweep: {done.stderr.strip()}. See sweep.sbatch=.")
         if done.returncode:  # too many in the queue, or a controller that is busy: the next time
             return
+        self.is_known_good = True
         array = done.stdout.strip().split(";")[0]
         for place, number in enumerate(numbers):
             self.queued[number] = Queued(f"{array}_{place}", self.new.pop(number))
+
+
+def name_of(sweep: str) -> str:
+    return f"ganrun-{sweep[:12]}"
+
+
+def listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def queued(sweep: str) -> dict[int, str] | None:
+    """Slurm's ids of the jobs that wait or run of the sweep with this id, by numbers; None where it does not answer."""
+    asked = ["squeue", "--me", "--noheader", "--array", f"--name={name_of(sweep)}", "--format=%i|%K|%k"]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    if done.returncode:
+        return None
+    rows = (line.split("|") for line in done.stdout.splitlines())
+    return {int(numbers.split(",")[int(place)]): job for job, place, numbers in rows}
 
 
 def script(tasks: Sequence[Task], settings: Mapping[str, str]) -> str:
@@ -141,7 +160,7 @@ def script(tasks: Sequence[Task], settings: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def told(job: str) -> dict[str, str]:
+def facts_of(job: str) -> dict[str, str]:
     """What Slurm tells of a job; nothing of one that it has forgotten."""
     with suppress(OSError):
         done = subprocess.run(["scontrol", "--oneliner", "show", "job", job], capture_output=True, text=True)

@@ -97,7 +97,7 @@ def read(
             raise UserError(f"{override.input_line} cannot vary: it is of the sweep, not of its trainings.")
         elif override.is_sweep_override():
             space.axes.append(axis_of(override))
-        elif key.split(".")[0] not in ("sweep", "seed", "folder") or key.startswith("+"):
+        elif key.lstrip("+").split(".")[0] not in ("sweep", "seed", "folder"):
             space.fixed.append(override.input_line)
     if listed and seeds and "sweep.seeds" in named:
         raise UserError(f"seed= lists {len(listed)} seeds and sweep.seeds={seeds} asks for {seeds}: give one of them.")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from omegaconf import DictConfig
 from ganrun.arguments import config_flags, plainly, read_again, search_paths
 from ganrun.errors import Interrupted, UserError
 from ganrun.record import writable
-from ganrun.sweep import checks, folders, showing, space, state
+from ganrun.sweep import checks, folders, showing, slurm, space, state
 from ganrun.sweep.conditions import Composed
 from ganrun.sweep.launched import Launcher
 from ganrun.sweep.pool import Devices, Pool, visible_gpus
@@ -29,7 +30,7 @@ from ganrun.sweep.state import ENDED, SWEEP, State, SweepJob
 
 log = logging.getLogger(__name__)
 # Keys of `sweep` that decide how a sweep runs and not what it is
-LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "storage", "sbatch")
+LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "sbatch")
 
 
 @dataclass
@@ -46,22 +47,23 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     """Trains what is left of the sweep that these words mean; its outcomes go to `folders.outcomes`."""
     checks.settings(config)
     plan = planned(context, config, words)
-    checks.scores(checks.composed(config, plan.space), config.sweep)
+    configs = checks.composed(config, plan.space)
+    config.sweep.direction = checks.direction(configs, config.sweep)
     if config.dry_run:
         tell_plan(plan, config.sweep)
         return
     writable(plan.folder.absolute())
     if config.sweep.fresh:
-        make_way(plan, config.sweep.storage)
-    is_new = not plan.folder.exists()
-    runner = made_runner(context, config, plan)
+        make_way(plan, config.sweep.get("storage"))
+    runner = made_runner(context, config, plan, configs)
+    new = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
     plan.folder.mkdir(parents=True, exist_ok=True)
     with ended_by_signals():
         announce(runner, plan.folder)
         try:
             runner.run()
         finally:
-            conclude(runner, plan.folder, is_new)
+            conclude(runner, plan.folder, new)
 
 
 def planned(context, config: DictConfig, words: Sequence[str]) -> Plan:
@@ -77,17 +79,18 @@ def planned(context, config: DictConfig, words: Sequence[str]) -> Plan:
     return Plan(wanted, definition, name, given_folder(words) or state.HOME / name)
 
 
-def made_runner(context, config: DictConfig, plan: Plan) -> Runner:
-    """What trains the plan's jobs, from where an earlier start left them."""
+def made_runner(context, config: DictConfig, plan: Plan, configs: Sequence[DictConfig]) -> Runner:
+    """What trains the plan's jobs, from where an earlier start left them. configs: those of checks.composed."""
     settings = config.sweep
     known = state.load(plan.folder, plan.definition)
+    known.study = known.study or plan.name
     known.command = read_again("train", folders.words)
     known.flags = {name: value for name, value in folders.flags.items() if name == "--config-dir"}
     paths = search_paths(config.hydra.overrides.hydra)
     return Runner(
         known,
         proposed(plan, config, known),
-        pool_of(context, config, plan.folder),
+        pool_of(context, config, known, configs),
         plan.space.seeds,
         lambda job: [*job_words(plan, job), *paths],
         settings.metric,
@@ -129,7 +132,10 @@ def given_folder(words: Sequence[str]) -> Path | None:
 def name_of(definition: dict) -> str:
     """A name made of what varies, and of a digest of all."""
     keys = [axis.partition("=")[0] for axis in definition["axes"]] + ["seed"] * (len(definition["seeds"]) > 1)
-    digest = hashlib.blake2b(json.dumps(definition).encode(), digest_size=3).hexdigest()
+    own = {
+        key: value for key, value in definition["settings"].items() if key != "storage"
+    }  # hosts may call it otherwise
+    digest = hashlib.blake2b(json.dumps({**definition, "settings": own}).encode(), digest_size=3).hexdigest()
     varied = "+".join(folders.short_names(keys))[: folders.LONGEST_NAME]
     return f"{varied or 'runs'}-{digest}"
 
@@ -141,6 +147,10 @@ def make_way(plan: Plan, storage: str | None) -> None:
     folder = plan.folder
     if state.Runners(folder).others():
         raise UserError(f"{folder} is being worked on. Stop that first, or give another sweep.name=.")
+    if slurm.is_here() and (left := slurm.queued(state.id_of(folder))):
+        raise UserError(
+            f"{len(left)} jobs of {folder} are in Slurm's queue. Let them end, or: scancel {' '.join(left.values())}"
+        )
     if (folder / state.NAME).exists():
         aside = folder.with_name(f"{folder.name}-until-{time.strftime('%Y-%m-%d-%H%M%S')}")
         folder.rename(aside)
@@ -163,18 +173,17 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def pool_of(context, config: DictConfig, folder: Path) -> Pool | Slurm | Launcher:
+def pool_of(context, config: DictConfig, known: State, configs: Sequence[DictConfig]) -> Pool | Slurm | Launcher:
     """Where the jobs run: in Slurm's queue, by another of Hydra's launchers, or on this machine."""
-    settings, variables = config.sweep, {SWEEP: str(folder.absolute())}
+    settings, variables = config.sweep, {SWEEP: str(known.folder.absolute())}
     if settings.sbatch is not None:
-        return Slurm(settings.jobs, settings.sbatch, variables)
+        return Slurm(settings.jobs, settings.sbatch, variables, known)
     if checks.launcher(config):
-        return Launcher(context, config, settings.jobs, folder, variables)
-    names = visible_gpus() if settings.jobs > 1 and config.trainer.accelerator != "cpu" else []
-    gpus = config.trainer.devices if isinstance(config.trainer.devices, int) else 1
-    if names and not 1 <= gpus <= len(names):
-        raise UserError(f"trainer.devices={gpus}, and jobs side by side share {len(names)} GPUs. Give sweep.jobs=1.")
-    return Pool(settings.jobs, Devices(names, settings.jobs_per_gpu), variables, gpus)
+        return Launcher(context, config, settings.jobs, known.folder, variables)
+    names = visible_gpus()
+    gpus = checks.gpus(configs, settings.jobs, len(names))
+    is_on_gpus = any(one.trainer.accelerator != "cpu" for one in configs)
+    return Pool(settings.jobs, Devices(names if is_on_gpus else [], settings.jobs_per_gpu), variables, gpus)
 
 
 def proposed(plan: Plan, config: DictConfig, known: State) -> Proposals:
@@ -182,7 +191,7 @@ def proposed(plan: Plan, config: DictConfig, known: State) -> Proposals:
     if settings.sampler == "grid":
         return Grid(plan.space)
     law = (settings.sampler, settings.trials, settings.direction or "min", config.seed)
-    return Search(plan.space, *law, known, settings.storage, plan.name)
+    return Search(plan.space, *law, known, settings.storage)
 
 
 def job_words(plan: Plan, job: SweepJob) -> list[str]:
@@ -199,15 +208,19 @@ def announce(runner: Runner, folder: Path) -> None:
     log.info("sweep         %s: %d jobs%s", folder, runner.total, told)
 
 
-def conclude(runner: Runner, folder: Path, is_new: bool) -> None:
-    """Writes and shows the ranking, and says how the jobs ended."""
+def conclude(runner: Runner, folder: Path, new: Sequence[Path]) -> None:
+    """Writes and shows the ranking, and says how the jobs ended; of a sweep that trained nothing, nothing stays.
+
+    new: the folders that this start has made, the inner ones first.
+    """
     jobs = runner.state.jobs
     codes = {"refused": 2, **dict.fromkeys(ENDED, 0)}
     folders.outcomes[:] = [(job.name, codes.get(job.state, 1)) for job in jobs if job.state != "waiting"]
-    if is_new and not any((folder / job.name).exists() for job in jobs):
-        remove(folder)
-    if others := runner.proposals.others():
+    if others := runner.proposals.elsewhere():
         log.info("%s", others)
+    is_untouched = folder in new and all(job.state in ("refused", "waiting") for job in jobs)
+    if is_untouched and not runner.runners.others() and runner.proposals.forget():
+        remove(new)
     if not folder.exists() or not jobs:
         return
     if runner.given_up:
@@ -216,10 +229,9 @@ def conclude(runner: Runner, folder: Path, is_new: bool) -> None:
         showing.show(runner.state, runner.metric, runner.mode)
 
 
-def remove(folder: Path) -> None:
-    """Removes the folder of a sweep of which no job was trained."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    while folder != Path() and folder.is_dir() and not os.listdir(folder):
-        folder.rmdir()
-        folder = folder.parent
+def remove(new: Sequence[Path]) -> None:
+    """Removes the folder of a sweep of which no job was trained, the first of these, and those made for it."""
+    shutil.rmtree(new[0])
+    for path in new[1:]:
+        if not os.listdir(path):
+            path.rmdir()

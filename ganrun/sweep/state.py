@@ -54,6 +54,7 @@ class State:
     command: list[str] = field(default_factory=list)  # its settings
     flags: dict[str, str] = field(default_factory=dict)  # and its flags, but for -m
     id: str = field(default_factory=lambda: uuid4().hex)  # of this sweep alone, however its folder is called
+    study: str = ""  # its name in a database
 
     @property
     def points(self) -> set[int]:
@@ -76,7 +77,7 @@ class State:
                 fcntl.flock(file, fcntl.LOCK_EX)
             if (self.folder / NAME).exists():
                 known = load(self.folder)
-                self.jobs, self.id = known.jobs, known.id
+                self.jobs, self.id, self.study = known.jobs, known.id, known.study
             before = self._text()
             yield
             if self._text() != before or not (self.folder / NAME).exists():
@@ -87,7 +88,8 @@ class State:
 
     def _text(self) -> str:
         jobs = [asdict(job) for job in self.jobs]
-        content = {"id": self.id, "command": self.command, "flags": self.flags, "definition": self.definition}
+        content = {"id": self.id, "study": self.study, "command": self.command, "flags": self.flags}
+        content["definition"] = self.definition
         return json.dumps({**content, "jobs": jobs}, indent=1) + "\n"
 
 
@@ -99,7 +101,7 @@ class Runners:
 
     def __init__(self, folder: Path):
         self.folder = folder / ".runners"
-        self.name = f"{platform.node()}-{os.getpid()}"
+        self.name = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:6]}"  # containers may share node and pid
 
     def join(self) -> None:
         """Makes this process one of them. Like `others`, within State.change alone."""
@@ -134,13 +136,13 @@ def load(folder: Path, definition: Mapping | None = None) -> State:
     """
     path = folder / NAME
     if definition is not None and not path.exists():
-        if folder.exists() and any(child.name not in (".lock", ".runners") for child in folder.iterdir()):
+        if folder.exists() and any(not child.name.startswith(".") for child in folder.iterdir()):
             raise UserError(f"{folder} is there already, and holds no sweep. Give another sweep.name= or folder=.")
         return State(folder, dict(definition))
     try:
         content = json.loads(path.read_text())
-        jobs = [SweepJob(**job) for job in content["jobs"]]
-        state = State(folder, content["definition"], jobs, content["command"], content["flags"], content["id"])
+        content["jobs"] = [SweepJob(**job) for job in content["jobs"]]
+        state = State(folder, **content)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}). Start anew with sweep.fresh=true.") from error
     if definition is not None and state.definition != dict(definition):
@@ -151,8 +153,21 @@ def load(folder: Path, definition: Mapping | None = None) -> State:
     return state
 
 
+def id_of(folder: Path) -> str:
+    """The id of the sweep in the folder; "none" where that cannot be told."""
+    try:
+        return load(folder).id
+    except (UserError, OSError):
+        return "none"
+
+
 def described(definition: Mapping) -> str:
-    return " ".join([*definition["fixed"], *definition["axes"], f"seed={','.join(map(str, definition['seeds']))}"])
+    """The words of a command that stand for a sweep's definition, but for where its study lies."""
+    settings = {key: value for key, value in definition.get("settings", {}).items() if value and key != "storage"}
+    own = [f"sweep.{key}={value}" for key, value in settings.items()]
+    return " ".join(
+        [*definition["fixed"], *definition["axes"], f"seed={','.join(map(str, definition['seeds']))}", *own]
+    )
 
 
 def find(name: str) -> Path:

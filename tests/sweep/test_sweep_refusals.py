@@ -1,9 +1,11 @@
 """Sweeps that cannot be: one message, exit code 2, and nothing is left; and what a sweep would do."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from ganrun.cli import main
-from ganrun.sweep import slurm
+from ganrun.errors import UserError
+from ganrun.sweep import checks, slurm
 
 RING = ["train", "-m", "model=gan", "data=ring"]
 VARIED = ["model=gan,wgan", "model.c=0.01,0.1"]
@@ -53,6 +55,10 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         ([*VARIED, "sweep.only=['model.c if model==wgan and nix==3']"], "there is no setting nix for model.c to go by"),
         ([*VARIED, "sweep.only=['model.c if model.k==1', 'model.k if kimg>1']", "model.k=1,2"], "model.k, which is to"),
         ([*VARIED], "no key model.c"),
+        ([*VARIED, "sweep.only=['model.c if model!=gan,dcgan']"], "'gan,dcgan' in the condition"),
+        ([*VARIED, "sweep.only=['model.c if kimg>[']"], "'[' in the condition 'kimg>[' cannot be read"),
+        ([*VARIED, "sweep.only=['model.c if seed>3']"], "goes by the seed, which is no part of a point"),
+        (["seed=1,2", "hydra/launcher=joblib", "sweep.jobs=2", "sweep.jobs_per_gpu=2"], "sweep.jobs_per_gpu=2 is for"),
         ([LAW, "sweep=random", "sweep.only=5"], "sweep.only=5 does not do: it is a list of texts"),
         ([LAW, "sweep=random", "sweep.space=5"], "sweep.space=5 does not do: it is a table"),
         (["sweep=random", LAW, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
@@ -106,6 +112,45 @@ def test_a_setting_varies_where_its_condition_holds_and_is_left_alone_elsewhere(
         "model=wgan optimizer=adam model.c=0.1",
     ]
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_setting_that_is_null_is_one_all_the_same(capfd):
+    only = "['model.c if model==wgan and clip==null']"
+    assert main([*RING, *VARIED, f"sweep.only={only}", "dry_run=true"]) == 0
+    assert "3 points by grid" in capfd.readouterr().err
+
+
+def test_a_sweep_of_an_experiment_may_be_changed_on_the_command_line(capfd):
+    """As in the README: the ring has ten seeds of its own."""
+    law = ["optimizer.lr=tag(log,interval(1e-5,1e-2))", "optimizer.betas.0=interval(0,0.99)"]
+    search = ["sweep=tpe", "sweep.trials=30", "sweep.seeds=1", "sweep.pruner=median"]
+    assert main(["train", "-m", "experiment=ring", "kimg=100", *law, *search, "dry_run=true"]) == 0
+    assert "30 points by tpe, each with seed 0, in" in capfd.readouterr().err
+    assert main(["train", "-m", "experiment=ring", "sweep.seeds=2", "dry_run=true"]) == 0
+    assert "each with seed 0, 1, in" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("devices", "jobs", "there", "gpus"),
+    [
+        ([1], 2, 4, 1),
+        ([2, 4], 2, 4, 4),
+        (["auto"], 1, 4, 4),
+        (["auto"], 2, 4, 1),
+        ([[0, 1]], 2, 4, 2),
+        ([-1], 1, 2, 2),
+        ([2], 2, 0, 2),
+    ],
+)
+def test_a_job_is_lent_as_many_gpus_as_its_trainer_asks_for(devices, jobs, there, gpus):
+    configs = [OmegaConf.create({"trainer": {"accelerator": "auto", "devices": one}}) for one in devices]
+    assert checks.gpus(configs, jobs, there) == gpus
+
+
+def test_more_gpus_than_there_are_are_refused():
+    config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": 3}})
+    with pytest.raises(UserError, match=r"asks for 3 GPUs, and there are 2. Give trainer.devices=2"):
+        checks.gpus([config], 2, 2)
 
 
 def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from ganrun.sweep import runner, state
-from ganrun.sweep.proposals import Grid
+from ganrun.sweep import runner, start, state
+from ganrun.sweep.proposals import Grid, Unreachable
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.space import Axis, Space
 
@@ -31,6 +31,9 @@ class Pretended:
 
     def has_room(self):
         return len(self.running) < self.size
+
+    def keep_nothing(self):
+        self.kept_nothing = True
 
     def start(self, number, words, log):
         found = self.act(number, self.started.count(number))
@@ -171,6 +174,79 @@ def test_the_other_seeds_of_a_pruned_point_are_not_begun(sweep, tmp_path):
     assert "another seed of this point was pruned" in made.state.jobs[1].error
 
 
+def test_proposals_are_told_of_a_pruned_point_before_they_are_asked_for_the_next(sweep, tmp_path, monkeypatch):
+    calls = []
+    next_of = Grid.next
+    monkeypatch.setattr(Grid, "tell", lambda self, k, score: calls.append((k, score)))
+    monkeypatch.setattr(Grid, "next", lambda self, known: (calls.append("next"), next_of(self, known))[1])
+
+    def act(number, start):
+        write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 9.0, "pruned")
+        return (0, "") if number == 0 else 0.5
+
+    sweep(act)
+    assert calls[:3] == ["next", (0, 9.0), "next"]
+
+
+def test_proposals_that_cannot_be_reached_are_asked_again(sweep, monkeypatch, caplog):
+    """The jobs that run go on; what they came to is told when that can be."""
+    failures = {"next": 2, "tell": 3}
+    told = []
+    next_of = Grid.next
+
+    def flaky(name, work):
+        def call(*words):
+            failures[name] -= 1
+            if failures[name] >= 0:
+                raise Unreachable("no database")
+            return work(*words)
+
+        return call
+
+    monkeypatch.setattr(Grid, "next", flaky("next", next_of))
+    monkeypatch.setattr(Grid, "tell", flaky("tell", lambda self, k, score: told.append((k, score))))
+    made = sweep(lambda number, start: 0.5)
+    assert states(made) == ["done"] * 6
+    assert told == [(0, 0.5), (1, 0.5)]
+    assert caplog.text.count("no database") < 5
+
+
+def test_what_is_kept_for_a_job_is_left_to_others_where_none_can_start(sweep, monkeypatch):
+    monkeypatch.setattr(runner.lock, "is_held", lambda folder: folder.name.startswith("5") and not made_pool[0].waited)
+    made_pool = []
+    init = Pretended.__init__
+    monkeypatch.setattr(Pretended, "__init__", lambda self, *words: (init(self, *words), made_pool.append(self))[0])
+
+    def wait(_):
+        made_pool[0].waited = getattr(made_pool[0], "kept_nothing", False)
+
+    monkeypatch.setattr(Pretended, "waited", False, raising=False)
+    monkeypatch.setattr(runner.time, "sleep", wait)
+    made = sweep(lambda number, start: 0.5)
+    assert made.pool.kept_nothing
+    assert states(made) == ["done"] * 6
+
+
+@pytest.mark.parametrize(("others", "states", "stays"), [((), "refused", False), (("b",), "refused", True),
+                                                         ((), "waiting", False), ((), "failed", True)])  # fmt: skip
+def test_a_sweep_that_trained_nothing_leaves_nothing_unless_others_are_at_it_or_a_log_tells_why(
+    others, states, stays, sweep, tmp_path, monkeypatch
+):
+    (tmp_path / "mine").mkdir()
+    folder = tmp_path / "mine" / "new" / "s"
+    new = [folder, folder.parent]
+    folder.mkdir(parents=True)
+    known = state.State(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
+    known.jobs = [state.SweepJob(0, 0, {}, 0, "0", states)]
+    known.save()
+    monkeypatch.setattr(state.Runners, "others", lambda self: set(others))
+    made = Runner(known, Grid(Space(seeds=[0])), Pretended(folder, None), [0], lambda job: [])
+    start.conclude(made, folder, new)
+    assert folder.exists() == stays
+    assert (tmp_path / "mine").exists()
+    assert folder.parent.exists() == stays
+
+
 def test_a_folder_of_another_sweep_is_refused(tmp_path):
     first = state.State(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,2"], "seeds": [0]})
     first.save()
@@ -210,6 +286,20 @@ def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, t
     made = sweep(lambda number, start: 0.25)
     assert made.pool.started == [2]
     assert states(made) == ["done"] * 6
+
+
+def test_two_containers_with_the_same_node_and_pid_are_two_runners(tmp_path):
+    first, second = state.Runners(tmp_path), state.Runners(tmp_path)
+    first.join()
+    second.join()
+    assert (first.others(), second.others()) == ({second.name}, {first.name})
+    first.leave()
+    second.leave()
+
+
+def test_a_first_save_that_was_cut_off_does_not_stop_the_next_start(tmp_path):
+    (tmp_path / f".{state.NAME}.partial").touch()
+    assert state.load(tmp_path, {"axes": []}).jobs == []
 
 
 def test_a_runner_is_known_while_it_lives(tmp_path):

@@ -5,9 +5,10 @@ from statistics import median
 
 import pytest
 
-from ganrun.errors import UserError
+from ganrun.errors import Failure, UserError
+from ganrun.sweep import samplers
 from ganrun.sweep.conditions import Condition
-from ganrun.sweep.proposals import Search
+from ganrun.sweep.proposals import Search, Unreachable
 from ganrun.sweep.space import Axis, Space
 from ganrun.sweep.state import State
 
@@ -105,8 +106,8 @@ def database(tmp_path):
 def shared(database, place, **settings):
     place.mkdir(exist_ok=True)
     words = {"sampler": "random", "trials": 6, "definition": WHAT, **settings}
-    state = State(place, words["definition"], id=place.name)
-    return Search(SPACE, words["sampler"], words["trials"], "min", 0, state, database, "s")
+    state = State(place, words["definition"], id=place.name, study="s")
+    return Search(SPACE, words["sampler"], words["trials"], "min", 0, state, database)
 
 
 def test_two_folders_share_a_study_and_each_point_is_of_one_of_them(database, tmp_path):
@@ -138,10 +139,83 @@ def test_what_one_folder_was_told_the_other_goes_by(database, tmp_path):
     assert proposed[told][1] != proposed[untold][1]
 
 
-def test_a_study_of_another_sweep_is_refused(database, tmp_path):
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [({"fixed": ["kimg=2"]}, "kimg=2 seed=0"), ({"settings": {"direction": "max"}}, "seed=0 sweep.direction=max")],
+)
+def test_a_study_of_another_sweep_is_refused(database, tmp_path, other, told):
     shared(database, tmp_path / "a").next([])
-    with pytest.raises(UserError, match=r"is another sweep, seed=0; this one is kimg=2 seed=0"):
-        shared(database, tmp_path / "b", definition={**WHAT, "fixed": ["kimg=2"]}).next([])
+    with pytest.raises(UserError, match=f"is another sweep, seed=0; this one is {told}"):
+        shared(database, tmp_path / "b", definition={**WHAT, **other}).next([])
+
+
+def test_what_others_take_part_in_is_not_forgotten(database, tmp_path):
+    first, second = (shared(database, tmp_path / name) for name in "ab")
+    assert first.forget()  # nothing was asked for
+    first.next([])
+    second.next([])
+    assert not first.forget()
+    alone = shared(f"{database}1", tmp_path / "a")
+    alone.next([])
+    assert alone.forget()
+    assert shared(f"{database}1", tmp_path / "b").next([])[0] == 0
+
+
+def test_a_trial_of_another_sweep_is_never_told(database, tmp_path):
+    first, second = (shared(database, tmp_path / name) for name in "ab")
+    first.next([])
+    for number in (0, 1):
+        with pytest.raises(Failure, match=f"has lost point {number}"):
+            second.tell(number, 1.0)
+    assert first.study.trials[0].value is None
+
+
+def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refused(database, tmp_path, monkeypatch):
+    search = shared(database, tmp_path / "a")
+    search.next([])
+    with monkeypatch.context() as broken:
+        broken.setattr(search.study, "get_trials", lambda **_: 1 / 0)
+        for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
+            with pytest.raises(Unreachable, match="cannot be used: division by zero"):
+                work()
+        search.theirs = 2
+        assert "2 of 6 points of the study s are trained by others" in search.elsewhere()
+        assert not search.forget()
+    assert search.next([0])[0] == 1
+    with pytest.raises(UserError, match="cannot be used") as refused:
+        shared("foo", tmp_path / "b").next([])
+    assert not isinstance(refused.value, Unreachable)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
+def test_a_point_that_was_cut_off_between_two_settings_is_chosen_as_it_would_have_been(sampler, tmp_path, monkeypatch):
+    whole = study(tmp_path / "whole", sampler)
+    search = Search(SPACE, sampler, TRIALS, "min", 0, State(tmp_path, WHAT, id="a"))
+    chosen = samplers.suggested
+
+    def cut(trial, axis):
+        if trial.number == 15 and axis.key == "beta1":
+            raise KeyboardInterrupt
+        return chosen(trial, axis)
+
+    for k in range(15):
+        search.tell(k, surface(search.next(range(k))[1]))
+    with monkeypatch.context() as short:
+        short.setattr(samplers, "suggested", cut)
+        with pytest.raises(KeyboardInterrupt):
+            search.next(range(15))
+    again = Search(SPACE, sampler, TRIALS, "min", 0, State(tmp_path, WHAT, id="a"))
+    for k in range(15, TRIALS):
+        assert again.next(range(k)) == (k, whole[k])
+        again.tell(k, surface(whole[k]))
+
+
+def test_a_sobol_sequence_is_more_even_than_chance(tmp_path):
+    """Of 16 points of one, each sixteenth of the side has one: the first 2^k points are a net."""
+    points = study(tmp_path / "s", "sobol", space=Space(axes=[Axis("x", low=0, high=1), Axis("y", low=0, high=1)]),
+                   score=lambda values: 0.0)  # fmt: skip
+    for key in "xy":
+        assert sorted(int(16 * float(point[key])) for point in points[:16]) == [*range(16)]
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from slurm_here import NEEDED, said_by, started
@@ -13,6 +14,7 @@ from ganrun.errors import UserError
 from ganrun.sweep import slurm as slurms
 from ganrun.sweep.pool import Task
 from ganrun.sweep.slurm import Slurm, code_of
+from ganrun.sweep.state import State
 
 TINY = ["data=ring", "batch_size=20", "metrics.samples=50", "logger=none", "log_every=5", "kimg=2"]
 SMALL = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "model._target_=mine.Model"]
@@ -57,13 +59,13 @@ def test_what_slurm_tells_of_a_job_is_understood(facts, code):
 def test_without_slurm_it_is_refused(monkeypatch):
     monkeypatch.setattr(slurms.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match=r"sweep.sbatch=--gpus=1 needs Slurm"):
-        Slurm(1, "--gpus=1", {})
+        Slurm(1, "--gpus=1", {}, None)
 
 
 def test_options_by_which_arrays_are_known_are_refused(monkeypatch):
     monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
     with pytest.raises(UserError, match=r"--job-name=x is ganrun's to give"):
-        Slurm(1, "--gpus=1 --job-name=x", {})
+        Slurm(1, "--gpus=1 --job-name=x", {}, None)
 
 
 def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
@@ -80,6 +82,29 @@ def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
         )
         said = log.read_text().splitlines()
         assert said == ["env", "GANRUN_SWEEP=/s p", "PYTHONUNBUFFERED=1", sys.executable, "-m", "ganrun", *asked]
+
+
+def test_a_long_array_is_cut_where_its_comment_would_be_too_long(tmp_path, monkeypatch):
+    arrays = []
+
+    def run(command, **_):
+        if command[0] == "sbatch":
+            arrays.append(next(word.partition("=")[2] for word in command if word.startswith("--comment=")))
+        return SimpleNamespace(returncode=0, stdout=str(len(arrays)) if command[0] == "sbatch" else "", stderr="")
+
+    monkeypatch.setattr(slurms, "is_here", lambda: True)
+    monkeypatch.setattr(slurms.subprocess, "run", run)
+    monkeypatch.setattr(slurms, "facts_of", lambda job: {"JobState": "PENDING"})
+    monkeypatch.setattr(slurms, "PAUSE", 0)
+    pool = Slurm(500, "", {}, State(tmp_path, {}))
+    for number in range(500):
+        pool.start(number, ["train"], tmp_path / "logs" / "x.log")
+    assert not pool.has_room()
+    for _ in range(3):
+        assert pool.ended() == {}
+    assert max(map(len, arrays)) <= 1000
+    assert [int(number) for comment in arrays for number in comment.split(",")] == [*range(500)]
+    assert len(pool.running) == 500
 
 
 @pytest.fixture
@@ -152,6 +177,9 @@ def test_what_a_killed_sweep_left_in_the_queue_is_taken_over(slurm, tmp_path, mo
     left = set(said_by("squeue", "--noheader", "--array", "--format=%i").split())
     assert len(left) == 6
     (tmp_path / "hold").unlink()
+    fresh = subprocess.run([*words, "sweep.fresh=true"], cwd=tmp_path, capture_output=True, text=True)
+    assert fresh.returncode == 2
+    assert "jobs of queue are in Slurm's queue. Let them end, or: scancel " in fresh.stderr
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [row["state"] for row in board(tmp_path / "queue")] == ["done"] * 6
