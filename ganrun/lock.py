@@ -3,8 +3,9 @@
 import json
 import os
 import platform
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ganrun.errors import UserError
@@ -54,8 +55,22 @@ def is_held(folder: Path) -> bool:
 
 def holder(folder: Path) -> str:
     """Who holds the folder, in words: " by process 12 on host"; "" where that is not told."""
+    found = told(folder)
+    return f" by process {found['pid']} on {found['host']}" if found else ""
+
+
+def ask_to_end(folder: Path) -> None:
+    """Sends SIGTERM to the process of this machine that holds the folder, if there is one."""
+    found = told(folder)
+    if found and found["host"] == platform.node() and is_held(folder):
+        with suppress(OSError):
+            os.kill(found["pid"], signal.SIGTERM)
+
+
+def told(folder: Path) -> dict:
+    """Host and pid of whoever holds the folder; nothing where that is not told."""
     try:
-        told = json.loads((folder / NAME).read_text())
-        return f" by process {told['pid']} on {told['host']}"
+        found = json.loads((folder / NAME).read_text())
+        return {"host": found["host"], "pid": int(found["pid"])}
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        return {}

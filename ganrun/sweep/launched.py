@@ -1,9 +1,11 @@
 """Jobs of a sweep by one of Hydra's launchers, such as joblib's or submitit's, batch by batch."""
 
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +38,7 @@ class Train:
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=environment(self.settings),
-                start_new_session=True,  # Ctrl-C is for the launcher, with whose process the job is asked to end
+                start_new_session=True,  # Ctrl-C is for the sweep, which asks the jobs to end
                 preexec_fn=end_with_parent if sys.platform == "linux" else None,
             ).returncode
 
@@ -89,9 +91,9 @@ class Launcher:
         self.train.tasks = {str(folders[number]): task for number, task in self.running.items()}
         own = [[f"folder={plainly(str(folder))}"] for folder in folders.values()]
         try:
-            returned = self.launcher.launch(own, initial_job_idx=min(folders))
+            with saved_before_signals([*folders.values()]):
+                returned = self.launcher.launch(own, initial_job_idx=min(folders))
         except BaseException:
-            wait_for(folders.values())
             self.interrupted = {number: Launched(143, task) for number, task in self.running.items()}
             raise
         over = {
@@ -106,11 +108,27 @@ class Launcher:
         return self.interrupted
 
 
-def wait_for(folders: Iterable[Path]) -> None:
-    """Waits until the runs in these folders have saved and ended, as they were asked to, but not for ever."""
-    end = time.monotonic() + PATIENCE
-    while any(map(lock.is_held, folders)) and time.monotonic() < end:
-        time.sleep(0.2)
+@contextmanager
+def saved_before_signals(folders: Sequence[Path]) -> Iterator[None]:
+    """Within, SIGINT and SIGTERM are heeded when the runs in these folders have saved and ended, or do not for long.
+
+    Launchers kill their processes and all that those have started.
+    """
+
+    def handler(signum, frame):
+        for folder in folders:
+            lock.ask_to_end(folder)
+        end = time.monotonic() + PATIENCE
+        while any(map(lock.is_held, folders)) and time.monotonic() < end:
+            time.sleep(0.1)
+        before[signum](signum, frame)
+
+    before = {signum: signal.signal(signum, handler) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, earlier in before.items():
+            signal.signal(signum, earlier)
 
 
 def came_to(task: Task, found: JobReturn) -> Launched:

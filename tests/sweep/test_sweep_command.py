@@ -155,11 +155,22 @@ def test_two_jobs_at_a_time_end_at_the_same_weights_and_sooner(run, tmp_path):
 
 
 def test_a_refused_sweep_leaves_nothing_but_its_reason(run, tmp_path):
-    code, said = run("model=dcgan", "data=ring,grid")
+    (tmp_path / "mine" / "empty").mkdir(parents=True)
+    code, said = run("model=dcgan", "data=ring,grid", "folder=mine/empty/new/s")
     assert code == 2
     assert "data=ring gives" in said
     assert "data=grid gives" in said
-    assert not (tmp_path / "outputs").exists()
+    assert [*(tmp_path / "mine").rglob("*")] == [tmp_path / "mine" / "empty"]
+
+
+def test_a_fresh_start_moves_aside_what_there_was(run, tmp_path):
+    words = ["model=gan", "seed=1,2", "kimg=0.4", *TINY, *SMALL, "folder=s"]
+    assert run(*words)[0] == 0
+    code, said = run(*words, "sweep.fresh=true")
+    assert code == 0, said
+    assert "2 jobs, " not in said
+    (aside,) = tmp_path.glob("s-until-*")
+    assert board(aside) == board(tmp_path / "s")
 
 
 def test_two_jobs_of_two_ranks_each_lie_in_their_folders_and_nowhere_else(run, tmp_path):
@@ -195,6 +206,21 @@ def test_more_trials_go_on_with_the_study(run, tmp_path):
     assert code == 0
     assert "3 jobs, 2 of them done" in said
     assert len(board(tmp_path / "s")) == 3
+
+
+def test_a_named_search_is_gone_on_with_by_its_name(start, run, tmp_path):
+    law = ["optimizer.lr=interval(0.001,0.002)", "sweep=random", "sweep.trials=1", "sweep.name=s"]
+    shared = f"sweep.storage='sqlite:///{tmp_path}/studies.db'"
+    assert run("model=gan", *law, shared, "kimg=0.4", *TINY, *SMALL)[0] == 0
+    with start("sweep", "resume", "s", "sweep.trials=2") as resumed:
+        said, _ = resumed.communicate(timeout=100)
+    assert resumed.returncode == 0, said
+    rows = board(tmp_path / "outputs" / "sweeps" / "s")
+    assert len({row["optimizer.lr"] for row in rows}) == 2
+    with start("sweep", "resume", "s", "sweep.storage=null") as moved:
+        said, _ = moved.communicate(timeout=100)
+    assert moved.returncode == 2
+    assert "sweep.storage=null makes another sweep" in said
 
 
 def test_two_processes_share_a_sweep_and_no_job_is_trained_twice(start, run, tmp_path):
@@ -265,3 +291,24 @@ def test_another_launcher_of_hydras_is_given_batches_and_failures_stay_for_thems
     for mine, theirs in zip(jobs_of(tmp_path / "by joblib"), jobs_of(tmp_path / "here"), strict=True):
         assert_same_weights(mine, theirs)
     assert {path.name for path in tmp_path.iterdir()} == {"mine.py", "by joblib", "here"}
+
+
+def test_jobs_of_a_launcher_that_is_interrupted_save_and_go_on(start, run, tmp_path):
+    """Ctrl-C in a terminal: all processes of its group get the signal."""
+    words = ["model=gan", "seed=1,2", "kimg=200", "checkpoint.kimg=1000", *TINY, *SMALL, "folder=s"]
+    words += ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.jobs=2"]
+    lines = tmp_path / "s" / "1-seed-2" / "metrics.jsonl"
+    with start("train", "-m", *words) as sweep:
+        until(lambda: lines.exists() and len(lines.read_text().splitlines()) > 5)
+        family = [str(sweep.pid)]
+        for pid in family:
+            family += subprocess.run(["pgrep", "-P", pid], capture_output=True, text=True).stdout.split()
+        for pid in family:
+            if os.path.exists(f"/proc/{pid}") and os.getpgid(int(pid)) == os.getpgid(sweep.pid):
+                os.kill(int(pid), signal.SIGINT)
+        said, _ = sweep.communicate(timeout=100)
+    assert sweep.returncode == 130, said
+    for folder in jobs_of(tmp_path / "s"):
+        assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
+        assert (folder / "checkpoints" / "manifest.json").exists()
+    assert [row["state"] for row in board(tmp_path / "s")] == ["interrupted"] * 2
