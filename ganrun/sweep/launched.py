@@ -1,11 +1,9 @@
 """Jobs of a sweep by one of Hydra's launchers, such as joblib's or submitit's, batch by batch."""
 
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from omegaconf import DictConfig, open_dict
 from ganrun import lock
 from ganrun.arguments import plainly
 from ganrun.sweep.pool import PATIENCE, Task, end_with_parent, environment
+from ganrun.sweep.signals import answered
 
 
 @dataclass
@@ -91,7 +90,8 @@ class Launcher:
         self.train.tasks = {str(folders[number]): task for number, task in self.running.items()}
         own = [[f"folder={plainly(str(folder))}"] for folder in folders.values()]
         try:
-            with saved_before_signals([*folders.values()]):
+            # Before the launcher knows of a signal: it kills its processes and all that those have started
+            with answered(lambda signum: end([*folders.values()])):
                 returned = self.launcher.launch(own, initial_job_idx=min(folders))
         except BaseException:
             self.interrupted = {number: Launched(143, task) for number, task in self.running.items()}
@@ -108,27 +108,13 @@ class Launcher:
         return self.interrupted
 
 
-@contextmanager
-def saved_before_signals(folders: Sequence[Path]) -> Iterator[None]:
-    """Within, SIGINT and SIGTERM are heeded when the runs in these folders have saved and ended, or do not for long.
-
-    Launchers kill their processes and all that those have started.
-    """
-
-    def handler(signum, frame):
-        for folder in folders:
-            lock.ask_to_end(folder)
-        end = time.monotonic() + PATIENCE
-        while any(map(lock.is_held, folders)) and time.monotonic() < end:
-            time.sleep(0.1)
-        before[signum](signum, frame)
-
-    before = {signum: signal.signal(signum, handler) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, earlier in before.items():
-            signal.signal(signum, earlier)
+def end(runs: Sequence[Path]) -> None:
+    """Has the runs in these folders save and end, and waits for that, but not for ever."""
+    for folder in runs:
+        lock.ask_to_end(folder)
+    latest = time.monotonic() + PATIENCE
+    while any(map(lock.is_held, runs)) and time.monotonic() < latest:
+        time.sleep(0.1)
 
 
 def came_to(task: Task, found: JobReturn) -> Launched:

@@ -5,10 +5,8 @@ import json
 import logging
 import os
 import shutil
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from ganrun.arguments import config_flags, plainly, read_again, search_paths
-from ganrun.errors import Interrupted, UserError
+from ganrun.errors import UserError
 from ganrun.record import writable
 from ganrun.sweep import checks, folders, showing, slurm, space, state
 from ganrun.sweep.conditions import Composed
@@ -24,6 +22,7 @@ from ganrun.sweep.launched import Launcher
 from ganrun.sweep.pool import Devices, Pool, visible_gpus
 from ganrun.sweep.proposals import Grid, Proposals, Search, refuse_known
 from ganrun.sweep.runner import Runner
+from ganrun.sweep.signals import answered, interrupt
 from ganrun.sweep.slurm import Slurm
 from ganrun.sweep.space import Space
 from ganrun.sweep.state import ENDED, SWEEP, State, SweepJob
@@ -58,7 +57,7 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     runner = made_runner(context, config, plan, configs)
     new = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with ended_by_signals():
+    with answered(interrupt):
         announce(runner, plan.folder)
         try:
             runner.run()
@@ -155,22 +154,6 @@ def make_way(plan: Plan, storage: str | None) -> None:
         aside = folder.with_name(f"{folder.name}-until-{time.strftime('%Y-%m-%d-%H%M%S')}")
         folder.rename(aside)
         log.info("moved aside   %s", aside)
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM raise Interrupted, each time."""
-
-    def end(signum, _):
-        log.info("%s: the jobs save and end; a second one stops at once", signal.Signals(signum).name)
-        raise Interrupted(signum)
-
-    before = {signum: signal.signal(signum, end) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 def pool_of(context, config: DictConfig, known: State, configs: Sequence[DictConfig]) -> Pool | Slurm | Launcher:
