@@ -102,9 +102,10 @@ def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
     """The text of `ganrun VERB --help`: examples, groups, keys; `words` like model=wgan add the keys of that choice."""
     path = folders[0] / f"{verb}.yaml"
     if verb == "sweep":
-        return SWEEP + key_section(
-            "settings of a sweep", conf_text.keys(folders[0] / "sweep/base/settings.yaml"), "sweep."
-        )
+        base = folders[0] / "sweep/base"
+        own = key_section("settings of a sweep", conf_text.keys(base / "settings.yaml"), "sweep.")
+        searched = key_section("and of a search (sweep=tpe and others)", conf_text.keys(base / "search.yaml"), "sweep.")
+        return f"{SWEEP}{own.rstrip()}\n\n{searched}"
     if verb == "compare":
         return COMPARE
     if not row.is_hydra:
