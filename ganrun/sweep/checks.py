@@ -72,7 +72,8 @@ def direction(configs: Sequence[DictConfig], settings: DictConfig) -> str | None
 
     Refuses a search, or a pruning, that has no score to go by, or several.
     """
-    kinds = {(m.get("monitor"), m.get("mode")) for c in configs if (m := c.get("metrics") or {}) is not None}
+    metrics = [config.get("metrics") or {} for config in configs]
+    kinds = {(own.get("monitor"), own.get("mode")) for own in metrics}
     is_judged = settings.sampler != "grid" or settings.pruner
     what = f"sweep={settings.sampler}" if settings.sampler != "grid" else f"sweep.pruner={settings.pruner}"
     if is_judged and any(monitor is None for monitor, _ in kinds):
