@@ -49,6 +49,9 @@ def first_line(error: BaseException) -> str:
 # grammar
 
 
+SWEEPS = ("a,b,c", "range(1,5)", "choice(a,b)", "interval(0,1)", "tag(log,interval(1e-5,1e-2))", "glob(*)")
+
+
 def unreadable_override(error: OverrideParseException, command: Command) -> str:
     setting = SETTING.match(error.override)
     if not setting:
@@ -56,6 +59,8 @@ def unreadable_override(error: OverrideParseException, command: Command) -> str:
     head, value = error.override[: setting.start("value")], setting["value"].strip("'\"")
     if value.startswith(("[", "{")) and value.count(value[0]) != value.count({"[": "]", "{": "}"}[value[0]]):
         return f'Cannot read {error.override}: the "{value[0]}" is not closed.'
+    if command.is_sweep and re.fullmatch(r"\w+\(.*\)", value):
+        return f"Cannot read {error.override}. Values of a sweep are {', '.join(SWEEPS)}."
     cure = f"\"{head}'{value}'\"" if "'" not in value else f"'{head}\"{value}\"'"
     return f"Cannot read {error.override}. A value with other signs than letters, digits and ./+-_ is quoted: {cure}"
 
@@ -131,6 +136,8 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
     twins = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
     hint = f" Did you mean {' or '.join(twins[:3])}?" if twins else did_you_mean(wrong, names)
     full = f"{level}.{wrong}" if level else wrong
+    if full in ("sweep.trials", "sweep.storage"):
+        return f"{full} is of a search: give sweep=tpe, or random, sobol, cmaes."
     return f"There is no key {full}.{hint} To add it: +{overriding(key, command)}"
 
 

@@ -71,13 +71,13 @@ class Table:
 
 
 class Texts:
-    """A list of texts."""
+    """A text, or a list of texts."""
 
     def admits(self, value: Any) -> bool:
-        return isinstance(value, ListConfig) and all(isinstance(one, str) for one in value)
+        return isinstance(value, str) or (isinstance(value, ListConfig) and all(isinstance(one, str) for one in value))
 
     def __str__(self) -> str:
-        return "a list of texts, ['text', 'text']"
+        return "a text, or a list of texts, ['text', 'text']"
 
 
 FLAG, COUNT = OneOf((True, False)), Number(least=1, whole=True)

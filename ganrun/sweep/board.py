@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganrun.record import replace_text
+from ganrun.sweep.folders import short_names, shortened
 from ganrun.sweep.results import Result
 from ganrun.sweep.state import SweepJob
 
@@ -82,18 +84,24 @@ def why_apart(groups: Sequence[Sequence[SweepJob]], results: Mapping[int, Result
 
 def table(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -> Table:
     """The ranking, for the terminal."""
-    columns = ["rank", *(key.rpartition(".")[2] for key in keys), metric or "score", "deviation", "seeds", "best run"]
-    shown = Table(*columns, title="leaderboard", title_justify="left")
+    shown = Table(title="leaderboard", title_justify="left")
+    for column in ("rank", *short_names(keys), metric or "score", "deviation", "seeds", "best run"):
+        shown.add_column(column, overflow="fold")  # a number that is cut is another number
     for place, standing in enumerate(ranked, 1):
-        row = [escape(standing.values.get(key, "")) for key in keys]
-        if standing.scores:
-            deviation = "" if math.isnan(standing.deviation) else f"{standing.deviation:.3g}"
-            seeds = f"{len(standing.scores)}/{len(standing.jobs)}"
-            row = [str(place), *row, f"{standing.mean:.4g}", deviation, seeds, best_job(standing).name]
-        else:
-            row = ["", *row, ", ".join(sorted({job.state for job in standing.jobs})), "", "0", ""]
-        shown.add_row(*row)
+        shown.add_row(*map(escape, cells(place, standing, keys)))
     return shown
+
+
+def cells(place: int, standing: Standing, keys: Sequence[str]) -> list[str]:
+    """A row of the ranking: rank, settings, mean, deviation, seeds and what is not done of them, the best run."""
+    values = [shortened(standing.values.get(key, "")) for key in keys]
+    states = Counter(job.state for job in standing.jobs if job.state not in ("", "done"))
+    undone = ", ".join(f"{count} {state}" if len(standing.jobs) > 1 else state for state, count in states.items())
+    seeds = ", ".join(filter(None, [f"{len(standing.scores)}/{len(standing.jobs)}", undone]))
+    if not standing.scores:
+        return ["", *values, "", "", seeds, ""]
+    deviation = "" if math.isnan(standing.deviation) else f"{standing.deviation:.3g}"
+    return [str(place), *values, f"{standing.mean:.4g}", deviation, seeds, Path(best_job(standing).name).name]
 
 
 def best_job(standing: Standing) -> SweepJob:

@@ -67,10 +67,10 @@ def value_of(word: str, text: str) -> Any:
     return override.value()
 
 
-def read(texts: Iterable[str]) -> dict[str, Condition]:
-    """The condition of each setting that has one, of texts such as "model.c if model==wgan"."""
+def read(texts: str | Iterable[str]) -> dict[str, Condition]:
+    """The condition of each setting that has one, of a text such as "model.c if model==wgan" or of several."""
     found: dict[str, str] = {}
-    for text in texts:
+    for text in [texts] if isinstance(texts, str) else texts:
         key, word, condition = text.partition(" if ")
         if not word:
             raise UserError(f"sweep.only: {text!r} lacks a condition. It is SETTING if KEY SIGN VALUE.")

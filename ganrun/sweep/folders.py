@@ -66,3 +66,11 @@ def short_names(keys: Iterable[str]) -> list[str]:
 
 def plain(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text.strip("'\"[]{}()")).strip("_")
+
+
+def shortened(value: str) -> str:
+    """A value for a name or a table: a number of many digits with four."""
+    try:
+        return value if len(value) < 8 else f"{float(value):.4g}"
+    except ValueError:
+        return value

@@ -1,5 +1,6 @@
 """Jobs of a sweep by one of Hydra's launchers, such as joblib's or submitit's, batch by batch."""
 
+import logging
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ from ganrun import lock
 from ganrun.arguments import plainly
 from ganrun.sweep.pool import PATIENCE, Task, end_with_parent, environment
 from ganrun.sweep.signals import answered
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -89,6 +92,9 @@ class Launcher:
         folders = {number: task.log.parent.parent / task.log.stem for number, task in self.running.items()}
         self.train.tasks = {str(folders[number]): task for number, task in self.running.items()}
         own = [[f"folder={plainly(str(folder))}"] for folder in folders.values()]
+        log.info(
+            "handed over   %d jobs; what they say is in %s", len(own), next(iter(self.running.values())).log.parent
+        )
         try:
             # Before the launcher knows of a signal: it kills its processes and all that those have started
             with answered(lambda signum: end([*folders.values()])):

@@ -1,6 +1,7 @@
 """Which point of a sweep comes next."""
 
 import platform
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from ganrun.sweep import samplers
 from ganrun.sweep.space import Space
 from ganrun.sweep.state import State, described
 
+ATTEMPTS = 4  # to make or find a study
 SWEEP, FOLDER, WHAT = "sweep", "folder", "what"  # whose a trial is, and where; what a study is of
 
 
@@ -21,10 +23,12 @@ class Unreachable(Failure):
 class Proposals(Protocol):
     """Points by their numbers; what one came to is told when its jobs are done.
 
-    total: how many points there are to be here.  next and tell raise Unreachable for what may be tried again.
+    total: how many points there are to be here.  are_known: which ones, before any of them has been trained.
+    next and tell raise Unreachable for what may be tried again.
     """
 
     total: int
+    are_known: bool
 
     def next(self, known: Collection[int]) -> tuple[int, dict[str, str]] | None:
         """The number and the values of a point that is not among these; None where there is none left."""
@@ -40,6 +44,8 @@ class Proposals(Protocol):
 
 class Grid:
     """All combinations, in order."""
+
+    are_known = True
 
     def __init__(self, space: Space):
         self.points = space.grid()
@@ -67,6 +73,8 @@ class Search:
     interruptions. A point that was asked for and not told (its job is under way, or failed) is not proposed again.
     """
 
+    are_known = False
+
     def __init__(self, space: Space, sampler: str, trials: int, direction: str, seed: int, state: State, storage=None):
         if not space.axes:
             raise UserError(
@@ -75,6 +83,8 @@ class Search:
         for axis in space.axes:
             if axis.is_log and axis.low <= 0:
                 raise UserError(f"{axis.key}: orders of magnitude begin above 0, not at {axis.low}.")
+            if axis.low > axis.high:
+                raise UserError(f"{axis.key}: the interval ends at {axis.high}, below {axis.low}, where it begins.")
         with quietly():
             samplers.made(sampler, 0)  # refuses what is not installed
         self.space, self.sampler, self.trials, self.seed, self.state = space, sampler, trials, seed, state
@@ -145,10 +155,17 @@ class Search:
         from optuna import storages
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.place = storages.get_storage(self.storage or journal(self.state.folder / "study.journal"))
-        study = optuna.create_study(
-            storage=self.place, study_name=self.name, direction=self.direction, load_if_exists=True
-        )
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self.place = storages.get_storage(self.storage or journal(self.state.folder / "study.journal"))
+                study = optuna.create_study(
+                    storage=self.place, study_name=self.name, direction=self.direction, load_if_exists=True
+                )
+                break
+            except Exception:  # two that begin at once both make the tables, and one fails
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(0.5)
         what = described(self.state.definition)
         if study.user_attrs.setdefault(WHAT, what) != what:
             raise UserError(

@@ -3,14 +3,18 @@
 import base64
 import logging
 import math
+import re
+import shlex
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from ganrun.record import replace_text
-from ganrun.sweep.board import Standing, best_job
+from ganrun.sweep.board import Standing, cells
+from ganrun.sweep.folders import short_names
 from ganrun.sweep.results import Result
-from ganrun.sweep.state import State
+from ganrun.sweep.state import State, SweepJob
 
 log = logging.getLogger(__name__)
 NAME = "report.html"
@@ -18,7 +22,7 @@ NONE = "none"  # of a setting that a point does not have
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse } td, th { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: left }
-td.number { text-align: right; font-variant-numeric: tabular-nums } code { background: #f4f4f4; padding: .1em .3em }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere } code { background: #f4f4f4; padding: .1em .3em }
 figure { display: inline-block; margin: .5em; vertical-align: top }
 figure img { width: 240px; image-rendering: pixelated }
 figcaption { max-width: 240px; font-size: 13px; overflow-wrap: anywhere }
@@ -43,8 +47,8 @@ def write(
         "Settings and score": lambda: coordinates(known, ranked, metric),
         "How much each setting matters": lambda: importance(ranked),
     }
-    told = f"{sum(job.state == 'done' for job in known.jobs)} of {len(known.jobs)} jobs done"
-    command = escape(" ".join(word for word in known.command if not word.startswith("sweep.storage=")))  # a password
+    told = how_many(known.jobs)
+    command = escape(shlex.join(word for word in known.command if not word.startswith("sweep.storage=")))  # a password
     parts = [
         f"<h1>{escape(title or known.folder.name)}</h1>",
         f"<p>{told}</p>" if title else f"<p><code>ganrun train -m {command}</code><br>{told}</p>",
@@ -64,6 +68,12 @@ def write(
     return path
 
 
+def how_many(jobs: Sequence[SweepJob]) -> str:
+    """How many jobs are in which state."""
+    states = Counter(job.state for job in jobs)
+    return f"{len(jobs)} in all: " + ", ".join(f"{count} {state}" for state, count in states.items() if state)
+
+
 def drawn(draw: Callable, title: str):
     """A figure; none, and a word in the log, where it cannot be drawn: the numbers are worth more."""
     try:
@@ -74,17 +84,10 @@ def drawn(draw: Callable, title: str):
 
 
 def leaderboard(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -> str:
-    columns = ["rank", *keys, metric or "score", "deviation", "seeds", "best run"]
+    columns = ["rank", *short_names(keys), metric or "score", "deviation", "seeds", "best run"]
     rows = ["".join(f"<th>{escape(column)}</th>" for column in columns)]
     for place, standing in enumerate(ranked, 1):
-        values = "".join(f"<td>{escape(standing.values.get(key, ''))}</td>" for key in keys)
-        figures = [f"{standing.mean:.5g}", f"{standing.deviation:.3g}"] if standing.scores else ["", ""]
-        figures = [figure.replace("nan", "") for figure in figures]
-        numbers = "".join(f"<td class=number>{figure}</td>" for figure in figures)
-        seeds = f"{len(standing.scores)} of {len(standing.jobs)}"
-        best = escape(best_job(standing).name) if standing.scores else ""
-        rank = place if standing.scores else ""
-        rows.append(f"<td>{rank}</td>{values}{numbers}<td>{seeds}</td><td>{best}</td>")
+        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells(place, standing, keys)))
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
@@ -100,20 +103,23 @@ def curves(known: State, results: Mapping[int, Result], metric: str | None):
             kimg, scores = zip(*history, strict=True)
             colour = qualitative.Dark24[job.point % len(qualitative.Dark24)]
             line = {"color": colour}
-            figure.add_scatter(x=kimg, y=scores, name=job.name, mode="lines+markers", line=line, marker={"size": 4})
+            figure.add_scatter(
+                x=kimg, y=scores, name=Path(job.name).name, mode="lines+markers", line=line, marker={"size": 4}
+            )
     figure.update_layout(xaxis_title="kimg", yaxis_title=metric, template="plotly_white", height=480)
     return figure if figure.data else None
 
 
 def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
-    """A line per point through its settings and its mean score; None for a single point or setting."""
+    """A line per point through its settings and its mean score; None for a single point."""
     import plotly.graph_objects as go
 
     scored = [standing for standing in ranked if standing.scores]
     keys = [key for key in known.keys if any(key in standing.values for standing in scored)]
-    if len(scored) < 2 or len(keys) < 2:
+    if len(scored) < 2 or not keys:
         return None
-    dimensions = [dimension(key, [standing.values.get(key) for standing in scored]) for key in keys]
+    labels = zip(short_names(keys), keys, strict=True)
+    dimensions = [dimension(label, [standing.values.get(key) for standing in scored]) for label, key in labels]
     means = [standing.mean for standing in scored]
     dimensions.append({"label": metric, "values": means})
     line = {"color": means, "colorscale": "Viridis", "showscale": True}
@@ -122,12 +128,12 @@ def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
     )
 
 
-def dimension(key: str, words: Sequence[str | None]) -> dict:
+def dimension(label: str, words: Sequence[str | None]) -> dict:
     """An axis of parallel coordinates: of numbers, in orders of magnitude where they span two, or of words.
 
     Points without a value stand below the others, at a mark of their own.
     """
-    label, given = key.rpartition(".")[2], [word for word in words if word is not None]
+    given = [word for word in words if word is not None]
     try:
         numbers = [float(word) for word in given]
     except ValueError:
@@ -192,17 +198,27 @@ def is_choice(law) -> bool:
 
 
 def samples(known: State, results: Mapping[int, Result]) -> str:
-    """The newest pictures of every job."""
+    """A picture of every job, the one nearest to its best score."""
     shown = []
     for job in known.jobs:
-        pictures = sorted((known.folder / job.name / "samples").glob("*.png"))
-        if pictures:
-            data = base64.b64encode(pictures[-1].read_bytes()).decode()
-            score = results[job.number].score
-            told = f"{job.name}, {score:.4g}" if math.isfinite(score) else job.name
-            image = f"<img src='data:image/png;base64,{data}' alt='{escape(job.name)}'>"
-            shown.append(f"<figure>{image}<figcaption>{escape(told)}</figcaption></figure>")
+        result = results[job.number]
+        pictures = {kimg_of(path): path for path in sorted((known.folder / job.name / "samples").glob("*.png"))}
+        if not pictures:
+            continue
+        best = next((kimg for kimg, score in result.history if score == result.score), max(pictures))
+        kimg = min(pictures, key=lambda kimg: abs(kimg - best))
+        data = base64.b64encode(pictures[kimg].read_bytes()).decode()
+        told = f"{Path(job.name).name}, {result.score:.4g} at {best:g} kimg" if result.history else Path(job.name).name
+        told += f"; picture at {kimg:g}" if kimg != best else ""
+        image = f"<img src='data:image/png;base64,{data}' alt='{escape(job.name)}'>"
+        shown.append(f"<figure>{image}<figcaption>{escape(told)}</figcaption></figure>")
     return "".join(shown) or "<p>none</p>"
+
+
+def kimg_of(picture: Path) -> float:
+    """The thousands of images after which a picture was taken, which its name tells: samples-kimg000020.000.png."""
+    found = re.search(r"kimg([\d.]+)\.png", picture.name)
+    return float(found[1]) if found else 0.0
 
 
 def failures(known: State) -> list[str]:

@@ -16,6 +16,7 @@ from ganrun.sweep.state import ENDED, Runners, State, SweepJob
 
 log = logging.getLogger(__name__)
 PAUSE, SLOW = 0.2, 1.0  # seconds between two looks at the processes; at those of others
+OVER = (*ENDED, "failed", "refused")  # states of jobs of which nothing more comes in this start
 REFUSED = 2  # exit code of a command that cannot work
 
 
@@ -42,7 +43,7 @@ class Runner:
         self.metric, self.mode, self.retries, self.fail_fast = metric, mode, retries, fail_fast
         self.seconds: list[float] = []  # of the jobs that were done in this start
         self.starts: dict[int, float] = {}
-        self.best: tuple[results.Result, str] | None = None  # and its job's name, of those that ended in this start
+        self.best: tuple[results.Result, str] | None = None  # and its job's name, of those that have ended
         self.given_up = ""
         self.untold: set[int] = set()  # points of which the proposals are to be told
         self.is_cut_off = False  # from the study
@@ -68,13 +69,20 @@ class Runner:
                     self._tell()
                     screen.show()
             finally:
-                for number, process in self.pool.stop().items():
-                    self._note_end(number, process, is_stopped=True)
-                with self.state.change():
-                    for job in self.state.jobs:  # what the pool had not begun
-                        if job.state == "running" and job.runner == self.runners.name:
-                            job.state = "waiting"
-                self.runners.leave()
+                self._end_all()
+
+    def _end_all(self) -> None:
+        try:
+            for number, process in self.pool.stop().items():
+                self._note_end(number, process, is_stopped=True)
+        finally:  # of what a second signal has stopped at once too
+            for number, process in self.pool.ended().items():
+                self._note_end(number, process, is_stopped=True)
+            with self.state.change():
+                for job in self.state.jobs:  # what the pool had not begun
+                    if job.state == "running" and job.runner == self.runners.name:
+                        job.state = "waiting"
+            self.runners.leave()
 
     # ---- before --------------------------------------------------------------------------------------------------
     def _join(self) -> None:
@@ -90,8 +98,13 @@ class Runner:
                 if is_left or (not others and job.state not in ENDED):
                     found = self.result(job).state
                     job.state, job.attempts = (found if found in ENDED else "waiting"), 0
+            if self.proposals.are_known:
+                while self._add_point():
+                    pass
             self.untold = self.state.points
             self._tell()
+        for job in self.state.jobs:
+            self._note_best(job)
 
     # ---- meanwhile -----------------------------------------------------------------------------------------------
     def _start_some(self) -> bool:
@@ -137,11 +150,15 @@ class Runner:
                 self.untold.add(job.point)
             else:
                 free = job
-        proposed = None if free else self._proposed()
+        return free or self._add_point()
+
+    def _add_point(self) -> SweepJob | None:
+        """Adds the jobs of one more point, if there is one; the first of them."""
+        proposed = self._proposed()
         if proposed is None:
-            return free
+            return None
         (point, values), first = proposed, len(self.state.jobs)
-        short = {key: shortened(value) for key, value in values.items()}
+        short = {key: folders.shortened(value) for key, value in values.items()}
         for number, seed in enumerate(self.seeds, first):
             own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
             self.state.jobs.append(SweepJob(number, point, values, seed, folders.job_name(number, own)))
@@ -189,12 +206,16 @@ class Runner:
             self.untold.add(job.point)
         if job.state in ENDED:
             self.seconds.append(seconds)
-            if math.isfinite(found.score) and (not self.best or found.cost < self.best[0].cost):
-                self.best = found, job.name
+            self._note_best(job)
         self._say(job, found, seconds)
-        ended = [other for other in self.state.jobs if other.state in (*ENDED, "failed", "refused")]
+        ended = [other for other in self.state.jobs if other.state in OVER]
         if self.fail_fast <= len(ended) < self.total and not any(other.state in ENDED for other in ended):
             self.given_up = f"The first {len(ended)} jobs all failed: nothing more is started."
+
+    def _note_best(self, job: SweepJob) -> None:
+        found = self.result(job) if job.state in ENDED else results.Result()
+        if math.isfinite(found.score) and (not self.best or found.cost < self.best[0].cost):
+            self.best = found, job.name
 
     @staticmethod
     def _ending(job: SweepJob, process: Process, told: str, is_stopped: bool) -> tuple[str, str]:
@@ -208,7 +229,7 @@ class Runner:
         return ("refused" if code == REFUSED else "failed"), error
 
     def _say(self, job: SweepJob, found: results.Result, seconds: float) -> None:
-        over = sum(other.state not in ("waiting", "running") for other in self.state.jobs)
+        over = sum(other.state in OVER for other in self.state.jobs)
         line = f"job {job.name}: {job.state}, {clock(seconds)}"
         if math.isfinite(found.score):
             line += f", {found.metric} {found.score:.4g}"
@@ -218,7 +239,7 @@ class Runner:
 
     def left(self) -> str:
         """How long it still takes, guessed from the jobs so far."""
-        to_do = self.total - sum(job.state not in ("waiting", "running") for job in self.state.jobs)
+        to_do = self.total - sum(job.state in OVER for job in self.state.jobs)
         if not self.seconds or not to_do:
             return ""
         return f", {clock(to_do * mean(self.seconds) / self.pool.size)} left"
@@ -239,11 +260,3 @@ class Runner:
                     self._cut_off(error)
                     return
             self.untold.discard(point)
-
-
-def shortened(value: str) -> str:
-    """A value for a name: a number of many digits with four."""
-    try:
-        return value if len(value) < 8 else f"{float(value):.4g}"
-    except ValueError:
-        return value

@@ -10,7 +10,7 @@ from rich.table import Table
 from ganrun.sweep import board, report, results
 from ganrun.sweep.board import Standing
 from ganrun.sweep.results import Result
-from ganrun.sweep.state import ENDED, State
+from ganrun.sweep.state import ENDED, Runners, State
 
 log = logging.getLogger(__name__)
 Tabled = Callable[[Sequence[Standing], str | None], Table]
@@ -26,10 +26,11 @@ def show(known: State, metric: str | None, mode: str | None) -> None:
     if metric and trained and not any(result.history for result in trained):
         log.error("No run has a score %s: nothing could be ranked by sweep.metric.", metric)
     path = board.write(folder, rankings, keys)
+    console.print(report.how_many(jobs), highlight=False)
     for job in jobs:
         if job.state == "failed":
             log.error("%s failed: %s (%s)", job.name, job.error, folder / "logs" / f"{job.name}.log")
-    if any(job.state not in ENDED for job in jobs):
+    if any(job.state not in ENDED for job in jobs) and not Runners(folder).others():
         log.info("go on         ganrun sweep resume %s, or the same command again", shlex.quote(str(folder)))
     console.print(f"leaderboard   {path}", markup=False)
     console.print(f"TensorBoard   tensorboard --logdir {folder}", markup=False)

@@ -27,6 +27,12 @@ def answered(answer: Callable[[int], None]) -> Iterator[None]:
             signal.signal(signum, earlier)
 
 
-def interrupt(signum: int) -> None:
-    log.info("%s: the jobs save and end; a second one stops at once", signal.Signals(signum).name)
-    raise Interrupted(signum)
+def interruption() -> Callable[[int], None]:
+    """What raises Interrupted at a signal, each time, after a word on it."""
+    words = ["the jobs save and end; a second one stops at once"]
+
+    def answer(signum: int) -> None:
+        log.info("%s: %s", signal.Signals(signum).name, words.pop() if words else "the jobs are stopped")
+        raise Interrupted(signum)
+
+    return answer

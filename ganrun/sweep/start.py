@@ -22,7 +22,7 @@ from ganrun.sweep.launched import Launcher
 from ganrun.sweep.pool import Devices, Pool, visible_gpus
 from ganrun.sweep.proposals import Grid, Proposals, Search, refuse_known
 from ganrun.sweep.runner import Runner
-from ganrun.sweep.signals import answered, interrupt
+from ganrun.sweep.signals import answered, interruption
 from ganrun.sweep.slurm import Slurm
 from ganrun.sweep.space import Space
 from ganrun.sweep.state import ENDED, SWEEP, State, SweepJob
@@ -57,7 +57,8 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     runner = made_runner(context, config, plan, configs)
     new = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
     plan.folder.mkdir(parents=True, exist_ok=True)
-    with answered(interrupt):
+    (plan.folder / state.LOCK).touch()  # by which the last sweep is found
+    with answered(interruption()):
         announce(runner, plan.folder)
         try:
             runner.run()

@@ -18,6 +18,7 @@ except ImportError:  # Windows
     fcntl = None
 
 NAME = "sweep.json"
+LOCK = ".lock"  # its time is that of the sweep's last start
 HOME = Path("outputs/sweeps")
 SWEEP = "GANRUN_SWEEP"  # the variable that names a sweep's folder to its jobs
 ENDED = ("done", "pruned")  # of which there is nothing left to do
@@ -72,7 +73,7 @@ class State:
     @contextmanager
     def change(self) -> Iterator[None]:
         """Within, the jobs are as on disk, and no other process changes them; afterwards they are written."""
-        with (self.folder / ".lock").open("a") as file:
+        with (self.folder / LOCK).open("a") as file:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX)
             if (self.folder / NAME).exists():
@@ -146,8 +147,14 @@ def load(folder: Path, definition: Mapping | None = None) -> State:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}). Start anew with sweep.fresh=true.") from error
     if definition is not None and state.definition != dict(definition):
+        known, asked = described(state.definition), described(definition)
+        if known == asked:
+            raise UserError(
+                f"{folder} has its study elsewhere: give the sweep.storage= that it was begun with, another "
+                "sweep.name= or folder=, or sweep.fresh=true to start anew there."
+            )
         raise UserError(
-            f"{folder} holds another sweep, {described(state.definition)}; this one is {described(definition)}. "
+            f"{folder} holds another sweep, {known}; this one is {asked}. "
             "Give another sweep.name= or folder=, or sweep.fresh=true to start anew there."
         )
     return state
@@ -172,11 +179,13 @@ def described(definition: Mapping) -> str:
 
 def find(name: str) -> Path:
     """The sweep's folder that is meant by a path, by a name in outputs/sweeps, or by the word last."""
-    known = sorted(HOME.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime)
+    known = sorted(HOME.glob(f"*/{NAME}"), key=lambda path: (path.parent / LOCK).stat().st_mtime)
     if name == "last" and known:
         return known[-1].parent
     for folder in (Path(name), HOME / name):
         if (folder / NAME).is_file():
             return folder
     names = [path.parent.name for path in known]
+    if not names:
+        raise UserError(f"{name} is no folder of a sweep, and there are none in {HOME}: ganrun train -m begins one.")
     raise UserError(f"{name} is no folder of a sweep, nor the name of one in {HOME}.{did_you_mean(name, names)}")

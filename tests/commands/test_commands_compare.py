@@ -86,7 +86,7 @@ def test_the_page_shows_every_run(run, tmp_path, capsys):
     assert main(["compare", run("a", [5.0]), run("b", [4.0], model="wgan"), "out=page"]) == 0
     page = (tmp_path / "page" / "report.html").read_text()
     assert "<h1>Comparison</h1>" in page
-    assert "2 of 2 jobs done" in page
+    assert "2 in all: 2 done" in page
     assert "http://" not in page.split("<script")[0]
 
 

@@ -72,7 +72,17 @@ def test_the_table_shows_what_was_found(jobs, capsys):
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
     assert "1 b 1.5 0.707 2/3 3-b" in lines
     assert "2 d 3 1/1 9-d" in lines
-    assert "c done, failed 0" in lines
+    assert "c 0/3, 1 failed" in lines
+    for job in jobs[3:6]:
+        job.state = "pruned"
+    long = [*jobs, SweepJob(10, 9, {"model": "0.000123456789"}, 0, "10-d", "running")]
+    ranked = board.standings(long, results(long[:-1]) | {10: Result("running", score=5.0)}, "min")
+    Console(width=100).print(board.table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
+    said = capsys.readouterr().out
+    assert "0.0001235" in said
+    assert "betas.0" in said
+    assert "3 pruned" in " ".join(said.replace("│", " ").split())
+    assert "running" in said
 
 
 def test_scores_that_were_measured_otherwise_are_in_rankings_of_their_own(jobs):

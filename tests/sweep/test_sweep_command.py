@@ -312,3 +312,30 @@ def test_jobs_of_a_launcher_that_is_interrupted_save_and_go_on(start, run, tmp_p
         assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
         assert (folder / "checkpoints" / "manifest.json").exists()
     assert [row["state"] for row in board(tmp_path / "s")] == ["interrupted"] * 2
+
+
+def test_a_second_ctrl_c_stops_at_once_and_what_it_stopped_can_be_gone_on_with(start, run, tmp_path):
+    words = ["model=gan", "seed=1,2,3", "kimg=4", *TINY, *SMALL, "sweep.jobs=2", "folder=s"]
+    lines = tmp_path / "s" / "1-seed-2" / "metrics.jsonl"
+    with start("train", "-m", *words) as sweep:
+        until(lambda: lines.exists() and len(lines.read_text().splitlines()) > 5)
+        sweep.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        sweep.send_signal(signal.SIGINT)
+        said, _ = sweep.communicate(timeout=100)
+    assert sweep.returncode == 130, said
+    states = [job["state"] for job in json.loads((tmp_path / "s" / "sweep.json").read_text())["jobs"]]
+    assert "running" not in states
+    assert len(states) == len(board(tmp_path / "s")) == 3
+    assert run(*words)[0] == 0
+    assert {row["state"] for row in board(tmp_path / "s")} == {"done"}
+
+
+def test_two_that_begin_a_database_at_once_both_get_it(start, tmp_path):
+    law = ["optimizer.lr=interval(0.001,0.002)", "sweep=random", "sweep.trials=4", "sweep.name=s", "kimg=0.2"]
+    words = ["train", "-m", "model=gan", *law, *TINY, *SMALL]
+    for attempt in range(3):
+        shared = [*words, f"sweep.storage='sqlite:///{tmp_path}/{attempt}.db'"]
+        with start(*shared, folder=f"a{attempt}") as first, start(*shared, folder=f"b{attempt}") as second:
+            said = [process.communicate(timeout=300)[0] for process in (first, second)]
+        assert (first.returncode, second.returncode) == (0, 0), said

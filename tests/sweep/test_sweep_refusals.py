@@ -59,8 +59,11 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         ([*VARIED, "sweep.only=['model.c if kimg>[']"], "'[' in the condition 'kimg>[' cannot be read"),
         ([*VARIED, "sweep.only=['model.c if seed>3']"], "goes by the seed, which is no part of a point"),
         (["seed=1,2", "hydra/launcher=joblib", "sweep.jobs=2", "sweep.jobs_per_gpu=2"], "sweep.jobs_per_gpu=2 is for"),
-        ([LAW, "sweep=random", "sweep.only=5"], "sweep.only=5 does not do: it is a list of texts"),
+        ([LAW, "sweep=random", "sweep.only=5"], "sweep.only=5 does not do: it is a text, or a list"),
         ([LAW, "sweep=random", "sweep.space=5"], "sweep.space=5 does not do: it is a table"),
+        (["optimizer.lr=interval(1,0)", "sweep=tpe"], "the interval ends at 0.0, below 1.0, where it begins"),
+        (["optimizer.lr=intervall(0,1)", "sweep=tpe"], "Values of a sweep are a,b,c, range(1,5), choice(a,b)"),
+        (["seed=1,2", "sweep.trials=4"], "sweep.trials is of a search: give sweep=tpe, or random, sobol, cmaes"),
         (["sweep=random", LAW, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
     ],
 )
@@ -112,6 +115,11 @@ def test_a_setting_varies_where_its_condition_holds_and_is_left_alone_elsewhere(
         "model=wgan optimizer=adam model.c=0.1",
     ]
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_single_condition_needs_no_brackets(capfd):
+    assert main([*RING, *VARIED, "sweep.only='model.c if model==wgan'", "dry_run=true"]) == 0
+    assert "3 points by grid" in capfd.readouterr().err
 
 
 def test_a_setting_that_is_null_is_one_all_the_same(capfd):

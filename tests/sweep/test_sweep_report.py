@@ -19,8 +19,8 @@ def page(tmp_path):
             results[k] = Result("done", 2.0, 1.0, "val/fd", "min", float(k), {}, [(1.0, k + 1.0), (2.0, float(k))])
         jobs[8].state, jobs[8].error = "failed", "<b>lost</b>"
         (tmp_path / "0-job" / "samples").mkdir(parents=True)
-        (tmp_path / "0-job" / "samples" / "kimg1.png").write_bytes(b"old")
-        (tmp_path / "0-job" / "samples" / "kimg2.png").write_bytes(b"new")
+        for kimg, content in ((1, b"old"), (2, b"new"), (3, b"newest")):
+            (tmp_path / "0-job" / "samples" / f"samples-kimg{kimg:010.3f}.png").write_bytes(content)
         known = State(tmp_path, {"axes": ["clip=null,1,10", "optimizer.lr=0.1,0.2,30"]}, jobs, ["model=<gan>"])
         path = report.write(known, board.standings(jobs, results, "min"), results, "val/fd")
         return path.read_text()
@@ -38,8 +38,11 @@ def test_the_page_shows_ranking_curves_settings_importance_samples_and_failures(
         "Samples",
     ):
         assert f"<h2>{title}</h2>" in text
-    assert "bmV3" in text  # the newest picture
-    assert "b2xk" not in text.split("<h2>Samples</h2>")[1]
+    shown = text.split("<h2>Samples</h2>")[1]
+    assert "base64,bmV3'" in shown  # the picture of the best score
+    assert shown.count("base64") == 1
+    assert "0-job, 0 at 2 kimg" in shown
+    assert "9 in all: 8 done, 1 failed" in text
     assert "&lt;b&gt;lost&lt;/b&gt;" in text
     assert "model=&lt;gan&gt;" in text
     assert not [record for record in caplog.records if record.name.startswith("ganrun")]

@@ -88,6 +88,21 @@ def test_each_point_is_trained_with_each_seed_in_order(sweep):
     assert (made.best[0].score, made.best[1]) == (0.0, "0-lr-1+seed-5")
 
 
+def test_what_was_not_begun_is_known_all_the_same(sweep, tmp_path):
+    def stop(number, start):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(stop)
+    assert [job.state for job in state.load(tmp_path / "sweep").jobs] == ["waiting"] * 6
+
+
+def test_the_best_of_an_earlier_start_stays_the_best(sweep):
+    sweep(lambda number, start: 0.25 if number == 1 else (1, "x"), fail_fast=6)
+    made = sweep(lambda number, start: 0.5)
+    assert (made.best[0].score, made.best[1]) == (0.25, "1-lr-1+seed-6")
+
+
 def test_failures_stay_for_themselves_and_the_next_start_takes_up_those_alone(sweep, caplog):
     caplog.set_level("INFO", "ganrun")
     bad = {1: (1, "RuntimeError: lost"), 3: (-9, ""), 4: (2, "lr=2 does not do")}
@@ -177,6 +192,7 @@ def test_the_other_seeds_of_a_pruned_point_are_not_begun(sweep, tmp_path):
 def test_proposals_are_told_of_a_pruned_point_before_they_are_asked_for_the_next(sweep, tmp_path, monkeypatch):
     calls = []
     next_of = Grid.next
+    monkeypatch.setattr(Grid, "are_known", False)
     monkeypatch.setattr(Grid, "tell", lambda self, k, score: calls.append((k, score)))
     monkeypatch.setattr(Grid, "next", lambda self, known: (calls.append("next"), next_of(self, known))[1])
 
