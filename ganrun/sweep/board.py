@@ -85,23 +85,24 @@ def why_apart(groups: Sequence[Sequence[SweepJob]], results: Mapping[int, Result
 def table(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -> Table:
     """The ranking, for the terminal."""
     shown = Table(title="leaderboard", title_justify="left")
-    for column in ("rank", *short_names(keys), metric or "score", "deviation", "seeds", "best run"):
+    for column in ("rank", *short_names(keys), metric or "score", "deviation", "seeds", "best job"):
         shown.add_column(column, overflow="fold")  # a number that is cut is another number
     for place, standing in enumerate(ranked, 1):
-        shown.add_row(*map(escape, cells(place, standing, keys)))
+        best = str(best_job(standing).number) if standing.scores else ""
+        shown.add_row(*map(escape, cells(place, standing, keys)), best)
     return shown
 
 
 def cells(place: int, standing: Standing, keys: Sequence[str]) -> list[str]:
-    """A row of the ranking: rank, settings, mean, deviation, seeds and what is not done of them, the best run."""
+    """A row of the ranking: rank, settings, mean, deviation, seeds and what is not done of them."""
     values = [shortened(standing.values.get(key, "")) for key in keys]
     states = Counter(job.state for job in standing.jobs if job.state not in ("", "done"))
     undone = ", ".join(f"{count} {state}" if len(standing.jobs) > 1 else state for state, count in states.items())
     seeds = ", ".join(filter(None, [f"{len(standing.scores)}/{len(standing.jobs)}", undone]))
     if not standing.scores:
-        return ["", *values, "", "", seeds, ""]
+        return ["", *values, "", "", seeds]
     deviation = "" if math.isnan(standing.deviation) else f"{standing.deviation:.3g}"
-    return [str(place), *values, f"{standing.mean:.4g}", deviation, seeds, Path(best_job(standing).name).name]
+    return [str(place), *values, f"{standing.mean:.4g}", deviation, seeds]
 
 
 def best_job(standing: Standing) -> SweepJob:

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from ganrun.record import replace_text
-from ganrun.sweep.board import Standing, cells
+from ganrun.sweep.board import Standing, best_job, cells
 from ganrun.sweep.folders import short_names
 from ganrun.sweep.results import Result
 from ganrun.sweep.state import State, SweepJob
@@ -87,7 +87,8 @@ def leaderboard(ranked: Sequence[Standing], keys: Sequence[str], metric: str | N
     columns = ["rank", *short_names(keys), metric or "score", "deviation", "seeds", "best run"]
     rows = ["".join(f"<th>{escape(column)}</th>" for column in columns)]
     for place, standing in enumerate(ranked, 1):
-        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells(place, standing, keys)))
+        best = Path(best_job(standing).name).name if standing.scores else ""
+        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in [*cells(place, standing, keys), best]))
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
