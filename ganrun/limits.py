@@ -194,10 +194,16 @@ def hardware(trainer: DictConfig) -> None:
         )
     if trainer.get("sync_batchnorm") and not (available and kind in ("auto", "gpu", "cuda")):
         raise UserError("trainer.sync_batchnorm=true needs CUDA GPUs, and none is used here. Leave it out.")
+    devices = checked_devices(trainer)
+    if available and trainer.accelerator != "cpu" and isinstance(devices, int) and devices > available:
+        raise UserError(f"trainer.devices={devices}, and there are {available} GPUs. Give trainer.devices={available}.")
+
+
+def checked_devices(trainer: DictConfig) -> Any:
+    """trainer.devices. Raises UserError for what does not do, whatever machine it is."""
     devices = trainer.devices
     if isinstance(devices, bool) or not (isinstance(devices, int) or devices == "auto" or OmegaConf.is_list(devices)):
         raise UserError(f"trainer.devices={devices} does not do: it is a number, a list like [0,1], or auto.")
     if isinstance(devices, int) and (devices < -1 or devices == 0):
         raise UserError(f"trainer.devices={devices} does not do: it is at least 1, -1 for all, a list, or auto.")
-    if available and trainer.accelerator != "cpu" and isinstance(devices, int) and devices > available:
-        raise UserError(f"trainer.devices={devices}, and there are {available} GPUs. Give trainer.devices={available}.")
+    return devices

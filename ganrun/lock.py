@@ -59,12 +59,14 @@ def holder(folder: Path) -> str:
     return f" by process {found['pid']} on {found['host']}" if found else ""
 
 
-def ask_to_end(folder: Path) -> None:
-    """Sends SIGTERM to the process of this machine that holds the folder, if there is one."""
+def ask_to_end(folder: Path) -> bool:
+    """Sends SIGTERM to the process of this machine that holds the folder; whether there is one."""
     found = told(folder)
     if found and found["host"] == platform.node() and is_held(folder):
         with suppress(OSError):
             os.kill(found["pid"], signal.SIGTERM)
+            return True
+    return False
 
 
 def told(folder: Path) -> dict:

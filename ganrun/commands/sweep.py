@@ -21,18 +21,19 @@ def main(words: Sequence[str]) -> int:
         return resume(known, settings)
     jobs.speak()
     settings = known.definition["settings"]
-    showing.show(known, settings["metric"], settings["direction"])
+    with known.locked():
+        showing.show(known, settings["metric"], settings["direction"])
     return 0
 
 
 def resume(known: state.State, changes: Sequence[str]) -> int:
     """Trains what is left; the command's exit code is that of the sweep."""
-    loose = [f"sweep.{key}" for key in start.LOOSE]
+    loose = [f"sweep.{key}" for key in start.LOOSE if key != "name"]
     strange = [word for word in changes if word.partition("=")[0] not in loose]
     if strange:
         raise UserError(f"{strange[0]} makes another sweep. What may change on the way: {', '.join(loose)}.")
     flags = {"--multirun": "", **known.flags}
-    kept = [word for word in known.command if not word.startswith(("folder=", "sweep.name=", "sweep.fresh="))]
+    kept = [word for word in known.command if not word.startswith(("folder=", "sweep.fresh="))]
     given = {word.partition("=")[0] for word in changes}
     kept = [word for word in kept if word.partition("=")[0] not in given]
     words = [*kept, *changes, f"folder={plainly(str(known.folder))}"]

@@ -87,15 +87,24 @@ def direction(configs: Sequence[DictConfig], settings: DictConfig) -> str | None
 
 
 def gpus(configs: Sequence[DictConfig], jobs: int, there: int) -> int:
-    """How many of the GPUs that are there each job is lent. UserError where they are too few."""
-    most = 1
+    """How many of the GPUs that are there each job is lent; 0 where it is lent none, and sees all.
+
+    Raises UserError where they are too few, or named where they are to be lent.
+    """
+    most = 0
     for trainer in (config.trainer for config in configs):
+        devices = limits.checked_devices(trainer)
         if trainer.accelerator == "cpu":
             continue
-        devices = trainer.devices
-        if devices in ("auto", -1, "-1"):
-            devices = there if jobs == 1 else 1
-        most = max(most, len(devices) if OmegaConf.is_list(devices) else int(devices))
+        if OmegaConf.is_list(devices):
+            if jobs > 1 and there:
+                raise UserError(
+                    f"trainer.devices={devices} names GPUs, and jobs side by side are lent theirs. Give a number: "
+                    f"trainer.devices={len(devices)}."
+                )
+            return 0
+        every = there if jobs == 1 else 1
+        most = max(most, every if devices in ("auto", -1) else devices)
     if there and most > there:
         raise UserError(f"trainer.devices asks for {most} GPUs, and there are {there}. Give trainer.devices={there}.")
     return most

@@ -15,8 +15,7 @@ from omegaconf import DictConfig, open_dict
 
 from ganrun import lock
 from ganrun.arguments import plainly
-from ganrun.sweep.pool import PATIENCE, Task, end_with_parent, environment
-from ganrun.sweep.signals import answered
+from ganrun.sweep.pool import PATIENCE, Jobs, Task, end_with_parent, environment
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class Launched:
         return self.error or self.task.last_words()
 
 
-class Launcher:
+class Launcher(Jobs):
     """A pool that hands `size` jobs at a time to Hydra's launcher, which decides how many of them run side by side.
 
     settings: of the jobs' environment.
@@ -66,7 +65,7 @@ class Launcher:
     def __init__(self, context: HydraContext, config: DictConfig, size: int, folder: Path, settings: Mapping[str, str]):
         self.size, self.train = size, Train(settings)
         self.running: dict[int, Task] = {}
-        self.interrupted: dict[int, Launched] = {}
+        self.launching: list[Path] = []  # the folders of the runs that the launcher has now
         config = config.copy()
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
@@ -82,9 +81,6 @@ class Launcher:
         self.running[number] = Task.noted(words, log)
         return True
 
-    def keep_nothing(self) -> None:
-        pass
-
     def ended(self) -> dict[int, Launched]:
         """The jobs that were noted, after the launcher has run them all."""
         if not self.running:
@@ -95,32 +91,27 @@ class Launcher:
         log.info(
             "handed over   %d jobs; what they say is in %s", len(own), next(iter(self.running.values())).log.parent
         )
-        try:
-            # Before the launcher knows of a signal: it kills its processes and all that those have started
-            with answered(lambda signum: end([*folders.values()])):
-                returned = self.launcher.launch(own, initial_job_idx=min(folders))
-        except BaseException:
-            self.interrupted = {number: Launched(143, task) for number, task in self.running.items()}
-            raise
+        self.launching = [*folders.values()]
+        returned = self.launcher.launch(own, initial_job_idx=min(folders))
+        self.launching = []
         over = {
             number: came_to(task, found) for (number, task), found in zip(self.running.items(), returned, strict=True)
         }
         self.running = {}
         return over
 
+    def warned(self) -> None:
+        """Has what was handed over save and end, for a while: a launcher kills what its processes have started."""
+        asked = [folder for folder in self.launching if lock.ask_to_end(folder)]
+        latest = time.monotonic() + PATIENCE
+        while any(map(lock.is_held, asked)) and time.monotonic() < latest:
+            time.sleep(0.1)
+
     def stop(self) -> dict[int, Launched]:
         """What the launcher had when it was interrupted. What was not handed over is forgotten."""
+        over = {number: Launched(143, task) for number, task in self.running.items()} if self.launching else {}
         self.running = {}
-        return self.interrupted
-
-
-def end(runs: Sequence[Path]) -> None:
-    """Has the runs in these folders save and end, and waits for that, but not for ever."""
-    for folder in runs:
-        lock.ask_to_end(folder)
-    latest = time.monotonic() + PATIENCE
-    while any(map(lock.is_held, runs)) and time.monotonic() < latest:
-        time.sleep(0.1)
+        return over
 
 
 def came_to(task: Task, found: JobReturn) -> Launched:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -93,7 +94,35 @@ class Process:
         return last_words(self.log, self.begin)
 
 
-class Pool:
+class Jobs(ABC):
+    """Where the jobs of a sweep run, no more than `size` of them at a time; `running` has those that are not over."""
+
+    size: int
+
+    @abstractmethod
+    def has_room(self) -> bool:
+        """Whether a job may start."""
+
+    @abstractmethod
+    def start(self, number: int, words: Sequence[str], log: Path) -> bool:
+        """Starts `ganrun` with these words as job `number`, or notes it to be started; False where that cannot be."""
+
+    @abstractmethod
+    def ended(self) -> dict:
+        """The jobs that have come to an end since the last call, by their numbers: each has a code and last_words()."""
+
+    @abstractmethod
+    def stop(self) -> dict:
+        """Has all jobs save and end, and waits for them; those that were only noted are forgotten."""
+
+    def keep_nothing(self) -> None:  # noqa: B027
+        """Lets go of what was kept for a job: there is none that could start."""
+
+    def warned(self) -> None:  # noqa: B027
+        """Is called at a signal, before anything else is done about it."""
+
+
+class Pool(Jobs):
     """Starts jobs as processes, no more than `size` at a time.
 
     settings: of their environment.  gpus: that each job is given, where there are any.

@@ -145,10 +145,28 @@ class Search:
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
-        """Within, the study is there. Raises UserError for a database that cannot be had, or holds another sweep."""
-        with quietly(), usable(self.storage, UserError if self.study is None else Unreachable):
-            self.study = self.study or self._opened()
-            yield
+        """Within, the study is there. Raises UserError for a database that cannot be had, or holds another sweep.
+
+        Failure for a study that was removed meanwhile.
+        """
+        if self.study is None:
+            with quietly(), usable(self.storage):
+                self.study = self._opened()
+        try:
+            with quietly():
+                yield
+        except Exception as error:
+            if not (self.storage and is_of_database(error)):
+                raise
+            with usable(self.storage, Unreachable):
+                self._check_is_there()
+            raise Unreachable(unusable(self.storage, error)) from error
+
+    def _check_is_there(self) -> None:
+        import optuna
+
+        if self.name not in optuna.get_all_study_names(self.place):
+            raise Failure(f"The study {self.name} was removed from {self.storage}.")
 
     def _opened(self) -> Any:
         import optuna
@@ -219,7 +237,19 @@ def usable(storage: str | None, error: type[UserError] = UserError) -> Iterator[
     except Exception as found:  # of whichever database
         if not storage:
             raise
-        raise error(f"sweep.storage={storage} cannot be used: {str(found).splitlines()[0]}") from found
+        raise error(unusable(storage, found)) from found
+
+
+def unusable(storage: str, error: Exception) -> str:
+    return f"sweep.storage={storage} cannot be used: {str(error).splitlines()[0]}"
+
+
+def is_of_database(error: Exception) -> bool:
+    """Whether a database says so, or the way to it; or that it has no such study or trial."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, OSError | KeyError | StorageInternalError | SQLAlchemyError)
 
 
 def refuse_known(storage: str, name: str) -> None:

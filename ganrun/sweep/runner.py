@@ -9,7 +9,7 @@ from statistics import mean
 from ganrun import lock
 from ganrun.durations import clock
 from ganrun.sweep import folders, results
-from ganrun.sweep.pool import Pool, Process
+from ganrun.sweep.pool import PATIENCE, Jobs, Process
 from ganrun.sweep.proposals import Proposals, Unreachable
 from ganrun.sweep.screen import Screen
 from ganrun.sweep.state import ENDED, Runners, State, SweepJob
@@ -31,7 +31,7 @@ class Runner:
         self,
         state: State,
         proposals: Proposals,
-        pool: Pool,
+        pool: Jobs,
         seeds: Sequence[int],
         words: Callable[[SweepJob], list[str]],
         metric: str | None = None,
@@ -68,6 +68,7 @@ class Runner:
                         screen.shown = 0.0
                     self._tell()
                     screen.show()
+                self._tell_at_last()
             finally:
                 self._end_all()
 
@@ -221,7 +222,7 @@ class Runner:
     def _ending(job: SweepJob, process: Process, told: str, is_stopped: bool) -> tuple[str, str]:
         """The state and the error of a job that has ended. told: the state that its run folder tells."""
         code = process.code
-        if code == 0 and told in ENDED:
+        if told in ENDED and (code in (0, 130, 143) or is_stopped):
             return told, ""
         if is_stopped or code in (130, 143):
             return "interrupted", ""
@@ -247,6 +248,15 @@ class Runner:
     # ---- results -------------------------------------------------------------------------------------------------
     def result(self, job: SweepJob) -> results.Result:
         return results.read(self.state.folder / job.name, self.metric, self.mode)
+
+    def _tell_at_last(self) -> None:
+        """Tries for a while where the study could not be told of the last points."""
+        end = time.monotonic() + PATIENCE
+        while self.untold and time.monotonic() < end:
+            time.sleep(SLOW)
+            self._tell()
+        if self.untold:
+            log.warning("The study was not told of %d points. The same command tells it.", len(self.untold))
 
     def _tell(self) -> None:
         """Tells the proposals of the points whose jobs have all ended."""

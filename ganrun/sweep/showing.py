@@ -47,7 +47,7 @@ def ranked(
     if len(groups) > 1:
         console.print(board.why_apart(groups, found), highlight=False, markup=False)
     for number, own in enumerate(groups, 1):
-        told = next((result for job in own if (result := found[job.number]).state), Result())
+        told = max((found[job.number] for job in own), key=lambda result: (bool(result.kind), bool(result.state)))
         rankings.append(board.standings(own, found, told.mode))
         console.print(tabled(rankings[-1], told.metric))
         part = State(known.folder, known.definition, own, known.command)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganrun.errors import Failure, UserError
-from ganrun.sweep.pool import Task
+from ganrun.sweep.pool import Jobs, Task
 from ganrun.sweep.state import State
 
 OWN = ("--array", "-a", "--comment", "--job-name", "-J", "--wrap", "--output", "-o", "--requeue", "--no-requeue")
@@ -37,8 +37,8 @@ class Queued:
         return self.task.last_words()
 
 
-class Slurm:
-    """A pool that hands jobs to sbatch, no more than `size` in the queue at a time, those of one moment as one array.
+class Slurm(Jobs):
+    """Hands jobs to sbatch, no more than `size` of its own in the queue at a time, those of one moment as one array.
 
     options: of sbatch, "--partition=gpu --gpus=1 --time=4:00:00".  settings: of the jobs' environment.
     A job is told to save before its time is over, and is queued again (ganrun does so on USR1), as after a preemption:
@@ -49,7 +49,11 @@ class Slurm:
     def __init__(self, size: int, options: str, settings: Mapping[str, str], state: State):
         if not is_here():
             raise UserError(f"sweep.sbatch={options} needs Slurm, and there is no sbatch here. Leave it out.")
-        self.size, self.options, self.settings = size, shlex.split(options), dict(settings)
+        try:
+            self.options = shlex.split(options)
+        except ValueError as error:
+            raise UserError(f"sweep.sbatch={options} cannot be read: {error}.") from error
+        self.size, self.settings = size, dict(settings)
         if taken := [word for word in self.options if word.partition("=")[0] in OWN]:
             raise UserError(f"sweep.sbatch={options}: {taken[0]} is ganrun's to give. Leave it out.")
         self.new: dict[int, Task] = {}
@@ -65,9 +69,6 @@ class Slurm:
 
     def has_room(self) -> bool:
         return len(self.running) < self.size
-
-    def keep_nothing(self) -> None:
-        pass
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` queues all that were noted."""
@@ -146,6 +147,18 @@ def queued(sweep: str) -> dict[int, str] | None:
         return None
     rows = (line.split("|") for line in done.stdout.splitlines())
     return {int(numbers.split(",")[int(place)]): job for job, place, numbers in rows}
+
+
+def refuse_queued(state: State) -> None:
+    """Raises UserError where jobs of a sweep may be in Slurm's queue."""
+    if not is_here():
+        return
+    left = queued(state.id)
+    if left is None and any(word.startswith("sweep.sbatch=") for word in state.command):
+        raise UserError(f"Slurm does not say whether jobs of {state.folder} are in its queue. Try again later.")
+    if left:
+        ids = " ".join(left.values())
+        raise UserError(f"{len(left)} jobs of {state.folder} are in Slurm's queue. Let them end, or: scancel {ids}")
 
 
 def script(tasks: Sequence[Task], settings: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from ganrun.sweep.launched import Launcher
 from ganrun.sweep.pool import Devices, Pool, visible_gpus
 from ganrun.sweep.proposals import Grid, Proposals, Search, refuse_known
 from ganrun.sweep.runner import Runner
-from ganrun.sweep.signals import answered, interruption
+from ganrun.sweep.signals import ended_by_signals
 from ganrun.sweep.slurm import Slurm
 from ganrun.sweep.space import Space
 from ganrun.sweep.state import ENDED, SWEEP, State, SweepJob
@@ -58,7 +58,7 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     new = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
     plan.folder.mkdir(parents=True, exist_ok=True)
     (plan.folder / state.LOCK).touch()  # by which the last sweep is found
-    with answered(interruption()):
+    with ended_by_signals(runner.pool.warned):
         announce(runner, plan.folder)
         try:
             runner.run()
@@ -142,19 +142,19 @@ def name_of(definition: dict) -> str:
 
 def make_way(plan: Plan, storage: str | None) -> None:
     """Moves aside what an earlier start left. Raises UserError where others may be at work on it."""
-    if storage:
-        refuse_known(storage, plan.name)
     folder = plan.folder
-    if state.Runners(folder).others():
-        raise UserError(f"{folder} is being worked on. Stop that first, or give another sweep.name=.")
-    if slurm.is_here() and (left := slurm.queued(state.id_of(folder))):
-        raise UserError(
-            f"{len(left)} jobs of {folder} are in Slurm's queue. Let them end, or: scancel {' '.join(left.values())}"
-        )
-    if (folder / state.NAME).exists():
+    earlier = state.read(folder) if (folder / state.NAME).exists() else None
+    if storage:
+        refuse_known(storage, earlier.study if earlier else plan.name)
+    if earlier is None:
+        return
+    with earlier.locked():
+        if state.Runners(folder).others():
+            raise UserError(f"{folder} is being worked on. Stop that first, or give another sweep.name=.")
+        slurm.refuse_queued(earlier)
         aside = folder.with_name(f"{folder.name}-until-{time.strftime('%Y-%m-%d-%H%M%S')}")
         folder.rename(aside)
-        log.info("moved aside   %s", aside)
+    log.info("moved aside   %s", aside)
 
 
 def pool_of(context, config: DictConfig, known: State, configs: Sequence[DictConfig]) -> Pool | Slurm | Launcher:
@@ -166,8 +166,7 @@ def pool_of(context, config: DictConfig, known: State, configs: Sequence[DictCon
         return Launcher(context, config, settings.jobs, known.folder, variables)
     names = visible_gpus()
     gpus = checks.gpus(configs, settings.jobs, len(names))
-    is_on_gpus = any(one.trainer.accelerator != "cpu" for one in configs)
-    return Pool(settings.jobs, Devices(names if is_on_gpus else [], settings.jobs_per_gpu), variables, gpus)
+    return Pool(settings.jobs, Devices(names if gpus else [], settings.jobs_per_gpu), variables, gpus)
 
 
 def proposed(plan: Plan, config: DictConfig, known: State) -> Proposals:
@@ -202,9 +201,11 @@ def conclude(runner: Runner, folder: Path, new: Sequence[Path]) -> None:
     folders.outcomes[:] = [(job.name, codes.get(job.state, 1)) for job in jobs if job.state != "waiting"]
     if others := runner.proposals.elsewhere():
         log.info("%s", others)
-    is_untouched = folder in new and all(job.state in ("refused", "waiting") for job in jobs)
-    if is_untouched and not runner.runners.others() and runner.proposals.forget():
-        remove(new)
+    is_empty = not any((folder / job.name).exists() for job in jobs)
+    if folder in new and is_empty and all(job.state in ("refused", "waiting") for job in jobs):
+        with runner.state.locked():
+            if not runner.runners.others() and runner.proposals.forget():
+                remove(new)
     if not folder.exists() or not jobs:
         return
     if runner.given_up:

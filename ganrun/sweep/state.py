@@ -71,11 +71,17 @@ class State:
         return [job for job in self.jobs if job.point == point]
 
     @contextmanager
-    def change(self) -> Iterator[None]:
-        """Within, the jobs are as on disk, and no other process changes them; afterwards they are written."""
+    def locked(self) -> Iterator[None]:
+        """Within, no other process changes the jobs, joins or leaves. Never within itself."""
         with (self.folder / LOCK).open("a") as file:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Within, the jobs are as on disk, and no other process changes them; afterwards they are written."""
+        with self.locked():
             if (self.folder / NAME).exists():
                 known = load(self.folder)
                 self.jobs, self.id, self.study = known.jobs, known.id, known.study
@@ -105,7 +111,7 @@ class Runners:
         self.name = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:6]}"  # containers may share node and pid
 
     def join(self) -> None:
-        """Makes this process one of them. Like `others`, within State.change alone."""
+        """Makes this process one of them. Like `others`, within State.change or State.locked alone."""
         self.folder.mkdir(exist_ok=True)
         self.file = (self.folder / self.name).open("a")
         if fcntl:
@@ -160,12 +166,17 @@ def load(folder: Path, definition: Mapping | None = None) -> State:
     return state
 
 
-def id_of(folder: Path) -> str:
-    """The id of the sweep in the folder; "none" where that cannot be told."""
+def read(folder: Path) -> State:
+    """The state in the folder, or one of nothing where it cannot be read."""
     try:
-        return load(folder).id
-    except (UserError, OSError):
-        return "none"
+        return load(folder)
+    except UserError:
+        return State(folder, {}, id="unknown")
+
+
+def started(folder: Path) -> float:
+    """When a sweep was started the last time; of a copy without its lock, when it was written."""
+    return next(path for path in (folder / LOCK, folder / NAME) if path.exists()).stat().st_mtime
 
 
 def described(definition: Mapping) -> str:
@@ -179,7 +190,7 @@ def described(definition: Mapping) -> str:
 
 def find(name: str) -> Path:
     """The sweep's folder that is meant by a path, by a name in outputs/sweeps, or by the word last."""
-    known = sorted(HOME.glob(f"*/{NAME}"), key=lambda path: (path.parent / LOCK).stat().st_mtime)
+    known = sorted(HOME.glob(f"*/{NAME}"), key=lambda path: started(path.parent))
     if name == "last" and known:
         return known[-1].parent
     for folder in (Path(name), HOME / name):

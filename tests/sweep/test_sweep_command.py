@@ -221,6 +221,10 @@ def test_a_named_search_is_gone_on_with_by_its_name(start, run, tmp_path):
         said, _ = moved.communicate(timeout=100)
     assert moved.returncode == 2
     assert "sweep.storage=null makes another sweep" in said
+    with start("sweep", "resume", "s", "sweep.fresh=true") as anew:
+        said, _ = anew.communicate(timeout=100)
+    assert anew.returncode == 2
+    assert "The study s is in sqlite" in said
 
 
 def test_two_processes_share_a_sweep_and_no_job_is_trained_twice(start, run, tmp_path):

@@ -36,6 +36,9 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["sweep.fresh=perhaps"], "sweep.fresh=perhaps does not do"),
         (["sweep.sampler=foo"], "sweep.sampler=foo does not do: it is one of grid, tpe"),
         (["kimg=-1"], "kimg=-1 does not do"),
+        (["trainer.devices=1,abc"], "trainer.devices=abc does not do: it is a number, a list"),
+        (["trainer.devices=null", "seed=1,2"], "trainer.devices=None does not do"),
+        (["trainer.devices=0", "seed=1,2"], "trainer.devices=0 does not do: it is at least 1"),
         (["seed=abc"], "seed=abc does not do"),
         (["seed=1,2", "sweep.seeds=2"], "lists 2 seeds and sweep.seeds=2 asks for 2"),
         (["folder=a,b"], "folder=a,b cannot vary"),
@@ -145,7 +148,8 @@ def test_a_sweep_of_an_experiment_may_be_changed_on_the_command_line(capfd):
         ([2, 4], 2, 4, 4),
         (["auto"], 1, 4, 4),
         (["auto"], 2, 4, 1),
-        ([[0, 1]], 2, 4, 2),
+        ([[2, 3]], 1, 4, 0),
+        ([[0, 1]], 2, 0, 0),
         ([-1], 1, 2, 2),
         ([2], 2, 0, 2),
     ],
@@ -153,6 +157,12 @@ def test_a_sweep_of_an_experiment_may_be_changed_on_the_command_line(capfd):
 def test_a_job_is_lent_as_many_gpus_as_its_trainer_asks_for(devices, jobs, there, gpus):
     configs = [OmegaConf.create({"trainer": {"accelerator": "auto", "devices": one}}) for one in devices]
     assert checks.gpus(configs, jobs, there) == gpus
+
+
+def test_gpus_that_are_named_are_none_to_be_lent():
+    config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": [2, 3]}})
+    with pytest.raises(UserError, match=r"names GPUs, and jobs side by side are lent theirs"):
+        checks.gpus([config], 2, 4)
 
 
 def test_more_gpus_than_there_are_are_refused():

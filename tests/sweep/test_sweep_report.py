@@ -1,8 +1,9 @@
 """The page of a sweep."""
 
 import pytest
+from rich.console import Console
 
-from ganrun.sweep import board, report
+from ganrun.sweep import board, report, showing
 from ganrun.sweep.results import Result
 from ganrun.sweep.state import State, SweepJob
 
@@ -64,3 +65,17 @@ def test_points_that_lack_a_setting_stand_at_a_mark_of_their_own():
     assert report.dimension("model.c", ["a", None, "b"])["ticktext"] == ["a", "b", "none"]
     assert report.dimension("model.c", ["a", None, "b"])["values"] == [0, 2, 1]
     assert report.dimension("lr", ["1e-4", "1e-2", None])["values"] == pytest.approx([-4, -2, -4.3])
+
+
+def test_a_ranking_has_the_metric_of_those_that_have_scores(tmp_path, capsys):
+    """The first job belongs to another metric, of which lower values are better, and has no score."""
+    jobs = [SweepJob(k, k, {"data": "ab"[k > 0]}, 0, str(k), "failed" if k == 0 else "done") for k in range(3)]
+    found = {0: Result("failed", metric="val/fd_lenet", mode="min")}
+    for k, score in ((1, 2.0), (2, 8.0)):
+        found[k] = Result(
+            "done", metric="val/is", mode="max", score=score, kind={"score": "val/is"}, history=[(1, score)]
+        )
+    known = State(tmp_path, {"axes": ["data=a,b"]}, jobs)
+    (ranked,) = showing.ranked(known, found, Console(width=120), lambda own, name: board.table(own, ["data"], name))
+    assert [standing.point for standing in ranked] == [2, 1, 0]
+    assert "val/is" in capsys.readouterr().out

@@ -227,6 +227,21 @@ def test_proposals_that_cannot_be_reached_are_asked_again(sweep, monkeypatch, ca
     assert caplog.text.count("no database") < 5
 
 
+def test_what_ended_before_a_signal_is_done(sweep, tmp_path):
+    """The pool tells of jobs that it has stopped; one of them had come to its end before."""
+
+    def act(number, start):
+        if number == 1:
+            write_run(tmp_path / "sweep" / "1-lr-1+seed-6", 0.5, "interrupted")
+            raise KeyboardInterrupt
+        write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 0.5)
+        return (143, "")
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(act, size=2)
+    assert [job.state for job in state.load(tmp_path / "sweep").jobs][:2] == ["done", "waiting"]
+
+
 def test_what_is_kept_for_a_job_is_left_to_others_where_none_can_start(sweep, monkeypatch):
     monkeypatch.setattr(runner.lock, "is_held", lambda folder: folder.name.startswith("5") and not made_pool[0].waited)
     made_pool = []
@@ -261,6 +276,29 @@ def test_a_sweep_that_trained_nothing_leaves_nothing_unless_others_are_at_it_or_
     assert folder.exists() == stays
     assert (tmp_path / "mine").exists()
     assert folder.parent.exists() == stays
+
+
+def test_what_a_job_has_saved_is_never_removed(tmp_path):
+    folder = tmp_path / "s"
+    write_run(folder / "0", 1.0, "interrupted")
+    known = state.State(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
+    known.jobs = [state.SweepJob(0, 0, {}, 0, "0", "waiting")]
+    known.save()
+    start.conclude(
+        Runner(known, Grid(Space(seeds=[0])), Pretended(folder, None), [0], lambda job: []), folder, [folder]
+    )
+    assert (folder / "0" / "status.json").exists()
+
+
+def test_a_sweep_that_was_copied_without_its_lock_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        known = state.State(state.HOME / name, {"fixed": []}, [])
+        known.folder.mkdir(parents=True)
+        known.save()
+    (state.HOME / "b" / state.LOCK).touch()
+    assert state.find("a") == state.HOME / "a"
+    assert state.find("last") == state.HOME / "b"
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import math
 from statistics import median
 
+import optuna
 import pytest
 
 from ganrun.errors import Failure, UserError
@@ -170,13 +171,27 @@ def test_a_trial_of_another_sweep_is_never_told(database, tmp_path):
     assert first.study.trials[0].value is None
 
 
+def fails(**_):
+    raise OSError("no way to it")
+
+
+def test_a_study_that_was_removed_is_not_asked_for_ever(database, tmp_path):
+    search = shared(database, tmp_path / "a")
+    search.next([])
+    optuna.delete_study(study_name="s", storage=database)
+    for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
+        with pytest.raises(Failure, match=r"The study s was removed from sqlite") as ended:
+            work()
+        assert not isinstance(ended.value, Unreachable)
+
+
 def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refused(database, tmp_path, monkeypatch):
     search = shared(database, tmp_path / "a")
     search.next([])
     with monkeypatch.context() as broken:
-        broken.setattr(search.study, "get_trials", lambda **_: 1 / 0)
+        broken.setattr(search.study, "get_trials", fails)
         for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
-            with pytest.raises(Unreachable, match="cannot be used: division by zero"):
+            with pytest.raises(Unreachable, match="cannot be used: no way to it"):
                 work()
         search.theirs = 2
         assert "2 of 6 points of the study s are trained by others" in search.elsewhere()

@@ -68,6 +68,12 @@ def test_options_by_which_arrays_are_known_are_refused(monkeypatch):
         Slurm(1, "--gpus=1 --job-name=x", {}, None)
 
 
+def test_options_that_cannot_be_read_are_refused(monkeypatch):
+    monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
+    with pytest.raises(UserError, match="cannot be read: No closing quotation"):
+        Slurm(1, '--comment="x', {}, None)
+
+
 def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
     """Run by a shell, with an srun that only says what it is asked for."""
     (tmp_path / "srun").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
