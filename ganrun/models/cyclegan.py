@@ -1,7 +1,6 @@
 """Translation between two sets of pictures without pairs."""
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, stack, zeros_like
 from torch.nn.functional import l1_loss
 
 from ganrun.losses import least_squares
@@ -36,7 +35,7 @@ class CycleGAN(Adversarial):
         self.fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
         fool = least_squares(self.d_a(fake_a), 1) + least_squares(self.d_b(fake_b), 1)
         cycle = l1_loss(self.b_to_a(fake_b), a) + l1_loss(self.a_to_b(fake_a), b)
-        same = l1_loss(*same_a, a) + l1_loss(*same_b, b) if self.identity else torch.zeros_like(cycle)
+        same = l1_loss(*same_a, a) + l1_loss(*same_b, b) if self.identity else zeros_like(cycle)
         loss = fool + self.cycle * (cycle + self.identity * same)
         return {"loss": loss, "adversarial": fool, "cycle": cycle, "identity": same}
 
@@ -58,4 +57,4 @@ class CycleGAN(Adversarial):
 
     def _there_and_back(self, x: Tensor, side: str, other: str) -> Tensor:
         there = self.translate(x, other)
-        return torch.stack([x.to(there), there, self.translate(there, side)], 1).flatten(0, 1)
+        return stack([x.to(there), there, self.translate(there, side)], 1).flatten(0, 1)

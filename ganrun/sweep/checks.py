@@ -30,7 +30,6 @@ def settings(config: DictConfig) -> None:
         )
     if given.metric and not given.direction and results.mode_of(given.metric) is None:
         raise UserError(f"Which values of {given.metric} are better is not known. Give sweep.direction=min or max.")
-
     if given.jobs_per_gpu != 1 and (launcher(config) or given.sbatch is not None):
         raise UserError(
             f"sweep.jobs_per_gpu={given.jobs_per_gpu} is for jobs that are started here. Others get the GPUs that "

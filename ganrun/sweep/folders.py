@@ -1,7 +1,8 @@
 """The folders of a sweep and of its jobs."""
 
 import re
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,7 +26,7 @@ class SweepFolder(Callback):
     def on_multirun_start(self, config: DictConfig, **_) -> None:
         with suppress(OmegaConfBaseException):  # Hydra itself says what is wrong with the name
             folder = Path(config.hydra.sweep.dir)
-            opened[folder] = [path for path in (folder, *folder.parents) if not path.exists()]
+            opened[folder] = missing(folder)
 
 
 def remove_empty() -> None:
@@ -33,10 +34,20 @@ def remove_empty() -> None:
     while opened:
         folder, new = opened.popitem()
         if folder in new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
-            (folder / "multirun.yaml").unlink(missing_ok=True)
-            for path in new:
-                if not any(path.iterdir()):
-                    path.rmdir()
+            remove(new)
+
+
+def missing(folder: Path) -> list[Path]:
+    """The folder and its parents, from the inside, as far as they are not there."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove(new: Sequence[Path]) -> None:
+    """Removes a new folder, the first of these, with all in it, and the parents that were made for it and are empty."""
+    shutil.rmtree(new[0])
+    for path in new[1:]:
+        if not any(path.iterdir()):
+            path.rmdir()
 
 
 def fixed_keys(overrides: list[str]) -> set[str]:

@@ -1,8 +1,6 @@
 """Jobs of a sweep by one of Hydra's launchers, such as joblib's or submitit's, batch by batch."""
 
 import logging
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ from omegaconf import DictConfig, open_dict
 
 from ganrun import lock
 from ganrun.arguments import plainly
-from ganrun.sweep.pool import PATIENCE, Jobs, Task, end_with_parent, environment
+from ganrun.sweep.pool import PATIENCE, Jobs, Task
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +29,7 @@ class Train:
     tasks: dict[str, Task] = field(default_factory=dict)  # by the folders of their runs
 
     def __call__(self, config: DictConfig) -> int:
-        task = self.tasks[config.folder]
-        with task.log.open("a") as file:
-            return subprocess.run(
-                [sys.executable, "-m", "ganrun", *task.words],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=environment(self.settings),
-                start_new_session=True,  # Ctrl-C is for the sweep, which asks the jobs to end
-                preexec_fn=end_with_parent if sys.platform == "linux" else None,
-            ).returncode
+        return self.tasks[config.folder].started(self.settings).wait()
 
 
 @dataclass
@@ -73,9 +61,6 @@ class Launcher(Jobs):
             hydra_context=context, task_function=self.train, config=config
         )
 
-    def has_room(self) -> bool:
-        return len(self.running) < self.size
-
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` hands over all that were noted."""
         self.running[number] = Task.noted(words, log)
@@ -88,9 +73,7 @@ class Launcher(Jobs):
         folders = {number: task.log.parent.parent / task.log.stem for number, task in self.running.items()}
         self.train.tasks = {str(folders[number]): task for number, task in self.running.items()}
         own = [[f"folder={plainly(str(folder))}"] for folder in folders.values()]
-        log.info(
-            "handed over   %d jobs; what they say is in %s", len(own), next(iter(self.running.values())).log.parent
-        )
+        log.info("handed over   %d jobs to %s", len(own), type(self.launcher).__name__)
         self.launching = [*folders.values()]
         returned = self.launcher.launch(own, initial_job_idx=min(folders))
         self.launching = []

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 try:
     import fcntl
@@ -78,12 +78,52 @@ class Devices:
 
 
 @dataclass
+class Task:
+    """A job that is to be started. begin: where in its log it begins."""
+
+    words: Sequence[str]
+    log: Path
+    begin: int
+
+    @classmethod
+    def noted(cls, words: Sequence[str], log: Path) -> "Task":
+        log.parent.mkdir(exist_ok=True)
+        return cls(words, log, log.stat().st_size if log.exists() else 0)
+
+    def started(self, settings: Mapping[str, str], locks: Sequence[IO] = ()) -> subprocess.Popen:
+        """`ganrun` with the job's words, what it says going to its log.
+
+        settings: of its environment, beside this process's, but for what makes that a rank.  locks: that it holds too.
+        """
+        inherited = {name: value for name, value in os.environ.items() if name not in RANKS}
+        with self.log.open("a") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ganrun", *self.words],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env={**inherited, **settings, "PYTHONUNBUFFERED": "1"},
+                pass_fds=[lock.fileno() for lock in locks],
+                start_new_session=True,  # Ctrl-C is for the sweep, which asks the jobs to end
+                preexec_fn=end_with_parent if sys.platform == "linux" else None,
+            )
+
+    def last_words(self) -> str:
+        """The last line that tells of an error, or the last of all."""
+        with suppress(OSError):
+            text = self.log.read_bytes()[self.begin :].decode(errors="replace")
+            lines = [line.strip() for line in text.splitlines() if line.strip()]
+            told = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
+            return (told or lines or [""])[-1]
+        return ""
+
+
+@dataclass
 class Process:
-    """A job that runs, what it says going to the file `log`."""
+    """A job that runs here."""
 
     popen: subprocess.Popen
-    log: Path
-    begin: int = 0  # where in the log it begins
+    task: Task
 
     @property
     def code(self) -> int | None:
@@ -91,17 +131,18 @@ class Process:
         return self.popen.poll()
 
     def last_words(self) -> str:
-        return last_words(self.log, self.begin)
+        return self.task.last_words()
 
 
 class Jobs(ABC):
     """Where the jobs of a sweep run, no more than `size` of them at a time; `running` has those that are not over."""
 
     size: int
+    running: Mapping[int, Any]
 
-    @abstractmethod
     def has_room(self) -> bool:
         """Whether a job may start."""
+        return len(self.running) < self.size
 
     @abstractmethod
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
@@ -136,7 +177,7 @@ class Pool(Jobs):
 
     def has_room(self) -> bool:
         """Whether a job may start; where there are GPUs, its own are then kept for it."""
-        if len(self.running) >= self.size:
+        if not super().has_room():
             return False
         if self.devices.names and not self.reserved:
             self.reserved = self.devices.lease(self.gpus)
@@ -156,22 +197,10 @@ class Pool(Jobs):
         if not self.has_room():
             return False
         lease, self.reserved = self.reserved, None
-        log.parent.mkdir(exist_ok=True)
-        with log.open("a") as file:
-            begin = file.seek(0, os.SEEK_END)
-            popen = subprocess.Popen(
-                [sys.executable, "-m", "ganrun", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=self._environment(lease),
-                pass_fds=[file.fileno() for file in lease.files] if lease else [],
-                start_new_session=True,  # Ctrl-C is for this process, which asks the jobs to end
-                preexec_fn=end_with_parent if sys.platform == "linux" else None,
-            )
+        task = Task.noted(words, log)
+        self.running[number] = Process(task.started(self._settings(lease), lease.files if lease else ()), task)
         if lease:
             lease.close()  # the job holds it now
-        self.running[number] = Process(popen, log, begin)
         return True
 
     def ended(self) -> dict[int, Process]:
@@ -198,47 +227,14 @@ class Pool(Jobs):
             self.keep_nothing()
         return self.ended()
 
-    def _environment(self, lease: Lease | None) -> dict[str, str]:
-        found = environment(self.settings)
-        if self.size > 1:
+    def _settings(self, lease: Lease | None) -> dict[str, str]:
+        found = dict(self.settings)
+        if self.size > 1 and "OMP_NUM_THREADS" not in os.environ:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            found.setdefault("OMP_NUM_THREADS", str(max(1, cores // self.size)))
+            found["OMP_NUM_THREADS"] = str(max(1, cores // self.size))
         if lease:
             found["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
         return found
-
-
-def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a job: this process's, but for what makes it a rank, and these settings."""
-    inherited = {name: value for name, value in os.environ.items() if name not in RANKS}
-    return {**inherited, **settings, "PYTHONUNBUFFERED": "1"}
-
-
-@dataclass
-class Task:
-    """A job that others are to start. begin: where in its log it begins."""
-
-    words: Sequence[str]
-    log: Path
-    begin: int
-
-    @classmethod
-    def noted(cls, words: Sequence[str], log: Path) -> "Task":
-        log.parent.mkdir(exist_ok=True)
-        return cls(words, log, log.stat().st_size if log.exists() else 0)
-
-    def last_words(self) -> str:
-        return last_words(self.log, self.begin)
-
-
-def last_words(log: Path, begin: int = 0) -> str:
-    """The last line from there on that tells of an error, or the last of all."""
-    with suppress(OSError):
-        text = log.read_bytes()[begin:].decode(errors="replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        told = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
-        return (told or lines or [""])[-1]
-    return ""
 
 
 def end_with_parent() -> None:

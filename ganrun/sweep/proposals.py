@@ -52,7 +52,8 @@ class Grid:
         self.total = len(self.points)
 
     def next(self, known: Collection[int]) -> tuple[int, dict[str, str]] | None:
-        return next(((number, values) for number, values in enumerate(self.points) if number not in known), None)
+        number = len(known)  # they are asked for in their order
+        return (number, self.points[number]) if number < self.total else None
 
     def tell(self, number: int, score: float) -> None:
         pass

@@ -40,7 +40,7 @@ def write(
     """Writes the page and returns its path. title: in place of the folder's name and the command.
 
     It shows the ranking, the scores while training, the points as parallel coordinates, how much each setting matters,
-    the newest samples of every job, and what failed.
+    of every job the samples nearest to its best score, and what failed.
     """
     figures = {
         "Score while training": lambda: curves(known, results, metric),

@@ -67,9 +67,6 @@ class Slurm(Jobs):
         """All that is not over."""
         return {**self.queued, **self.new}
 
-    def has_room(self) -> bool:
-        return len(self.running) < self.size
-
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` queues all that were noted."""
         self.new[number] = Task.noted(words, log)

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import logging
-import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from ganrun.record import writable
 from ganrun.sweep import checks, folders, showing, slurm, space, state
 from ganrun.sweep.conditions import Composed
 from ganrun.sweep.launched import Launcher
-from ganrun.sweep.pool import Devices, Pool, visible_gpus
+from ganrun.sweep.pool import Devices, Jobs, Pool, visible_gpus
 from ganrun.sweep.proposals import Grid, Proposals, Search, refuse_known
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.signals import ended_by_signals
@@ -55,7 +53,7 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     if config.sweep.fresh:
         make_way(plan, config.sweep.get("storage"))
     runner = made_runner(context, config, plan, configs)
-    new = [path for path in (plan.folder, *plan.folder.parents) if not path.exists()]
+    new = folders.missing(plan.folder)
     plan.folder.mkdir(parents=True, exist_ok=True)
     (plan.folder / state.LOCK).touch()  # by which the last sweep is found
     with ended_by_signals(runner.pool.warned):
@@ -132,9 +130,8 @@ def given_folder(words: Sequence[str]) -> Path | None:
 def name_of(definition: dict) -> str:
     """A name made of what varies, and of a digest of all."""
     keys = [axis.partition("=")[0] for axis in definition["axes"]] + ["seed"] * (len(definition["seeds"]) > 1)
-    own = {
-        key: value for key, value in definition["settings"].items() if key != "storage"
-    }  # hosts may call it otherwise
+    # Without the database, which other machines may name otherwise
+    own = {key: value for key, value in definition["settings"].items() if key != "storage"}
     digest = hashlib.blake2b(json.dumps({**definition, "settings": own}).encode(), digest_size=3).hexdigest()
     varied = "+".join(folders.short_names(keys))[: folders.LONGEST_NAME]
     return f"{varied or 'runs'}-{digest}"
@@ -157,7 +154,7 @@ def make_way(plan: Plan, storage: str | None) -> None:
     log.info("moved aside   %s", aside)
 
 
-def pool_of(context, config: DictConfig, known: State, configs: Sequence[DictConfig]) -> Pool | Slurm | Launcher:
+def pool_of(context, config: DictConfig, known: State, configs: Sequence[DictConfig]) -> Jobs:
     """Where the jobs run: in Slurm's queue, by another of Hydra's launchers, or on this machine."""
     settings, variables = config.sweep, {SWEEP: str(known.folder.absolute())}
     if settings.sbatch is not None:
@@ -205,18 +202,10 @@ def conclude(runner: Runner, folder: Path, new: Sequence[Path]) -> None:
     if folder in new and is_empty and all(job.state in ("refused", "waiting") for job in jobs):
         with runner.state.locked():
             if not runner.runners.others() and runner.proposals.forget():
-                remove(new)
+                folders.remove(new)
     if not folder.exists() or not jobs:
         return
     if runner.given_up:
         log.error("%s", runner.given_up)
     with runner.state.change():
         showing.show(runner.state, runner.metric, runner.mode)
-
-
-def remove(new: Sequence[Path]) -> None:
-    """Removes the folder of a sweep of which no job was trained, the first of these, and those made for it."""
-    shutil.rmtree(new[0])
-    for path in new[1:]:
-        if not os.listdir(path):
-            path.rmdir()
