@@ -14,9 +14,9 @@ class GanrunSweeper(Sweeper):
         self.context, self.config = hydra_context, config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from ganrun.sweep import start
+        from ganrun.sweep import sweeper
 
-        return start.sweep(self.context, self.config, arguments)
+        return sweeper.sweep(self.context, self.config, arguments)
 
 
 @dataclass

@@ -12,12 +12,12 @@ from unittest.mock import patch
 import pytorch_lightning as pl
 from bench_loop import DCGAN, Work, job_of
 
-from ganrun import build
-from ganrun.callbacks.checkpointing import Checkpointing
-from ganrun.callbacks.together import Together
-from ganrun.checkpoint_io import DurableIO
-from ganrun.commands import train
-from ganrun.record import Record
+from ganrun.config import build
+from ganrun.training import session
+from ganrun.training.callbacks.callback_list import Together
+from ganrun.training.callbacks.checkpointing import Checkpointing
+from ganrun.training.checkpoint_io import DurableIO
+from ganrun.training.run_folder import Record
 
 KIMG = 1000  # of a run by default
 NOTE = """\
@@ -66,12 +66,12 @@ class Clock(pl.Callback):
 
 def trained(work: Work) -> tuple[Clock, float]:
     """Trains as `ganrun train` does, in a folder that is removed then. The clock, and thousand images a second."""
-    train.quiet_libraries()
+    session.quiet_libraries()
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
         job = job_of(work, Path(name))
         io = DurableIO()
         clock = Clock(io)
-        callbacks = train.callbacks_of(job, Record(Path(job.cfg.folder), job.cfg, None), train.choices_taken(), io)
+        callbacks = session.callbacks_of(job, Record(Path(job.cfg.folder), job.cfg, None), session.choices_taken(), io)
         (saving,) = (part for part in callbacks if isinstance(part, Checkpointing))
         saving.on_train_batch_end = clock.timed(saving.on_train_batch_end, clock.still)
         saving.on_train_end = clock.timed(saving.on_train_end, clock.still)  # until all is on the disk

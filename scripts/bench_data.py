@@ -16,8 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ganrun import pictures
-from ganrun.data import decoding
+from ganrun.data import decode_all, images
 from ganrun.data.decode import decode
 
 SIZE, BATCH = 64, 64
@@ -53,7 +52,7 @@ class Stored(Dataset):
 
 
 def flipped(picture: Tensor) -> Tensor:
-    x = pictures.to_float(picture)
+    x = images.to_float(picture)
     return x.flip(2) if torch.rand(()) < 0.5 else x
 
 
@@ -109,10 +108,10 @@ def preparing(paths: list[Path], rounds: int) -> list[dict]:
     """The pairs of preparations with two threads and with one."""
 
     def seconds(threads: int) -> float:
-        with patch.object(decoding, "_cores", lambda: threads):
+        with patch.object(decode_all, "_cores", lambda: threads):
             start = time.perf_counter()
             read = partial(decode, size=SIZE, channels=3)
-            decoding.decode_all(Rows(), "train", "x", paths, (3, SIZE, SIZE), read, "raise")
+            decode_all.decode_all(Rows(), "train", "x", paths, (3, SIZE, SIZE), read, "raise")
             return time.perf_counter() - start
 
     seconds(2)

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode
 
-from ganrun.commands import train
+from ganrun.training import session
 
 NOTE = """\
 Images a second of `ganrun train` with each measure on top of those before; seconds of the clock, after the first
@@ -158,7 +158,7 @@ def settle() -> None:
 
 def trained(work: Work, measures: list[str], watch: pl.Callback) -> pl.Callback:
     """The callback after a training of the work with these settings."""
-    train.quiet_libraries()
+    session.quiet_libraries()
     with tempfile.TemporaryDirectory() as name:
         accelerator = f"trainer.accelerator={'gpu' if ON_CUDA else 'cpu'}"
         fitted(job_of(work, Path(name), ["metrics=none", "kimg=1000000", accelerator, *PLAIN, *measures]), watch)

@@ -16,12 +16,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 from PIL import Image
 
-from ganrun import build, folders
-from ganrun.callbacks.together import Together
-from ganrun.checkpoint_io import DurableIO
-from ganrun.commands import train
-from ganrun.job import Job, make_job
-from ganrun.record import Record
+from ganrun import paths
+from ganrun.config import build
+from ganrun.config.experiment import Job, make_job
+from ganrun.training import session
+from ganrun.training.callbacks.callback_list import Together
+from ganrun.training.checkpoint_io import DurableIO
+from ganrun.training.run_folder import Record
 
 PLAIN = ["metrics=none", "trainer.accelerator=cpu", "trainer.precision=32-true", "kimg=1000000"]
 NOTE = """\
@@ -145,7 +146,7 @@ class Turns(pl.Callback):
 
 def by_turns(work: Work, rounds: int, batches: int) -> Turns:
     """Trains as `ganrun train` does, in a folder that is removed afterwards, and the examples beside it."""
-    train.quiet_libraries()
+    session.quiet_libraries()
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
         job = job_of(work, Path(name))
         turns = Turns({peer.label: peer(job) for peer in work.others}, batches, rounds)
@@ -159,7 +160,7 @@ def fitted(job: Job, watch: pl.Callback) -> None:
     """Trains with all that `ganrun train` has, and with `watch` after it."""
     record = Record(Path(job.cfg.folder), job.cfg, None)
     io = DurableIO()
-    callbacks = Together([*train.callbacks_of(job, record, train.choices_taken(), io), watch])
+    callbacks = Together([*session.callbacks_of(job, record, session.choices_taken(), io), watch])
     trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger), plugins=[io])
     trainer.fit(job.model, datamodule=job.data)
 
@@ -169,7 +170,7 @@ def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Job:
     overrides = [*work.overrides, *plain, f"folder={folder / 'run'}"]
     if work.pictures:
         overrides.append(f"data.root={make_pictures(folder / 'pictures', work.pictures)}")
-    with initialize_config_dir(str(folders.conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
         cfg = compose("train", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
@@ -177,7 +178,7 @@ def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Job:
     OmegaConf.resolve(cfg)
     (folder / "run").mkdir()
     job = make_job(cfg)
-    train.prepare(job)
+    session.prepare(job)
     return job
 
 

@@ -22,12 +22,12 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from ganrun.metrics import statistics
-from ganrun.metrics.drawing import apart
-from ganrun.metrics.extractors import Extractor, InceptionExtractor
-from ganrun.metrics.frechet import Features, FrechetDistance
-from ganrun.metrics.prdc import prdc
-from ganrun.metrics.scores import FeatureScores
+from ganrun.metrics import reference_stats
+from ganrun.metrics.extractors.base import Extractor, InceptionExtractor
+from ganrun.metrics.feature_scores import FeatureScores
+from ganrun.metrics.sampling import apart
+from ganrun.metrics.scores.frechet import Features, FrechetDistance
+from ganrun.metrics.scores.prdc import prdc
 
 CPU, KINDS, LIMIT_GB = torch.device("cpu"), ("fd", "kid", "is"), 1.5
 STOCK = "torchmetrics' three classes"
@@ -90,12 +90,12 @@ class OnePass:
         """Seconds of the pass over the real pictures; of the pass over the others, from statistics on disk on."""
         start = time.process_time()
         with patch.object(FrechetDistance, "compute", lambda self: torch.tensor(math.nan)):
-            measured = statistics.measure([self.real], len(self.real), self.extractor, CPU)
+            measured = reference_stats.measure([self.real], len(self.real), self.extractor, CPU)
         end = time.process_time()
-        statistics.write(self.file, measured, {})
+        reference_stats.write(self.file, measured, {})
 
         restart = time.process_time()
-        known = statistics.read(self.file, {}, self.extractor.num_features)
+        known = reference_stats.read(self.file, {}, self.extractor.num_features)
         self.scores = FeatureScores(self.extractor, known, CPU, KINDS)
         self.scores.update(self.fake)
         return end - start, time.process_time() - restart

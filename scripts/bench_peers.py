@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss, softplus
 from torch.utils.data import DataLoader, TensorDataset
 
-from ganrun import build, pictures
-from ganrun.job import Job
+from ganrun.config import build
+from ganrun.config.experiment import Job
+from ganrun.data import images
 from ganrun.models.image_pool import ImagePool
 
 
@@ -56,7 +57,7 @@ class Peer:
     def examples(self, key: str = "x") -> Tensor:
         """All real examples, as the networks take them."""
         x = torch.cat(list(self.job.data.reference(key)))
-        return pictures.to_float(x) if x.dtype == torch.uint8 else x
+        return images.to_float(x) if x.dtype == torch.uint8 else x
 
     def settings(self) -> dict:
         """The rates of the job's Adam, everything else as torch has it."""
@@ -162,7 +163,7 @@ class Tuned(Peer):
     def step(self) -> None:
         generator, discriminator, x = self.nets.generator, self.nets.discriminator, next(self.source)
         if self.is_picture:
-            x = pictures.to_float(x).contiguous(memory_format=self.layout)
+            x = images.to_float(x).contiguous(memory_format=self.layout)
         require(generator, False)
         require(discriminator, True)
         fake = generator(self.nets.noise(len(x)))

@@ -31,13 +31,13 @@ import torch
 import torch.utils.tensorboard  # beforehand, so that no child has to
 from lightning_utilities.core.apply_func import apply_to_collection
 
-from ganrun import checkpoint
-from ganrun.callbacks.evaluation import Evaluation
-from ganrun.checkpoint_io import DurableIO
-from ganrun.cli import main as ganrun
-from ganrun.commands import resume, train  # noqa: F401
+from ganrun.cli.commands import resume, train  # noqa: F401
+from ganrun.cli.main import main as ganrun
 from ganrun.errors import UserError
-from ganrun.record import read_lines
+from ganrun.training import checkpoint
+from ganrun.training.callbacks.evaluation import Evaluation
+from ganrun.training.checkpoint_io import DurableIO
+from ganrun.training.run_folder import read_lines
 
 SAVE, SCORING = 0, 2  # places in MARKS: whether it is at it, and behind it how often it was
 MARKS = mmap.mmap(-1, 4)  # shared with the children, and still there when one is killed

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from ganrun.data.digits import Digits
-from ganrun.metrics import statistics
-from ganrun.metrics.drawing import apart
-from ganrun.metrics.extractors import LeNetExtractor
-from ganrun.metrics.scores import FeatureScores
-from ganrun.pictures import to_float, to_uint8
+from ganrun.data.images import to_float, to_uint8
+from ganrun.metrics import reference_stats
+from ganrun.metrics.extractors.base import LeNetExtractor
+from ganrun.metrics.feature_scores import FeatureScores
+from ganrun.metrics.sampling import apart
 from ganrun.seeds import generator
 
 CPU, KINDS = torch.device("cpu"), ("fd", "kid", "is", "prdc", "diversity")
@@ -53,7 +53,7 @@ def digits() -> tuple[Tensor, Tensor]:
     return x[order], y[order]
 
 
-def scores(images: Tensor, real: statistics.Statistics, extractor: LeNetExtractor) -> dict[str, float]:
+def scores(images: Tensor, real: reference_stats.Statistics, extractor: LeNetExtractor) -> dict[str, float]:
     """Of uint8 pictures [N, 1, 28, 28]."""
     with apart(0):
         found = FeatureScores(extractor, real, CPU, KINDS)
@@ -66,7 +66,7 @@ def main() -> None:
     extractor = LeNetExtractor()
     x, y = digits()
     half = len(x) // 2
-    real = statistics.measure(x[:half].split(500), half, extractor, CPU)
+    real = reference_stats.measure(x[:half].split(500), half, extractor, CPU)
     print("| 5,000 digits | " + " | ".join(COLUMNS) + " |\n|---|" + "---:|" * len(COLUMNS))
     for name, spoil in SPOILT.items():
         found = scores(to_uint8(spoil(to_float(x[half:]), y[half:])), real, extractor)

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save
 from torch.nn.functional import conv2d, cross_entropy
 
-from ganrun.metrics.extractors import LeNetExtractor
-from ganrun.metrics.frechet import FrechetDistance
-from ganrun.metrics.lenet import LeNet
+from ganrun.metrics.extractors.base import LeNetExtractor
+from ganrun.metrics.extractors.lenet import LeNet
+from ganrun.metrics.scores.frechet import FrechetDistance
 
 log = logging.getLogger(__name__)
 ASSETS = Path(__file__).resolve().parent.parent / "ganrun" / "assets"

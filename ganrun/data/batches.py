@@ -7,10 +7,10 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from ganrun.data.ahead import made_ahead
-from ganrun.data.order import Order, seeded
+from ganrun.data.images import to_float
+from ganrun.data.prefetch import made_ahead
+from ganrun.data.shuffle import Order, seeded
 from ganrun.errors import UserError
-from ganrun.pictures import to_float
 
 Batch = dict[str, Tensor]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganrun.data.arrays import Store
+from ganrun.data.cache import Store
 from ganrun.data.decode import RESIZE, check_form, decode
-from ganrun.data.decoding import check_bad_images, decode_all
+from ganrun.data.decode_all import check_bad_images, decode_all
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError, did_you_mean
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ganrun.data import arrays
-from ganrun.data.arrays import Contents
+from ganrun.data import cache
+from ganrun.data.cache import Contents
 from ganrun.data.decode import check_form, form
 from ganrun.data.source import Source
 from ganrun.errors import UserError
+from ganrun.paths import assets_dir
 
-SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "digits.npz"
+SHIPPED = assets_dir() / "digits.npz"
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
@@ -31,7 +32,7 @@ class Digits(Source):
         }
         labels = {f"{split}-y": digits[f"y_{split}"].astype(np.int64) for split in ("train", "test")}
         options = {"name": self.name, "size": self.size, "channels": self.channels}
-        return arrays.in_memory({**images, **labels}, options, classes=self.classes)
+        return cache.in_memory({**images, **labels}, options, classes=self.classes)
 
 
 def shipped(path: Path = SHIPPED) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ganrun.errors import UserError
-from ganrun.folders import cache_dir
+from ganrun.paths import cache_dir
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganrun.data.arrays import Store
+from ganrun.data.cache import Store
 from ganrun.data.decode import RESIZE, SUFFIXES, check_form, decode, pictures_in
-from ganrun.data.decoding import check_bad_images, decode_all
-from ganrun.data.order import seeded
+from ganrun.data.decode_all import check_bad_images, decode_all
+from ganrun.data.shuffle import seeded
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganrun.data import arrays
-from ganrun.data.arrays import Contents
-from ganrun.data.order import seeded
+from ganrun.data import cache
+from ganrun.data.cache import Contents
+from ganrun.data.shuffle import seeded
 from ganrun.data.source import Source
 from ganrun.errors import UserError
 
@@ -36,7 +36,7 @@ class Mixture(Source):
         x = self.centers[y] + self.sigma * noise
         options = {"name": self.name, "sigma": self.sigma, "centers": self.centers.tolist(), "seed": self.seed}
         parts: dict[str, np.ndarray] = {"train-x": x.numpy(), "train-y": y.numpy()}
-        return arrays.in_memory(parts, options, classes=self.classes)
+        return cache.in_memory(parts, options, classes=self.classes)
 
 
 class Ring(Mixture):

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from ganrun.data import arrays
-from ganrun.data.arrays import Contents
+from ganrun.data import cache
+from ganrun.data.cache import Contents
 from ganrun.data.gaussians import Mixture
-from ganrun.data.order import seeded
+from ganrun.data.shuffle import seeded
 from ganrun.errors import UserError
 
 
@@ -58,7 +58,7 @@ class HighDimensional(Mixture):
         y = torch.randperm(self.points, generator=generator) % len(self.centers)
         x = torch.addmm(self.centers[y], noise, self.sheet().T, alpha=self.deviation)
         options = {"name": self.name, "deviation": self.deviation, "seed": self.seed}
-        return arrays.in_memory({"train-x": x.numpy(), "train-y": y.numpy()}, options, classes=self.classes)
+        return cache.in_memory({"train-x": x.numpy(), "train-y": y.numpy()}, options, classes=self.classes)
 
     def sheet(self) -> Tensor:
         """B, the directions in which every mode extends: [dimensions, directions], orthonormal columns."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganrun.data.arrays import Store
+from ganrun.data.cache import Store
 from ganrun.data.decode import RESIZE, check_form, form
 from ganrun.data.download import download
 from ganrun.data.source import FileSource, root_folder

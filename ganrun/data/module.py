@@ -9,13 +9,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from ganrun import pictures
-from ganrun.data.arrays import Contents
+from ganrun.data import images
 from ganrun.data.batches import Batch, Batches, resident
-from ganrun.data.order import seeded
+from ganrun.data.cache import Contents
+from ganrun.data.images import to_float
+from ganrun.data.shuffle import seeded
 from ganrun.data.source import Source
 from ganrun.errors import UserError
-from ganrun.pictures import to_float
 
 CHUNK = 512
 
@@ -181,9 +181,9 @@ class DataModule(pl.LightningDataModule):
     def draw(self, x: Tensor, columns: int = 8) -> Tensor:
         """x as one picture, uint8 [3, H, W]: a grid of pictures, or points over the real ones."""
         if "point" not in self.gives:
-            return pictures.grid(x, columns)
+            return images.grid(x, columns)
         real = torch.cat(list(self.reference("x", limit=5000)))
-        return pictures.scatter(self.source.plane(x), self.source.plane(real))
+        return images.scatter(self.source.plane(x), self.source.plane(real))
 
 
 class Endless:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ganrun.data import arrays
-from ganrun.data.arrays import Contents, Store
+from ganrun.data import cache
+from ganrun.data.cache import Contents, Store
 from ganrun.errors import UserError
 
 
@@ -55,13 +55,13 @@ class FileSource(Source):
     @cached_property
     def place(self) -> Path:
         """The cache folder."""
-        return arrays.place(self.name, self.options(), self.files())
+        return cache.place(self.name, self.options(), self.files())
 
     def prepare(self) -> None:
-        arrays.build(self.place, self.options(), self.write)
+        cache.build(self.place, self.options(), self.write)
 
     def load(self) -> Contents:
-        return arrays.read(self.place)
+        return cache.read(self.place)
 
 
 def root_folder(root: str | None, data: str, expected: str) -> Path:

@@ -5,10 +5,10 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from ganrun.data.arrays import Contents
+from ganrun.data.cache import Contents
 from ganrun.data.digits import Digits
 from ganrun.data.idx import Mnist
-from ganrun.data.order import seeded
+from ganrun.data.shuffle import seeded
 from ganrun.data.source import Source
 from ganrun.errors import UserError
 

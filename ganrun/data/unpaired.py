@@ -3,9 +3,9 @@
 from functools import cached_property, partial
 from pathlib import Path
 
-from ganrun.data.arrays import Store
+from ganrun.data.cache import Store
 from ganrun.data.decode import RESIZE, check_form, decode
-from ganrun.data.decoding import check_bad_images, decode_all
+from ganrun.data.decode_all import check_bad_images, decode_all
 from ganrun.data.folder import found_pictures
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError

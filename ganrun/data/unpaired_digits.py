@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganrun.data import arrays
-from ganrun.data.arrays import Contents
+from ganrun.data import cache
+from ganrun.data.cache import Contents
 from ganrun.data.decode import check_form, form
 from ganrun.data.digits import shipped
 from ganrun.data.source import Source
@@ -46,7 +46,7 @@ class UnpairedDigits(Source):
             "test-y": digits["y_test"].astype(np.int64),
         }
         options = {"name": self.name, "size": self.size, "paper": PAPER, "ink": INK}
-        return arrays.in_memory(parts, options, classes=self.classes, is_paired=True)
+        return cache.in_memory(parts, options, classes=self.classes, is_paired=True)
 
     def intensity(self, x: Tensor, domain: str) -> Tensor:
         """The digit in pictures of domain "a" or "b": float [N, 1, H, W] in [-1, 1].

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ganrun.errors import UserError
-from ganrun.metrics import statistics
-from ganrun.metrics.extractors import Extractor
-from ganrun.metrics.inception_score import SPLITS
-from ganrun.metrics.statistics import KEPT, Statistics
+from ganrun.metrics import reference_stats
+from ganrun.metrics.extractors.base import Extractor
+from ganrun.metrics.reference_stats import KEPT, Statistics
+from ganrun.metrics.scores.inception_score import SPLITS
 
 log = logging.getLogger(__name__)
 FORMAT = 4  # of the statistics on disk
@@ -60,12 +60,12 @@ class FeatureSuite:
         """Statistics of the real pictures under `key`: known already, or from disk, or measured now."""
         self.extractor.load()
         identity = self.identity(data, key)
-        path = statistics.statistics_file(f"{data.name}-{key}-{self.extractor.name}", identity)
+        path = reference_stats.statistics_file(f"{data.name}-{key}-{self.extractor.name}", identity)
         if path not in self._real:
-            found = statistics.read(path, identity, self.extractor.num_features)
+            found = reference_stats.read(path, identity, self.extractor.num_features)
             self._real[path] = found or self._measure(data, key, device)
             if not found:
-                statistics.write(path, self._real[path], identity)
+                reference_stats.write(path, self._real[path], identity)
         return self._real[path]
 
     def check(self, data) -> None:
@@ -124,7 +124,7 @@ class FeatureSuite:
             raise UserError(f"data={data.name} has {count} real pictures under {key}: scores need two or more.")
         log.info("Measuring %d real pictures of %s by %s, once", count, data.name, self.extractor.name)
         labels = self.labels(data, key)
-        return statistics.measure(self.pictures(data, key), count, self.extractor, device, labels, self.keep)
+        return reference_stats.measure(self.pictures(data, key), count, self.extractor, device, labels, self.keep)
 
     def warn_of_few(self, samples: int) -> None:
         """Says once that a covariance of so few samples is singular."""

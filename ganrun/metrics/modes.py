@@ -8,7 +8,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ganrun.errors import UserError
-from ganrun.metrics.drawing import Finite, apart, counting_device, generated, or_nan, seed_of_scores
+from ganrun.metrics.sampling import Finite, apart, counting_device, generated, or_nan, seed_of_scores
 
 NEAR = 3  # a sample belongs to a mode within so many of its standard deviations, unless the data tell their own number
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from ganrun.data.decode import BadPictureError, as_array, upright
-from ganrun.data.decoding import progress
 from ganrun.data.folder import found_pictures
-from ganrun.data.order import seeded
+from ganrun.data.shuffle import seeded
 from ganrun.errors import UserError
+from ganrun.terminal import progress
 
 WINDOW = 64  # pictures decoded at once
 MOST_BYTES = 2**26  # of one part of pictures, which becomes four times as large as floats

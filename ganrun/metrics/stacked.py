@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ganrun.data.order import seeded
+from ganrun.data.images import to_uint8
+from ganrun.data.shuffle import seeded
 from ganrun.errors import UserError
-from ganrun.metrics.drawing import Finite, apart, counting_device, generated, or_nan, seed_of_scores
-from ganrun.metrics.extractors import Extractor
-from ganrun.pictures import to_uint8
+from ganrun.metrics.extractors.base import Extractor
+from ganrun.metrics.sampling import Finite, apart, counting_device, generated, or_nan, seed_of_scores
 
 MODES = 1000
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torchmetrics.aggregation import MeanMetric
 
+from ganrun.data.images import to_uint8
 from ganrun.errors import UserError, did_you_mean
-from ganrun.metrics.drawing import Finite, apart, generated, or_nan, seed_of_scores
+from ganrun.metrics.feature_scores import KINDS, FeatureScores, names_of
 from ganrun.metrics.feature_suite import FeatureSuite
-from ganrun.metrics.inception_score import SPLITS
-from ganrun.metrics.kid import SUBSET_SIZE, SUBSETS
-from ganrun.metrics.scores import KINDS, FeatureScores, names_of
-from ganrun.metrics.statistics import FLOORS, NEIGHBOURS
-from ganrun.pictures import to_uint8
+from ganrun.metrics.reference_stats import FLOORS, NEIGHBOURS
+from ganrun.metrics.sampling import Finite, apart, generated, or_nan, seed_of_scores
+from ganrun.metrics.scores.inception_score import SPLITS
+from ganrun.metrics.scores.kid import SUBSET_SIZE, SUBSETS
 
 log = logging.getLogger(__name__)
 COLLAPSED = 0.6  # diversity: the pictures of one digit alone have .37 to .60 of that of all ten, of two .7 or more

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torchmetrics.aggregation import MeanMetric
 
+from ganrun.data.images import to_float, to_uint8
 from ganrun.errors import UserError
-from ganrun.metrics.drawing import Finite, apart, check_count, or_nan, place, seed_of_scores
+from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
-from ganrun.metrics.scores import FeatureScores
-from ganrun.pictures import to_float, to_uint8
+from ganrun.metrics.sampling import Finite, apart, check_count, or_nan, place, seed_of_scores
 
 DIRECTIONS = (("a", "b"), ("b", "a"))
 

@@ -8,10 +8,10 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from ganrun.models.average import Average
+from ganrun.models.ema import Average
+from ganrun.models.steps.graph_replay import Replays
+from ganrun.models.steps.skip_nonfinite import Skipping
 from ganrun.seeds import seed_training_noise
-from ganrun.turns.replays import Replays
-from ganrun.turns.skipping import Skipping
 
 Batch = Mapping[str, Tensor]
 Terms = Mapping[str, Tensor]

@@ -6,7 +6,7 @@ from torch import Tensor
 from ganrun import seeds
 from ganrun.models.base import Batch
 from ganrun.models.gan import GAN
-from ganrun.networks.modes import evaluating
+from ganrun.networks.eval_mode import evaluating
 
 
 class CGAN(GAN):

@@ -3,10 +3,10 @@
 from torch import Tensor, nn, stack, zeros_like
 from torch.nn.functional import l1_loss
 
-from ganrun.losses import least_squares
 from ganrun.models.base import Adversarial, Batch, Player
 from ganrun.models.image_pool import ImagePool
-from ganrun.networks.modes import evaluating, jointly
+from ganrun.models.losses import least_squares
+from ganrun.networks.eval_mode import evaluating, jointly
 
 
 class CycleGAN(Adversarial):

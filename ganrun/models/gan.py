@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from ganrun import losses, seeds
+from ganrun import seeds
+from ganrun.models import losses
 from ganrun.models.base import Adversarial, Batch, Player
 from ganrun.networks import latents
-from ganrun.networks.modes import evaluating
+from ganrun.networks.eval_mode import evaluating
 
 
 class GAN(Adversarial):

@@ -2,7 +2,7 @@
 
 import torch
 
-from ganrun import losses
+from ganrun.models import losses
 from ganrun.models.base import Batch, Player
 from ganrun.models.gan import GAN
 

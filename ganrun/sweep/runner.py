@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import mean
 
-from ganrun import lock
-from ganrun.durations import clock
-from ganrun.sweep import folders, results
-from ganrun.sweep.pool import PATIENCE, Jobs, Process
-from ganrun.sweep.proposals import Proposals, Unreachable
-from ganrun.sweep.screen import Screen
+from ganrun.sweep import naming
+from ganrun.sweep.executors.base import PATIENCE, Jobs
+from ganrun.sweep.executors.local import Process
+from ganrun.sweep.report import results
+from ganrun.sweep.report.live_table import Screen
+from ganrun.sweep.search.study import Proposals, Unreachable
 from ganrun.sweep.state import ENDED, Runners, State, SweepJob
+from ganrun.terminal import clock
+from ganrun.training import lock
 
 log = logging.getLogger(__name__)
 PAUSE, SLOW = 0.2, 1.0  # seconds between two looks at the processes; at those of others
@@ -159,10 +161,10 @@ class Runner:
         if proposed is None:
             return None
         (point, values), first = proposed, len(self.state.jobs)
-        short = {key: folders.shortened(value) for key, value in values.items()}
+        short = {key: naming.shortened(value) for key, value in values.items()}
         for number, seed in enumerate(self.seeds, first):
             own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
-            self.state.jobs.append(SweepJob(number, point, values, seed, folders.job_name(number, own)))
+            self.state.jobs.append(SweepJob(number, point, values, seed, naming.job_name(number, own)))
         return self.state.jobs[first]
 
     def _proposed(self) -> tuple[int, dict[str, str]] | None:

@@ -8,10 +8,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from ganrun import folders
-from ganrun.cli import main
+from ganrun import paths
+from ganrun.cli.main import main
 
-HYDRA = (Path(folders.__file__).parent.parent / "conf" / "run" / "hydra.yaml").read_text()
+HYDRA = (Path(paths.__file__).parent.parent / "conf" / "run" / "hydra.yaml").read_text()
 CONF = {
     "run/hydra": HYDRA,
     "train": """\
@@ -98,7 +98,7 @@ def write_configs(folder: Path, configs: dict[str, str]) -> Path:
 def house(tmp_path, monkeypatch):
     """Calls `ganrun` in an empty working folder; .jobs are the calls of its commands, .work is what a command does."""
     conf = write_configs(tmp_path / "conf", CONF)
-    monkeypatch.setattr(folders, "conf_dir", lambda: conf)
+    monkeypatch.setattr(paths, "conf_dir", lambda: conf)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
@@ -115,7 +115,7 @@ def house(tmp_path, monkeypatch):
         house.work(cfg, folder)
 
     for verb in ("train", "eval", "sample", "translate"):
-        module = ModuleType(f"ganrun.commands.{verb}")
+        module = ModuleType(f"ganrun.cli.commands.{verb}")
         module.run = command
         monkeypatch.setitem(sys.modules, module.__name__, module)
     return house

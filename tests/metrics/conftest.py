@@ -1,9 +1,4 @@
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # for weights.py
 
 
 @pytest.fixture(autouse=True)
@@ -15,6 +10,6 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def inception_file(tmp_path_factory):
-    from weights import write_random_inception
+    from helpers.weights import write_random_inception
 
     return write_random_inception(tmp_path_factory.mktemp("weights") / "inception.pth")

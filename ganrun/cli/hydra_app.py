@@ -1,0 +1,195 @@
+"""Runs a command through Hydra: one job, or a sweep of them, each in its own folder and each failing for itself."""
+
+import importlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from ganrun import paths
+from ganrun.cli import hydra_errors
+from ganrun.cli.arguments import Command
+from ganrun.config import renames
+from ganrun.config.overrides import SETTING, config_flags, read_again, search_paths
+from ganrun.errors import UserError
+from ganrun.sweep import hydra_context as sweeps
+from ganrun.sweep import naming
+
+log = logging.getLogger(__name__)
+
+# Lightning sets these for its ranks and leaves them behind: the next job of a sweep would wait for ranks that are gone.
+RANK_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GANRUN_FOLDER")
+# Process groups of jobs that are over. Whoever lets go of one last frees it, and DDP does so without giving up the
+# interpreter's lock, for which a thread of the group may be waiting: neither would end (pytorch/pytorch#56297).
+GROUPS: list[object] = []
+
+
+def run(command: Command) -> int:
+    """The exit code of the command: of its only job, or of the sweep (1 if some jobs failed, 2 if all were refused)."""
+    speak()
+    if sys.path[:1] != [os.getcwd()]:  # so that `_target_: mine.Model` finds mine.py in the working folder
+        sys.path.insert(0, os.getcwd())
+    outcomes: list[tuple[str, int]] = []
+    sweeps.flags, sweeps.words, sweeps.outcomes = command.flags, command.overrides, outcomes
+    try:
+        with hydra_arguments(command):
+            start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
+            start(lambda cfg: run_job(command, cfg, outcomes))()
+    except Exception as error:
+        return report(error, hydra_errors.composition_error(error, command))
+    finally:
+        sweeps.remove_empty()
+    return exit_code(outcomes)
+
+
+def speak() -> None:
+    """Sends what ganrun logs to stderr as plain lines."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("ganrun")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+
+
+@contextmanager
+def hydra_arguments(command: Command) -> Iterator[None]:
+    """sys.argv as Hydra wants it, without the verb and RUN, and Hydra's errors raised instead of printed."""
+    argv, before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    flags = [word for name, value in command.flags.items() for word in ([name, value] if value else [name])]
+    sys.argv = [argv[0], *flags, *command.overrides, *sweep_folder(command)]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if before is not None:
+            os.environ["HYDRA_FULL_ERROR"] = before
+
+
+def sweep_folder(command: Command) -> list[str]:
+    """A sweep with folder=F puts the folders of its jobs into F."""
+    given = {setting["key"]: setting["value"] for word in command.overrides if (setting := SETTING.match(word))}
+    if not command.is_sweep or "folder" not in given or "hydra.sweep.dir" in given:
+        return []
+    return [] if "folder" not in naming.fixed_keys(command.overrides) else [f"hydra.sweep.dir={given['folder']}"]
+
+
+def run_job(command: Command, cfg: DictConfig, outcomes: list[tuple[str, int]]) -> None:
+    """One job: its failure is told and noted, not raised, so that a sweep's other jobs run on."""
+    name = job_name(command)
+    before = sys.argv
+    sys.argv = [before[0], *rank_arguments(command)]
+    try:
+        with own_ranks():
+            code = attempt(lambda: start_job(command, cfg, name), command)
+    finally:
+        sys.argv = before
+    outcomes.append((name, code))
+
+
+def job_name(command: Command) -> str:
+    """The name of a sweep's job; "" for a single job."""
+    config = HydraConfig.get()
+    if config.mode != RunMode.MULTIRUN:
+        return ""
+    fixed = naming.fixed_keys(command.overrides)
+    return naming.job_name(config.job.num, naming.swept(list(config.overrides.task), fixed))
+
+
+def start_job(command: Command, cfg: DictConfig, name: str) -> None:
+    if command.run is not None:
+        set_text(cfg, "run", command.run)
+    if command.changes:
+        OmegaConf.update(cfg, "changes", command.changes, force_add=True)
+    with open_dict(cfg):
+        cfg.pop("sweep", None)  # of the sweep, not of its jobs
+    renames.update_config(cfg)
+    folder = job_folder(command, cfg, name)
+    set_text(cfg, "folder", str(folder))
+    os.environ["GANRUN_FOLDER"] = str(folder)
+    if name:
+        log.info("job %s", name)
+    importlib.import_module(f"ganrun.cli.commands.{command.verb}").run(cfg, folder)
+
+
+def set_text(cfg: DictConfig, key: str, text: str) -> None:
+    """Sets the key to the text as it is, even if it looks like an interpolation."""
+    OmegaConf.update(cfg, key, text.replace("${", "\\${"), force_add=True)
+
+
+def job_folder(command: Command, cfg: DictConfig, name: str) -> Path:
+    """Where the job writes: handed over to a rank, in the sweep's folder, or the config's `folder`."""
+    handed = os.environ.get("GANRUN_FOLDER")
+    if handed:
+        return Path(handed)
+    config = HydraConfig.get()
+    is_swept = "folder" in naming.swept(list(config.overrides.task), naming.fixed_keys(command.overrides))
+    if name and not is_swept:
+        return Path(config.sweep.dir) / name
+    return Path(str(cfg.get("folder") or "") or f"outputs/{command.verb}/{datetime.now():%Y-%m-%d-%H%M%S}")
+
+
+def rank_arguments(command: Command) -> list[str]:
+    """The words that start this very job again: Lightning starts its further ranks by them.
+
+    A sweep's job gets its own overrides and no -m. Lightning appends hydra.run.dir and two more of its own.
+    """
+    config = HydraConfig.get()
+    overrides = command.overrides
+    if config.mode == RunMode.MULTIRUN:
+        overrides = [*config.overrides.task, *search_paths(config.overrides.hydra), "hydra.mode=RUN"]
+    run, flags = [command.run] if command.run else [], config_flags(command.flags)
+    return [command.verb, *run, *flags, *read_again(command.verb, overrides), *command.changes]
+
+
+@contextmanager
+def own_ranks() -> Iterator[None]:
+    """Leaves neither rank variables nor a process group of the job behind."""
+    before = {name: os.environ[name] for name in RANK_VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        for name in RANK_VARIABLES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
+        distributed = sys.modules.get("torch.distributed")
+        if distributed and distributed.is_available() and distributed.is_initialized():
+            GROUPS.append(distributed.group.WORLD)
+            distributed.destroy_process_group()
+
+
+def attempt(work: Callable[[], None], command: Command) -> int:
+    try:
+        work()
+    except Exception as error:
+        return report(error, hydra_errors.user_error(error, command))
+    return 0
+
+
+def report(error: Exception, known: UserError | None) -> int:
+    """The exit code for the error, after telling it: a user's mistake in one message, a failure with its traceback."""
+    if known is None:
+        traceback.print_exception(error)
+        return 1
+    print(f"ganrun: {known}", file=sys.stderr)
+    return known.exit_code
+
+
+def exit_code(outcomes: list[tuple[str, int]]) -> int:
+    failed = [(name, code) for name, code in outcomes if code]
+    if failed and outcomes[0][0]:
+        names = ", ".join(name for name, _ in failed)
+        log.error("%d of %d jobs failed: %s", len(failed), len(outcomes), names)
+    if len(outcomes) > 1 and failed:
+        return 2 if all(code == 2 for _, code in outcomes) else 1
+    return failed[0][1] if failed else 0

@@ -1,0 +1,204 @@
+"""What has been renamed since version 0.1, so that older configs, checkpoints and user code keep working.
+
+Names are dotted paths below the package `ganrun`.
+"""
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+MODULES = {  # old module: new module
+    "arguments": "cli.arguments",
+    "build": "config.build",
+    "callbacks.cadence": "training.callbacks.cadence",
+    "callbacks.checkpointing": "training.callbacks.checkpointing",
+    "callbacks.compiling": "training.callbacks.cuda_graphs",
+    "callbacks.curves": "training.callbacks.loss_curves",
+    "callbacks.evaluation": "training.callbacks.evaluation",
+    "callbacks.guard": "training.callbacks.nan_guard",
+    "callbacks.hparams": "training.callbacks.hparams",
+    "callbacks.length": "training.callbacks.length",
+    "callbacks.profiling": "training.callbacks.profiling",
+    "callbacks.progress": "training.callbacks.progress",
+    "callbacks.pruning": "sweep.pruning",
+    "callbacks.random_states": "training.callbacks.random_states",
+    "callbacks.samples": "training.callbacks.samples",
+    "callbacks.signals": "training.callbacks.signals",
+    "callbacks.together": "training.callbacks.callback_list",
+    "changes": "config.resume_rules",
+    "checkpoint": "training.checkpoint",
+    "checkpoint_io": "training.checkpoint_io",
+    "checks": "config.compatibility",
+    "cli": "cli.main",
+    "commands.compare": "cli.commands.compare",
+    "commands.eval": "cli.commands.eval",
+    "commands.plan": "cli.commands.dry_run",
+    "commands.protocol": "cli.commands.eval_protocol",
+    "commands.resume": "cli.commands.resume",
+    "commands.sample": "cli.commands.sample",
+    "commands.score_table": "cli.commands.eval_table",
+    "commands.summary": "training.summary",
+    "commands.sweep": "cli.commands.sweep",
+    "commands.train": "cli.commands.train",
+    "commands.trained": "training.inference",
+    "commands.translate": "cli.commands.translate",
+    "completion": "cli.completion",
+    "conf_text": "config.docs",
+    "data.ahead": "data.prefetch",
+    "data.arrays": "data.cache",
+    "data.decoding": "data.decode_all",
+    "data.order": "data.shuffle",
+    "durations": "terminal",
+    "failures": "training.out_of_memory",
+    "folders": "paths",
+    "hydra_errors": "cli.hydra_errors",
+    "job": "config.experiment",
+    "jobs": "cli.hydra_app",
+    "limits": "config.schema",
+    "lock": "training.lock",
+    "losses": "models.losses",
+    "metrics.copies": "metrics.scores.copies",
+    "metrics.drawing": "metrics.sampling",
+    "metrics.extractors": "metrics.extractors.base",
+    "metrics.frechet": "metrics.scores.frechet",
+    "metrics.inception": "metrics.extractors.inception",
+    "metrics.inception_score": "metrics.scores.inception_score",
+    "metrics.infinity": "metrics.scores.fid_infinity",
+    "metrics.intra": "metrics.scores.intra_fid",
+    "metrics.kid": "metrics.scores.kid",
+    "metrics.lenet": "metrics.extractors.lenet",
+    "metrics.neighbours": "metrics.scores.nearest",
+    "metrics.prdc": "metrics.scores.prdc",
+    "metrics.reading": "metrics.scores.direction",
+    "metrics.resize": "metrics.extractors.resize",
+    "metrics.scores": "metrics.feature_scores",
+    "metrics.statistics": "metrics.reference_stats",
+    "metrics.weights": "metrics.extractors.weights",
+    "models.average": "models.ema",
+    "networks.modes": "networks.eval_mode",
+    "pictures": "data.images",
+    "record": "training.run_folder",
+    "schedules": "models.schedules",
+    "sweep.board": "sweep.report.ranking",
+    "sweep.checks": "sweep.validate",
+    "sweep.conditions": "sweep.search.conditions",
+    "sweep.folders": "sweep.hydra_context",
+    "sweep.launched": "sweep.executors.hydra_launcher",
+    "sweep.pool": "sweep.executors.local",
+    "sweep.proposals": "sweep.search.study",
+    "sweep.report": "sweep.report.html",
+    "sweep.results": "sweep.report.results",
+    "sweep.samplers": "sweep.search.samplers",
+    "sweep.screen": "sweep.report.live_table",
+    "sweep.showing": "sweep.report.leaderboard",
+    "sweep.slurm": "sweep.executors.slurm",
+    "sweep.space": "sweep.search.space",
+    "sweep.start": "sweep.sweeper",
+    "trust": "config.trust",
+    "turns.graphs": "models.steps.cuda_graph",
+    "turns.recording": "models.steps.recording",
+    "turns.replays": "models.steps.graph_replay",
+    "turns.skipping": "models.steps.skip_nonfinite",
+    "turns.snapshot": "models.steps.snapshot",
+    "usage": "cli.help",
+    "verdict": "training.diagnosis",
+}
+SYMBOLS = {  # class or function that was renamed, or that has left its module; both sides with their modules
+    "arguments.SAFE": "config.overrides.SAFE",
+    "arguments.SETTING": "config.overrides.SETTING",
+    "arguments.config_flags": "config.overrides.config_flags",
+    "arguments.expand_home": "config.overrides.expand_home",
+    "arguments.is_setting": "config.overrides.is_setting",
+    "arguments.keys": "config.overrides.keys",
+    "arguments.plainly": "config.overrides.plainly",
+    "arguments.quoted": "config.overrides.quoted",
+    "arguments.read_again": "config.overrides.read_again",
+    "arguments.search_paths": "config.overrides.search_paths",
+    "arguments.with_default_experiment": "config.overrides.with_default_experiment",
+    "commands.train.callbacks_of": "training.session.callbacks_of",
+    "commands.train.check_logger": "training.session.check_logger",
+    "commands.train.choices_taken": "training.session.choices_taken",
+    "commands.train.fit": "training.session.fit",
+    "commands.train.held": "training.session.held",
+    "commands.train.is_first": "training.session.is_first",
+    "commands.train.logger_of": "training.session.logger_of",
+    "commands.train.prepare": "training.session.prepare",
+    "commands.train.quiet_libraries": "training.session.quiet_libraries",
+    "commands.train.start": "training.session.start",
+    "data.decoding.progress": "terminal.progress",
+    "sweep.pool.Jobs": "sweep.executors.base.Jobs",
+    "sweep.pool.PATIENCE": "sweep.executors.base.PATIENCE",
+    "sweep.pool.RANKS": "sweep.executors.base.RANKS",
+    "sweep.pool.Task": "sweep.executors.base.Task",
+    "sweep.pool.end_with_parent": "sweep.executors.base.end_with_parent",
+    "sweep.folders.LONGEST_NAME": "sweep.naming.LONGEST_NAME",
+    "sweep.folders.fixed_keys": "sweep.naming.fixed_keys",
+    "sweep.folders.job_name": "sweep.naming.job_name",
+    "sweep.folders.plain": "sweep.naming.plain",
+    "sweep.folders.short_names": "sweep.naming.short_names",
+    "sweep.folders.shortened": "sweep.naming.shortened",
+    "sweep.folders.swept": "sweep.naming.swept",
+    "callbacks.progress.handlers_of_terminal": "terminal.handlers_of_terminal",
+    "commands.trained.with_bar": "terminal.with_bar",
+}
+CALLBACK_STATES = {}  # name under which a callback's state stood in a checkpoint: the name today
+PACKAGES = {name.rpartition(".")[0] for name in MODULES} - {""}  # folders that held the old modules
+
+
+def current_name(path: str) -> str:
+    """The dotted path of today for an old one: "ganrun.losses.hinge" -> "ganrun.models.losses.hinge"."""
+    package, _, name = path.partition(".")
+    if package != "ganrun":
+        return path
+    if name in SYMBOLS:
+        return f"ganrun.{SYMBOLS[name]}"
+    module, _, symbol = name.rpartition(".")
+    if module in MODULES:
+        return f"ganrun.{MODULES[module]}.{symbol}"
+    return f"ganrun.{MODULES.get(name, name)}"
+
+
+def update_config(cfg: DictConfig) -> DictConfig:
+    """Replace old names in the `_target_` entries of a config, in place, before it is trusted or built."""
+    for key, value in targets(OmegaConf.to_container(cfg)):
+        if current_name(value) != value:
+            OmegaConf.update(cfg, key, current_name(value), force_add=True)
+    return cfg
+
+
+def targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """The `_target_` entries of a config, as (key, value)."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in items:
+        path = f"{key}.{name}" if key else str(name)
+        if name == "_target_" and isinstance(value, str):
+            yield path, value
+        yield from targets(value, path)
+
+
+class RenamedModules(MetaPathFinder, Loader):
+    """Imports old modules as empty ones that look up each name where it is now. Asked only where no module is found."""
+
+    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        name = fullname.removeprefix("ganrun.")
+        if name == fullname or (name not in MODULES and name not in PACKAGES):
+            return None
+        return ModuleSpec(fullname, self, is_package=name in PACKAGES)
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        def look_up(name: str) -> Any:
+            path = current_name(f"{module.__name__}.{name}")
+            parent, _, last = path.rpartition(".")
+            if name.startswith("__") or parent == module.__name__:
+                raise AttributeError(f"module {module.__name__} has no attribute {name}")
+            return getattr(import_module(parent), last)
+
+        module.__getattr__ = look_up

@@ -1,0 +1,74 @@
+"""Many picture files -> one array, on all cores, with a progress bar."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from ganrun.data.cache import Store
+from ganrun.data.decode import BadPictureError
+from ganrun.errors import UserError, did_you_mean
+from ganrun.terminal import progress
+
+log = logging.getLogger(__name__)
+BLOCK = 32
+BAD_IMAGES = ("raise", "skip")
+Decode = Callable[[Path], np.ndarray]
+
+
+def check_bad_images(wish: str) -> None:
+    if wish not in BAD_IMAGES:
+        raise UserError(f"data.bad_images={wish} is not known.{did_you_mean(str(wish), BAD_IMAGES)}")
+
+
+def decode_all(
+    store: Store, split: str, key: str, paths: list[Path], shape: tuple[int, int, int], decode: Decode, bad_images: str
+) -> tuple[list[int], list[str]]:
+    """Decodes every picture into the store's array; returns the indices that were kept and the skipped, with reasons.
+
+    bad_images: raise (a UserError that names the picture) or skip.
+    """
+    array = store.new(split, key, (len(paths), *shape))
+    reasons: dict[int, str] = {}
+    with closing(_over_blocks(paths, decode, array, f"preparing {split} {key}")) as blocks:
+        for failed in blocks:
+            reasons.update(failed)
+            if failed and bad_images == "raise":
+                raise UserError(
+                    f"Cannot decode {next(iter(failed.values()))}. Mend or remove the file, "
+                    "or leave such pictures out with data.bad_images=skip."
+                )
+    kept = [i for i in range(len(paths)) if i not in reasons]
+    if not kept:
+        raise UserError(f"None of the {len(paths)} pictures could be decoded, the first being {reasons[0]}.")
+    array.flush()
+    if reasons:
+        store.keep(split, key, kept)
+    return kept, [reasons[i] for i in sorted(reasons)]
+
+
+def _over_blocks(paths: list[Path], decode: Decode, array: np.ndarray, title: str) -> Iterator[dict[int, str]]:
+    """Fills the array; yields the failures of each block as {index: reason}."""
+
+    def fill(start: int) -> dict[int, str]:
+        failed = {}
+        for i in range(start, min(start + BLOCK, len(paths))):
+            try:
+                array[i] = decode(paths[i])
+            except BadPictureError as error:
+                failed[i] = str(error)
+        return failed
+
+    pool = ThreadPoolExecutor(_cores())  # Pillow decodes and resizes outside Python's lock
+    try:
+        yield from progress(pool.map(fill, range(0, len(paths), BLOCK)), -(-len(paths) // BLOCK), title)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,9 @@
+"""The scores, one file each."""
+
+from importlib import import_module
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """A name that the module of this name held in version 0.1."""
+    return getattr(import_module("ganrun.metrics.feature_scores"), name)

@@ -1,0 +1,215 @@
+"""A sweep from the command line's settings to its ranking: what Hydra's plugin calls."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
+
+from ganrun.config.overrides import config_flags, plainly, read_again, search_paths
+from ganrun.errors import UserError
+from ganrun.sweep import hydra_context, naming, state, validate
+from ganrun.sweep.executors import slurm
+from ganrun.sweep.executors.base import Jobs
+from ganrun.sweep.executors.hydra_launcher import Launcher
+from ganrun.sweep.executors.local import Devices, Pool, visible_gpus
+from ganrun.sweep.executors.slurm import Slurm
+from ganrun.sweep.report import leaderboard
+from ganrun.sweep.runner import Runner
+from ganrun.sweep.search import space
+from ganrun.sweep.search.conditions import Composed
+from ganrun.sweep.search.space import Space
+from ganrun.sweep.search.study import Grid, Proposals, Search, refuse_known
+from ganrun.sweep.signals import ended_by_signals
+from ganrun.sweep.state import ENDED, SWEEP, State, SweepJob
+from ganrun.training.run_folder import writable
+
+log = logging.getLogger(__name__)
+# Keys of `sweep` that decide how a sweep runs and not what it is
+LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "sbatch")
+
+
+@dataclass
+class Plan:
+    """What a sweep is: its points, the definition by which it is known again, its name and its folder."""
+
+    space: Space
+    definition: dict
+    name: str
+    folder: Path
+
+
+def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
+    """Trains what is left of the sweep that these words mean; its outcomes go to `folders.outcomes`."""
+    validate.settings(config)
+    plan = planned(context, config, words)
+    configs = validate.composed(config, plan.space)
+    config.sweep.direction = validate.direction(configs, config.sweep)
+    if config.dry_run:
+        tell_plan(plan, config.sweep)
+        return
+    writable(plan.folder.absolute())
+    if config.sweep.fresh:
+        make_way(plan, config.sweep.get("storage"))
+    runner = made_runner(context, config, plan, configs)
+    new = hydra_context.missing(plan.folder)
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    (plan.folder / state.LOCK).touch()  # by which the last sweep is found
+    with ended_by_signals(runner.pool.warned):
+        announce(runner, plan.folder)
+        try:
+            runner.run()
+        finally:
+            conclude(runner, plan.folder, new)
+
+
+def planned(context, config: DictConfig, words: Sequence[str]) -> Plan:
+    loader, settings = context.config_loader, config.sweep
+    wanted = space.read(words, loader, settings.seeds, config.seed, settings.space, settings.only)
+    wanted.composed = Composed(
+        lambda values: loader.load_sweep_config(
+            config, [*wanted.fixed, *(f"{key}={value}" for key, value in values.items())]
+        )
+    )
+    definition = defined(wanted, settings)
+    name = str(settings.name or name_of(definition))
+    return Plan(wanted, definition, name, given_folder(words) or state.HOME / name)
+
+
+def made_runner(context, config: DictConfig, plan: Plan, configs: Sequence[DictConfig]) -> Runner:
+    """What trains the plan's jobs, from where an earlier start left them. configs: those of checks.composed."""
+    settings = config.sweep
+    known = state.load(plan.folder, plan.definition)
+    known.study = known.study or plan.name
+    known.command = read_again("train", hydra_context.words)
+    known.flags = {name: value for name, value in hydra_context.flags.items() if name == "--config-dir"}
+    paths = search_paths(config.hydra.overrides.hydra)
+    return Runner(
+        known,
+        proposed(plan, config, known),
+        pool_of(context, config, known, configs),
+        plan.space.seeds,
+        lambda job: [*job_words(plan, job), *paths],
+        settings.metric,
+        settings.direction,
+        settings.retries,
+        settings.fail_fast,
+    )
+
+
+def tell_plan(plan: Plan, settings: DictConfig) -> None:
+    """What a sweep would train."""
+    points = Grid(plan.space).points if settings.sampler == "grid" else []
+    for k, values in enumerate(points):
+        log.info("point %d  %s", k, " ".join(f"{key}={value}" for key, value in values.items()))
+    count = len(points) or settings.trials
+    seeds = ", ".join(map(str, plan.space.seeds))
+    log.info("%d points by %s, each with seed %s, in %s", count, settings.sampler, seeds, plan.folder)
+    log.info("dry_run=true: nothing was written. Leave it out to train.")
+
+
+def defined(wanted: Space, settings: DictConfig) -> dict:
+    """What makes a sweep this one, in the form of sweep.json."""
+    axes = []
+    for axis in wanted.axes:
+        law = ",".join(axis.values) if axis.values else f"interval({axis.low},{axis.high}){'log' * axis.is_log}"
+        axes.append(f"{axis.key}={law}" + (f" if {axis.only.text}" if axis.only else ""))
+    own = {key: settings[key] for key in sorted(settings) if key not in (*LOOSE, "seeds", "space", "only")}
+    return {"fixed": sorted(wanted.fixed), "axes": axes, "seeds": wanted.seeds, "settings": own}
+
+
+def given_folder(words: Sequence[str]) -> Path | None:
+    """folder=, if it is given."""
+    for override in OverridesParser.create().parse_overrides([*words]):
+        if override.key_or_group == "folder" and not override.is_sweep_override():
+            return Path(str(override.value()))
+    return None
+
+
+def name_of(definition: dict) -> str:
+    """A name made of what varies, and of a digest of all."""
+    keys = [axis.partition("=")[0] for axis in definition["axes"]] + ["seed"] * (len(definition["seeds"]) > 1)
+    # Without the database, which other machines may name otherwise
+    own = {key: value for key, value in definition["settings"].items() if key != "storage"}
+    digest = hashlib.blake2b(json.dumps({**definition, "settings": own}).encode(), digest_size=3).hexdigest()
+    varied = "+".join(naming.short_names(keys))[: naming.LONGEST_NAME]
+    return f"{varied or 'runs'}-{digest}"
+
+
+def make_way(plan: Plan, storage: str | None) -> None:
+    """Moves aside what an earlier start left. Raises UserError where others may be at work on it."""
+    folder = plan.folder
+    earlier = state.read(folder) if (folder / state.NAME).exists() else None
+    if storage:
+        refuse_known(storage, earlier.study if earlier else plan.name)
+    if earlier is None:
+        return
+    with earlier.locked():
+        if state.Runners(folder).others():
+            raise UserError(f"{folder} is being worked on. Stop that first, or give another sweep.name=.")
+        slurm.refuse_queued(earlier)
+        aside = folder.with_name(f"{folder.name}-until-{time.strftime('%Y-%m-%d-%H%M%S')}")
+        folder.rename(aside)
+    log.info("moved aside   %s", aside)
+
+
+def pool_of(context, config: DictConfig, known: State, configs: Sequence[DictConfig]) -> Jobs:
+    """Where the jobs run: in Slurm's queue, by another of Hydra's launchers, or on this machine."""
+    settings, variables = config.sweep, {SWEEP: str(known.folder.absolute())}
+    if settings.sbatch is not None:
+        return Slurm(settings.jobs, settings.sbatch, variables, known)
+    if validate.launcher(config):
+        return Launcher(context, config, settings.jobs, known.folder, variables)
+    names = visible_gpus()
+    gpus = validate.gpus(configs, settings.jobs, len(names))
+    return Pool(settings.jobs, Devices(names if gpus else [], settings.jobs_per_gpu), variables, gpus)
+
+
+def proposed(plan: Plan, config: DictConfig, known: State) -> Proposals:
+    settings = config.sweep
+    if settings.sampler == "grid":
+        return Grid(plan.space)
+    law = (settings.sampler, settings.trials, settings.direction or "min", config.seed)
+    return Search(plan.space, *law, known, settings.storage)
+
+
+def job_words(plan: Plan, job: SweepJob) -> list[str]:
+    """The command that trains this job, or goes on with it."""
+    values = [f"{key}={value}" for key, value in job.values.items()]
+    run = plainly(str(plan.folder / job.name))
+    words = [*plan.space.fixed, *values, f"seed={job.seed}", f"folder={run}", "resume=true"]
+    return ["train", *config_flags(hydra_context.flags), *read_again("train", words)]
+
+
+def announce(runner: Runner, folder: Path) -> None:
+    ended = sum(job.state in ENDED for job in runner.state.jobs)
+    told = f", {ended} of them done" if ended else ""
+    log.info("sweep         %s: %d jobs%s", folder, runner.total, told)
+
+
+def conclude(runner: Runner, folder: Path, new: Sequence[Path]) -> None:
+    """Writes and shows the ranking, and says how the jobs ended; of a sweep that trained nothing, nothing stays.
+
+    new: the folders that this start has made, the inner ones first.
+    """
+    jobs = runner.state.jobs
+    codes = {"refused": 2, **dict.fromkeys(ENDED, 0)}
+    hydra_context.outcomes[:] = [(job.name, codes.get(job.state, 1)) for job in jobs if job.state != "waiting"]
+    if others := runner.proposals.elsewhere():
+        log.info("%s", others)
+    is_empty = not any((folder / job.name).exists() for job in jobs)
+    if folder in new and is_empty and all(job.state in ("refused", "waiting") for job in jobs):
+        with runner.state.locked():
+            if not runner.runners.others() and runner.proposals.forget():
+                hydra_context.remove(new)
+    if not folder.exists() or not jobs:
+        return
+    if runner.given_up:
+        log.error("%s", runner.given_up)
+    with runner.state.change():
+        leaderboard.show(runner.state, runner.metric, runner.mode)

@@ -1,0 +1,51 @@
+"""Calls the real command, with the real configs, in a working folder of its own."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from ganrun.cli.main import main
+
+RANK_VARIABLES = ("GANRUN_FOLDER", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_PORT")
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory):
+    """A cache folder for all tests of the commands: what is measured once stays known."""
+    return tmp_path_factory.mktemp("ganrun-cache")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, shared_cache):
+    """A working folder that the tests of a module share."""
+    folder = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANRUN_CACHE", str(shared_cache))
+        patch.setattr(sys, "path", [*sys.path])
+        patch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture
+def train(house):
+    """Trains and gives the run folder."""
+
+    def train(*words, folder="run"):
+        assert house.run("train", *words, f"folder={folder}") == 0
+        return house.folder / folder
+
+    return train
+
+
+@pytest.fixture
+def house(tmp_path, shared_cache, monkeypatch):
+    """.run calls `ganrun` in-process in the empty folder .folder."""
+    monkeypatch.setenv("GANRUN_CACHE", str(shared_cache))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in RANK_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return SimpleNamespace(run=lambda *words: main(words), folder=folder)

@@ -1,0 +1,106 @@
+"""Runs beside each other: what they differ in, their ranking, and which are not ranked together."""
+
+import json
+
+import pytest
+from omegaconf import OmegaConf
+
+from ganrun.cli.main import main
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Makes a run folder as a training leaves it, with these best scores at 1, 2 ... kimg."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name, scores, samples=2000, seed=0, lr=1e-4, model="gan", data="digits"):
+        folder = tmp_path / name
+        folder.mkdir()
+        config = {
+            "seed": seed,
+            "folder": name,
+            "optimizer": {"lr": lr},
+            "data": {"name": data, "size": 28},
+            "metrics": {"monitor": "val/fid", "mode": "min"},
+        }
+        OmegaConf.save(OmegaConf.create(config), folder / "config.yaml")
+        status = {
+            "state": "done",
+            "kimg": float(len(scores)),
+            "seconds": 1.0,
+            "choices": {"model": model, "data": data},
+        }
+        (folder / "status.json").write_text(json.dumps(status))
+        protocol = {"extractor": "inception", "samples": samples, "reference": 10000, "floor": samples / 1000}
+        lines = [{"kimg": k, "val/fid": score, "protocol": protocol} for k, score in enumerate(scores, 1)]
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return name
+
+    return run
+
+
+def told(capsys):
+    return [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_runs_are_ranked_by_their_best_scores_and_seeds_of_one_setting_by_the_mean(run, capsys):
+    names = [run("a", [9, 2, 5]), run("b", [9, 4], seed=1), run("c", [8.0], lr=1e-3), run("d", [1.0], lr=1e-2)]
+    assert main(["compare", *names]) == 0
+    lines = told(capsys)
+    assert "0 a" in lines
+    assert "optimizer.lr=0.0001 seed=0" in lines
+    assert [line for line in lines if line[:2] in ("1 ", "2 ", "3 ") and line.count(" ") > 1] == [
+        "1 3 1",
+        "2 0, 1 3 1.41",
+        "3 2 8",
+    ]
+    assert not any("Not ranked" in line for line in lines)
+
+
+def test_scores_of_different_counts_are_not_ranked_together(run, capsys, tmp_path):
+    names = [run("few", [5.0]), run("many", [9.0], samples=10000), run("more", [7.0], samples=10000)]
+    assert main(["compare", *names, "out=page"]) == 0
+    lines = told(capsys)
+    assert "Not ranked together: their scores were not measured alike." in lines
+    assert "runs 0: samples 2000" in lines
+    assert "runs 1, 2: samples 10000" in lines
+    assert any(
+        line.startswith("Score each alike: ganrun eval") and line.endswith("samples=10000, and so on") for line in lines
+    )
+    assert lines.count("ranking") == 2
+    assert {"1 0 5", "1 1, 2 8 1.41"} <= set(lines)  # a first place in each
+    assert {path.name for path in (tmp_path / "page").iterdir()} == {"report-1.html", "report-2.html"}
+
+
+def test_scores_of_different_data_are_not_ranked_together(run, capsys):
+    assert main(["compare", run("a", [5.0]), run("b", [4.0], data="mnist")]) == 0
+    assert "runs 1: data mnist" in told(capsys)
+
+
+def test_choices_that_differ_are_told_as_choices(run, capsys):
+    assert main(["compare", run("a", [5.0]), run("b", [4.0], model="wgan")]) == 0
+    assert "model=wgan seed=0" in told(capsys)
+
+
+def test_the_page_shows_every_run(run, tmp_path, capsys):
+    assert main(["compare", run("a", [5.0]), run("b", [4.0], model="wgan"), "out=page"]) == 0
+    page = (tmp_path / "page" / "report.html").read_text()
+    assert "<h1>Comparison</h1>" in page
+    assert "2 in all: 2 done" in page
+    assert "http://" not in page.split("<script")[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["a"], "takes two runs or more, or a sweep"),
+        (["a", "nix"], "nix is no run folder, and no folder of a sweep"),
+        (["a", "b", "kimg=3"], "kimg is no setting of compare"),
+        (["a", "b", "out=a"], "a is there already"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(run, capsys, words, said):
+    run("a", [1.0])
+    run("b", [2.0])
+    assert main(["compare", *words]) == 2
+    assert said in capsys.readouterr().err

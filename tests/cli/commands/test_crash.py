@@ -1,0 +1,128 @@
+"""What is left of a training that was killed, or whose disk was full: all that it had saved."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.disks import fill, small_disk
+from helpers.runs import SHORT, equal, load_checkpoint, status, weights
+
+from ganrun.cli.main import main
+from ganrun.training import checkpoint_io, run_folder
+from ganrun.training.callbacks.checkpointing import Checkpointing
+from ganrun.training.callbacks.evaluation import Evaluation
+from ganrun.training.callbacks.loss_curves import Curves
+from ganrun.training.callbacks.samples import Samples
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "crash_test.py"
+OFTEN = [*SHORT, "checkpoint.kimg=0.02", "log_every=1", "validate_kimg=0.1", "pictures_kimg=0.1", "logger=tensorboard"]
+WRITERS = {  # at which of its calls the disk fills up, to so many bytes that are free
+    "a look before saving": (Checkpointing, "save", 4, 2**19),
+    "a save": (Checkpointing, "save", 5, 2**13),
+    "the curves": (Curves, "_read", 7, 0),
+    "the scores": (Evaluation, "_evaluate", 2, 0),
+    "the pictures": (Samples, "_draw", 2, 0),
+    "the end": (Checkpointing, "on_train_end", 1, 0),
+}
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks")
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="there is no second file system at hand")
+def test_ten_killed_trainings_lose_nothing():
+    done = subprocess.run([sys.executable, SCRIPT, "--kills", "10"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *_, last = done.stdout.strip().splitlines()
+    _, kills, *_, found, equal_runs = (cell.strip() for cell in last.strip("|").split("|"))
+    assert kills == "10"
+    for cell in (found, equal_runs):
+        part, of, whole = cell.split()
+        assert (part, of) == (whole, "of")
+
+
+@pytest.mark.parametrize("left", [[], [".lock"], [".lock", "config.yaml", "train.log"]])
+def test_a_start_that_was_killed_before_it_told_anything_is_begun_again_by_the_same_command(house, capsys, left):
+    run = house.folder / "run"
+    run.mkdir()
+    for name in left:
+        (run / name).touch()
+    words = ["train", *SHORT, "kimg=0.04", "metrics=none", "folder=run"]
+    assert main(words) == 2
+    assert "run is there already" in capsys.readouterr().err
+    assert main([*words, "resume=true"]) == 0
+    assert status(run)["state"] == "done"
+    (house.folder / "mine").mkdir()
+    (house.folder / "mine" / "thesis.txt").touch()
+    assert main([*words, "resume=true", "folder=mine"]) == 2
+
+
+@pytest.fixture(scope="module")
+def whole(workplace):
+    """The training on a disk with room."""
+    assert main(["train", *OFTEN, "folder=whole"]) == 0
+    return workplace / "whole"
+
+
+@pytest.fixture
+def disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder, "LEAST_FREE", 0)
+    monkeypatch.setattr(checkpoint_io, "SPARE", 2**20)
+    with small_disk(tmp_path / "disk", 6) as place:
+        yield place
+
+
+def fill_up(monkeypatch, disk, owner, name, nth, free):
+    """Fills the disk right before the nth call of the method."""
+    before, calls = getattr(owner, name), []
+
+    def method(self, *arguments, **settings):
+        calls.append(name)
+        if len(calls) == nth:
+            fill(disk, free)
+        return before(self, *arguments, **settings)
+
+    monkeypatch.setattr(owner, name, method)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_full_disk_ends_the_training_with_a_message_and_it_goes_on_when_there_is_room(
+    whole, disk, monkeypatch, capfd, writer
+):
+    if writer == "a save":
+        monkeypatch.setattr(checkpoint_io, "check_room", lambda *_: None)  # the room was there at the look
+    run = disk / "run"
+    with monkeypatch.context() as patch:
+        fill_up(patch, disk, *WRITERS[writer])
+        assert main(["train", *OFTEN, f"folder={run}"]) == 1
+    message = capfd.readouterr().err
+    assert message.count("ganrun: ") == 1
+    assert "Traceback" not in message
+    assert f"the disk of {run}" in message or f"The disk of {run}" in message
+    assert "What was saved before is intact." in message
+    assert f"ganrun resume {run}" in message
+    told = json.loads((run / "checkpoints" / "manifest.json").read_text())
+    assert {path.name for path in (run / "checkpoints").iterdir()} >= {"manifest.json", told["last"], told["previous"]}
+    assert not list(run.rglob("*.partial"))
+    assert 0 < load_checkpoint(run)["seen"]["images"] <= 400
+
+    (disk / "ballast").unlink()
+    assert main(["resume", str(run)]) == 0
+    assert equal(weights(run), weights(whole))
+    assert status(run)["best"] == status(whole)["best"]
+
+
+def test_a_start_or_resume_on_a_full_disk_is_refused_before_anything_happens(whole, disk, monkeypatch, capsys):
+    shutil.copytree(whole, disk / "run")
+    monkeypatch.setattr(run_folder, "LEAST_FREE", 2**20)
+    ballast = fill(disk, 0)
+    before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and path not in (ballast,)}
+    assert main(["train", *OFTEN, f"folder={disk}/new"]) == 2
+    assert "0 MiB are free" in capsys.readouterr().err
+    assert main(["resume", f"{disk}/run", "kimg=0.5"]) == 1
+    assert f"The disk of {disk}/run is full" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (disk / "new").exists()

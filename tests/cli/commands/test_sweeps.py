@@ -1,0 +1,228 @@
+"""What settings and a user's own classes do to a training; sweeps; how a job ends that is interrupted or fails."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from helpers.runs import QUIET, RING, lines, load_checkpoint, status
+from omegaconf import OmegaConf
+
+from ganrun import seeds
+from ganrun.models.base import Adversarial
+from ganrun.paths import conf_dir
+
+DIGITS = ["data=digits", "network.width=4", "batch_size=4", "logger=none"]
+OFTEN = ["metrics.samples=4", "metrics.reference=200", "validate_kimg=0.004", "pictures_kimg=0.004", "log_every=1"]
+
+
+def weights(run, prefix=""):
+    """Those of the last checkpoint whose names begin so, by the rest of their names."""
+    found = load_checkpoint(run)["state_dict"].items()
+    return {name.removeprefix(prefix): value for name, value in found if name.startswith(prefix)}
+
+
+def same(a, b, prefix=""):
+    """Whether two runs ended at the same weights, bit for bit."""
+    a, b = weights(a, prefix), weights(b, prefix)
+    assert a.keys() == b.keys() != set()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_weights_depend_on_the_seed_and_not_on_how_often_one_looks(train):
+    words = ["model=dcgan", *DIGITS, "kimg=0.016"]
+    first = train(*words, "metrics=none", "seed=1", folder="first")
+    assert same(first, train(*words, *OFTEN, "seed=1", folder="again"))
+    other = train(*words, "metrics=none", "seed=2", folder="other")
+    name, *_ = weights(first, "generator.")
+    apart = weights(first, "generator.")[name] - weights(other, "generator.")[name]
+    assert apart.abs().mean() == pytest.approx(0.02 * 2 / torch.pi**0.5, rel=0.1)  # of two draws from N(0, 0.02)
+
+
+LENGTHS = [(0.008, 4, 2), (0.01, 4, 3), (0.001, 4, 1), (2.007, 223, 9)]  # 1000 * 2.007 > 2007 in floats
+
+
+@pytest.mark.parametrize(("kimg", "size", "batches"), LENGTHS)
+def test_the_training_ends_with_the_first_batch_that_reaches_kimg(train, kimg, size, batches):
+    run = train(*RING, f"kimg={kimg}", f"batch_size={size}")
+    assert load_checkpoint(run)["seen"] == {"batches": batches, "images": batches * size, "progress": 1.0}
+    assert status(run)["kimg"] == batches * size / 1000
+
+
+def test_minutes_end_a_training_that_kimg_would_not(train):
+    run = train(*RING, "kimg=1e6", "minutes=0.01")
+    assert 0.6 <= status(run)["seconds"] < 5
+    assert load_checkpoint(run)["seen"]["progress"] == 1
+    assert 0 < status(run)["kimg"] < 1000
+
+
+def test_the_rate_falls_with_the_share_of_the_training_done(train):
+    last = load_checkpoint(train(*RING, "schedule=linear_decay", "schedule.start=0.25", "optimizer.lr=8e-4"))
+    for optimizer in last["optimizer_states"]:  # before the last of eight batches
+        assert optimizer["param_groups"][0]["lr"] == pytest.approx(8e-4 * (1 - 7 / 8) / (1 - 1 / 4))
+
+
+def test_averaged_weights_are_kept_beside_those_that_are_trained(train):
+    plain, run = train(*RING, folder="plain"), train(*RING, "ema.half_life_kimg=0.01")
+    assert same(plain, run, "generator.")
+    live, mean = weights(run, "generator."), weights(run, "averaged.generator.")
+    assert live.keys() == mean.keys()
+    assert not any(torch.equal(live[name], mean[name]) for name in live)
+    assert weights(plain, "averaged.") == {}
+
+
+def test_the_generators_loss_is_chosen_by_an_override(train):
+    words = [*RING, "kimg=0.004", "log_every=1"]
+    a, b = (train(*words, f"model.generator_loss={name}", folder=name) for name in ("minimax", "non_saturating"))
+    assert same(a, b, "discriminator.")  # it moves first
+    assert not same(a, b, "generator.")
+    minimax, non_saturating = (lines(run, "kimg")[0]["train/generator/loss"] for run in (a, b))
+    assert minimax < 0 < non_saturating
+
+
+CURVES = ["discriminator/real", "discriminator/fake"]
+SIDES = [f"discriminators/{kind}_{side}" for side in "ab" for kind in ("real", "fake")]
+TRANSLATION = ["data=unpaired_digits", "data.size=32", "network.blocks=1", "network.width=2"]
+MODELS = {  # model: its data, the discriminator's mean scores
+    "gan": (["data=ring"], CURVES),
+    "dcgan": (DIGITS, CURVES),
+    "wgan": (["data=ring"], CURVES),
+    "cgan": (DIGITS, CURVES),
+    "cyclegan": (TRANSLATION, SIDES),
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_discriminator_logs_its_mean_scores(train, model):
+    words, curves = MODELS[model]
+    run = train(f"model={model}", *words, "batch_size=4", "kimg=0.004", *QUIET)
+    (line, *_) = lines(run, "kimg")
+    scores = [line[f"train/{curve}"] for curve in curves]
+    assert len({0.0, *scores}) == 1 + len(curves)
+    if model == "wgan":
+        assert line["train/discriminator/distance"] == pytest.approx(scores[0] - scores[1])
+        assert max(w.abs().max() for w in weights(run, "discriminator.").values()) == pytest.approx(0.01)
+
+
+OWN = """\
+from torch import nn
+from ganrun.data.gaussians import Ring
+from ganrun.models.gan import GAN
+
+class Triangle(Ring): name = "triangle"
+class Line(nn.Linear): pass
+class MyGAN(GAN):
+    def generator_loss(self, batch): return 0 * super().generator_loss(batch) + 7
+"""
+LINE = "{_target_: own_classes.Line, in_features: %s, out_features: %d}"
+GAN = (conf_dir() / "model" / "gan.yaml").read_text()
+CONFIGS = {
+    "model/mygan": GAN.replace("ganrun.models.gan.GAN", "own_classes.MyGAN"),
+    "network/line": f"generator: {LINE % ('100', 2)}\ndiscriminator: {LINE % ('2', 1)}\n",
+    "data/triangle": "defaults: [ring, _self_]\nmodes: 3\nsource: {_target_: own_classes.Triangle}\n",
+}
+
+
+def test_a_users_own_model_network_and_data_are_trained_scored_and_drawn_from(house, train, capsys):
+    (house.folder / "own_classes.py").write_text(OWN)
+    for name, text in CONFIGS.items():
+        path = house.folder / "mine" / f"{name}.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    words = ["--config-dir", "mine", "model=mygan", "network=line", "data=triangle", "kimg=0.1", "logger=none"]
+    run = train(*words)
+    (line,) = lines(run, "train/generator/loss")
+    assert line["train/generator/loss"] == 7
+    assert lines(run, "protocol")[0]["protocol"]["modes"] == 3
+    assert house.run("sample", "run", "n=3", "as=npz", "out=drawn") == 2
+    assert "own_classes" in (told := capsys.readouterr().err)
+    assert "ganrun sample run n=3 as=npz out=drawn trust=true" in told
+    assert house.run("sample", "run", "n=3", "as=npz", "out=drawn", "trust=true") == 0
+    own = weights(run, "generator.")
+    with np.load("drawn/samples.npz") as found:
+        z = torch.randn(3, 100, generator=seeds.generator(0))
+        assert found["x"] == pytest.approx((z @ own["weight"].T + own["bias"]).numpy(), abs=1e-5)
+    assert house.run("eval", "run", "trust=true") == 0
+
+
+@pytest.mark.slow
+def test_a_sweep_trains_each_choice_in_a_folder_of_its_own(house, train):
+    assert house.run("train", "-m", "model=gan,wgan", "seed=1,2", "data=ring", "kimg=0.512", *QUIET) == 0
+    (sweep,) = (house.folder / "outputs" / "sweeps").iterdir()
+    jobs = [path for path in sorted(sweep.iterdir()) if (path / "config.yaml").exists()]
+    pairs = [(model, seed) for model in ("gan", "wgan") for seed in (1, 2)]
+    assert [path.name for path in jobs] == [f"{i}-model-{m}+seed-{s}" for i, (m, s) in enumerate(pairs)]
+    for path, (model, seed) in zip(jobs, pairs, strict=True):
+        cfg = OmegaConf.load(path / "config.yaml")
+        assert (load_checkpoint(path)["ganrun"]["choices"]["model"], cfg.seed, cfg.kimg) == (model, seed, 0.512)
+        assert (cfg.folder, status(path)["state"]) == (str(path.relative_to(house.folder)), "done")
+        assert status(path)["kimg"] >= 0.512
+    alone = train("model=wgan", "seed=2", "data=ring", "kimg=0.512", *QUIET)
+    assert [same(alone, path, "generator.") for path in jobs] == [False, False, False, True]
+
+
+def act_at(monkeypatch, images, act, seed=None):
+    """Trainings (of a seed) do that after so many images, before the next batch."""
+    step = Adversarial._train_on
+
+    def acting(model, *arguments):
+        if model.images_seen == images and seed in (None, model.seed):
+            act()
+        return step(model, *arguments)
+
+    monkeypatch.setattr(Adversarial, "_train_on", acting)
+
+
+def lose():
+    raise RuntimeError("lost")
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_a_failure_is_1_and_the_status_says_so(house, monkeypatch, capfd):
+    act_at(monkeypatch, 16, lose)
+    assert house.run("train", *RING, "folder=run") == 1
+    assert "RuntimeError: lost" in capfd.readouterr().err
+    assert status(house.folder / "run")["state"] == "failed"
+    assert load_checkpoint(house.folder / "run")["seen"]["images"] == 16
+
+
+def interrupt(house, monkeypatch):
+    act_at(monkeypatch, 12, press_ctrl_c)
+    assert house.run("train", *RING, "folder=run") == 130
+    return house.folder / "run"
+
+
+def test_an_interrupt_is_130_and_the_run_can_be_used(house, monkeypatch, capfd):
+    run = interrupt(house, monkeypatch)
+    err = capfd.readouterr().err
+    assert err.endswith("ganrun: interrupted by SIGINT\n")
+    assert "Traceback" not in err
+    assert status(run)["state"] == "interrupted"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert house.run("sample", "run", "n=4", "as=npz", "out=drawn") == 0
+
+
+def test_the_status_of_an_interrupted_run_tells_how_far_it_came(house, monkeypatch):
+    assert status(interrupt(house, monkeypatch))["kimg"] == 0.016
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_real_process(house):
+    words = [sys.executable, "-m", "ganrun", "train", *RING, "kimg=1e6", "log_every=10", "folder=run"]
+    run, options = house.folder / "run", {"text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    with subprocess.Popen(words, cwd=house.folder, env=dict(os.environ), **options) as process:
+        until = time.monotonic() + 60
+        while not (run / "metrics.jsonl").exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, status(run)["state"]) == (130, "interrupted")
+    assert "Traceback" not in err
+    assert status(run)["kimg"] > 0

@@ -1,0 +1,156 @@
+"""Completion in the shells themselves: each evaluates its script, then completes lines."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ganrun.cli import completion
+from ganrun.cli.main import VERBS
+
+
+@pytest.fixture
+def complete(house, monkeypatch):
+    def complete(line, shell="fish"):
+        monkeypatch.setenv("COMP_LINE", line)
+        return completion.answer(shell, VERBS).splitlines()
+
+    return complete
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("ganrun tr", ["train", "translate"]),
+        ("ganrun --v", ["--version"]),
+        ("ganrun train mod", ["model.", "model="]),
+        ("ganrun train model=", ["model=dcgan", "model=wgan"]),
+        ("ganrun train model=w", ["model=wgan"]),
+        ("ganrun train -m model=dcgan,w", ["model=dcgan,wgan"]),
+        ("ganrun train data=ring ki", ["kimg="]),
+        ("ganrun train model=wgan model.", ["model._target_=", "model.c=", "model.z_dim="]),
+        ("ganrun train optimizer.l", ["optimizer.lr="]),
+        ("ganrun train hydra.sweep.", ["hydra.sweep.dir=", "hydra.sweep.subdir="]),
+        ("ganrun train --multi", ["--multirun"]),
+        ("ganrun train kimg=[1,2 mod", []),
+        ("ganrun list m", ["metrics", "model"]),
+        ("ganrun eval ", ["last"]),
+        ("ganrun eval last whi", ["which="]),
+        ("ganrun eval last protocol=", ["protocol=fid50k"]),
+        ("ganrun eval --fol", ["--folder"]),
+        ("ganrun train --fol", []),
+        ("ganrun eval --folder it's --against it's whi", ["which="]),
+        ("ganrun eval pictures=a against=b metrics=l", ["metrics=lenet"]),
+        ("ganrun nonsense ", []),
+    ],
+)
+def test_a_line_has_its_completions(complete, line, found):
+    assert complete(line) == found
+
+
+def test_all_groups_and_keys_are_offered_but_not_hydras(complete):
+    found = complete("ganrun train ")
+    assert {"model=", "data=", "kimg=", "ema."} <= set(found)
+    assert not any(name.startswith(("hydra", "run")) for name in found)
+
+
+def test_runs_with_checkpoints_are_offered(complete, house):
+    for name in ("a b", "2026-01-01"):
+        (house.folder / "outputs" / "train" / "dcgan-digits" / name / "checkpoints").mkdir(parents=True)
+    (house.folder / "outputs" / "eval" / "x" / "y").mkdir(parents=True)
+    start = "outputs/train/dcgan-digits"
+    assert complete("ganrun eval out") == [f"{start}/2026-01-01", f"{start}/a b"]
+    assert complete(f"ganrun eval {start}/a\\ ", "bash") == [f"{start}/a\\ b "]
+
+
+def test_folders_are_offered_after_evals_flags(complete, house):
+    for name in ("fakes", "faces"):
+        (house.folder / name).mkdir()
+    assert complete("ganrun eval --folder fa") == ["faces/", "fakes/"]
+    assert complete("ganrun eval --folder fakes --against fac") == ["faces/"]
+
+
+def test_a_group_with_folders_inside_is_offered_with_its_sign(complete, house):
+    house.write(house.conf, {"data/base/downloaded": "size: 1\n"})
+    assert complete("ganrun train dat") == ["data.", "data="]
+
+
+def test_configs_of_the_user_are_offered(complete, house, tmp_path):
+    house.write(tmp_path / "own", {"model/mine": "# Mine\n"})
+    assert complete(f"ganrun train -cd {tmp_path}/own model=m") == ["model=mine"]
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Runs a script in a shell whose `ganrun` is the real command."""
+    program = tmp_path / "bin" / "ganrun"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ganrun "$@"\n')
+    program.chmod(0o755)
+    source, path = str(Path(completion.__file__).parents[2]), f"{program.parent}:{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "PYTHONPATH": source, "HOME": str(tmp_path)}
+
+    def shell(name, *arguments):
+        if not shutil.which(name):
+            pytest.skip(f"{name} is not installed")
+        result = subprocess.run([name, *arguments], capture_output=True, text=True, env=env, cwd=tmp_path, timeout=60)
+        assert result.stderr == ""
+        return result.stdout.splitlines()
+
+    return shell
+
+
+BASH = """
+eval "$(ganrun -sc install=bash)"
+ask() {{ COMP_LINE="$1" COMP_POINT=${{#1}} COMP_WORDS=($1); _ganrun; printf '%s|\\n' "${{COMPREPLY[@]}}"; }}
+{breaks}
+ask "ganrun tra"
+ask "ganrun train model=wg"
+complete -p ganrun
+eval "$(ganrun -sc uninstall=bash)"
+complete -p ganrun 2>/dev/null || echo gone
+"""
+
+
+@pytest.mark.parametrize(
+    ("breaks", "choice"), [("", "wgan |"), ("COMP_WORDBREAKS=${COMP_WORDBREAKS//=}", "model=wgan |")]
+)
+def test_bash_completes(shell, breaks, choice):
+    lines = shell("bash", "--norc", "-c", BASH.format(breaks=breaks))
+    bash = "complete -o nospace -o default -F _ganrun ganrun", "complete -o default -o nospace -F _ganrun ganrun"
+    assert lines[:3] == ["train |", "translate |", choice]
+    assert lines[3] in bash
+    assert lines[4] == "gone"
+
+
+ZSH = """
+eval "$(ganrun -sc install=zsh)"
+compadd() { shift 4; print -rl -- "${@/%/|}"; }
+ask() { words=("$@"); CURRENT=$#; PREFIX="${@[-1]}"; _ganrun; }
+ask ganrun tra
+ask ganrun train model=wg
+ask ganrun nonsense x
+print ${_comps[ganrun]}
+eval "$(ganrun -sc uninstall=zsh)"
+print "gone ${_comps[ganrun]}"
+"""
+
+
+def test_zsh_completes(shell):
+    assert shell("zsh", "-f", "-c", ZSH) == ["train |", "translate |", "model=wgan |", "_ganrun", "gone "]
+
+
+FISH = """
+ganrun -sc install=fish | source
+complete -C "ganrun tra"
+complete -C "ganrun train model=wg"
+ganrun -sc uninstall=fish | source
+functions -q _ganrun; or echo gone
+"""
+
+
+def test_fish_completes(shell):
+    assert shell("fish", "--no-config", "-c", FISH) == ["train", "translate", "model=wgan", "gone"]

@@ -1,0 +1,60 @@
+"""What is chosen where there is a GPU: decided on a machine that pretends to have one."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from ganrun.config import build
+from ganrun.paths import conf_dir
+
+
+def config(*overrides):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("train", ["model=dcgan", "data=digits", *overrides])
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("overrides", "graphs", "networks"),
+    [
+        ([], True, False),
+        (["trainer.compile=graphs"], True, False),
+        (["trainer.compile=full"], True, True),
+        (["trainer.compile=off"], False, False),
+        (["trainer.accelerator=cpu"], False, False),
+        (["trainer.accelerator=cpu", "trainer.compile=full"], False, True),
+        (["trainer.devices=2"], False, False),
+        (["trainer.devices=auto"], False, False),
+        (["trainer.devices=[0,1]"], False, False),
+        (["trainer.devices=[1]"], True, False),
+        (["trainer.num_nodes=2"], False, False),
+        (["guard=skip"], False, False),
+        (["trainer.precision=16-mixed"], False, False),
+        (["model._target_=mygan.MyGAN"], False, False),
+        (["model._target_=mygan.MyGAN", "trainer.compile=graphs"], True, False),
+        (["~trainer.compile"], False, False),
+    ],
+)
+def test_turns_become_graphs_where_they_can_and_strangers_only_when_asked(overrides, graphs, networks):
+    assert build.compiling(config(*overrides)) == {"graphs": graphs, "networks": networks}
+
+
+@pytest.mark.parametrize("word", ["auto", "graphs", "full"])
+def test_without_a_gpu_there_are_no_graphs(word):
+    assert not build.compiling(config(f"trainer.compile={word}"))["graphs"]
+
+
+@pytest.mark.usefixtures("gpu")
+@pytest.mark.parametrize(
+    ("overrides", "precision"),
+    [([], "bf16-mixed"), (["data=ring", "model=gan"], "32-true"), (["trainer.accelerator=cpu"], "32-true")],
+)
+def test_pictures_are_trained_on_in_bfloat16(overrides, precision):
+    assert build.precision(config(*overrides)) == precision

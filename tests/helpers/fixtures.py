@@ -1,0 +1,23 @@
+"""Fixtures that several folders of tests share; their conftest.py imports them."""
+
+import pytest
+import torch
+
+from ganrun.training.session import quiet_libraries
+
+
+@pytest.fixture(scope="session", autouse=True)
+def model_cache(tmp_path_factory):
+    """One cache folder for all tests of models."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANRUN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def one_quiet_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    quiet_libraries()
+    yield
+    torch.set_num_threads(threads)

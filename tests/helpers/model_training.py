@@ -1,0 +1,75 @@
+"""Jobs composed from conf/ as the command composes them, and trained for so many batches."""
+
+import pytorch_lightning as pl
+from hydra import compose, initialize_config_dir
+
+from ganrun.config import build
+from ganrun.config.experiment import Job, make_job
+from ganrun.paths import conf_dir
+from ganrun.training.callbacks.length import Length
+
+PLAIN = ["trainer.accelerator=cpu", "channels_last=false", "logger=none", "metrics=none"]
+
+RING = [
+    "model=gan",
+    "data=ring",
+    "data.points=600",
+    "batch_size=16",
+    "network.generator.hidden=[8]",
+    "network.discriminator.hidden=[8]",
+]
+SMALL_DIGITS = ["data=digits", "batch_size=4"]
+SMALL = {  # each model with small networks, on the shipped digits
+    "gan": ["model=gan", "network.generator.hidden=[8]", "network.discriminator.hidden=[8]", *SMALL_DIGITS],
+    "dcgan": ["model=dcgan", "network.width=4", *SMALL_DIGITS],
+    "wgan": ["model=wgan", "network.width=4", *SMALL_DIGITS],
+    "cgan": ["model=cgan", "network.width=4", *SMALL_DIGITS],
+    "cyclegan": [
+        "model=cyclegan",
+        "data=unpaired_digits",
+        "batch_size=2",
+        "network=cyclegan_small",
+        "network.width=4",
+        "network.blocks=1",
+        "model.pool=3",
+    ],
+}
+
+
+def job_of(*overrides: str) -> Job:
+    """The job of these overrides on the CPU, with nothing but the model and its data."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        job = make_job(compose("train", [*PLAIN, *overrides]))
+    job.data.prepare_data()
+    return job
+
+
+def train(job: Job, batches: int, *callbacks, ckpt_path=None) -> Job:
+    """The job after a training of this length, through the trainer of its config."""
+    length = Length(kimg=batches * job.data.batch_size / 1000, minutes=None)
+    trainer = build.trainer(job.cfg, callbacks=[length, *callbacks])
+    trainer.fit(job.model, datamodule=job.data, ckpt_path=ckpt_path)
+    return job
+
+
+class SpoiltData(pl.Callback):
+    """Puts NaN into these batches, the first being 1."""
+
+    def __init__(self, *batches):
+        self.batches = batches
+
+    def on_train_batch_start(self, trainer, model, batches, batch_idx):
+        if model.batches_seen + 1 in self.batches:
+            (batch,) = batches
+            for key in set(batch) - {"y"}:
+                batch[key][0] = float("nan")
+
+
+class Stop(pl.Callback):
+    """Ends a training after so many batches."""
+
+    def __init__(self, after):
+        self.after = after
+
+    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+        trainer.should_stop = trainer.should_stop or model.batches_seen >= self.after

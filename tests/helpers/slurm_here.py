@@ -1,0 +1,33 @@
+"""A Slurm of the tests' own, on this machine alone."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "slurm_here.sh"
+IS_INSTALLED = all(shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("slurmctld", "munged"))
+NEEDED = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not IS_INSTALLED, reason="Slurm is missing: apt-get install slurm-wlm munge"),
+    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can start Slurm"),
+]
+
+
+def said_by(*command) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@contextmanager
+def started(folder: Path, monkeypatch) -> Iterator[None]:
+    """Slurm, with its files in a folder below this one."""
+    said_by("bash", SCRIPT, "start", folder / "slurm")
+    monkeypatch.setenv("SLURM_CONF", str(folder / "slurm" / "slurm.conf"))
+    try:
+        yield
+    finally:
+        said_by("bash", SCRIPT, "stop", folder / "slurm")

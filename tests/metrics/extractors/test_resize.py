@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganrun.metrics.extractors.resize import resize_antialiased, resize_clean, resize_tf1, resize_torch, to_grey
+
+
+def by_tensorflow(i, old, new):
+    """Where pixel i of `new` lies among `old`: TensorFlow 1's resize_bilinear."""
+    return i * (old / new)
+
+
+def by_centres(i, old, new):
+    """The same with half-pixel centres."""
+    return min(max((i + 0.5) * old / new - 0.5, 0), old - 1)
+
+
+def slow_bilinear(image, size, place):
+    """Pixel by pixel: [H, W] -> [size, size]."""
+    height, width = image.shape
+    found = torch.zeros(size, size)
+    for i in range(size):
+        for j in range(size):
+            y, x = place(i, height, size), place(j, width, size)
+            top, left = int(y), int(x)
+            bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
+            above = image[top, left] * (1 - x + left) + image[top, right] * (x - left)
+            below = image[bottom, left] * (1 - x + left) + image[bottom, right] * (x - left)
+            found[i, j] = above * (1 - y + top) + below * (y - top)
+    return found
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(4, 4, 9), (5, 3, 8), (9, 9, 4), (7, 7, 7), (1, 1, 3)])
+def test_tf1_resize_follows_tensorflows_definition(height, width, size):
+    image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0)) * 255
+    found = resize_tf1(image, size)[0, 0]
+    assert torch.allclose(found, slow_bilinear(image[0, 0], size, by_tensorflow), atol=1e-4)
+
+
+def test_tf1_resize_has_no_half_pixel_offset():
+    ramp = torch.arange(4.0).expand(1, 1, 4, 4)
+    assert resize_tf1(ramp, 8)[0, 0, 0].tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3]
+
+
+def test_grey_is_bt601_luminance_and_leaves_grey_alone():
+    x = torch.tensor([255.0, 0.0, 100.0]).view(1, 3, 1, 1)
+    assert to_grey(x).item() == pytest.approx(0.299 * 255 + 0.114 * 100, rel=1e-6)
+    assert torch.allclose(to_grey(torch.full((1, 3, 2, 2), 80.0)), torch.tensor(80.0))
+
+
+def test_halving_with_antialias_keeps_the_mean_and_equal_sizes_are_left_alone():
+    x = torch.rand(2, 1, 56, 56, generator=torch.Generator().manual_seed(0))
+    assert resize_antialiased(x, 28).mean().item() == pytest.approx(x.mean().item(), abs=1e-3)
+    assert resize_antialiased(x, 56) is x
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(4, 4, 9), (5, 3, 8), (9, 9, 4)])
+def test_pytorch_fids_resize_has_half_pixel_centres_and_does_not_smooth(height, width, size):
+    image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0)) * 255
+    assert torch.allclose(resize_torch(image, size)[0, 0], slow_bilinear(image[0, 0], size, by_centres), atol=1e-3)
+
+
+@pytest.mark.parametrize(("side", "size"), [(8, 29), (64, 29), (29, 29)])
+def test_clean_fids_resize_is_pillows_bicubic_in_floats_clamped(side, size):
+    image = (torch.rand(side, side, generator=torch.Generator().manual_seed(0)) * 255).round()
+    by_pillow = Image.fromarray(image.numpy()).resize((size, size), Image.Resampling.BICUBIC)
+    found = resize_clean(image[None, None], size)[0, 0]
+    assert np.abs(found.numpy() - np.asarray(by_pillow).clip(0, 255)).max() < 1e-2

@@ -1,0 +1,60 @@
+"""A model that gives training pictures back is found out, an honest one is not: on the shipped digits."""
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from ganrun.data.images import to_float
+from ganrun.metrics.extractors.base import LeNetExtractor
+from ganrun.metrics.scores.copies import look_for
+from ganrun.paths import conf_dir
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch, initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        patch.setenv("GANRUN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        data = instantiate(compose("train", ["data=digits"]).data, batch_size=4, seed=0)
+        data.setup()
+    return data
+
+
+class Giver:
+    """Gives pictures of a split, in an order drawn from the generator, under noise."""
+
+    needs, device = ("x",), torch.device("cpu")
+
+    def __init__(self, pictures, noise=0.0):
+        self.pictures, self.noise = pictures, noise
+
+    def sample(self, n, y=None, generator=None):
+        x = to_float(self.pictures[torch.randint(len(self.pictures), (n,), generator=generator)])
+        return x + self.noise * torch.randn(x.shape, generator=generator)
+
+
+def found_of(data, split, noise=0.0):
+    return look_for(Giver(data.contents.splits[split]["x"], noise), data, LeNetExtractor(), 200)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_copies_are_found_by_pixels_and_by_features(digits, noise):
+    found = found_of(digits, "train", noise)
+    assert found.scores["val/near_copies"] > 0.9
+    assert found.scores["val/near_copies_lenet"] > 0.8
+    assert found.scores["val/copied_share"] > 0.95 > 0.5 > found.floors["val/copied_share"]
+    assert found.floors["val/near_copies"] < 0.02
+
+
+def test_pictures_that_training_has_not_seen_are_no_copies(digits):
+    found = found_of(digits, "test")
+    assert found.scores["val/near_copies"] < 0.02
+    for name, value in found.scores.items():
+        assert value == pytest.approx(found.floors[name], abs=0.12)  # both of 200 pictures of the test split
+
+
+@pytest.mark.parametrize("name", ["neighbours", "neighbours_lenet"])
+def test_the_pictures_show_copies_beside_their_originals(digits, name):
+    picture = found_of(digits, "train").pictures[name]
+    assert picture.shape == (3, 8 * 30 + 2, 6 * 30 + 2)
+    assert torch.equal(picture[:, :, 2:30], picture[:, :, 32:60])

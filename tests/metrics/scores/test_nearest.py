@@ -1,0 +1,124 @@
+import pytest
+import torch
+
+from ganrun.data.images import PADDING
+from ganrun.errors import UserError
+from ganrun.metrics.scores.nearest import copied, nearest, neighbours_picture, relative_distances
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def drawn(n, d, seed):
+    return torch.randn(n, d, generator=seeded(seed))
+
+
+def pictures(n, seed, size=8):
+    """uint8 [n, 1, size, size]: smooth blots, so that pixels hang together as they do in pictures."""
+    coarse = torch.rand(n, 1, 3, 3, generator=seeded(seed)) * 255
+    return torch.nn.functional.interpolate(coarse, size=size, mode="bilinear").round().to(torch.uint8)
+
+
+def by_loop(x, among, k, own=None):
+    """Distances and places of the k nearest, pair by pair."""
+    found = []
+    for i, row in enumerate(x.double()):
+        pairs = [((row - y).square().sum().sqrt().item(), j) for j, y in enumerate(among.double())]
+        found.append(sorted(pair for pair in pairs if own is None or pair[1] != own[i])[:k])
+    return [pair[0] for row in found for pair in row], [[pair[1] for pair in row] for row in found]
+
+
+@pytest.mark.parametrize(("n", "m", "d", "k"), [(20, 30, 3, 5), (9, 50, 40, 1), (33, 8, 2, 8)])
+@pytest.mark.parametrize("block", [4, 7, 1024])
+def test_neighbours_are_those_of_the_loop(n, m, d, k, block):
+    x, among = drawn(n, d, 0), drawn(m, d, 1) + 5
+    distance, place = nearest(x, among, k, block=block)
+    expected = by_loop(x, among, k)
+    assert place.tolist() == expected[1]
+    assert distance.flatten().tolist() == pytest.approx(expected[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("block", [4, 1024])
+def test_pictures_have_exact_distances(block):
+    x, among = pictures(10, 0), pictures(30, 1)
+    among[17] = x[3]
+    distance, place = nearest(x, among, 3, block=block)
+    assert (distance[3, 0], place[3, 0]) == (0, 17)
+    assert distance.flatten().tolist() == by_loop(x, among, 3)[0]
+
+
+@pytest.mark.parametrize("block", [4, 1024])
+def test_a_row_is_no_neighbour_of_itself(block):
+    x, own = drawn(15, 3, 0), torch.tensor([14, 0, 7, 8, 3])
+    distance, place = nearest(x[own], x, 14, own=own, block=block)
+    expected = by_loop(x[own], x, 14, own=own.tolist())
+    assert place.tolist() == expected[1]
+    assert distance.flatten().tolist() == pytest.approx(expected[0], rel=1e-9)
+
+
+def test_more_neighbours_than_there_are_is_refused():
+    x = drawn(5, 2, 0)
+    assert nearest(x, x, 5)[1].shape == (5, 5)
+    with pytest.raises(UserError, match="5 nearest neighbours"):
+        nearest(x, x, 5, own=torch.arange(5))
+
+
+def test_only_a_block_of_the_training_pictures_is_read_at_a_time():
+    class Watched(torch.Tensor):
+        reads = []
+
+        def __getitem__(self, places):
+            part = super().__getitem__(places).as_subclass(torch.Tensor)
+            Watched.reads.append(len(part))
+            return part
+
+    nearest(drawn(10, 2, 0), drawn(50, 2, 1).as_subclass(Watched), 2, block=16)
+    assert Watched.reads == [16, 16, 16, 2]
+
+
+def test_a_distance_is_relative_to_that_of_the_next_training_picture():
+    train = torch.tensor([[0.0], [10.0], [14.0], [14.0]])
+    samples = torch.tensor([[4.0], [-11.0], [11.0], [14.0], [13.0]])
+    assert relative_distances(samples, train).tolist() == [0.4, 1.1, 0.25, 0, float("inf")]  # 14 is there twice
+
+
+def test_relative_distances_are_those_of_the_loop():
+    samples, train = drawn(40, 6, 0), drawn(30, 6, 1)
+    expected = []
+    for sample in samples:
+        (distance,), ((place,),) = by_loop(sample[None], train, 1)
+        expected.append(distance / by_loop(train[place][None], train, 1, own=[place])[0][0])
+    assert relative_distances(samples, train, block=7).tolist() == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("make", [pictures, lambda n, seed: drawn(n, 16, seed)], ids=["pixels", "features"])
+def test_copying_is_caught_and_an_honest_generator_is_not(make):
+    train, held_out, honest = make(500, 0), make(500, 1), make(400, 2)
+    copies = train[torch.randint(500, (400,), generator=seeded(3))]
+    by_chance = copied(held_out, train, block=256)["copied_share"]
+    assert copied(copies, train, block=256) == {"copied_share": 1, "near_copies": 1}
+    assert copied(copies, held_out, block=256)["copied_share"] < 0.7
+    assert abs(copied(honest, train, block=256)["copied_share"] - by_chance) < 0.1  # three deviations of a difference
+
+
+def test_a_tenth_of_noisy_copies_shows_in_the_near_copies():
+    train, held_out, samples = drawn(500, 16, 0), drawn(500, 16, 1), drawn(400, 16, 2)
+    samples[:40] = train[:40] + 0.05 * drawn(40, 16, 3)
+    assert copied(samples, train)["near_copies"] == 0.1
+    assert copied(samples, held_out)["near_copies"] == 0
+
+
+def test_the_picture_shows_each_sample_beside_its_neighbours():
+    train, samples = pictures(20, 0), pictures(4, 1)
+    samples[1] = train[7]
+    places = nearest(samples, train, 5)[1]
+    picture = neighbours_picture(samples, train, places, n=3)
+    assert picture.shape == (3, 3 * (8 + PADDING) + PADDING, 6 * (8 + PADDING) + PADDING)
+
+    def cell(row, column):
+        return picture[0, PADDING + row * 10 :, PADDING + column * 10 :][:8, :8]
+
+    assert torch.equal(cell(2, 0), samples[2, 0])
+    assert torch.equal(cell(2, 3), train[places[2, 2], 0])
+    assert torch.equal(cell(1, 1), samples[1, 0])

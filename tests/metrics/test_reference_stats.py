@@ -1,0 +1,132 @@
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import pytest
+import torch
+from helpers.metric_fakes import Means, Pictures
+
+from ganrun.metrics import reference_stats
+from ganrun.metrics.scores.frechet import FrechetDistance
+
+KEY = {"format": 1, "data": "fake"}
+
+
+def measured(n=60, **options):
+    data = Pictures(n)
+    return data, reference_stats.measure(data.reference(), n, Means(), torch.device("cpu"), **options)
+
+
+def test_sums_are_those_of_all_features():
+    data, found = measured()
+    features = Means()(data.arrays["x"])[0].double()
+    assert torch.allclose(found.total, features.sum(0))
+    assert torch.allclose(found.outer, features.T @ features)
+    assert found.count == 60
+
+
+def test_the_floor_is_the_distance_of_two_halves():
+    data, found = measured()
+    features = Means()(data.arrays["x"])[0]
+    first = torch.randperm(60, generator=torch.Generator().manual_seed(0)) % 2 == 0
+    metric = FrechetDistance(4)
+    metric.update(features[first], real=True)
+    metric.update(features[~first], real=False)
+    assert found.floor("fd") == pytest.approx(metric.compute().item())
+
+
+def test_three_pictures_have_no_floor():
+    _, found = measured(3)
+    assert found.floors.isnan()[reference_stats.FLOORS.index("fd")]
+
+
+def test_features_are_kept_with_their_labels():
+    labels = torch.arange(60)
+    data, found = measured(keep=20, labels=labels)
+    assert len(found.features) == len(found.radii) == 20
+    assert torch.equal(found.features, Means()(data.arrays["x"])[0][found.labels])
+    assert found.labels.tolist() == sorted(found.labels.tolist())
+
+
+def test_what_is_written_is_read_to_the_last_bit(tmp_path):
+    _, found = measured(labels=torch.arange(60) % 10)
+    reference_stats.write(tmp_path / "new" / "s.safetensors", found, KEY)
+    again = reference_stats.read(tmp_path / "new" / "s.safetensors", KEY, 4)
+    for name, value in asdict(found).items():
+        assert torch.equal(value.nan_to_num(7), getattr(again, name).nan_to_num(7))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["s.safetensors"]
+
+
+def flipped(content, place=-9):
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+DAMAGES = {
+    "empty": lambda content: b"",
+    "cut in the header": lambda content: content[:50],
+    "cut at the end": lambda content: content[:-8],
+    "another first byte": lambda content: b"\xff" + content[1:],
+    "one bit of a number": flipped,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_counts_as_none_and_is_told(tmp_path, caplog, damage):
+    path = tmp_path / "s.safetensors"
+    reference_stats.write(path, measured()[1], KEY)
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    with caplog.at_level(logging.INFO):
+        assert reference_stats.read(path, KEY, 4) is None
+    assert "measured anew" in caplog.text
+
+
+def test_a_file_of_another_version_counts_as_none_even_under_the_right_name(tmp_path, caplog):
+    path = tmp_path / "s.safetensors"
+    reference_stats.write(path, measured()[1], {**KEY, "format": 0})
+    assert reference_stats.read(path, KEY, 4) is None
+    assert '"format": 0' in caplog.text
+
+
+def test_statistics_of_another_size_count_as_none(tmp_path):
+    reference_stats.write(tmp_path / "s.safetensors", measured()[1], KEY)
+    assert reference_stats.read(tmp_path / "s.safetensors", KEY, 5) is None
+    assert reference_stats.read(tmp_path / "missing.safetensors", KEY, 4) is None
+
+
+KILLED = """
+import pathlib, sys, time
+sys.path.insert(0, {tests!r})
+from metrics.test_reference_stats import KEY, measured
+from ganrun.metrics import reference_stats
+plain = pathlib.Path.write_bytes
+def slowly(path, content):
+    plain(path, content[:-100])
+    print("half", flush=True)
+    time.sleep(60)
+pathlib.Path.write_bytes = slowly
+reference_stats.write(pathlib.Path({path!r}), measured()[1], KEY)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_write_leaves_nothing_that_is_read_and_its_remains_go_with_a_later_write(tmp_path):
+    path = tmp_path / "s.safetensors"
+    code = KILLED.format(tests=os.path.dirname(os.path.dirname(__file__)), path=str(path))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "half\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    (left,) = tmp_path.iterdir()
+    assert left != path
+    assert reference_stats.read(path, KEY, 4) is None
+    reference_stats.write(path, measured()[1], KEY)
+    assert left.exists()  # it may be somebody's who is writing
+    os.utime(left, (time.time() - 7200,) * 2)
+    reference_stats.write(path, measured()[1], KEY)
+    assert [*tmp_path.iterdir()] == [path]
+    assert reference_stats.read(path, KEY, 4) is not None

@@ -1,0 +1,34 @@
+"""Networks that torch.compile takes in place."""
+
+import shutil
+
+import pytest
+import torch
+from helpers.model_training import SMALL, job_of, train
+
+from ganrun.networks.eval_mode import evaluating
+from ganrun.training.callbacks.cuda_graphs import Compiling
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
+@pytest.mark.parametrize("name", ["dcgan", "cyclegan"])
+def test_compiled_networks_train_to_the_same_weights_under_the_same_names(name):
+    overrides = [*SMALL[name], "trainer.precision=64-true", "optimizer=sgd", "optimizer.fused=false"]
+    plain = train(job_of(*overrides), 3).model.state_dict()
+    job = train(job_of(*overrides), 3, Compiling(graphs=False, networks=True))
+    found = job.model.state_dict()
+    assert list(found) == list(plain)
+    assert all(torch.allclose(found[key], plain[key], atol=1e-9) for key in plain if torch.is_tensor(plain[key]))
+    assert all(net._compiled_call_impl for player in job.model.players() for net in player.nets)
+
+
+def test_networks_that_evaluate_are_not_compiled_for_every_size_of_a_batch():
+    network, calls = torch.nn.Linear(2, 2), []
+    network._compiled_call_impl = lambda *inputs: calls.append(inputs)
+    with evaluating(network) as inside:
+        assert inside(torch.ones(3, 2)).shape == (3, 2)
+    assert not calls
+    network(torch.ones(3, 2))
+    assert len(calls) == 1

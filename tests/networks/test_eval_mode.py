@@ -1,0 +1,57 @@
+"""Networks for a while in evaluation mode, and the laws of latents."""
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+
+from ganrun.networks import latents
+from ganrun.networks.eval_mode import evaluating, jointly
+
+
+def test_inside_all_modules_evaluate_and_no_gradient_is_kept():
+    with evaluating(nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))) as network:
+        assert not any(module.training for module in network.modules())
+        assert not torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("error", [None, KeyError])
+def test_afterwards_each_module_is_in_the_mode_it_was_in_even_after_an_error(error):
+    network = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))
+    network[1].eval()
+    with contextlib.suppress(KeyError), evaluating(network):
+        if error:
+            raise error
+    assert [module.training for module in network.modules()] == [True, True, False]
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("norm", [nn.InstanceNorm2d, nn.BatchNorm2d])
+def test_several_batches_at_once_are_what_they_are_one_by_one_and_a_single_pass_where_no_norm_would_mix_them(norm):
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), norm(4), nn.ReLU(), nn.Conv2d(4, 2, 3)).double()
+    passes = []
+    network.register_forward_hook(lambda _, inputs, output: passes.append(len(output)))
+    batches = [torch.randn(n, 1, 8, 8, dtype=torch.double) for n in (1, 3, 2)]
+    apart = [network(batch) for batch in batches]
+    passes.clear()
+    for found, expected in zip(jointly(network, *batches), apart, strict=True):
+        assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+    assert passes == ([6] if norm is nn.InstanceNorm2d else [1, 3, 2])
+
+
+@pytest.mark.parametrize("law", [latents.normal, latents.uniform])
+def test_a_latent_drawn_from_a_generator_leaves_the_default_stream_alone(law):
+    stream = torch.get_rng_state()
+    first, second = (law(3, 4, torch.device("cpu"), torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.shape == (3, 4)
+    assert torch.equal(torch.get_rng_state(), stream)
+
+
+@pytest.mark.parametrize(("law", "variance"), [(latents.normal, 1), (latents.uniform, 1 / 3)])
+def test_latents_have_the_moments_of_their_law(law, variance):
+    z = law(2000, 50, torch.device("cpu"), torch.Generator().manual_seed(1))
+    assert float(z.mean()) == pytest.approx(0, abs=0.01)
+    assert float(z.var()) == pytest.approx(variance, rel=0.02)
+    assert law is latents.normal or float(z.abs().max()) <= 1

@@ -1,0 +1,95 @@
+"""The measurement of the training step: by turns, the same work on both sides."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers.benches import loaded
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    with loaded("bench_loop", monkeypatch) as module:
+        yield module
+
+
+FEW = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "batch_size=16"]
+TINY = {
+    "SMALL": FEW,
+    "RING": FEW,
+    "CYCLEGAN": ["network.width=4", "network.blocks=1", "data.size=32"],
+}
+
+
+def small(bench, name):
+    """The work with few and narrow layers and few pictures."""
+    work = getattr(bench, name)
+    changes = TINY.get(name, ["network.width=4", "batch_size=8"])
+    return replace(work, overrides=[*work.overrides, *changes], pictures=work.pictures and 20)
+
+
+def passes(model):
+    """Counts the examples that pass each network in training: {"generator": 0, ...}; not those without memory."""
+    counts = {}
+    for name, network in networks(model):
+        counts[name] = 0
+
+        def count(network, inputs, name=name):
+            if network.training and not inputs[0].is_meta:
+                counts[name] += len(inputs[0])
+
+        network.register_forward_pre_hook(count)
+    return counts
+
+
+def networks(model):
+    return [(name, network) for name, network in model.named_children() if [*network.parameters()]]
+
+
+WORKS = ["SMALL", "RING", "DCGAN", "DIGITS", "WGAN", "CYCLEGAN"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKS)
+def test_all_sides_do_the_same_batches_and_passes_by_turns_and_are_compared_one_by_one(bench, monkeypatch, name):
+    work, counts = small(bench, name), []
+    made = bench.build.adversarial
+
+    def counted(*arguments):
+        model = made(*arguments)
+        counts.append(passes(model))
+        return model
+
+    monkeypatch.setattr(bench.build, "adversarial", counted)
+    turns = bench.by_turns(work, rounds=4, batches=5)
+    assert turns.our_batches == 25
+    assert {other.batches for other in turns.others.values()} == {25}
+    assert len(turns.ours) == 5
+    ours, *theirs = counts
+    assert min(ours.values()) >= 5
+    assert len(theirs) == len(work.others)
+    assert theirs == [ours] * len(work.others)
+    for found, other in zip(bench.compared(work, turns), work.others, strict=True):
+        assert (found["work"], found["against"], len(found["ratios"])) == (work.name, other.label, 4)
+        assert min(found["ratios"]) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKS)
+def test_every_peer_starts_from_the_models_weights_and_moves_all_networks(bench, tmp_path, name):
+    work = small(bench, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
+        job = bench.job_of(work, tmp_path)
+    for peer in work.others:
+        other = peer(job)
+        pairs = [*zip(networks(job.model), networks(other.nets), strict=True)]
+        assert pairs
+        assert all(same(ours, theirs) for (_, ours), (_, theirs) in pairs)
+        other.seconds(5)
+        assert not any(same(ours, theirs) for (_, ours), (_, theirs) in pairs)
+        other.close()
+
+
+def same(a, b):
+    return all(torch.equal(v, w) for v, w in zip(a.parameters(), b.parameters(), strict=True))

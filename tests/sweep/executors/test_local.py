@@ -1,0 +1,172 @@
+"""Processes of a pool, and the GPUs that are lent to them; the GPUs are pretended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ganrun.sweep.executors import local as pools
+from ganrun.sweep.executors.local import Devices, Pool
+
+WAIT = "import time; time.sleep(100)"
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Starts a Python program as a job of a pool, in the place of ganrun."""
+    started = []
+    popen = subprocess.Popen
+
+    def python(words, **options):
+        started.append(popen([sys.executable, "-c", words[-1]], **options))
+        return started[-1]
+
+    monkeypatch.setattr(pools.subprocess, "Popen", python)
+    yield lambda pool, number, program: pool.start(number, [program], tmp_path / "logs" / f"{number}.log")
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def until(holds, seconds=20):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def end_of(pool):
+    found = {}
+    until(lambda: found.update(pool.ended()) or not pool.running)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "said"),
+    [
+        ("print('all is well')", 0, "all is well"),
+        ("raise ValueError('lost')", 1, "ValueError: lost"),
+        ("import sys; print('ganrun: no such key\\nmore'); sys.exit(2)", 2, "no such key"),
+        ("import os; os.kill(os.getpid(), 9)", -9, ""),
+    ],
+)
+def test_the_end_of_a_job_is_told_with_its_last_words(start, program, code, said):
+    pool = Pool(1, Devices([], 1))
+    assert start(pool, 3, program)
+    assert not pool.has_room()
+    found = end_of(pool)
+    assert (found[3].code, found[3].last_words()) == (code, said)
+    assert pool.has_room()
+
+
+def test_jobs_that_are_asked_to_end_may_save(start, tmp_path):
+    pool = Pool(2, Devices([], 1))
+    path = tmp_path / "saved"
+    program = (
+        f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(path)!r}, 'w').close(), sys.exit(143)))"
+    )
+    start(pool, 0, f"{program}; print('ready', flush=True); time.sleep(100)")
+    until(lambda: pool.running[0].last_words() == "ready")
+    assert pool.stop()[0].code == 143
+    assert path.exists()
+
+
+def test_a_job_that_does_not_end_is_killed(start, monkeypatch):
+    monkeypatch.setattr(pools, "PATIENCE", 0.2)
+    pool = Pool(1, Devices([], 1))
+    start(pool, 0, f"import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); {WAIT}")
+    until(lambda: pool.running[0].last_words() == "ready")
+    assert pool.stop()[0].code == -9
+
+
+def test_side_by_side_jobs_share_the_processors(start, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = len(os.sched_getaffinity(0))
+    for size, threads in ((1, "None"), (cores, "1"), (cores + 1, "1")):
+        pool = Pool(size, Devices([], 1))
+        start(pool, 0, "import os; print(os.environ.get('OMP_NUM_THREADS'))")
+        assert end_of(pool)[0].last_words() == ("None" if size == 1 else threads)
+
+
+# ---- GPUs ----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def devices(tmp_path):
+    return lambda per_device=1: Devices(["0", "GPU-5"], per_device, tmp_path / "gpus")
+
+
+SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); "
+
+
+def test_each_job_has_a_gpu_of_its_own_while_it_runs(start, devices):
+    pool = Pool(3, devices())
+    assert [start(pool, number, SEEN + WAIT) for number in range(3)] == [True, True, False]
+    until(lambda: {pool.running[n].last_words() for n in (0, 1)} == {"0", "GPU-5"})
+    pool.running[0].popen.kill()
+    until(lambda: 0 in pool.ended())
+    assert start(pool, 3, SEEN + WAIT)
+    until(lambda: pool.running[3].last_words() == "0")
+
+
+def test_a_gpu_takes_as_many_jobs_as_it_may(start, devices):
+    pool = Pool(9, devices(per_device=2))
+    assert [start(pool, number, SEEN + WAIT) for number in range(5)] == [True] * 4 + [False]
+    until(lambda: sorted(pool.running[n].last_words() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
+
+
+def test_a_job_of_several_ranks_has_as_many_gpus_of_its_own(start, tmp_path):
+    gpus = Devices(["0", "1", "2"], 1, tmp_path / "gpus")
+    pool = Pool(3, gpus, gpus=2)
+    assert [start(pool, number, SEEN + WAIT) for number in range(2)] == [True, False]
+    until(lambda: pool.running[0].last_words() == "0,1")
+    left = gpus.lease()
+    assert left.devices == ["2"]  # the one that was too few for the second job is not kept from others
+    left.close()
+    assert gpus.lease(2) is None
+
+
+def test_another_sweep_on_the_machine_gets_what_is_left(start, devices):
+    first, second = Pool(1, devices()), Pool(2, devices())
+    assert start(first, 0, WAIT)
+    assert start(second, 0, WAIT)
+    assert not start(second, 1, WAIT)
+
+
+def test_a_job_outlives_a_killed_sweep_with_its_gpu_at_most_until_it_has_saved(devices, tmp_path):
+    """kill -9 of the sweep: Linux asks the job to end; until then nobody else gets its GPU."""
+    program = f"""
+import sys, time
+from pathlib import Path
+from ganrun.sweep.executors import local as pools
+popen = pools.subprocess.Popen
+pools.subprocess.Popen = lambda words, **options: popen([sys.executable, "-c", words[-1]], **options)
+pool = pools.Pool(1, pools.Devices(["0"], 1, Path({str(tmp_path / "gpus")!r})))
+job = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(1), sys.exit())); time.sleep(100)"
+assert pool.start(0, [job], Path({str(tmp_path / "log")!r}))
+print(pool.running[0].popen.pid, flush=True)
+time.sleep(100)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as sweep:
+        pid = int(sweep.stdout.readline())
+        time.sleep(0.3)
+        sweep.send_signal(signal.SIGKILL)
+        sweep.wait()
+        free = Devices(["0"], 1, tmp_path / "gpus")
+        assert not has_free(free)
+        until(lambda: is_over(pid))
+        until(lambda: has_free(free))
+
+
+def is_over(pid):
+    path = Path(f"/proc/{pid}/stat")
+    return not path.exists() or path.read_text().split()[2] == "Z"
+
+
+def has_free(devices):
+    lease = devices.lease()
+    if lease:
+        lease.close()
+    return lease is not None

@@ -1,0 +1,205 @@
+"""Jobs of a sweep in Slurm's queue: a real one, on this machine alone, and what it tells."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+from helpers.slurm_here import NEEDED, said_by, started
+
+from ganrun.errors import UserError
+from ganrun.sweep.executors import slurm as slurms
+from ganrun.sweep.executors.base import Task
+from ganrun.sweep.executors.slurm import Slurm, code_of
+from ganrun.sweep.state import State
+
+TINY = ["data=ring", "batch_size=20", "metrics.samples=50", "logger=none", "log_every=5", "kimg=2"]
+SMALL = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "model._target_=mine.Model"]
+MINE = """
+import os, time
+from pathlib import Path
+
+from ganrun.models.gan import GAN
+
+
+class Model(GAN):
+    def discriminator_loss(self, batch):
+        if self.batches_seen == 60:
+            if self.seed == 1:
+                raise RuntimeError("the first one is lost")
+            if self.seed == 2 and Path("hold").exists():
+                Path("held").touch()
+                while Path("hold").exists():
+                    time.sleep(0.05)
+        return super().discriminator_loss(batch)
+"""
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"JobState": "PENDING", "ExitCode": "0:0"}, None),
+        ({"JobState": "RUNNING", "ExitCode": "0:0"}, None),
+        ({"JobState": "COMPLETING+REQUEUED"}, None),
+        ({"JobState": "COMPLETED", "ExitCode": "0:0"}, 0),
+        ({"JobState": "FAILED", "ExitCode": "1:0"}, 1),
+        ({"JobState": "FAILED", "ExitCode": "0:9"}, -9),
+        ({"JobState": "CANCELLED", "ExitCode": "0:15"}, 143),
+        ({"JobState": "TIMEOUT", "ExitCode": "0:0"}, 143),
+        ({}, 0),
+    ],
+)
+def test_what_slurm_tells_of_a_job_is_understood(facts, code):
+    assert code_of(facts) == code
+
+
+def test_without_slurm_it_is_refused(monkeypatch):
+    monkeypatch.setattr(slurms.shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match=r"sweep.sbatch=--gpus=1 needs Slurm"):
+        Slurm(1, "--gpus=1", {}, None)
+
+
+def test_options_by_which_arrays_are_known_are_refused(monkeypatch):
+    monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
+    with pytest.raises(UserError, match=r"--job-name=x is ganrun's to give"):
+        Slurm(1, "--gpus=1 --job-name=x", {}, None)
+
+
+def test_options_that_cannot_be_read_are_refused(monkeypatch):
+    monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
+    with pytest.raises(UserError, match="cannot be read: No closing quotation"):
+        Slurm(1, '--comment="x', {}, None)
+
+
+def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
+    """Run by a shell, with an srun that only says what it is asked for."""
+    (tmp_path / "srun").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "srun").chmod(0o755)
+    words = [["train", "name='a b'", "x=$HOME;ls"], ["train", 'y="c"']]
+    logs = [tmp_path / "a log", tmp_path / "b'log"]
+    text = slurms.script([Task(w, log, 0) for w, log in zip(words, logs, strict=True)], {"GANRUN_SWEEP": "/s p"})
+    for place, (asked, log) in enumerate(zip(words, logs, strict=True)):
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        subprocess.run(
+            ["bash"], input=text, text=True, check=True, env={"PATH": path, "SLURM_ARRAY_TASK_ID": str(place)}
+        )
+        said = log.read_text().splitlines()
+        assert said == ["env", "GANRUN_SWEEP=/s p", "PYTHONUNBUFFERED=1", sys.executable, "-m", "ganrun", *asked]
+
+
+def test_a_long_array_is_cut_where_its_comment_would_be_too_long(tmp_path, monkeypatch):
+    arrays = []
+
+    def run(command, **_):
+        if command[0] == "sbatch":
+            arrays.append(next(word.partition("=")[2] for word in command if word.startswith("--comment=")))
+        return SimpleNamespace(returncode=0, stdout=str(len(arrays)) if command[0] == "sbatch" else "", stderr="")
+
+    monkeypatch.setattr(slurms, "is_here", lambda: True)
+    monkeypatch.setattr(slurms.subprocess, "run", run)
+    monkeypatch.setattr(slurms, "facts_of", lambda job: {"JobState": "PENDING"})
+    monkeypatch.setattr(slurms, "PAUSE", 0)
+    pool = Slurm(500, "", {}, State(tmp_path, {}))
+    for number in range(500):
+        pool.start(number, ["train"], tmp_path / "logs" / "x.log")
+    assert not pool.has_room()
+    for _ in range(3):
+        assert pool.ended() == {}
+    assert max(map(len, arrays)) <= 1000
+    assert [int(number) for comment in arrays for number in comment.split(",")] == [*range(500)]
+    assert len(pool.running) == 500
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    with started(tmp_path, monkeypatch):
+        yield
+
+
+def marked(test):
+    for mark in NEEDED:
+        test = mark(test)
+    return test
+
+
+def board(folder):
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def until(holds, seconds=100):
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@marked
+def test_a_sweep_in_the_queue_with_a_failure_and_a_job_that_is_queued_again_ends_as_one_here(
+    slurm, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "mine.py").write_text(MINE)
+    words = [sys.executable, "-m", "ganrun", "train", "-m", "model=gan", "seed=0,1,2,3,4,5", *TINY, *SMALL]
+    here = subprocess.run([*words, "folder=here"], cwd=tmp_path, capture_output=True, text=True)
+    assert here.returncode == 1, here.stderr
+    (tmp_path / "hold").touch()
+    queue = [*words, "folder=queue", "sweep.jobs=6", "sweep.sbatch='--mem=1000'"]
+    with subprocess.Popen(queue, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as sweep:
+        until((tmp_path / "held").exists, 200)
+        (array,) = set(said_by("squeue", "--noheader", "--array", "--format=%F").split())
+        said_by("scontrol", "requeue", f"{array}_2")
+        (tmp_path / "hold").unlink()
+        said, _ = sweep.communicate(timeout=500)
+    assert sweep.returncode == 1, said
+    assert "1 of 6 jobs failed: 1-seed-1" in said
+    told = [
+        [row[key] for key in ("seed", "state", "kimg", "score", "mean", "deviation")]
+        for row in board(tmp_path / "here")
+    ]
+    assert [
+        [row[key] for key in ("seed", "state", "kimg", "score", "mean", "deviation")]
+        for row in board(tmp_path / "queue")
+    ] == told
+    assert len(told) == 6
+
+
+@marked
+def test_what_a_killed_sweep_left_in_the_queue_is_taken_over(slurm, tmp_path, monkeypatch):
+    """On the two cores or so of a machine not all six run at once: some still wait when the sweep is killed."""
+    monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "mine.py").write_text(MINE)
+    words = ["train", "-m", "model=gan", "seed=2,3,4,5,6,7", *TINY, *SMALL, "folder=queue", "sweep.jobs=6"]
+    words = [sys.executable, "-m", "ganrun", *words, "sweep.sbatch='--mem=1000 --exclusive'"]
+    (tmp_path / "hold").touch()
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as sweep:
+        until((tmp_path / "held").exists, 200)
+        sweep.kill()
+    left = set(said_by("squeue", "--noheader", "--array", "--format=%i").split())
+    assert len(left) == 6
+    (tmp_path / "hold").unlink()
+    fresh = subprocess.run([*words, "sweep.fresh=true"], cwd=tmp_path, capture_output=True, text=True)
+    assert fresh.returncode == 2
+    assert "jobs of queue are in Slurm's queue. Let them end, or: scancel " in fresh.stderr
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [row["state"] for row in board(tmp_path / "queue")] == ["done"] * 6
+    arrays = said_by("scontrol", "--oneliner", "show", "job").splitlines()
+    ids = {line.split("ArrayJobId=")[1].split()[0]: line for line in arrays}
+    taken = [line for line in arrays if f"ArrayJobId={min(ids, key=int)} " in line]
+    assert len(taken) == 6
+    assert len(arrays) <= 7  # the one that ran may have been started once more, to find that it is done
+
+
+@marked
+def test_what_sbatch_refuses_is_told_and_leaves_nothing(slurm, tmp_path):
+    words = ["train", "-m", "model=gan", "seed=0,1", *TINY, "sweep.sbatch='--partition=nix'", "sweep.jobs=2"]
+    done = subprocess.run([sys.executable, "-m", "ganrun", *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "sbatch refused a job of the sweep: sbatch: error: invalid partition specified: nix" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"slurm"}

@@ -1,0 +1,121 @@
+"""The ranking of a sweep's points over seeds."""
+
+import csv
+import math
+
+import pytest
+from rich.console import Console
+
+from ganrun.sweep.report import ranking
+from ganrun.sweep.report.results import Result
+from ganrun.sweep.state import SweepJob
+
+NAN = math.nan
+SCORES = {"a": [2.0, 4.0, 9.0], "b": [1.0, NAN, 2.0], "c": [NAN, NAN, NAN], "d": [3.0]}
+
+
+@pytest.fixture
+def jobs():
+    made = []
+    for point, (model, scores) in enumerate(SCORES.items()):
+        for seed in range(len(scores)):
+            made.append(SweepJob(len(made), point, {"model": model}, seed, f"{len(made)}-{model}", "done"))
+    made[6].state, made[6].error = "failed", 'it said, "no"'
+    return made
+
+
+def results(jobs, mode="min"):
+    scores = [score for own in SCORES.values() for score in own]
+    return {
+        job.number: Result("done", 2.0, 1.0, "val/fd", mode, score) for job, score in zip(jobs, scores, strict=True)
+    }
+
+
+def test_points_are_ranked_by_their_mean_and_those_without_a_score_come_last(jobs):
+    ranked = ranking.standings(jobs, results(jobs), "min")
+    assert [standing.values["model"] for standing in ranked] == ["b", "d", "a", "c"]
+    assert [standing.mean for standing in ranked[:3]] == [1.5, 3.0, 5.0]
+    assert [standing.values["model"] for standing in ranking.standings(jobs, results(jobs, "max"), "max")] == list(
+        "adbc"
+    )
+
+
+def test_the_deviation_is_that_of_a_sample_and_none_of_a_single_seed(jobs):
+    b, d, a, c = ranking.standings(jobs, results(jobs), "min")
+    assert a.deviation == pytest.approx(math.sqrt((9 + 1 + 16) / 2))
+    assert b.deviation == pytest.approx(math.sqrt(0.5))
+    assert math.isnan(d.deviation)
+    assert math.isnan(c.mean)
+    assert [len(standing.scores) for standing in (b, d, a, c)] == [2, 1, 3, 0]
+
+
+@pytest.mark.parametrize(("mode", "number"), [("min", 0), ("max", 2)])
+def test_the_best_run_of_a_point_is_that_of_its_best_score(jobs, mode, number):
+    (standing,) = (s for s in ranking.standings(jobs, results(jobs, mode), mode) if s.values["model"] == "a")
+    assert ranking.best_job(standing).number == number
+
+
+def test_the_file_has_a_row_for_every_job_with_its_point_beside_it(jobs, tmp_path):
+    path = ranking.write(tmp_path, [ranking.standings(jobs, results(jobs), "min")], ["model"])
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10
+    assert [row["rank"] for row in rows] == ["1"] * 3 + ["2"] + ["3"] * 3 + [""] * 3
+    assert [row["score"] for row in rows[:3]] == ["1.0", "", "2.0"]
+    assert {row["mean"] for row in rows[:3]} == {"1.5"}
+    assert {row["seeds"] for row in rows[:3]} == {"2"}
+    assert (rows[7]["state"], rows[7]["error"], rows[7]["score"]) == ("failed", 'it said, "no"', "")
+    assert rows[0]["folder"] == "3-b"
+
+
+def test_the_table_shows_what_was_found(jobs, capsys):
+    ranked = ranking.standings(jobs, results(jobs), "min")
+    Console(width=120, soft_wrap=True).print(ranking.table(ranked, ["model"], "val/fd"))
+    lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
+    assert "1 b 1.5 0.707 2/3 3" in lines
+    assert "2 d 3 1/1 9" in lines
+    assert "c 0/3, 1 failed" in lines
+    for job in jobs[3:6]:
+        job.state = "pruned"
+    long = [*jobs, SweepJob(10, 9, {"model": "0.000123456789"}, 0, "10-d", "running")]
+    ranked = ranking.standings(long, results(long[:-1]) | {10: Result("running", score=5.0)}, "min")
+    Console(width=100).print(ranking.table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
+    said = capsys.readouterr().out
+    assert "0.0001235" in said
+    assert "betas.0" in said
+    assert "3 pruned" in " ".join(said.replace("│", " ").split())
+    assert "running" in said
+
+
+def test_scores_that_were_measured_otherwise_are_in_rankings_of_their_own(jobs):
+    found = results(jobs)
+    for number in (0, 1, 2):
+        found[number].kind = {"score": "val/fd", "samples": "100"}
+    for number in (3, 5, 9):
+        found[number].kind = {"score": "val/fd", "samples": "200"}
+    groups = ranking.alike(jobs, found)
+    assert [[job.number for job in own] for own in groups] == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9]]
+    assert ranking.why_apart(groups, found).splitlines()[1:] == [
+        "  runs 0, 1, 2, 6, 7, 8: samples 100",
+        "  runs 3, 4, 5, 9: samples 200",
+    ]
+
+
+def test_words_that_look_like_markup_are_shown_as_they_are(jobs, capsys):
+    jobs[9].values["model"] = "[/x] [relu]"
+    ranked = ranking.standings(jobs[9:], results(jobs), "min")
+    Console(width=120, soft_wrap=True).print(ranking.table(ranked, ["model"], "val/fd"))
+    assert "[/x] [relu]" in capsys.readouterr().out
+
+
+def test_points_that_lack_a_setting_have_an_empty_place(tmp_path):
+    jobs = [SweepJob(0, 0, {"model": "gan"}, 0, "0"), SweepJob(1, 1, {"model": "wgan", "model.c": "1"}, 0, "1")]
+    found = {k: Result("done", metric="val/fd", score=float(k)) for k in range(2)}
+    ranked = ranking.standings(jobs, found, "min")
+    with ranking.write(tmp_path, [ranked], ["model", "model.c"]).open(newline="") as file:
+        assert [(row["model"], row["model.c"], row["seed"]) for row in csv.DictReader(file)] == [
+            ("gan", "", "0"),
+            ("wgan", "1", "0"),
+        ]
+    shown = ranking.table(ranked, ["model", "model.c"], "val/fd")
+    assert [[*column.cells] for column in shown.columns][1:3] == [["gan", "wgan"], ["", "1"]]

@@ -1,0 +1,120 @@
+"""What a sweep varies, told from the words of the command line."""
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from ganrun.errors import UserError
+from ganrun.paths import conf_dir
+from ganrun.sweep.search import conditions, space
+from ganrun.sweep.search.conditions import Condition
+from ganrun.sweep.search.space import Axis
+
+
+@pytest.fixture
+def read():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        yield lambda *words, seeds=None, first=0, more=None: space.read(words, loader, seeds, first, more)
+
+
+def test_lists_ranges_and_globs_are_values_and_all_else_is_fixed(read):
+    found = read("model=gan,wgan", "data=ring", "model.k=range(1,4)", "optimizer=glob(adam*)", "+x='a,b'", "kimg=2")
+    assert found.fixed == ["data=ring", "+x='a,b'", "kimg=2"]
+    assert found.axes[:2] == [Axis("model", ("gan", "wgan")), Axis("model.k", ("1", "2", "3"))]
+    assert found.axes[2].key == "optimizer"
+    assert "adam" in found.axes[2].values
+
+
+def test_a_grid_is_every_combination_the_last_axis_fastest(read):
+    found = read("a.b=1,2", "c=choice(x,y)", "seed=3,4").grid()
+    assert found == [{"a.b": a, "c": c} for a in "12" for c in "xy"]
+
+
+def test_values_keep_their_quotes(read):
+    assert read("data.root='a=b,c','d e'").axes[0].values == ("'a=b,c'", "'d e'")
+
+
+@pytest.mark.parametrize(
+    ("word", "axis"),
+    [
+        ("lr=interval(0,1)", Axis("lr", low=0.0, high=1.0)),
+        ("lr=tag(log,interval(1e-5,1e-2))", Axis("lr", low=1e-5, high=1e-2, is_log=True)),
+        ("k=int(interval(1,5))", Axis("k", low=1, high=5, is_whole=True)),
+    ],
+)
+def test_intervals_are_continuous(read, word, axis):
+    found = read(word)
+    assert found.axes == [axis]
+    assert found.axes[0].is_continuous
+    with pytest.raises(UserError, match=r"is an interval, which no grid has.*sweep=tpe"):
+        found.grid()
+
+
+@pytest.mark.parametrize(
+    ("words", "seeds", "expected"),
+    [
+        (["seed=1,2,3"], None, [1, 2, 3]),
+        (["seed=range(4,6)"], None, [4, 5]),
+        ([], 3, [7, 8, 9]),
+        (["seed=7"], 3, [7, 8, 9]),
+        ([], None, [7]),
+    ],
+)
+def test_seeds_are_listed_or_counted_and_never_an_axis(read, words, seeds, expected):
+    found = read("model=gan,wgan", *words, seeds=seeds, first=7)
+    assert found.seeds == expected
+    assert [axis.key for axis in found.axes] == ["model"]
+    assert found.fixed == []
+
+
+@pytest.mark.parametrize(
+    ("words", "seeds", "said"),
+    [
+        (["seed=1,2", "sweep.seeds=3"], 3, "lists 2 seeds and sweep.seeds=3 asks for 3"),
+        (["seed=interval(0,9)"], None, "a seed is never searched for"),
+        (["seed=a,b"], None, "seeds are whole numbers"),
+    ],
+)
+def test_seeds_that_cannot_be_are_refused(read, words, seeds, said):
+    with pytest.raises(UserError, match=said):
+        read(*words, seeds=seeds)
+
+
+def test_settings_of_the_sweep_itself_are_none_of_its_jobs(read):
+    assert read("sweep=tpe", "sweep.trials=3", "kimg=2").fixed == ["kimg=2"]
+
+
+def test_an_experiment_may_say_what_varies_and_the_command_line_has_the_last_word(read):
+    more = {"optimizer.lr": "tag(log, interval(1e-5, 1e-2))", "model.k": "choice(1, 5)"}
+    found = read("model.k=3", "seed=1,2", seeds=10, more=more)
+    assert found.axes == [Axis("optimizer.lr", low=1e-5, high=1e-2, is_log=True)]
+    assert found.fixed == ["model.k=3"]
+    assert found.seeds == [1, 2]
+
+
+def test_shuffled_values_come_in_the_same_order_each_time(read):
+    first, again = (read("a=shuffle(range(0,20))").axes[0].values for _ in range(2))
+    assert first == again
+    assert sorted(map(int, first)) == [*range(20)] != [*map(int, first)]
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "holds"),
+    [
+        ("k>1", {"k": 2}, True),
+        ("k>1", {"k": 1}, False),
+        ("lr<=1e-3", {"lr": 1e-3}, True),
+        ("model.k >= 2 and model != 'a b'", {"model.k": 2, "model": "gan"}, True),
+        ("model.k>=2 and model!='a b'", {"model.k": 2, "model": "a b"}, False),
+        ("data.flip==true", {"data.flip": True}, True),
+        ("data.name==stand and kimg<3", {"data.name": "stand", "kimg": 2}, True),
+        ("clip!=null", {"clip": None}, False),
+    ],
+)
+def test_conditions_compare_settings_with_values(text, values, holds):
+    assert Condition.read(text).holds(values.get) is holds
+
+
+def test_two_conditions_of_one_setting_are_both_to_hold():
+    assert conditions.read(["c if k>1", "c if k<3"])["c"].text == "k>1 and k<3"

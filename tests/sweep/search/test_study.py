@@ -1,0 +1,246 @@
+"""Points that Optuna proposes: how many, which, and that an interruption changes none of them."""
+
+import math
+from statistics import median
+
+import optuna
+import pytest
+
+from ganrun.errors import Failure, UserError
+from ganrun.sweep.search import samplers
+from ganrun.sweep.search.conditions import Condition
+from ganrun.sweep.search.space import Axis, Space
+from ganrun.sweep.search.study import Search, Unreachable
+from ganrun.sweep.state import State
+
+SPACE = Space(axes=[Axis("lr", low=1e-5, high=1e-2, is_log=True), Axis("beta1", low=0.0, high=0.999)])
+SAMPLERS = ["tpe", "random", "sobol", "cmaes"]
+TRIALS = 30
+WHAT = {"fixed": [], "axes": [], "seeds": [0]}
+
+
+def surface(values):
+    """Best at lr 2e-4 and beta1 .5, with a ripple."""
+    x, y = math.log10(float(values["lr"]) / 2e-4), float(values["beta1"]) - 0.5
+    return x * x + 4 * y * y + 0.1 * math.sin(9 * x) ** 2
+
+
+def study(folder, sampler="tpe", seed=0, stops=(TRIALS,), score=surface, space=SPACE):
+    """All points of a study that was stopped after so many, each time in the middle of the next point."""
+    folder.mkdir(exist_ok=True)
+    points = []
+    for stop in stops:
+        search = Search(space, sampler, TRIALS, "min", seed, State(folder, WHAT, id="a"))
+        for k in range(len(points), stop):
+            number, point = search.next(range(k))
+            assert number == k
+            points.append(point)
+            search.tell(k, score(point))
+        if stop < TRIALS:
+            search.next(range(stop))
+    return points
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_an_interrupted_study_proposes_the_same_points_and_none_twice(sampler, tmp_path):
+    whole = study(tmp_path / "whole", sampler)
+    assert study(tmp_path / "cut", sampler, stops=(12, 13, TRIALS)) == whole
+    assert len({str(point) for point in whole}) == TRIALS
+    assert all(1e-5 <= float(p["lr"]) <= 1e-2 and 0 <= float(p["beta1"]) <= 0.999 for p in whole)
+
+
+def test_another_seed_proposes_others(tmp_path):
+    assert study(tmp_path / "a", "random", 0) != study(tmp_path / "b", "random", 1)
+
+
+def test_proposals_follow_what_they_are_told(tmp_path):
+    first = study(tmp_path / "a")
+    other = study(tmp_path / "b", score=lambda values: -surface(values))
+    assert first[:10] == other[:10]
+    assert first[10:] != other[10:]
+
+
+@pytest.mark.parametrize("score", [math.nan, None])
+def test_a_point_without_a_score_tells_nothing_and_stays_what_it_is(score, tmp_path):
+    """As of a job that failed: it is told later, if at all."""
+    tmp_path.joinpath("s").mkdir()
+    search = Search(SPACE, "tpe", TRIALS, "min", 0, State(tmp_path / "s", WHAT, id="a"))
+    points = [search.next(range(k)) for k in range(3)]
+    if score is not None:
+        search.tell(1, score)
+    again = Search(SPACE, "tpe", TRIALS, "min", 0, State(tmp_path / "s", WHAT, id="a"))
+    assert [again.next(range(k)) for k in range(3)] == points
+    again.tell(1, 2.0)
+    again.tell(1, 3.0)
+    assert again.study.trials[1].value == 2.0
+
+
+def test_choices_and_whole_numbers_are_words_for_hydra(tmp_path):
+    space = Space(axes=[Axis("k", low=1, high=5, is_whole=True), Axis("model", ("gan", "'a,b'"))])
+    points = study(tmp_path / "s", "random", space=space, score=lambda values: 0.0)
+    assert {point["k"] for point in points} == set("12345")
+    assert {point["model"] for point in points} == {"gan", "'a,b'"}
+
+
+def test_the_parzen_estimator_finds_no_worse_points_than_chance_over_twenty_studies(tmp_path):
+    best = {
+        sampler: [min(map(surface, study(tmp_path / f"{sampler}{seed}", sampler, seed))) for seed in range(20)]
+        for sampler in ("tpe", "random")
+    }
+    wins = sum(tpe < chance for tpe, chance in zip(best["tpe"], best["random"], strict=True))
+    print(f"tpe wins {wins} of 20; median best {median(best['tpe']):.4f} against {median(best['random']):.4f}")
+    assert median(best["tpe"]) <= median(best["random"])
+
+
+def test_what_cannot_be_searched_is_refused(tmp_path):
+    with pytest.raises(UserError, match="nothing to search for"):
+        Search(Space(), "tpe", 3, "min", 0, State(tmp_path, WHAT))
+    with pytest.raises(UserError, match="begin above 0"):
+        Search(Space(axes=[Axis("lr", low=0, high=1, is_log=True)]), "tpe", 3, "min", 0, State(tmp_path, WHAT))
+
+
+@pytest.fixture
+def database(tmp_path):
+    return f"sqlite:///{tmp_path / 'studies.db'}"
+
+
+def shared(database, place, **settings):
+    place.mkdir(exist_ok=True)
+    words = {"sampler": "random", "trials": 6, "definition": WHAT, **settings}
+    state = State(place, words["definition"], id=place.name, study="s")
+    return Search(SPACE, words["sampler"], words["trials"], "min", 0, state, database)
+
+
+def test_two_folders_share_a_study_and_each_point_is_of_one_of_them(database, tmp_path):
+    alone = study(tmp_path / "alone", "random")[:6]
+    first, second = (shared(database, tmp_path / name) for name in "ab")
+    own = {first: {}, second: {}}
+    for search in (first, first, second, first, second, second):
+        number, values = search.next(own[search])
+        own[search][number] = values
+    assert first.next(own[first]) is second.next(own[second]) is None
+    assert sorted([*own[first], *own[second]]) == [0, 1, 2, 3, 4, 5]
+    assert [values for _, values in sorted([*own[first].items(), *own[second].items()])] == alone
+    assert (first.total, second.total) == (3, 3)
+    again = shared(database, tmp_path / "b")
+    assert dict(again.next([]) for _ in range(1)) == {2: own[second][2]}
+    assert again.next([2, 4])[0] == 5
+
+
+def test_what_one_folder_was_told_the_other_goes_by(database, tmp_path):
+    told, untold = (f"{database}{i}" for i in range(2))
+    proposed = {}
+    for place in (told, untold):
+        first, second = (shared(place, tmp_path / name, sampler="tpe", trials=13) for name in "ab")
+        for k in range(12):
+            number, values = first.next(range(k))
+            first.tell(number, surface(values) * (1 if place == told else -1))
+        proposed[place] = second.next([])
+    assert proposed[told][0] == proposed[untold][0] == 12
+    assert proposed[told][1] != proposed[untold][1]
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [({"fixed": ["kimg=2"]}, "kimg=2 seed=0"), ({"settings": {"direction": "max"}}, "seed=0 sweep.direction=max")],
+)
+def test_a_study_of_another_sweep_is_refused(database, tmp_path, other, told):
+    shared(database, tmp_path / "a").next([])
+    with pytest.raises(UserError, match=f"is another sweep, seed=0; this one is {told}"):
+        shared(database, tmp_path / "b", definition={**WHAT, **other}).next([])
+
+
+def test_what_others_take_part_in_is_not_forgotten(database, tmp_path):
+    first, second = (shared(database, tmp_path / name) for name in "ab")
+    assert first.forget()  # nothing was asked for
+    first.next([])
+    second.next([])
+    assert not first.forget()
+    alone = shared(f"{database}1", tmp_path / "a")
+    alone.next([])
+    assert alone.forget()
+    assert shared(f"{database}1", tmp_path / "b").next([])[0] == 0
+
+
+def test_a_trial_of_another_sweep_is_never_told(database, tmp_path):
+    first, second = (shared(database, tmp_path / name) for name in "ab")
+    first.next([])
+    for number in (0, 1):
+        with pytest.raises(Failure, match=f"has lost point {number}"):
+            second.tell(number, 1.0)
+    assert first.study.trials[0].value is None
+
+
+def fails(**_):
+    raise OSError("no way to it")
+
+
+def test_a_study_that_was_removed_is_not_asked_for_ever(database, tmp_path):
+    search = shared(database, tmp_path / "a")
+    search.next([])
+    optuna.delete_study(study_name="s", storage=database)
+    for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
+        with pytest.raises(Failure, match=r"The study s was removed from sqlite") as ended:
+            work()
+        assert not isinstance(ended.value, Unreachable)
+
+
+def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refused(database, tmp_path, monkeypatch):
+    search = shared(database, tmp_path / "a")
+    search.next([])
+    with monkeypatch.context() as broken:
+        broken.setattr(search.study, "get_trials", fails)
+        for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
+            with pytest.raises(Unreachable, match="cannot be used: no way to it"):
+                work()
+        search.theirs = 2
+        assert "2 of 6 points of the study s are trained by others" in search.elsewhere()
+        assert not search.forget()
+    assert search.next([0])[0] == 1
+    with pytest.raises(UserError, match="cannot be used") as refused:
+        shared("foo", tmp_path / "b").next([])
+    assert not isinstance(refused.value, Unreachable)
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
+def test_a_point_that_was_cut_off_between_two_settings_is_chosen_as_it_would_have_been(sampler, tmp_path, monkeypatch):
+    whole = study(tmp_path / "whole", sampler)
+    search = Search(SPACE, sampler, TRIALS, "min", 0, State(tmp_path, WHAT, id="a"))
+    chosen = samplers.suggested
+
+    def cut(trial, axis):
+        if trial.number == 15 and axis.key == "beta1":
+            raise KeyboardInterrupt
+        return chosen(trial, axis)
+
+    for k in range(15):
+        search.tell(k, surface(search.next(range(k))[1]))
+    with monkeypatch.context() as short:
+        short.setattr(samplers, "suggested", cut)
+        with pytest.raises(KeyboardInterrupt):
+            search.next(range(15))
+    again = Search(SPACE, sampler, TRIALS, "min", 0, State(tmp_path, WHAT, id="a"))
+    for k in range(15, TRIALS):
+        assert again.next(range(k)) == (k, whole[k])
+        again.tell(k, surface(whole[k]))
+
+
+def test_a_sobol_sequence_is_more_even_than_chance(tmp_path):
+    """Of 16 points of one, each sixteenth of the side has one: the first 2^k points are a net."""
+    points = study(tmp_path / "s", "sobol", space=Space(axes=[Axis("x", low=0, high=1), Axis("y", low=0, high=1)]),
+                   score=lambda values: 0.0)  # fmt: skip
+    for key in "xy":
+        assert sorted(int(16 * float(point[key])) for point in points[:16]) == [*range(16)]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_setting_is_proposed_only_where_its_condition_holds(sampler, tmp_path):
+    only = Condition.read("k>1")
+    axes = [Axis("k", low=1, high=4, is_whole=True), Axis("c", low=0.0, high=1.0, only=only)]
+    space = Space(axes=axes)
+    space.varies = lambda axis, values: not axis.only or axis.only.holds(lambda key: int(values[key]))
+    whole = study(tmp_path / "whole", sampler, space=space, score=lambda values: float(values.get("c", 0.5)))
+    assert {("c" in values) == (values["k"] != "1") for values in whole} == {True}
+    assert {"c" in values for values in whole} == {True, False}
+    cut = study(tmp_path / "cut", sampler, 0, (12, TRIALS), lambda values: float(values.get("c", 0.5)), space)
+    assert cut == whole

@@ -1,0 +1,118 @@
+"""The early end of jobs whose scores are worse than the others' were."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from ganrun.sweep import state
+from ganrun.sweep.pruning import Pruning, at_marks, of_sweep
+
+METRIC = "val/fd"
+
+
+def write_run(folder, scores):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(f"metrics:\n  monitor: {METRIC}\n  mode: min\n")
+    (folder / "status.json").write_text(json.dumps({"state": "done", "kimg": 4.0, "seconds": 1.0}))
+    lines = [{"kimg": k, METRIC: score, "protocol": {"n": 1}} for k, score in enumerate(scores, 1)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """A folder of ended jobs with these scores at 1, 2, 3 ... kimg, the last of them still running."""
+
+    def sweep(*histories, states=(), pruner="median"):
+        jobs = []
+        for number, scores in enumerate(histories):
+            write_run(tmp_path / str(number), scores)
+            kind = states[number] if states else "done"
+            jobs.append(state.SweepJob(number, number, {}, 0, str(number), kind))
+        settings = {"pruner": pruner, "pruner_startup": 5}
+        state.State(tmp_path, {"settings": settings}, jobs).save()
+
+        def is_worse(*scores, mode="min"):
+            own = write_run(tmp_path / "own", scores)
+            return Pruning(SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode}, kimg=4.0)._is_worse()
+
+        return is_worse
+
+    return sweep
+
+
+FIVE = [[10, 10, i, i] for i in range(1, 6)]  # at 3 kimg the median is 3
+
+
+def test_a_run_is_pruned_where_its_best_score_is_worse_than_the_median_of_the_others(sweep):
+    is_worse = sweep(*FIVE)
+    assert is_worse(10, 10, 3.1)
+    assert not is_worse(10, 10, 2.9)
+    assert not is_worse(2.9, 10, 10)
+    assert is_worse(1, 1, 2.9, mode="max")
+    assert not is_worse(1, 1, 3.1, mode="max")
+
+
+def test_the_first_scores_and_the_first_runs_are_spared(sweep):
+    assert not sweep(*FIVE)(1000)
+    assert not sweep(*FIVE[:4])(10, 10, 1000)
+
+
+def test_only_runs_that_have_ended_count(sweep):
+    assert not sweep(*FIVE, states=["done"] * 4 + ["running"])(10, 10, 1000)
+    assert sweep(*FIVE, states=["done"] * 4 + ["pruned"])(10, 10, 1000)
+
+
+def test_a_run_that_ended_early_counts_as_far_as_it_went(sweep):
+    is_worse = sweep(*FIVE[:4], [10, 10])
+    assert is_worse(10, 10, 2.6)  # of the four that came to 3 kimg the median is 2.5
+    assert not is_worse(10, 10, 2.4)
+
+
+def test_scores_are_compared_at_the_same_kimg_wherever_the_marks_lie():
+    history = [(1.0, 5.0), (2.01, 4.0), (3.0, 3.0)]
+    assert at_marks(history, [1.0, 2.0, 3.0]) == [5.0, 4.0, 3.0]
+    assert at_marks(history, [1.5, 2.5]) == [5.0, 4.0]
+    assert at_marks(history, [3.0, 4.0]) == [3.0]
+
+
+def test_scores_that_are_no_numbers_do_not_count(sweep):
+    nan = float("nan")
+    assert sweep(*FIVE, [nan, nan, nan])(10, 10, 3.1)
+    assert not sweep(*FIVE, [nan, nan, nan])(10, 10, 2.9)
+
+
+def test_hyperband_prunes_the_worse_share_and_the_same_runs_each_time(sweep):
+    histories = [[10 - i, 10 - 2 * i, 10 - 3 * i] for i in range(9)]
+    found = [sweep(*histories, pruner="hyperband")(100, 100, 100) for _ in range(2)]
+    assert found[0] == found[1]
+    assert not sweep(*histories, pruner="hyperband")(0, 0, 0)
+
+
+def test_without_a_sweep_or_a_pruner_nothing_is_pruned(sweep, tmp_path, monkeypatch):
+    record = SimpleNamespace(history=[], monitor=METRIC)
+    monkeypatch.delenv(state.SWEEP, raising=False)
+    assert of_sweep(record, OmegaConf.create({"kimg": 4.0})) == []
+    monkeypatch.setenv(state.SWEEP, str(tmp_path))
+    sweep(*FIVE)
+    assert len(of_sweep(record, OmegaConf.create({"kimg": 4.0}))) == 1
+    sweep(*FIVE, pruner=None)
+    assert of_sweep(record, OmegaConf.create({"kimg": 4.0})) == []
+
+
+def test_the_training_ends_by_itself_when_it_is_judged(sweep, tmp_path):
+    sweep(*FIVE)
+    record = SimpleNamespace(history=[], folder=tmp_path / "own")
+    pruning = Pruning(record, tmp_path, {"pruner": "median", "pruner_startup": 5}, 4.0)
+    trainer = SimpleNamespace(
+        strategy=SimpleNamespace(broadcast=lambda value: value), is_global_zero=True, should_stop=False
+    )
+    model = SimpleNamespace(images_seen=1000, progress=0.25)
+    pruning.on_train_start(trainer, model)
+    for kimg, score in [(1.0, 10), (2.0, 10), (3.0, 99)]:
+        record.history.append((kimg, score))
+        write_run(tmp_path / "own", [score for _, score in record.history])
+        pruning.on_train_batch_end(trainer, model, None, None, 0)
+        assert trainer.should_stop == pruning.is_pruned == (kimg == 3.0)

@@ -1,0 +1,374 @@
+"""The course of a sweep over jobs that are pretended: each writes what a run folder tells, and ends with a code."""
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ganrun.sweep import runner, state, sweeper
+from ganrun.sweep.runner import Runner
+from ganrun.sweep.search.space import Axis, Space
+from ganrun.sweep.search.study import Grid, Unreachable
+
+METRIC = "val/fd"
+
+
+def write_run(folder: Path, score: float, run_state="done", kimg=1.0):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(f"metrics:\n  monitor: {METRIC}\n  mode: min\n")
+    (folder / "status.json").write_text(json.dumps({"state": run_state, "kimg": kimg, "seconds": 1.0}))
+    (folder / "metrics.jsonl").write_text(json.dumps({"kimg": kimg, METRIC: score, "protocol": {"n": 1}}) + "\n")
+
+
+class Pretended:
+    """A pool whose jobs do `act(job number, its start)` at once: a score, or an exit code with last words."""
+
+    def __init__(self, folder, act, size=1):
+        self.folder, self.act, self.size, self.running = folder, act, size, {}
+        self.started, self.most = [], 0
+
+    def has_room(self):
+        return len(self.running) < self.size
+
+    def keep_nothing(self):
+        self.kept_nothing = True
+
+    def start(self, number, words, log):
+        found = self.act(number, self.started.count(number))
+        self.started.append(number)
+        code, said = found if isinstance(found, tuple) else (0, "")
+        if not isinstance(found, tuple):
+            write_run(self.folder / words[-1], found)
+        self.running[number] = SimpleNamespace(code=code, last_words=lambda: said)
+        self.most = max(self.most, len(self.running))
+        return True
+
+    def ended(self):
+        over, self.running = self.running, {}
+        return over
+
+    stop = ended
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(runner.time, "sleep", lambda _: None)
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Runs a sweep of two learning rates and three seeds, in the state that an earlier call left."""
+
+    def run(act, size=1, **settings):
+        space = Space(axes=[Axis("lr", ("1", "2"))], seeds=[5, 6, 7])
+        known = state.load(tmp_path / "sweep", {"a": 1})
+        known.folder.mkdir(exist_ok=True)
+        pool = Pretended(known.folder, act, size)
+        made = Runner(known, Grid(space), pool, space.seeds, lambda job: [job.name], **settings)
+        made.run()
+        return made
+
+    return run
+
+
+def states(made):
+    return [job.state for job in made.state.jobs]
+
+
+def test_each_point_is_trained_with_each_seed_in_order(sweep):
+    made = sweep(lambda number, start: float(number))
+    assert [(job.number, job.values, job.seed) for job in made.state.jobs] == [
+        (i, {"lr": lr}, seed) for i, (lr, seed) in enumerate((lr, seed) for lr in "12" for seed in (5, 6, 7))
+    ]
+    assert [job.name for job in made.state.jobs][:2] == ["0-lr-1+seed-5", "1-lr-1+seed-6"]
+    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+    assert states(made) == ["done"] * 6
+    assert (made.best[0].score, made.best[1]) == (0.0, "0-lr-1+seed-5")
+
+
+def test_what_was_not_begun_is_known_all_the_same(sweep, tmp_path):
+    def stop(number, start):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(stop)
+    assert [job.state for job in state.load(tmp_path / "sweep").jobs] == ["waiting"] * 6
+
+
+def test_the_best_of_an_earlier_start_stays_the_best(sweep):
+    sweep(lambda number, start: 0.25 if number == 1 else (1, "x"), fail_fast=6)
+    made = sweep(lambda number, start: 0.5)
+    assert (made.best[0].score, made.best[1]) == (0.25, "1-lr-1+seed-6")
+
+
+def test_failures_stay_for_themselves_and_the_next_start_takes_up_those_alone(sweep, caplog):
+    caplog.set_level("INFO", "ganrun")
+    bad = {1: (1, "RuntimeError: lost"), 3: (-9, ""), 4: (2, "lr=2 does not do")}
+    made = sweep(lambda number, start: bad.get(number, 0.5))
+    assert states(made) == ["done", "failed", "done", "failed", "refused", "done"]
+    assert [made.state.jobs[i].error for i in bad] == ["RuntimeError: lost", "killed by signal 9", "lr=2 does not do"]
+    assert "job 1-lr-1+seed-6: failed, 0:00: RuntimeError: lost" in caplog.text
+    again = sweep(lambda number, start: 0.25)
+    assert again.pool.started == [1, 3, 4]
+    assert states(again) == ["done"] * 6
+    assert [job.error for job in again.state.jobs] == [""] * 6
+
+
+def test_a_failed_job_is_started_again_as_often_as_asked(sweep):
+    made = sweep(lambda number, start: (1, "x") if number == 1 and start < 2 else 0.5, retries=2)
+    assert made.pool.started == [0, 1, 1, 1, 2, 3, 4, 5]
+    assert states(made) == ["done"] * 6
+
+
+def test_a_refused_job_is_not_started_again(sweep):
+    made = sweep(lambda number, start: (2, "x") if number == 1 else 0.5, retries=2)
+    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_sweep_ends_early_where_the_first_jobs_all_fail(sweep):
+    made = sweep(lambda number, start: (1, "x"), fail_fast=3)
+    assert made.pool.started == [0, 1, 2]
+    assert "first 3 jobs all failed" in made.given_up
+    assert not sweep(lambda number, start: 0.5, fail_fast=3).given_up
+
+
+def test_later_failures_do_not_end_a_sweep(sweep):
+    made = sweep(lambda number, start: (1, "x") if number else 0.5, fail_fast=2)
+    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+
+
+def test_jobs_run_side_by_side(sweep):
+    assert sweep(lambda number, start: 0.5, size=4).pool.most == 4
+
+
+def test_what_a_killed_sweep_left_is_taken_stock_of(sweep, tmp_path):
+    """Job 1 had ended before its end was noted, job 2 was cut off: it is gone on with."""
+
+    def killed(number, start):
+        if number == 2:
+            write_run(tmp_path / "sweep" / "2-lr-1+seed-7", 0.1, "running")
+            raise KeyboardInterrupt
+        return 0.5
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(killed)
+    path = tmp_path / "sweep" / state.NAME
+    told = json.loads(path.read_text())
+    told["jobs"][1]["state"] = told["jobs"][2]["state"] = "running"
+    path.write_text(json.dumps(told))
+    again = sweep(lambda number, start: 0.25)
+    assert again.pool.started == [2, 3, 4, 5]
+    assert states(again) == ["done"] * 6
+
+
+def test_proposals_are_told_the_mean_of_a_point_once_all_its_seeds_are_done(sweep, monkeypatch):
+    told = []
+    monkeypatch.setattr(Grid, "tell", lambda self, k, score: told.append((k, score)))
+    sweep(lambda number, start: (1, "x") if number == 4 else float(number))
+    assert told == [(0, pytest.approx(1.0))]
+    told.clear()
+    sweep(lambda number, start: 6.5)
+    assert told == [(0, pytest.approx(1.0)), (1, pytest.approx((3 + 6.5 + 5) / 3))]
+
+
+def test_a_job_without_a_number_for_a_score_is_done_all_the_same(sweep):
+    made = sweep(lambda number, start: math.nan)
+    assert states(made) == ["done"] * 6
+
+
+def test_the_other_seeds_of_a_pruned_point_are_not_begun(sweep, tmp_path):
+    def act(number, start):
+        write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 9.0, "pruned")
+        return (0, "") if number == 0 else 0.5
+
+    made = sweep(act)
+    assert made.pool.started == [0, 3, 4, 5]
+    assert states(made) == ["pruned"] * 3 + ["done"] * 3
+    assert "another seed of this point was pruned" in made.state.jobs[1].error
+
+
+def test_proposals_are_told_of_a_pruned_point_before_they_are_asked_for_the_next(sweep, tmp_path, monkeypatch):
+    calls = []
+    next_of = Grid.next
+    monkeypatch.setattr(Grid, "are_known", False)
+    monkeypatch.setattr(Grid, "tell", lambda self, k, score: calls.append((k, score)))
+    monkeypatch.setattr(Grid, "next", lambda self, known: (calls.append("next"), next_of(self, known))[1])
+
+    def act(number, start):
+        write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 9.0, "pruned")
+        return (0, "") if number == 0 else 0.5
+
+    sweep(act)
+    assert calls[:3] == ["next", (0, 9.0), "next"]
+
+
+def test_proposals_that_cannot_be_reached_are_asked_again(sweep, monkeypatch, caplog):
+    """The jobs that run go on; what they came to is told when that can be."""
+    failures = {"next": 2, "tell": 3}
+    told = []
+    next_of = Grid.next
+
+    def flaky(name, work):
+        def call(*words):
+            failures[name] -= 1
+            if failures[name] >= 0:
+                raise Unreachable("no database")
+            return work(*words)
+
+        return call
+
+    monkeypatch.setattr(Grid, "next", flaky("next", next_of))
+    monkeypatch.setattr(Grid, "tell", flaky("tell", lambda self, k, score: told.append((k, score))))
+    made = sweep(lambda number, start: 0.5)
+    assert states(made) == ["done"] * 6
+    assert told == [(0, 0.5), (1, 0.5)]
+    assert caplog.text.count("no database") < 5
+
+
+def test_what_ended_before_a_signal_is_done(sweep, tmp_path):
+    """The pool tells of jobs that it has stopped; one of them had come to its end before."""
+
+    def act(number, start):
+        if number == 1:
+            write_run(tmp_path / "sweep" / "1-lr-1+seed-6", 0.5, "interrupted")
+            raise KeyboardInterrupt
+        write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 0.5)
+        return (143, "")
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(act, size=2)
+    assert [job.state for job in state.load(tmp_path / "sweep").jobs][:2] == ["done", "waiting"]
+
+
+def test_what_is_kept_for_a_job_is_left_to_others_where_none_can_start(sweep, monkeypatch):
+    monkeypatch.setattr(runner.lock, "is_held", lambda folder: folder.name.startswith("5") and not made_pool[0].waited)
+    made_pool = []
+    init = Pretended.__init__
+    monkeypatch.setattr(Pretended, "__init__", lambda self, *words: (init(self, *words), made_pool.append(self))[0])
+
+    looks = []
+
+    def wait(_):
+        looks.append(made_pool[0])
+        made_pool[0].waited = getattr(made_pool[0], "kept_nothing", False) or len(looks) > 100
+
+    monkeypatch.setattr(Pretended, "waited", False, raising=False)
+    monkeypatch.setattr(runner.time, "sleep", wait)
+    made = sweep(lambda number, start: 0.5)
+    assert getattr(made.pool, "kept_nothing", False)
+    assert states(made) == ["done"] * 6
+
+
+@pytest.mark.parametrize(("others", "states", "stays"), [((), "refused", False), (("b",), "refused", True),
+                                                         ((), "waiting", False), ((), "failed", True)])  # fmt: skip
+def test_a_sweep_that_trained_nothing_leaves_nothing_unless_others_are_at_it_or_a_log_tells_why(
+    others, states, stays, sweep, tmp_path, monkeypatch
+):
+    (tmp_path / "mine").mkdir()
+    folder = tmp_path / "mine" / "new" / "s"
+    new = [folder, folder.parent]
+    folder.mkdir(parents=True)
+    known = state.State(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
+    known.jobs = [state.SweepJob(0, 0, {}, 0, "0", states)]
+    known.save()
+    monkeypatch.setattr(state.Runners, "others", lambda self: set(others))
+    made = Runner(known, Grid(Space(seeds=[0])), Pretended(folder, None), [0], lambda job: [])
+    sweeper.conclude(made, folder, new)
+    assert folder.exists() == stays
+    assert (tmp_path / "mine").exists()
+    assert folder.parent.exists() == stays
+
+
+def test_what_a_job_has_saved_is_never_removed(tmp_path):
+    folder = tmp_path / "s"
+    write_run(folder / "0", 1.0, "interrupted")
+    known = state.State(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
+    known.jobs = [state.SweepJob(0, 0, {}, 0, "0", "waiting")]
+    known.save()
+    sweeper.conclude(
+        Runner(known, Grid(Space(seeds=[0])), Pretended(folder, None), [0], lambda job: []), folder, [folder]
+    )
+    assert (folder / "0" / "status.json").exists()
+
+
+def test_a_sweep_that_was_copied_without_its_lock_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        known = state.State(state.HOME / name, {"fixed": []}, [])
+        known.folder.mkdir(parents=True)
+        known.save()
+    (state.HOME / "b" / state.LOCK).touch()
+    assert state.find("a") == state.HOME / "a"
+    assert state.find("last") == state.HOME / "b"
+
+
+def test_a_folder_of_another_sweep_is_refused(tmp_path):
+    first = state.State(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,2"], "seeds": [0]})
+    first.save()
+    with pytest.raises(state.UserError, match=r"holds another sweep, a=1 b=1,2 seed=0; this one is .*sweep.fresh=true"):
+        state.load(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,3"], "seeds": [0]})
+    (tmp_path / state.NAME).write_text("{")
+    with pytest.raises(state.UserError, match="cannot be read"):
+        state.load(tmp_path, first.definition)
+    (tmp_path / state.NAME).unlink()
+    (tmp_path / "mine").touch()
+    with pytest.raises(state.UserError, match="holds no sweep"):
+        state.load(tmp_path, first.definition)
+
+
+def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, tmp_path, monkeypatch):
+    """Job 1 is at work in another process that lives, and ends while this one waits; job 2's has died."""
+    sweep(lambda number, start: 0.5)
+    path = tmp_path / "sweep" / state.NAME
+    told = json.loads(path.read_text())
+    for number, name in ((1, "living"), (2, "dead")):
+        told["jobs"][number].update(state="running", runner=name)
+        (tmp_path / "sweep" / f"{number}-lr-1+seed-{5 + number}" / "status.json").unlink()
+    path.write_text(json.dumps(told))
+    alive = ["living"]
+    monkeypatch.setattr(state.Runners, "others", lambda self: set(alive))
+
+    def ends(_):
+        if not made_pool or not made_pool[0].running:
+            changed = json.loads(path.read_text())
+            changed["jobs"][1]["state"] = "done"
+            path.write_text(json.dumps(changed))
+
+    made_pool = []
+    init = Pretended.__init__
+    monkeypatch.setattr(Pretended, "__init__", lambda self, *words: (init(self, *words), made_pool.append(self))[0])
+    monkeypatch.setattr(runner.time, "sleep", ends)
+    made = sweep(lambda number, start: 0.25)
+    assert made.pool.started == [2]
+    assert states(made) == ["done"] * 6
+
+
+def test_two_containers_with_the_same_node_and_pid_are_two_runners(tmp_path):
+    first, second = state.Runners(tmp_path), state.Runners(tmp_path)
+    first.join()
+    second.join()
+    assert (first.others(), second.others()) == ({second.name}, {first.name})
+    first.leave()
+    second.leave()
+
+
+def test_a_first_save_that_was_cut_off_does_not_stop_the_next_start(tmp_path):
+    (tmp_path / f".{state.NAME}.partial").touch()
+    assert state.load(tmp_path, {"axes": []}).jobs == []
+
+
+def test_a_runner_is_known_while_it_lives(tmp_path):
+    first, second = state.Runners(tmp_path), state.Runners(tmp_path)
+    second.name = "another"
+    first.join()
+    second.join()
+    assert first.others() == {"another"}
+    assert second.others() == {first.name}
+    second.leave()
+    assert first.others() == set()
+    (tmp_path / ".runners" / "dead").touch()
+    assert first.others() == set()
+    assert not (tmp_path / ".runners" / "dead").exists()
+    first.leave()

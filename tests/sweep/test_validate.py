@@ -1,0 +1,198 @@
+"""Sweeps that cannot be: one message, exit code 2, and nothing is left; and what a sweep would do."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from ganrun.cli.main import main
+from ganrun.errors import UserError
+from ganrun.sweep import validate
+from ganrun.sweep.executors import slurm
+
+RING = ["train", "-m", "model=gan", "data=ring"]
+VARIED = ["model=gan,wgan", "model.c=0.01,0.1"]
+LAW = "optimizer.lr=interval(0.1,1)"
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["sweep.jobs=0"], "sweep.jobs=0 does not do: it is a whole number from 1"),
+        (["sweep.fail_fast=null"], "sweep.fail_fast=None does not do"),
+        (["sweep=tpe", LAW, "sweep.trials=null"], "sweep.trials=None does not do"),
+        (["sweep.retries=-1"], "sweep.retries=-1 does not do: it is a whole number from 0"),
+        (["sweep.direction=up"], "sweep.direction=up does not do: it is one of min, max, or null"),
+        (["sweep.pruner=foo"], "sweep.pruner=foo does not do: it is one of median, hyperband, or null"),
+        (["sweep=foo"], 'There is no sweep "foo"'),
+        (["sweep.metric=val/strange"], "Which values of val/strange are better is not known. Give sweep.direction="),
+        (["sweep.sbatch=5"], "sweep.sbatch=5 does not do: it is a text"),
+        (["hydra.sweep.dir=x"], "hydra.sweep.dir=x is not heeded"),
+        (["hydra/launcher=foo"], 'There is no hydra/launcher "foo"'),
+        (["seed=1,2", "hydra/launcher=joblib"], "given sweep.jobs= jobs at a time, and that is 1"),
+        (["hydra/launcher=joblib", "sweep.sbatch=x"], "hydra/launcher=joblib and sweep.sbatch both start the jobs"),
+        (["sweep.fresh=perhaps"], "sweep.fresh=perhaps does not do"),
+        (["sweep.sampler=foo"], "sweep.sampler=foo does not do: it is one of grid, tpe"),
+        (["kimg=-1"], "kimg=-1 does not do"),
+        (["trainer.devices=1,abc"], "trainer.devices=abc does not do: it is a number, a list"),
+        (["trainer.devices=null", "seed=1,2"], "trainer.devices=None does not do"),
+        (["trainer.devices=0", "seed=1,2"], "trainer.devices=0 does not do: it is at least 1"),
+        (["seed=abc"], "seed=abc does not do"),
+        (["seed=1,2", "sweep.seeds=2"], "lists 2 seeds and sweep.seeds=2 asks for 2"),
+        (["folder=a,b"], "folder=a,b cannot vary"),
+        (["sweep.jobs=1,2"], "sweep.jobs=1,2 cannot vary"),
+        ([LAW], "is an interval, which no grid has"),
+        (["optimizer.lrr=interval(0,1)", "sweep=random"], "no key optimizer.lrr"),
+        (["sweep=tpe"], "sweep=tpe has nothing to search for"),
+        (["sweep=tpe", LAW, "metrics=none"], "sweep=tpe needs a score to go by"),
+        (["sweep=tpe", LAW, "metrics=modes,none"], "sweep=tpe needs a score to go by"),
+        (["seed=1,2", "sweep.pruner=median", "metrics=none"], "sweep.pruner=median needs a score to go by"),
+        (["sweep=tpe", "optimizer.lr=tag(log,interval(0,1))"], "orders of magnitude begin above 0"),
+        ([*VARIED, "sweep.only=[model.c]"], "sweep.only: 'model.c' lacks a condition"),
+        ([*VARIED, "sweep.only=['model.c if model=wgan']"], "'model=wgan' is no condition. It is KEY SIGN VALUE"),
+        ([*VARIED, "sweep.only=['model.c if model>3']"], "model is gan, which is neither more nor less than 3"),
+        ([*VARIED, "sweep.only=['model.c if model==dcgan']"], "model==dcgan, its condition in sweep.only, never holds"),
+        ([*VARIED, "sweep.only=['model.d if model==wgan']"], "a condition for model.d, which does not vary"),
+        ([*VARIED, "sweep.only=['model.c if model==wgan and nix==3']"], "there is no setting nix for model.c to go by"),
+        ([*VARIED, "sweep.only=['model.c if model.k==1', 'model.k if kimg>1']", "model.k=1,2"], "model.k, which is to"),
+        ([*VARIED], "no key model.c"),
+        ([*VARIED, "sweep.only=['model.c if model!=gan,dcgan']"], "'gan,dcgan' in the condition"),
+        ([*VARIED, "sweep.only=['model.c if kimg>[']"], "'[' in the condition 'kimg>[' cannot be read"),
+        ([*VARIED, "sweep.only=['model.c if seed>3']"], "goes by the seed, which is no part of a point"),
+        (["seed=1,2", "hydra/launcher=joblib", "sweep.jobs=2", "sweep.jobs_per_gpu=2"], "sweep.jobs_per_gpu=2 is for"),
+        ([LAW, "sweep=random", "sweep.only=5"], "sweep.only=5 does not do: it is a text, or a list"),
+        ([LAW, "sweep=random", "sweep.space=5"], "sweep.space=5 does not do: it is a table"),
+        (["optimizer.lr=interval(1,0)", "sweep=tpe"], "the interval ends at 0.0, below 1.0, where it begins"),
+        (["optimizer.lr=intervall(0,1)", "sweep=tpe"], "Values of a sweep are a,b,c, range(1,5), choice(a,b)"),
+        (["seed=1,2", "sweep.trials=4"], "sweep.trials is of a search: give sweep=tpe, or random, sobol, cmaes"),
+        (["sweep=random", LAW, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused_and_leaves_nothing(words, said, capfd, tmp_path):
+    assert main([*RING, *words]) == 2
+    err = capfd.readouterr().err
+    assert said in err
+    assert "Traceback" not in err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_experiments_with_sweeps_of_their_own_are_swept_one_by_one(capfd, tmp_path):
+    assert main(["train", "-m", "experiment=ring,grid"]) == 2
+    assert "experiment=ring brings settings of a sweep of its own" in capfd.readouterr().err
+    assert main(["train", "-m", "experiment=created_equal,created_equal_wgan", "seed=1,2"]) == 2
+    assert "Sweep such choices one by one" in capfd.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_points_with_different_scores_cannot_be_searched_by_both(capfd):
+    assert main(["train", "-m", "model=gan", "data=ring,digits", LAW, "sweep=tpe"]) == 2
+    assert "these points have several: val/fd_lenet, val/mode_overlap" in capfd.readouterr().err
+
+
+def test_without_slurm_its_queue_is_refused_before_anything_is_written(monkeypatch, capfd, tmp_path):
+    monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
+    assert main([*RING, LAW, "sweep=random", "sweep.sbatch='--gpus=1'"]) == 2
+    assert "needs Slurm" in capfd.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_settings_of_a_sweep_are_refused_without_one(capfd):
+    assert main(["train", "data=ring", "sweep.jobs=2"]) == 2
+    assert "sweep.jobs=2 is of a sweep: ganrun train -m" in capfd.readouterr().err
+
+
+def test_a_setting_varies_where_its_condition_holds_and_is_left_alone_elsewhere(capfd, tmp_path):
+    critic = ["model.n_critic=1,5", "optimizer=rmsprop,adam"]
+    only = "['model.c if model==wgan', 'model.n_critic if model.c>0.05 and optimizer!=adam']"
+    assert main([*RING, *VARIED, *critic, f"sweep.only={only}", "dry_run=true"]) == 0
+    told = [line.split("  ")[1] for line in capfd.readouterr().err.splitlines() if line.startswith("point ")]
+    assert told == [
+        "model=gan optimizer=rmsprop",
+        "model=gan optimizer=adam",
+        "model=wgan optimizer=rmsprop model.c=0.01",
+        "model=wgan optimizer=rmsprop model.c=0.1 model.n_critic=1",
+        "model=wgan optimizer=rmsprop model.c=0.1 model.n_critic=5",
+        "model=wgan optimizer=adam model.c=0.01",
+        "model=wgan optimizer=adam model.c=0.1",
+    ]
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_single_condition_needs_no_brackets(capfd):
+    assert main([*RING, *VARIED, "sweep.only='model.c if model==wgan'", "dry_run=true"]) == 0
+    assert "3 points by grid" in capfd.readouterr().err
+
+
+def test_a_setting_that_is_null_is_one_all_the_same(capfd):
+    only = "['model.c if model==wgan and clip==null']"
+    assert main([*RING, *VARIED, f"sweep.only={only}", "dry_run=true"]) == 0
+    assert "3 points by grid" in capfd.readouterr().err
+
+
+def test_a_sweep_of_an_experiment_may_be_changed_on_the_command_line(capfd):
+    """As in the README: the ring has ten seeds of its own."""
+    law = ["optimizer.lr=tag(log,interval(1e-5,1e-2))", "optimizer.betas.0=interval(0,0.99)"]
+    search = ["sweep=tpe", "sweep.trials=30", "sweep.seeds=1", "sweep.pruner=median"]
+    assert main(["train", "-m", "experiment=ring", "kimg=100", *law, *search, "dry_run=true"]) == 0
+    assert "30 points by tpe, each with seed 0, in" in capfd.readouterr().err
+    assert main(["train", "-m", "experiment=ring", "sweep.seeds=2", "dry_run=true"]) == 0
+    assert "each with seed 0, 1, in" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("devices", "jobs", "there", "gpus"),
+    [
+        ([1], 2, 4, 1),
+        ([2, 4], 2, 4, 4),
+        (["auto"], 1, 4, 4),
+        (["auto"], 2, 4, 1),
+        ([[2, 3]], 1, 4, 0),
+        ([[0, 1]], 2, 0, 0),
+        ([-1], 1, 2, 2),
+        ([2], 2, 0, 2),
+    ],
+)
+def test_a_job_is_lent_as_many_gpus_as_its_trainer_asks_for(devices, jobs, there, gpus):
+    configs = [OmegaConf.create({"trainer": {"accelerator": "auto", "devices": one}}) for one in devices]
+    assert validate.gpus(configs, jobs, there) == gpus
+
+
+def test_gpus_that_are_named_are_none_to_be_lent():
+    config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": [2, 3]}})
+    with pytest.raises(UserError, match=r"names GPUs, and jobs side by side are lent theirs"):
+        validate.gpus([config], 2, 4)
+
+
+def test_more_gpus_than_there_are_are_refused():
+    config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": 3}})
+    with pytest.raises(UserError, match=r"asks for 3 GPUs, and there are 2. Give trainer.devices=2"):
+        validate.gpus([config], 2, 2)
+
+
+def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):
+    assert main([*RING, "model.k=1,2", "seed=3,4", "dry_run=true"]) == 0
+    err = capfd.readouterr().err
+    assert "point 1  model.k=2" in err
+    assert "2 points by grid, each with seed 3, 4, in outputs/sweeps/k+seed-" in err
+    assert main([*RING, LAW, "sweep=tpe", "dry_run=true"]) == 0
+    assert "50 points by tpe" in capfd.readouterr().err
+    assert main([*RING, "seed=1,2", "folder=mine", "dry_run=true"]) == 0
+    assert "each with seed 1, 2, in mine" in capfd.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "ganrun sweep NAME shows a sweep"),
+        (["nix"], "nix is no folder of a sweep"),
+        (["resume"], "ganrun sweep NAME shows a sweep"),
+        (["resume", "nix"], "nix is no folder of a sweep"),
+    ],
+)
+def test_a_sweep_that_is_not_there_is_refused(words, said, capfd):
+    assert main(["sweep", *words]) == 2
+    assert said in capfd.readouterr().err

@@ -1,0 +1,93 @@
+"""Runs, sweeps and models of version 0.1 still work: tests/fixtures/v0.1 was written before the renaming."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ganrun.cli.main import main
+from ganrun.config import renames
+
+FIXTURES = Path(__file__).parent / "fixtures" / "v0.1"
+
+
+@pytest.fixture
+def folder(tmp_path, tmp_path_factory, monkeypatch):
+    """A working folder with the runs, the sweep and the user's own model."""
+    folder = tmp_path / "work"
+    shutil.copytree(FIXTURES, folder)
+    monkeypatch.setenv("GANRUN_CACHE", str(tmp_path_factory.getbasetemp() / "cache-0.1"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "mygan", raising=False)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def status(run):
+    return json.loads((run / "status.json").read_text())
+
+
+RUNS = {"run": [], "own": ["trust=true"]}  # a run of a model of ours, and one of the README's own model
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_is_sampled(folder, run):
+    assert main(["sample", run, "n=4", "as=npz", "out=samples", *RUNS[run]]) == 0
+    with np.load(folder / "samples" / "samples.npz") as found:
+        assert found["x"].shape == (4, 28, 28, 1)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_is_scored_and_gets_the_score_that_it_had(folder, run, capsys):
+    assert main(["eval", run, "copies=0", *RUNS[run]]) == 0
+    before = status(FIXTURES / run)["last"]["val/fd_lenet"]
+    (table,) = (folder / "outputs" / "eval").rglob("*.json")
+    text = table.read_text()
+    assert json.loads(text)["scores"]["val/fd_lenet"] == pytest.approx(before, rel=1e-3)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_run_is_resumed_with_its_callbacks_states(folder, run):
+    assert main(["resume", run, "kimg=0.128", *RUNS[run]]) == 0
+    assert (status(folder / run)["state"], status(folder / run)["kimg"]) == ("done", 0.128)
+    assert status(folder / run)["seconds"] > status(FIXTURES / run)["seconds"]
+
+
+def test_a_run_of_a_users_own_class_is_still_refused_without_trust(folder, capsys):
+    assert main(["sample", "own"]) == 2
+    assert "mygan.MyGAN" in capsys.readouterr().err
+
+
+def test_a_sweep_goes_on_where_it_was_interrupted(folder):
+    (sweep,) = (folder / "outputs" / "sweeps").iterdir()
+    first = (sweep / "0-lr-0.001" / "status.json").read_bytes()
+    assert main(["sweep", "resume", str(sweep)]) == 0
+    jobs = json.loads((sweep / "sweep.json").read_text())["jobs"]
+    assert [job["state"] for job in jobs] == ["done", "done"]
+    assert (sweep / "0-lr-0.001" / "status.json").read_bytes() == first
+
+
+def test_the_same_command_finds_the_sweep_again(folder):
+    (sweep,) = (folder / "outputs" / "sweeps").iterdir()
+    command = json.loads((sweep / "sweep.json").read_text())["command"]
+    assert main(["train", "-m", *command]) == 0
+    assert list((folder / "outputs" / "sweeps").iterdir()) == [sweep]
+
+
+def test_every_module_of_version_0_1_can_be_imported():
+    from importlib import import_module
+
+    for old in renames.MODULES:
+        import_module(f"ganrun.{old}")
+
+
+def test_every_renamed_symbol_is_found_under_its_old_name():
+    from importlib import import_module
+
+    for old, new in renames.SYMBOLS.items():
+        module, _, name = f"ganrun.{old}".rpartition(".")
+        parent, _, last = f"ganrun.{new}".rpartition(".")
+        assert getattr(import_module(module), name) is getattr(import_module(parent), last), old

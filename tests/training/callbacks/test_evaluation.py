@@ -1,0 +1,103 @@
+"""When a run says that its scoring takes long, in a world where the clock goes by as it is told."""
+
+import logging
+import re
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from ganrun.training.callbacks.evaluation import Evaluation
+from ganrun.training.callbacks.signals import Signals
+from ganrun.training.run_folder import Record
+
+KIMG = 1000
+
+
+class World:
+    """A training of a second per kimg whose suite takes `cost` seconds per sample."""
+
+    def __init__(self, folder, monkeypatch, cost, samples=5000, every=None, features=84, rank=0):
+        self.now, self.cost = 0.0, cost
+        monkeypatch.setattr("ganrun.training.run_folder.time", SimpleNamespace(monotonic=lambda: self.now))
+        extractor = SimpleNamespace(num_features=features)
+        self.suite = SimpleNamespace(
+            samples=samples,
+            score=self.score,
+            protocol=lambda data: {},
+            collapsed=lambda scores: None,
+            extractor=extractor,
+        )
+        record = Record(folder, OmegaConf.create({"kimg": KIMG}), "val/fid", speaks=not rank)
+        guard = SimpleNamespace(check=lambda *_: None)
+        self.evaluation = Evaluation(self.suite, None, record, every, guard, Signals(save=None, every=1))
+        self.trainer = SimpleNamespace(world_size=1, precision="32-true", is_global_zero=not rank, loggers=[])
+        self.model = SimpleNamespace(images_seen=0, progress=0.0, averaged={})
+
+    def score(self, model, data, is_final):
+        self.now += self.cost * self.suite.samples * (10 if is_final else 1)
+        return {"val/fid": 1.0}
+
+    def train(self, kimg=KIMG):
+        self.evaluation.on_train_start(self.trainer, self.model)
+        for k in range(1, kimg + 1):
+            self.now += 1
+            self.model.images_seen, self.model.progress = 1000 * k, k / KIMG
+            self.evaluation.on_train_batch_end(self.trainer, self.model, None, None, k)
+        self.evaluation.on_train_end(self.trainer, self.model)
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    return lambda **settings: World(tmp_path, monkeypatch, **settings)
+
+
+def test_a_run_whose_scoring_takes_a_third_says_so_once_with_the_settings_that_mend_it(world, caplog):
+    world(cost=0.0066).train()
+    (said,) = caplog.messages
+    assert said == (
+        "Scoring took 33 % of the training's time. metrics.samples=1500 or validate_kimg=330 would make it a tenth."
+    )
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+@pytest.mark.parametrize("setting", ["samples", "validate_kimg"])
+@pytest.mark.parametrize("cost", [0.005, 0.01, 0.03])
+def test_either_setting_makes_it_a_tenth(world, caplog, setting, cost):
+    world(cost=cost).train()
+    value = float(re.search(rf"{setting}=(\S+)", caplog.text)[1])
+    caplog.clear()
+    mended = world(cost=cost, **({"samples": value} if setting == "samples" else {"every": value}))
+    mended.train()
+    share = mended.evaluation.seconds / KIMG
+    assert share <= 0.1
+    assert share > 0.05 or setting == "validate_kimg"  # a whole number of scorings
+    assert caplog.messages == []
+
+
+def test_scoring_of_a_tenth_and_long_final_scores_are_no_matter(world, caplog):
+    world(cost=0.00199).train()
+    assert caplog.messages == []
+
+
+def test_a_single_scoring_is_too_few_to_tell(world, caplog):
+    world(cost=0.01).train(kimg=150)
+    assert caplog.messages == []
+
+
+def test_a_short_trial_is_not_advised(world, caplog):
+    world(cost=0.01, every=1).train(kimg=59)
+    assert caplog.messages == []
+    world(cost=0.01, every=1).train(kimg=60)
+    assert len(caplog.messages) == 1
+
+
+def test_fewer_samples_than_features_are_not_advised(world, caplog):
+    world(cost=0.01, features=2048).train()
+    assert "metrics.samples" not in caplog.text
+    assert "% of the training's time. validate_kimg=" in caplog.text
+
+
+def test_the_first_rank_alone_speaks(world, caplog):
+    world(cost=0.01, rank=1).train()
+    assert caplog.messages == []

@@ -1,0 +1,103 @@
+"""What is read of each model's players while it trains, against slow loops over its scores and gradients."""
+
+import math
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from helpers.model_training import SMALL, job_of, train
+
+from ganrun.training.callbacks.loss_curves import Curves
+
+
+class Book:
+    """A record that keeps the readings."""
+
+    images_per_second = 0.0
+
+    def __init__(self):
+        self.pages, self.restart_clock = [], lambda **_: None
+
+    def read(self, images, curves):
+        self.pages.append(curves)
+
+
+class Slowly(pl.Callback):
+    """What each reading should be: scores as they are after the batch, gradients as each turn leaves them."""
+
+    def __init__(self):
+        self.gradients, self.pages = {}, []
+
+    def on_fit_start(self, trainer, model):
+        after_turn = model.after_turn
+
+        def watched(player):
+            after_turn(player)
+            values = [w.grad.flatten().tolist() for net in player.nets for w in net.parameters()]
+            self.gradients[player.name] = math.sqrt(sum(value**2 for own in values for value in own))
+
+        model.after_turn = watched
+
+    def on_train_batch_end(self, trainer, model, *arguments):
+        self.pages.append({})
+        for player, terms in model.terms.items():
+            for name, value in terms.items():
+                values = value.flatten().tolist()
+                self.pages[-1][f"train/{player}/{name}"] = sum(values) / len(values)
+            for side in [side for side in ("", "_a", "_b") if f"real{side}" in terms]:
+                self.pages[-1][f"train/{player}/accuracy{side}"] = told_apart(terms, side)
+            self.pages[-1][f"train/{player}/gradient"] = self.gradients[player]
+
+
+def told_apart(terms, side):
+    pairs = [*zip(terms[f"real{side}"].flatten().tolist(), terms[f"fake{side}"].flatten().tolist(), strict=True)]
+    return sum((real > fake) + (real == fake) / 2 for real, fake in pairs) / len(pairs)
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_terms_accuracy_and_gradient_are_read_as_slow_loops_find_them(model):
+    book, slowly = Book(), Slowly()
+    train(job_of(*SMALL[model]), 6, Curves(book, every=1), slowly)
+    assert len(book.pages) == 6
+    for page, expected in zip(book.pages, slowly.pages, strict=True):
+        assert page.keys() == expected.keys()
+        assert page == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    scores = {name for name in page if name.split("/")[-1].startswith("accuracy")}
+    sides = ("s/accuracy_a", "s/accuracy_b") if model == "cyclegan" else ("/accuracy",)
+    assert scores == {f"train/discriminator{side}" for side in sides}
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+@pytest.mark.parametrize("model", ["gan", "cyclegan"])
+def test_the_players_are_read_at_every_precision(model, precision):
+    book = Book()
+    train(job_of(*SMALL[model], f"trainer.precision={precision}"), 2, Curves(book, every=1))
+    assert all(math.isfinite(value) for page in book.pages for value in page.values())
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_the_training_does_not_depend_on_being_read(model):
+    plain = train(job_of(*SMALL[model]), 4).model.state_dict()
+    read = train(job_of(*SMALL[model]), 4, Curves(Book(), every=1)).model.state_dict()
+    assert all(torch.equal(plain[name], read[name]) for name in plain if torch.is_tensor(plain[name]))
+
+
+def test_a_gradient_is_as_long_as_clip_lets_it_be_and_zero_where_there_is_none():
+    book = Book()
+    job = train(job_of(*SMALL["gan"], "clip=0.01"), 2, Curves(book, every=1))
+    assert [page["train/generator/gradient"] for page in book.pages] == pytest.approx([0.01, 0.01], rel=1e-3)
+    job.model.zero_grad()
+    assert job.model.gradient_norm("generator").item() == 0
+
+
+def test_nothing_is_read_between_the_marks():
+    book = Book()
+    train(job_of(*SMALL["gan"]), 5, Curves(book, every=3))
+    assert len(book.pages) == 2  # after the third batch and at the end
+
+
+def test_a_players_reading_begins_with_its_first_turn():
+    book = Book()
+    train(job_of(*SMALL["wgan"]), 5, Curves(book, every=4))
+    first, last = ({name.split("/")[1] for name in page} for page in book.pages)
+    assert (first, last) == ({"discriminator"}, {"discriminator", "generator"})

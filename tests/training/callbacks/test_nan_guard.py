@@ -1,0 +1,88 @@
+"""What a stopped training says of the way on."""
+
+import json
+import shlex
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ganrun.models.base import Adversarial, Player
+from ganrun.training.callbacks.nan_guard import Guard, Turn, others, place
+
+NAN, INF = float("nan"), float("inf")
+
+
+class Pair(Adversarial):
+    """A weight for each of two players."""
+
+    def __init__(self, rates, schedule=None):
+        optimizers = {
+            name: lambda weights, rate=rate: torch.optim.SGD(weights, lr=rate) for name, rate in rates.items()
+        }
+        super().__init__(optimizers, schedule=schedule)
+        self.nets = torch.nn.ModuleDict({name: torch.nn.Linear(1, 1) for name in rates})
+        self._optimizers = self.configure_optimizers()
+
+    def players(self):
+        return [Player(name, [net], None) for name, net in self.nets.items()]
+
+
+@pytest.fixture
+def way_on(tmp_path):
+    def say(model, last=None, folder="run"):
+        (tmp_path / folder / "checkpoints").mkdir(parents=True)
+        if last:
+            (tmp_path / folder / "checkpoints" / "manifest.json").write_text(json.dumps({"last": last}))
+        return Guard(SimpleNamespace(folder=tmp_path / folder), 50)._way_on(model)
+
+    return say
+
+
+def test_before_the_first_save_it_says_how_to_start_again(way_on):
+    said = way_on(Pair({"d": 4e-4, "g": 1e-3}))
+    assert said == "Nothing was saved yet. Start again with lower rates: optimizers.d.lr=0.0002 optimizers.g.lr=0.0005"
+
+
+def test_the_last_good_checkpoint_is_named_with_the_command_that_goes_on_from_it(way_on, tmp_path):
+    said = way_on(Pair({"d": 4e-4}), "kimg000010.000.ckpt")
+    assert said == (
+        f"The last good checkpoint: {tmp_path}/run/checkpoints/kimg000010.000.ckpt. Go on from it with lower rates: "
+        f"ganrun resume {tmp_path}/run branch=true optimizers.d.lr=0.0002"
+    )
+
+
+def test_the_command_is_one_that_a_shell_takes(way_on, tmp_path):
+    said = way_on(Pair({"d": 1.0}), "kimg000010.000.ckpt", "my run")
+    words = shlex.split(said.split("rates: ")[1])
+    assert words == ["ganrun", "resume", f"{tmp_path}/my run", "branch=true", "optimizers.d.lr=0.5"]
+
+
+def test_the_rate_is_that_of_the_settings_not_that_of_the_schedule_at_this_moment(way_on):
+    model = Pair({"d": 1.0}, schedule=lambda progress: 0.01)
+    model._set_rates()
+    assert model._optimizers[0].param_groups[0]["lr"] == 0.01
+    assert way_on(model).endswith("optimizers.d.lr=0.5")
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "text"),
+    [
+        ([1.0, NAN], [1.0], ", and so did real, but not fake"),
+        ([1.0], [-INF], ", and so did fake, but not real"),
+        ([INF], [NAN], ", and so did real and fake"),
+        ([0.0], [0.0], ", but not real or fake"),
+    ],
+)
+def test_the_terms_are_told_apart(real, fake, text):
+    terms = {"loss": torch.tensor(NAN), "real": torch.tensor(real), "fake": torch.tensor(fake)}
+    assert others(terms) == text
+
+
+def test_a_loss_without_terms_is_named_alone():
+    assert others({"loss": torch.tensor(NAN), "skipped": torch.tensor(3.0)}) == ""
+
+
+@pytest.mark.parametrize(("images", "text"), [(12300, "12.3 kimg"), (64, "0.064 kimg"), (123456789, "123456.789 kimg")])
+def test_the_place_is_exact(images, text):
+    assert place(Turn("d", {}, images, 7)) == f"at {text} (batch 7)"

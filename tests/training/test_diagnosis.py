@@ -1,0 +1,238 @@
+"""What is said of a training: on curves made by hand, and its test of a trend against all orders of the scores."""
+
+import math
+import random
+from itertools import permutations, product
+
+import pytest
+
+from ganrun.training.diagnosis import FEWEST, KNOWS, MANY, SIGNIFICANT, judge, orders, p_rising
+
+NAME = "val/fd_lenet"
+
+
+def verdict(values, mode="min", **told):
+    """The verdict on scores at 100, 200, ... kimg."""
+    return judge(NAME, mode, [(100.0 * (k + 1), value) for k, value in enumerate(values)], **told)
+
+
+# ---- the trend -------------------------------------------------------------------------------------------------------
+def s(values):
+    pairs = ((i, j) for i in range(len(values)) for j in range(i))
+    return sum(math.copysign(1, values[i] - values[j]) for i, j in pairs if values[i] != values[j])
+
+
+@pytest.mark.parametrize("n", range(1, 5))
+def test_the_probability_of_a_trend_is_that_among_all_orders_of_the_scores_ties_included(n):
+    for values in product(range(n), repeat=n):
+        found = [s(order) >= s(values) for order in permutations(values)]
+        assert p_rising(values) == pytest.approx(sum(found) / len(found))
+
+
+@pytest.mark.parametrize("ties", [(1, 1, 1, 1, 1, 1), (2, 1, 3), (3, 3), (1, 2, 1, 2), (6,)])
+def test_the_orders_are_counted_by_their_pairs_in_falling_order(ties):
+    values = [k for k, m in enumerate(ties) for _ in range(m)]
+    distinct = set(permutations(values))
+    falling = [sum(o[i] < o[j] for i in range(6) for j in range(i)) for o in distinct]
+    counts = orders(ties)
+    assert counts == [falling.count(k) for k in range(len(counts))]
+    assert sum(counts) == len(distinct)
+
+
+def test_kendalls_own_table_for_ten_scores():
+    values = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    at = {21: 0.036, 23: 0.023, 45: 1 / math.factorial(10)}  # Kendall 1970, table 1: P(S >= s)
+    for wanted, p in at.items():
+        order = with_s(values, wanted)
+        assert p_rising(order) == pytest.approx(p, abs=5e-4 if p > 1e-3 else 1e-12)
+
+
+def with_s(values, wanted):
+    """Rising values after as many swaps of neighbours as leave this S."""
+    values, swaps = [*values], (len(values) * (len(values) - 1) // 2 - wanted) // 2
+    for end in range(len(values) - 1, 0, -1):
+        for k in range(end):
+            if swaps and values[k] < values[k + 1]:
+                values[k], values[k + 1], swaps = values[k + 1], values[k], swaps - 1
+    return values
+
+
+@pytest.mark.parametrize("ties", [1, 3])
+def test_the_normal_law_beyond_many_scores_is_near_the_exact_one(ties):
+    rng = random.Random(0)
+    for _ in range(20):
+        values = [rng.gauss(0.02 * k, 1) for k in range(MANY)]
+        values = [math.floor(v * 10 / ties) for v in values] if ties > 1 else values
+        longer = [*values, max(values) + 1]
+        counts = orders([longer.count(v) for v in set(longer)])
+        exact = sum(counts[: int(len(counts) - 1 - s(longer)) // 2 + 1]) / sum(counts)
+        assert p_rising(longer) == pytest.approx(exact, abs=2e-3)
+
+
+def test_many_equal_scores_have_no_trend():
+    assert p_rising([1.0] * (MANY + 1)) > 0.5
+    assert p_rising([1.0] * 5) == 1
+
+
+# ---- the scores ------------------------------------------------------------------------------------------------------
+NOISY = [300, 90, 30, 12, 6.1, 5.9, 6.2, 5.64, 6.0, 5.8]
+FALLING = [300, 150, 90, 70, 55, 46, 44.0, 41.2, 39.9, 38.7]
+U_SHAPED = [90, 40, 12.1, 14, 17, 22, 29, 35, 44, 54]
+JUMP = [90, 40, 20, 12.1, 13, 55, 52, 57, 53, 54]
+STATES = {
+    "noisy and level": (NOISY, "converged"),
+    "level with one pair out of chance": (
+        [300, 90, 30, 12, 6.3, 6.2, 6.1, 6.12, 6.05],
+        "converged",
+    ),  # 4 %: not worth it
+    "falling": (FALLING, "improving"),
+    "falling with one slip": ([300, 150, 90, 70, 55, 46, 44.0, 41.2, 41.5, 38.7], "improving"),
+    "falling after a peak": ([12, 54, 300, 250, 200, 150, 120, 100], "improving"),
+    "u-shaped": (U_SHAPED, "diverged"),
+    "a jump": (JUMP, "diverged"),
+    "not a number at the end": ([90, 40, 20, math.nan, math.nan], "diverged"),
+    "infinite at the end": ([90, 40, 20, math.inf], "diverged"),
+    "never a number": ([math.nan, math.nan], "diverged"),
+    "not a number on the way": ([*FALLING[:4], math.nan, *FALLING[4:]], "improving"),
+    "one": ([5.0], "unclear"),
+    "three falling": ([50.0, 40.0, 30.0], "unclear"),
+    "swinging": ([90, 40, 22, 60, 20, 35, 12, 60, 20, 35], "unclear"),
+    "a single bad end": ([90, 40, 20, 12, 12.5, 12.1, 12.3, 12.2, 12, 54], "unclear"),
+    "a lucky start": ([20, 400, 410, 390, 405, 395, 402, 398], "unclear"),
+    "never learned": ([500, 510, 505, 498, 503, 508], "converged"),
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_curve_has_the_state_that_one_sees_and_so_has_its_mirror_image_where_more_is_better(name):
+    values, state = STATES[name]
+    assert verdict(values).state == state
+    assert verdict([1 / value if value < math.inf else value for value in values], "max").state == state
+
+
+def test_the_words_tell_what_is_seen():
+    assert verdict(FALLING, longer="ganrun resume run kimg=2000").words == (
+        "improving: val/fd_lenet fell from 46 to 38.7 over the last 400 kimg; train on: ganrun resume run kimg=2000"
+    )
+    assert verdict(NOISY).words == "converged: no trend to speak of in val/fd_lenet since 600 kimg (5.64 at best)"
+    assert verdict(U_SHAPED).words == (
+        "diverged after 300 kimg: val/fd_lenet rose from 12.1 to 54; the best checkpoint, of 300 kimg, is kept"
+    )
+    assert verdict([9, 5, math.nan]).words == (
+        "diverged after 200 kimg: val/fd_lenet is no number at the end; the best checkpoint, of 200 kimg, is kept"
+    )
+    assert verdict([9, 5]).words == "unclear: 2 scores are too few to tell"
+    assert verdict([9]).words == "unclear: one score is too few to tell"
+    assert verdict([20, *[400] * 7]).words == "unclear: val/fd_lenet began with 20 at 100 kimg and is at 400"
+
+
+RING = [0.0056, 0.1536, 0.3692, 0.694, 0.7888, 0.7684, 0.8, 0.87, 0.8536, 0.86]  # gan, experiment=ring, 1000 kimg
+GRID = [0.0128, 0.0124, 0.0156, 0.0188, 0.0144, 0.0132, 0.0224, 0.0204, 0.0148, 0.0196]  # wgan, 1500 kimg
+CLOUD = [0.04, 0.0068, 0.022, 0.0164, 0.0128, 0.0124, 0.0176, 0.0156, 0.0168, 0.0124]  # wgan on the grid, 300 kimg
+DIGITS = [803.4, 262.1, 177.6, 127.3, 82.13, 77.54, 69.37, 59.27, 45.41, 46.05]  # cgan, a minute
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "words"),
+    [
+        (RING, "max", "unclear: val/fd_lenet rose from 0.7684 to 0.86 since 600 kimg, too unsteadily to be sure"),
+        (GRID, "max", "unclear: val/fd_lenet swings between 0.0132 and 0.0224 since 600 kimg, without a trend"),
+        (CLOUD, "max", "unclear: val/fd_lenet began with 0.04 at 100 kimg and is at 0.0124"),
+        (DIGITS, "min", "improving: val/fd_lenet fell from 77.54 to 46.05 over the last 400 kimg"),
+    ],
+)
+def test_the_words_on_four_real_trainings(values, mode, words):
+    assert verdict(values, mode).words == words
+
+
+def test_where_more_is_better_a_rise_is_a_gain():
+    found = verdict([0.1, 0.2, 0.4, 0.5, 0.55, 0.6, 0.66, 0.7], "max")
+    assert found.words == "improving: val/fd_lenet rose from 0.55 to 0.7 over the last 300 kimg"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (NOISY, "collapsed: 1 of 8 modes"),
+        ([9, 5], "collapsed: 1 of 8 modes"),
+        (FALLING, "collapsed: 1 of 8 modes; but val/fd_lenet fell from 46 to 38.7 over the last 400 kimg"),
+        (
+            JUMP,
+            "collapsed after 400 kimg: 1 of 8 modes; val/fd_lenet rose from 12.1 to 54; the best checkpoint",
+        ),
+    ],
+)
+def test_collapsed_samples_are_called_so_whatever_the_scores_do(values, words):
+    found = verdict(values, collapsed="1 of 8 modes")
+    assert (found.state, found.words[: len(words)]) == ("collapsed", words)
+
+
+def test_a_level_curve_is_seldom_called_anything_else_and_a_falling_one_never_diverged():
+    rng = random.Random(0)
+    for noise, share in ((0.02, 0.9), (0.05, 0.7)):  # trends of under 5 % do not count; of the others, LIKELY ones do
+        level = [verdict([200, 60, 20, *(6 * (1 + rng.gauss(0, noise)) for _ in range(7))]).state for _ in range(400)]
+        assert level.count("converged") > share * len(level)
+        assert level.count("improving") + level.count("diverged") < 2 * SIGNIFICANT * len(level)
+    falling = [verdict([100 * 0.8**k * (1 + rng.gauss(0, 0.1)) for k in range(10)]).state for _ in range(400)]
+    assert falling.count("improving") > 0.8 * len(falling)
+    assert {*falling} <= {"improving", "unclear"}
+
+
+@pytest.mark.parametrize("n", range(1, 40))
+def test_there_is_a_verdict_on_any_number_of_scores(n):
+    assert verdict([1.0] * n).state == ("unclear" if n < FEWEST else "converged")
+    assert verdict([0.0] * n).state == ("unclear" if n < FEWEST else "converged")
+    assert verdict([100.0 - k for k in range(n)]).state in ("unclear", "improving", "converged")
+
+
+# ---- the discriminator -----------------------------------------------------------------------------------------------
+def readings(accuracy, d=1.0, g=1.0, side="", before=0.7, n=30):
+    """A tenth of them with this accuracy, the others with the one before."""
+    base = {"train/discriminator/gradient": d, "train/generator/gradient": g, "train/discriminator/loss": 1.0}
+    values = [before] * (n - n // 10) + [accuracy] * (n // 10)
+    return [{f"train/discriminator/accuracy{side}": value, **base} for value in values]
+
+
+def remark(**told):
+    return verdict(NOISY, readings=readings(**told)).words.removeprefix(verdict(NOISY).words).removeprefix("; ")
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"accuracy": 0.7, "before": 0.99}, ""),
+        ({"accuracy": math.nan}, ""),
+        ({"accuracy": KNOWS - 0.01, "d": 0.0}, ""),
+        ({"accuracy": 0.99}, "the discriminator tells real from fake in 99 % of pairs"),
+        ({"accuracy": 0.98, "side": "_a"}, "the discriminator of a tells real from fake in 98 % of pairs"),
+        (
+            {"accuracy": 0.99, "d": 0.02},
+            "the discriminator tells real from fake in 99 % of pairs and has 2 % of the gradient norm: "
+            "it has little left to learn",
+        ),
+        (
+            {"accuracy": 0.99, "g": 0.01},
+            "the discriminator tells real from fake in 99 % of pairs and has 99 % of the gradient norm: "
+            "the generator is hardly moved",
+        ),
+        ({"accuracy": 1.0, "d": math.nan}, "the discriminator tells real from fake in 100 % of pairs"),
+        (
+            {"accuracy": 1.0, "d": 0.0, "g": 0.0},
+            "the discriminator tells real from fake in 100 % of pairs, and no player has a gradient any more",
+        ),
+        ({"accuracy": 0.31}, ""),
+        (
+            {"accuracy": 0.52},
+            "the discriminator tells real from fake in 52 % of pairs, as by chance: "
+            "either the samples are as good as real to it, or it has stopped learning",
+        ),
+    ],
+)
+def test_the_discriminator_is_spoken_of_only_where_it_says_something(told, said):
+    assert remark(**told) == said
+
+
+def test_a_player_that_has_not_moved_yet_leaves_its_share_unknown():
+    first = [{"train/discriminator/accuracy": 1.0, "train/discriminator/gradient": 1.0}]
+    words = verdict(NOISY, readings=first).words
+    assert words.endswith("tells real from fake in 100 % of pairs")
