@@ -11,21 +11,28 @@ from ganrun.config import docs
 from ganrun.config.overrides import SETTING, expand_home, is_setting, keys, plainly, with_default_experiment
 from ganrun.errors import UserError, did_you_mean
 
-ANY = ("",)
+ANY_VALUE = ("",)
 FLAGS = {  # name: the values it allows; None: it takes no value
     "--help": None,
     "--multirun": None,
     "--resolve": None,
     "--cfg": ("job", "hydra", "all"),
-    "--package": ANY,
-    "--config-dir": ANY,
+    "--package": ANY_VALUE,
+    "--config-dir": ANY_VALUE,
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
-    "--folder": ANY,
-    "--against": ANY,
+    "--folder": ANY_VALUE,
+    "--against": ANY_VALUE,
 }
-FOLDERS = {"--folder": "pictures", "--against": "against"}  # flags of eval, and the keys that they set
-SHORT = {"-h": "--help", "-m": "--multirun", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-i": "--info"}
-NAME = re.compile(r"[\w./+-]+")
+FOLDER_FLAGS = {"--folder": "pictures", "--against": "against"}  # flags of eval, and the keys that they set
+SHORT_FLAGS = {
+    "-h": "--help",
+    "-m": "--multirun",
+    "-c": "--cfg",
+    "-p": "--package",
+    "-cd": "--config-dir",
+    "-i": "--info",
+}
+CHOICE_NAME = re.compile(r"[\w./+-]+")
 
 
 class Command(NamedTuple):
@@ -48,7 +55,7 @@ def unknown_verb(word: str, verbs: Iterable[str]) -> UserError:
     return UserError(f'There is no verb "{word}".{did_you_mean(word, verbs)}')
 
 
-def read_flags(words: list[str]) -> tuple[dict[str, str], list[str]]:
+def parse_flags(words: list[str]) -> tuple[dict[str, str], list[str]]:
     """The flags by their long names, and the other words."""
     flags, others, queue = {}, [], list(words)
     while queue:
@@ -57,10 +64,10 @@ def read_flags(words: list[str]) -> tuple[dict[str, str], list[str]]:
             others.append(word)
             continue
         name, equals, value = word.partition("=")
-        name = SHORT.get(name, name)
+        name = SHORT_FLAGS.get(name, name)
         if name not in FLAGS:
             raise unknown_flag(word)
-        flags[name] = checked_value(name, value) if equals else next_value(name, queue)
+        flags[name] = check_flag_value(name, value) if equals else take_flag_value(name, queue)
     return flags, others
 
 
@@ -75,47 +82,47 @@ def unknown_flag(word: str) -> UserError:
     )
 
 
-def next_value(name: str, queue: list[str]) -> str:
+def take_flag_value(name: str, queue: list[str]) -> str:
     allowed = FLAGS[name]
     if allowed is None:
         return ""
     if name == "--info" and (not queue or queue[0] not in allowed):
         return "all"
     if not queue:
-        raise UserError(f"{name} needs a value{': ' + ', '.join(allowed) if allowed is not ANY else ''}.")
-    return checked_value(name, queue.pop(0))
+        raise UserError(f"{name} needs a value{': ' + ', '.join(allowed) if allowed is not ANY_VALUE else ''}.")
+    return check_flag_value(name, queue.pop(0))
 
 
-def checked_value(name: str, value: str) -> str:
+def check_flag_value(name: str, value: str) -> str:
     allowed = FLAGS[name]
     if allowed is None:
         raise UserError(f"{name} takes no value, but {value!r} was given.")
-    if allowed is not ANY and value not in allowed:
+    if allowed is not ANY_VALUE and value not in allowed:
         raise UserError(f'{name} cannot be "{value}".{did_you_mean(value, allowed)}')
     return value
 
 
-def flags_of(verb: str) -> list[str]:
+def verb_flags(verb: str) -> list[str]:
     """The flags that a verb takes."""
-    return [name for name in FLAGS if verb == "eval" or name not in FOLDERS]
+    return [name for name in FLAGS if verb == "eval" or name not in FOLDER_FLAGS]
 
 
-def folder_settings(verb: str, flags: dict[str, str]) -> list[str]:
+def pop_folder_flags(verb: str, flags: dict[str, str]) -> list[str]:
     """The settings that eval's two flags stand for, which are taken out of `flags`. UserError for another verb."""
-    given = {name: flags.pop(name) for name in FOLDERS if name in flags}
+    given = {name: flags.pop(name) for name in FOLDER_FLAGS if name in flags}
     if given and verb != "eval":
         hint = " A run has folder=VALUE, and data=folder data.root=VALUE for its pictures." if verb == "train" else ""
         raise UserError(f"{next(iter(given))} is a flag of eval alone: ganrun eval --folder A --against B.{hint}")
-    return [f"{FOLDERS[name]}={plainly(os.path.expanduser(path))}" for name, path in given.items()]
+    return [f"{FOLDER_FLAGS[name]}={plainly(os.path.expanduser(path))}" for name, path in given.items()]
 
 
-def read_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[str]) -> Command:
+def parse_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[str]) -> Command:
     """The command, RUN told from the settings. Raises UserError for words that are neither and for unknown choices."""
     folders = docs.folders(flags.get("--config-dir"))
-    run, words = take_run(words) if takes_run else (None, words)
+    run, words = split_run(words) if takes_run else (None, words)
     for word in words:
         if not is_setting(word):
-            raise stray_word(verb, word, run, folders)
+            raise unexpected_argument(verb, word, run, folders)
     if takes_run and not {"--cfg", "--info"} & set(flags):
         check_run(verb, run, words)
     check_choices(words, folders)
@@ -123,7 +130,7 @@ def read_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[
     if lost and "--multirun" not in flags:
         raise UserError(f"{lost[0]} is of a sweep: ganrun {verb} -m {' '.join(words)}")
     words, changes = split_changes(words, folders) if verb == "resume" else (words, [])
-    words = with_default_metrics(verb, with_default_experiment(verb, words))
+    words = add_default_metrics(verb, with_default_experiment(verb, words))
     return Command(verb, run, flags, [expand_home(word) for word in words], changes)
 
 
@@ -134,7 +141,7 @@ def split_changes(words: list[str], folders: list[Path]) -> tuple[list[str], lis
     return [word for word in words if word not in changes], changes
 
 
-def take_run(words: list[str]) -> tuple[str | None, list[str]]:
+def split_run(words: list[str]) -> tuple[str | None, list[str]]:
     """RUN, which is the first word that is a path or no setting, and the other words."""
     for i, word in enumerate(words):
         if word.startswith("run="):
@@ -146,22 +153,22 @@ def take_run(words: list[str]) -> tuple[str | None, list[str]]:
 
 def check_run(verb: str, run: str | None, words: list[str]) -> None:
     """Raises UserError where there is no RUN, and where there is one beside two folders."""
-    if is_of_folders(verb, words) and run:
+    if is_folder_eval(verb, words) and run:
         raise UserError(
             f"--folder and --against score pictures without any run, and {run} was given too: leave one of them out. "
             f"A run's samples are compared with a folder by: ganrun eval {run} data=folder data.root=FOLDER"
         )
-    if not is_of_folders(verb, words) and not run:
+    if not is_folder_eval(verb, words) and not run:
         raise UserError(
             f"{verb} needs a run folder, a checkpoint file or the word last (the newest run), as in: ganrun {verb} last"
         )
 
 
-def is_of_folders(verb: str, words: list[str]) -> bool:
-    return verb == "eval" and bool(keys(words) & {*FOLDERS.values()})
+def is_folder_eval(verb: str, words: list[str]) -> bool:
+    return verb == "eval" and bool(keys(words) & {*FOLDER_FLAGS.values()})
 
 
-def stray_word(verb: str, word: str, run: str | None, folders: list[Path]) -> UserError:
+def unexpected_argument(verb: str, word: str, run: str | None, folders: list[Path]) -> UserError:
     owners = [group for group in docs.groups(folders) if word in docs.choices(group, folders)]
     if owners:
         hint = f" It is a choice of {owners[0]}: write {owners[0]}={word}"
@@ -192,11 +199,11 @@ def check_choice(group: str, name: str, folders: list[Path]) -> None:
             f"{files[1]} has the name of a {group} that comes with ganrun, which would be taken. Rename it."
         )
     is_file = bool(files)
-    if not is_file and (not name or NAME.fullmatch(name)) and (group, name) != ("experiment", "null"):
+    if not is_file and (not name or CHOICE_NAME.fullmatch(name)) and (group, name) != ("experiment", "null"):
         raise UserError(f'There is no {group} "{name}".{did_you_mean(name, docs.choices(group, folders))}')
 
 
-def with_default_metrics(verb: str, words: list[str]) -> list[str]:
+def add_default_metrics(verb: str, words: list[str]) -> list[str]:
     """Two folders, unlike a run, know of no scores of their own: they are metrics=inception."""
-    is_plain = is_of_folders(verb, words) and not keys(words) & {"metrics", "protocol"}
+    is_plain = is_folder_eval(verb, words) and not keys(words) & {"metrics", "protocol"}
     return ["metrics=inception", *words] if is_plain else words

@@ -50,12 +50,12 @@ REMOVALS = {
 }
 
 
-def main(words: list[str], verbs: Mapping) -> int:
+def run_completion(words: list[str], verbs: Mapping) -> int:
     """Answers `-sc install=SHELL`, `-sc uninstall=SHELL` and `-sc query=SHELL`."""
     actions: dict[str, Callable[[str], str]] = {
         "install": SCRIPTS.__getitem__,
         "uninstall": REMOVALS.__getitem__,
-        "query": lambda shell: answer(shell, verbs),
+        "query": lambda shell: complete_line(shell, verbs),
     }
     action, _, shell = (words or [""])[0].partition("=")
     if action not in actions:
@@ -66,15 +66,15 @@ def main(words: list[str], verbs: Mapping) -> int:
     return 0
 
 
-def answer(shell: str, verbs: Mapping) -> str:
+def complete_line(shell: str, verbs: Mapping) -> str:
     """What can stand at the end of $COMP_LINE, a line each, as the shell wants to read it."""
     words = re.split(r"(?<!\\)\s+", os.environ.get("COMP_LINE", "").lstrip())
     plain = [re.sub(r"\\(.)", r"\1", word) for word in words]
-    found = sorted(name for name in candidates(plain[1:-1], plain[-1], verbs) if name.startswith(plain[-1]))
-    return "".join(f"{finished(name, shell)}\n" for name in found)
+    found = sorted(name for name in list_candidates(plain[1:-1], plain[-1], verbs) if name.startswith(plain[-1]))
+    return "".join(f"{escape_candidate(name, shell)}\n" for name in found)
 
 
-def finished(name: str, shell: str) -> str:
+def escape_candidate(name: str, shell: str) -> str:
     """The name as it is put into the line: its odd signs escaped, and a space after it unless more must follow."""
     if shell == "fish":  # fish does both itself
         return name
@@ -82,39 +82,41 @@ def finished(name: str, shell: str) -> str:
     return escaped if name.endswith(("=", ".", "/")) else f"{escaped} "
 
 
-def candidates(words: list[str], word: str, verbs: Mapping) -> list[str]:
+def list_candidates(words: list[str], word: str, verbs: Mapping) -> list[str]:
     if not words:
         return [*verbs, "--help", "--version"] if word.startswith("-") else [*verbs]
     verb, *words = words
     if verb not in verbs:
         return []
     if word.startswith("-"):
-        return [*arguments.flags_of(verb), *arguments.SHORT]
-    if words and words[-1] in ("-cd", "--config-dir", *arguments.FOLDERS):
+        return [*arguments.verb_flags(verb), *arguments.SHORT_FLAGS]
+    if words and words[-1] in ("-cd", "--config-dir", *arguments.FOLDER_FLAGS):
         return [f"{path}/" for path in sorted(Path().glob(f"{word}*")) if path.is_dir()]
     if not verbs[verb].is_hydra:
         return docs.groups([paths.conf_dir()])
     try:
-        flags, others = arguments.read_flags(words)
-        return settings_or_runs(verb, verbs[verb].takes_run, flags, others, word)
+        flags, others = arguments.parse_flags(words)
+        return complete_settings_or_runs(verb, verbs[verb].takes_run, flags, others, word)
     except Exception:  # a line that is wrong so far has no completion; a traceback in the prompt helps no one
         return []
 
 
-def settings_or_runs(verb: str, takes_run: bool, flags: dict[str, str], words: list[str], word: str) -> list[str]:
-    is_of_folders = bool(arguments.folder_settings(verb, flags)) or arguments.is_of_folders(verb, words)
-    run, others = arguments.take_run(words) if takes_run else (None, words)
+def complete_settings_or_runs(
+    verb: str, takes_run: bool, flags: dict[str, str], words: list[str], word: str
+) -> list[str]:
+    is_of_folders = bool(arguments.pop_folder_flags(verb, flags)) or arguments.is_folder_eval(verb, words)
+    run, others = arguments.split_run(words) if takes_run else (None, words)
     if takes_run and run is None and not is_of_folders and "=" not in word:
-        return ["last", *run_folders()]
-    return settings(verb, flags, others, word)
+        return ["last", *list_run_folders()]
+    return complete_settings(verb, flags, others, word)
 
 
-def run_folders() -> list[str]:
+def list_run_folders() -> list[str]:
     """The run folders under outputs/ that hold checkpoints."""
     return [str(path) for path in Path("outputs").glob("*/*/*") if (path / "checkpoints").is_dir()]
 
 
-def settings(verb: str, flags: dict[str, str], words: list[str], word: str) -> list[str]:
+def complete_settings(verb: str, flags: dict[str, str], words: list[str], word: str) -> list[str]:
     """Groups, choices and keys as Hydra completes them, values after a comma too; its own settings only if asked."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra

@@ -10,7 +10,7 @@ from ganrun import __version__
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean
 
-FIRST = ["model", "network", "data", "metrics", "protocol"]  # listed first, the other groups after them
+LISTED_FIRST = ["model", "network", "data", "metrics", "protocol"]  # listed first, the other groups after them
 
 OVERVIEW = """\
 ganrun {version}: trains, scores, samples and compares generative adversarial networks.
@@ -37,7 +37,7 @@ more
   eval "$(ganrun -sc install=bash)"            completion, for zsh too; fish: ganrun -sc install=fish | source
 """
 
-SWEEP = """\
+SWEEP_HELP = """\
 usage: ganrun sweep NAME                             show its leaderboard
        ganrun sweep resume NAME [sweep.key=value]    train what is left of it; failed jobs are tried again
 
@@ -50,7 +50,7 @@ NAME is a folder, a name in outputs/sweeps, or last. A sweep begins with -m, and
 
 """
 
-COMPARE = """\
+COMPARE_HELP = """\
 usage: ganrun compare RUN RUN ... [metric=val/fd_lenet] [out=FOLDER]
        ganrun compare SWEEP
 
@@ -59,7 +59,7 @@ Runs whose scores were measured otherwise (other data, extractor, resize or coun
 why. A page with their curves and samples goes to out= (outputs/compare/<time>).
 """
 
-FLAGS = """\
+FLAGS_HELP = """\
 more
   group=choice                one file of a group, as in model=wgan; ganrun list GROUP says a line on each
   group=choice --help         adds the keys of that choice, as in: ganrun train model=wgan --help
@@ -79,17 +79,19 @@ def overview(verbs: Mapping) -> str:
     return OVERVIEW.format(version=__version__, verbs="\n".join(lines))
 
 
-def listing(words: list[str], folders: list[Path]) -> str:
+def list_choices(words: list[str], folders: list[Path]) -> str:
     """The choices of one group or of all, a line each."""
-    groups = ordered(docs.groups(folders))
+    groups = sort_groups(docs.groups(folders))
     for word in words:
         if word not in groups:
             raise UserError(f'There is no group "{word}" to list.{did_you_mean(word, groups)}')
     return "\n".join(group_lines(group, folders) for group in words or groups)
 
 
-def ordered(groups: Iterable[str]) -> list[str]:
-    return sorted(groups, key=lambda group: (FIRST.index(group) if group in FIRST else len(FIRST), group))
+def sort_groups(groups: Iterable[str]) -> list[str]:
+    return sorted(
+        groups, key=lambda group: (LISTED_FIRST.index(group) if group in LISTED_FIRST else len(LISTED_FIRST), group)
+    )
 
 
 def group_lines(group: str, folders: list[Path]) -> str:
@@ -106,9 +108,9 @@ def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
         base = folders[0] / "sweep/base"
         own = key_section("settings of a sweep", docs.keys(base / "settings.yaml"), "sweep.")
         searched = key_section("and of a search (sweep=tpe and others)", docs.keys(base / "search.yaml"), "sweep.")
-        return f"{SWEEP}{own.rstrip()}\n\n{searched}"
+        return f"{SWEEP_HELP}{own.rstrip()}\n\n{searched}"
     if verb == "compare":
-        return COMPARE
+        return COMPARE_HELP
     if not row.is_hydra:
         return f"ganrun {verb} [GROUP] [--config-dir FOLDER]: {row.word}.\n\n" + group_names(folders)
     run = " RUN" if row.takes_run else ""
@@ -117,13 +119,13 @@ def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
         group_section(path, folders),
         key_section("keys", docs.keys(path)),
         *(choice_section(word, folders) for word in words),
-        FLAGS,
+        FLAGS_HELP,
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 
 def group_names(folders: list[Path]) -> str:
-    names = ", ".join(ordered(docs.groups(folders)))
+    names = ", ".join(sort_groups(docs.groups(folders)))
     return f"GROUP is one of {names}.\n"
 
 
@@ -133,9 +135,9 @@ def group_section(path: Path, folders: list[Path]) -> str:
         return ""
     width = max(map(len, chosen)) + 3
     lines = ["groups, with their choices (the default in brackets)"]
-    for group in ordered(chosen):
+    for group in sort_groups(chosen):
         names = [f"[{name}]" if name == chosen[group] else name for name in docs.choices(group, folders)]
-        lines += wrapped(f"  {group + '=':<{width}}", ", ".join(names))
+        lines += wrap_text(f"  {group + '=':<{width}}", ", ".join(names))
     return "\n".join(lines)
 
 
@@ -152,15 +154,15 @@ def reachable_groups(path: Path, folders: list[Path]) -> dict[str, str | None]:
 def key_section(title: str, keys: list[docs.Key], prefix: str = "") -> str:
     if not keys:
         return ""
-    names = [f"{prefix}{key.name}={readable(key.default)}" for key in keys]
+    names = [f"{prefix}{key.name}={format_default(key.default)}" for key in keys]
     width = min(34, max(map(len, names)) + 2)
     lines = [title]
     for name, key in zip(names, keys, strict=True):
-        lines += wrapped(f"  {name:<{width}}" if len(name) < width else f"  {name}  ", key.word, indent=width + 2)
+        lines += wrap_text(f"  {name:<{width}}" if len(name) < width else f"  {name}  ", key.word, indent=width + 2)
     return "\n".join(lines)
 
 
-def readable(default: str) -> str:
+def format_default(default: str) -> str:
     """A default as people say it: ${hydra:runtime.choices.model} -> <model>, ??? -> nothing."""
     default = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", r"<\1>", default)
     return re.sub(r"\$\{now:[^}]*\}", "<time>", default).replace("???", "")
@@ -174,7 +176,7 @@ def choice_section(word: str, folders: list[Path]) -> str:
     return key_section(f"keys of {word}", docs.keys(file), docs.package(group, file))
 
 
-def wrapped(head: str, text: str, indent: int | None = None) -> list[str]:
+def wrap_text(head: str, text: str, indent: int | None = None) -> list[str]:
     """The text after its head, on as many lines as it needs; the later ones indented like the first."""
     indent = len(head) if indent is None else indent
     return textwrap.wrap(head + text, line_width(), subsequent_indent=" " * indent, break_on_hyphens=False) or [head]

@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 RANK_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GANRUN_FOLDER")
 # Process groups of jobs that are over. Whoever lets go of one last frees it, and DDP does so without giving up the
 # interpreter's lock, for which a thread of the group may be waiting: neither would end (pytorch/pytorch#56297).
-GROUPS: list[object] = []
+FINISHED_GROUPS: list[object] = []
 
 
-def run(command: Command) -> int:
+def run_command(command: Command) -> int:
     """The exit code of the command: of its only job, or of the sweep (1 if some jobs failed, 2 if all were refused)."""
-    speak()
+    configure_logging()
     if sys.path[:1] != [os.getcwd()]:  # so that `_target_: mine.Model` finds mine.py in the working folder
         sys.path.insert(0, os.getcwd())
     outcomes: list[tuple[str, int]] = []
@@ -45,13 +45,13 @@ def run(command: Command) -> int:
             start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
             start(lambda cfg: run_job(command, cfg, outcomes))()
     except Exception as error:
-        return report(error, hydra_errors.composition_error(error, command))
+        return report_error(error, hydra_errors.as_composition_error(error, command))
     finally:
-        sweeps.remove_empty()
+        sweeps.remove_empty_sweeps()
     return exit_code(outcomes)
 
 
-def speak() -> None:
+def configure_logging() -> None:
     """Sends what ganrun logs to stderr as plain lines."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -65,7 +65,7 @@ def hydra_arguments(command: Command) -> Iterator[None]:
     """sys.argv as Hydra wants it, without the verb and RUN, and Hydra's errors raised instead of printed."""
     argv, before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     flags = [word for name, value in command.flags.items() for word in ([name, value] if value else [name])]
-    sys.argv = [argv[0], *flags, *command.overrides, *sweep_folder(command)]
+    sys.argv = [argv[0], *flags, *command.overrides, *sweep_dir_override(command)]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         yield
@@ -76,7 +76,7 @@ def hydra_arguments(command: Command) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def sweep_folder(command: Command) -> list[str]:
+def sweep_dir_override(command: Command) -> list[str]:
     """A sweep with folder=F puts the folders of its jobs into F."""
     given = {setting["key"]: setting["value"] for word in command.overrides if (setting := SETTING.match(word))}
     if not command.is_sweep or "folder" not in given or "hydra.sweep.dir" in given:
@@ -86,18 +86,18 @@ def sweep_folder(command: Command) -> list[str]:
 
 def run_job(command: Command, cfg: DictConfig, outcomes: list[tuple[str, int]]) -> None:
     """One job: its failure is told and noted, not raised, so that a sweep's other jobs run on."""
-    name = job_name(command)
+    name = current_job_name(command)
     before = sys.argv
-    sys.argv = [before[0], *rank_arguments(command)]
+    sys.argv = [before[0], *rank_args(command)]
     try:
-        with own_ranks():
-            code = attempt(lambda: start_job(command, cfg, name), command)
+        with isolated_ranks():
+            code = call_with_report(lambda: start_job(command, cfg, name), command)
     finally:
         sys.argv = before
     outcomes.append((name, code))
 
 
-def job_name(command: Command) -> str:
+def current_job_name(command: Command) -> str:
     """The name of a sweep's job; "" for a single job."""
     config = HydraConfig.get()
     if config.mode != RunMode.MULTIRUN:
@@ -108,26 +108,26 @@ def job_name(command: Command) -> str:
 
 def start_job(command: Command, cfg: DictConfig, name: str) -> None:
     if command.run is not None:
-        set_text(cfg, "run", command.run)
+        set_literal(cfg, "run", command.run)
     if command.changes:
         OmegaConf.update(cfg, "changes", command.changes, force_add=True)
     with open_dict(cfg):
         cfg.pop("sweep", None)  # of the sweep, not of its jobs
     renames.update_config(cfg)
-    folder = job_folder(command, cfg, name)
-    set_text(cfg, "folder", str(folder))
+    folder = choose_run_dir(command, cfg, name)
+    set_literal(cfg, "folder", str(folder))
     os.environ["GANRUN_FOLDER"] = str(folder)
     if name:
         log.info("job %s", name)
     importlib.import_module(f"ganrun.cli.commands.{command.verb}").run(cfg, folder)
 
 
-def set_text(cfg: DictConfig, key: str, text: str) -> None:
+def set_literal(cfg: DictConfig, key: str, text: str) -> None:
     """Sets the key to the text as it is, even if it looks like an interpolation."""
     OmegaConf.update(cfg, key, text.replace("${", "\\${"), force_add=True)
 
 
-def job_folder(command: Command, cfg: DictConfig, name: str) -> Path:
+def choose_run_dir(command: Command, cfg: DictConfig, name: str) -> Path:
     """Where the job writes: handed over to a rank, in the sweep's folder, or the config's `folder`."""
     handed = os.environ.get("GANRUN_FOLDER")
     if handed:
@@ -139,7 +139,7 @@ def job_folder(command: Command, cfg: DictConfig, name: str) -> Path:
     return Path(str(cfg.get("folder") or "") or f"outputs/{command.verb}/{datetime.now():%Y-%m-%d-%H%M%S}")
 
 
-def rank_arguments(command: Command) -> list[str]:
+def rank_args(command: Command) -> list[str]:
     """The words that start this very job again: Lightning starts its further ranks by them.
 
     A sweep's job gets its own overrides and no -m. Lightning appends hydra.run.dir and two more of its own.
@@ -153,7 +153,7 @@ def rank_arguments(command: Command) -> list[str]:
 
 
 @contextmanager
-def own_ranks() -> Iterator[None]:
+def isolated_ranks() -> Iterator[None]:
     """Leaves neither rank variables nor a process group of the job behind."""
     before = {name: os.environ[name] for name in RANK_VARIABLES if name in os.environ}
     try:
@@ -164,19 +164,19 @@ def own_ranks() -> Iterator[None]:
         os.environ.update(before)
         distributed = sys.modules.get("torch.distributed")
         if distributed and distributed.is_available() and distributed.is_initialized():
-            GROUPS.append(distributed.group.WORLD)
+            FINISHED_GROUPS.append(distributed.group.WORLD)
             distributed.destroy_process_group()
 
 
-def attempt(work: Callable[[], None], command: Command) -> int:
+def call_with_report(work: Callable[[], None], command: Command) -> int:
     try:
         work()
     except Exception as error:
-        return report(error, hydra_errors.user_error(error, command))
+        return report_error(error, hydra_errors.as_user_error(error, command))
     return 0
 
 
-def report(error: Exception, known: UserError | None) -> int:
+def report_error(error: Exception, known: UserError | None) -> int:
     """The exit code for the error, after telling it: a user's mistake in one message, a failure with its traceback."""
     if known is None:
         traceback.print_exception(error)

@@ -18,9 +18,9 @@ from ganrun.config.overrides import SETTING
 from ganrun.errors import UserError, did_you_mean, is_full_disk
 
 
-def user_error(error: BaseException, command: Command) -> UserError | None:
+def as_user_error(error: BaseException, command: Command) -> UserError | None:
     """The error as a UserError; None if it is no mistake of the user but a failure of the program."""
-    for cause in causes(error):
+    for cause in error_chain(error):
         if isinstance(cause, UserError):
             return cause
     for kind, explain in EXPLANATIONS.items():
@@ -30,13 +30,13 @@ def user_error(error: BaseException, command: Command) -> UserError | None:
     return None
 
 
-def composition_error(error: BaseException, command: Command) -> UserError | None:
+def as_composition_error(error: BaseException, command: Command) -> UserError | None:
     """The same for an error before any job began: Hydra's ValueErrors and OSErrors are mistakes of the user too."""
-    known = user_error(error, command)
+    known = as_user_error(error, command)
     return UserError(f"{first_line(error)}.") if known is None and isinstance(error, ValueError | OSError) else known
 
 
-def causes(error: BaseException) -> Iterator[BaseException]:
+def error_chain(error: BaseException) -> Iterator[BaseException]:
     """The error, what it was raised from, and so on: Hydra wraps what a class raises that it builds."""
     seen: BaseException | None = error
     while seen is not None:
@@ -51,7 +51,7 @@ def first_line(error: BaseException) -> str:
 # grammar
 
 
-SWEEPS = ("a,b,c", "range(1,5)", "choice(a,b)", "interval(0,1)", "tag(log,interval(1e-5,1e-2))", "glob(*)")
+SWEEP_VALUES = ("a,b,c", "range(1,5)", "choice(a,b)", "interval(0,1)", "tag(log,interval(1e-5,1e-2))", "glob(*)")
 
 
 def unreadable_override(error: OverrideParseException, command: Command) -> str:
@@ -62,7 +62,7 @@ def unreadable_override(error: OverrideParseException, command: Command) -> str:
     if value.startswith(("[", "{")) and value.count(value[0]) != value.count({"[": "]", "{": "}"}[value[0]]):
         return f'Cannot read {error.override}: the "{value[0]}" is not closed.'
     if command.is_sweep and re.fullmatch(r"\w+\(.*\)", value):
-        return f"Cannot read {error.override}. Values of a sweep are {', '.join(SWEEPS)}."
+        return f"Cannot read {error.override}. Values of a sweep are {', '.join(SWEEP_VALUES)}."
     cure = f"\"{head}'{value}'\"" if "'" not in value else f"'{head}\"{value}\"'"
     return f"Cannot read {error.override}. A value with other signs than letters, digits and ./+-_ is quoted: {cure}"
 
@@ -77,7 +77,9 @@ def bad_composition(error: HydraException, command: Command) -> str:
         match = re.search(pattern, text, re.DOTALL)
         if match:
             return explain(match[1], error, command)
-    detail = next((first_line(cause) for cause in causes(error) if str(cause).strip()), "the config cannot be composed")
+    detail = next(
+        (first_line(cause) for cause in error_chain(error) if str(cause).strip()), "the config cannot be composed"
+    )
     return f"{detail} (see: ganrun {command.verb} --info defaults)"
 
 
@@ -89,18 +91,18 @@ def several_values(override: str, error: HydraException, command: Command) -> st
     )
 
 
-def chosen_already(group: str, error: HydraException, command: Command) -> str:
+def group_already_chosen(group: str, error: HydraException, command: Command) -> str:
     wanted = next((word.lstrip("+") for word in command.overrides if word.lstrip("+").startswith(f"{group}=")), "")
     return f"{group} is chosen already: write {wanted or f'{group}=CHOICE'} without a +."
 
 
-def there_already(key: str, error: HydraException, command: Command) -> str:
+def key_already_exists(key: str, error: HydraException, command: Command) -> str:
     word = next((word.lstrip("+") for word in command.overrides if word.startswith(f"+{key}=")), f"{key}=VALUE")
     return f"There is a {key} already: write {word} without the +."
 
 
 def nothing_to_delete(name: str, error: HydraException, command: Command) -> str:
-    hint = did_you_mean(name, known_names(whole_config(command)))
+    hint = did_you_mean(name, public_names(compose_choices(command)))
     return f"~{name} takes away what is not there.{hint if '=' not in name else ''}"
 
 
@@ -127,27 +129,27 @@ def unused_group(group: str, error: HydraException, command: Command) -> str:
 
 def unknown_key(key: str, error: HydraException, command: Command) -> str:
     """Names the nearest keys at the level where the key leaves the config, and the same key elsewhere."""
-    config = whole_config(command)
+    config = compose_choices(command)
     parts, node, depth = key.split("."), config, 0
     while isinstance(node, dict) and depth < len(parts) - 1 and parts[depth] in node:
         node, depth = node[parts[depth]], depth + 1
     level, wrong = ".".join(parts[:depth]), parts[depth]
     if level and not isinstance(node, dict):
         return f"There is no key {key}: {level} is a single value, {node}."
-    names = known_names(node) if level else known_names(node) | chosen_groups(config)
+    names = public_names(node) if level else public_names(node) | chosen_groups(config)
     twins = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
     hint = f" Did you mean {' or '.join(twins[:3])}?" if twins else did_you_mean(wrong, names)
     full = f"{level}.{wrong}" if level else wrong
     if full in ("sweep.trials", "sweep.storage"):
         return f"{full} is of a search: give sweep=tpe, or random, sobol, cmaes."
-    return f"There is no key {full}.{hint} To add it: +{overriding(key, command)}"
+    return f"There is no key {full}.{hint} To add it: +{override_of(key, command)}"
 
 
-def overriding(key: str, command: Command) -> str:
+def override_of(key: str, command: Command) -> str:
     return next((word for word in command.overrides if word.partition("=")[0] == key), f"{key}=VALUE")
 
 
-def known_names(node: Any) -> set[str]:
+def public_names(node: Any) -> set[str]:
     return {str(name) for name in node if not str(name).startswith(("_", "hydra"))} if isinstance(node, dict) else set()
 
 
@@ -165,7 +167,7 @@ def dotted_keys(node: Any, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def whole_config(command: Command) -> dict:
+def compose_choices(command: Command) -> dict:
     """The config and Hydra's own node with the choices of groups alone, unresolved; {} if even that fails."""
     roots = conf_folders(command)
     choices = [word for word in command.overrides if docs.is_group(word.partition("=")[0], roots)]
@@ -188,8 +190,8 @@ COMPOSITION = {
     r"Could not override '([^']+)'": unused_group,
     r"Ambiguous value for argument '(.*?)'\n": several_values,
     r"Sweep parameters '(.*)' requires": several_values,
-    r"Multiple values for (\S+)\.": chosen_already,
-    r"An item is already at '(.*?)'": there_already,
+    r"Multiple values for (\S+)\.": group_already_chosen,
+    r"An item is already at '(.*?)'": key_already_exists,
     r"Could not delete (?:from config\. )?'(.*?)'": nothing_to_delete,
     r"Could not delete from config\. The value of '(.*?)' is": other_value,
     r"^Error merging override (.*)": wrong_value,
@@ -230,16 +232,16 @@ def broken_yaml(error: yaml.YAMLError, command: Command) -> str:
 
 def bad_target(error: InstantiationException, command: Command) -> str | None:
     """A class that is not found, or that takes other arguments; None for what it raised while being built."""
-    texts = [" ".join(str(cause).split()) for cause in causes(error)]
+    texts = [" ".join(str(cause).split()) for cause in error_chain(error)]
     target = re.search(r"target '(.*?)'", texts[0])
     name = target[1] if target else "_target_"
     if "Error locating target" in texts[0]:
         reasons = re.findall(r"(?:ModuleNotFoundError|AttributeError|ImportError)\(([\"'])(.*?)\1\)", " ".join(texts))
         return f"{name}: {reasons[-1][1] if reasons else 'there is no such class'}."
-    return f"{name}: {texts[1]}." if is_misfit(error.__cause__) else None
+    return f"{name}: {texts[1]}." if is_wrong_call(error.__cause__) else None
 
 
-def is_misfit(error: BaseException | None) -> bool:
+def is_wrong_call(error: BaseException | None) -> bool:
     """Whether it is the TypeError of a call itself, made by Hydra, and not one of the code that was called."""
     frames = list(traceback.walk_tb(error.__traceback__)) if isinstance(error, TypeError) else []
     return bool(frames) and "hydra" in frames[-1][0].f_globals.get("__name__", "")

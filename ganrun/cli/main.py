@@ -24,14 +24,14 @@ VERBS = {
     "compare": Verb("set runs, or the runs of a sweep, beside each other", is_hydra=False),
     "list": Verb("show models, networks, data sets, metrics and the other choices", is_hydra=False),
 }
-PLAIN = ("sweep", "compare")  # verbs without a config: ganrun/commands/VERB.py has main(words)
+PLAIN_VERBS = ("sweep", "compare")  # verbs without a config: ganrun/commands/VERB.py has main(words)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0 done, 1 failed, 2 wrong usage or config, 130 interrupted, 143 terminated."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = run(words)
+        code = dispatch(words)
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -49,16 +49,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def run(words: list[str]) -> int:
+def dispatch(words: list[str]) -> int:
     first = words[0] if words else "--help"
     if first in ("-h", "--help"):
-        return show_overview()
+        return print_overview()
     if first == "--version":
-        return show_version()
+        return print_version()
     if first in ("-sc", "--shell-completion"):
         from ganrun.cli import completion
 
-        return completion.main(words[1:], VERBS)
+        return completion.run_completion(words[1:], VERBS)
     if first not in VERBS:
         from ganrun.cli import arguments
 
@@ -66,14 +66,14 @@ def run(words: list[str]) -> int:
     return run_verb(first, words[1:])
 
 
-def show_overview() -> int:
+def print_overview() -> int:
     from ganrun.cli import help
 
     sys.stdout.write(help.overview(VERBS))
     return 0
 
 
-def show_version() -> int:
+def print_version() -> int:
     from ganrun import __version__
 
     sys.stdout.write(f"ganrun {__version__}\n")
@@ -83,27 +83,27 @@ def show_version() -> int:
 def run_verb(verb: str, words: list[str]) -> int:
     from ganrun.cli import arguments
 
-    flags, others = arguments.read_flags(words)
-    if verb in PLAIN and "--help" not in flags:
+    flags, others = arguments.parse_flags(words)
+    if verb in PLAIN_VERBS and "--help" not in flags:
         from importlib import import_module
 
         return import_module(f"ganrun.cli.commands.{verb}").main(others)
-    others += arguments.folder_settings(verb, flags)
+    others += arguments.pop_folder_flags(verb, flags)
     if not VERBS[verb].is_hydra or "--help" in flags:
-        return show_choices_or_help(verb, flags, others)
-    command = arguments.read_command(verb, VERBS[verb].takes_run, flags, others)
+        return print_choices_or_help(verb, flags, others)
+    command = arguments.parse_command(verb, VERBS[verb].takes_run, flags, others)
 
     from ganrun.cli import hydra_app
 
-    return hydra_app.run(command)
+    return hydra_app.run_command(command)
 
 
-def show_choices_or_help(verb: str, flags: dict[str, str], others: list[str]) -> int:
+def print_choices_or_help(verb: str, flags: dict[str, str], others: list[str]) -> int:
     from ganrun.cli import help
     from ganrun.config import docs
 
     folders = docs.folders(flags.get("--config-dir"))
     is_help = "--help" in flags
-    text = help.verb_help(verb, VERBS[verb], others, folders) if is_help else help.listing(others, folders)
+    text = help.verb_help(verb, VERBS[verb], others, folders) if is_help else help.list_choices(others, folders)
     sys.stdout.write(text)
     return 0

@@ -23,23 +23,23 @@ class SweepFolder(Callback):
     def on_multirun_start(self, config: DictConfig, **_) -> None:
         with suppress(OmegaConfBaseException):  # Hydra itself says what is wrong with the name
             folder = Path(config.hydra.sweep.dir)
-            opened[folder] = missing(folder)
+            opened[folder] = missing_folders(folder)
 
 
-def remove_empty() -> None:
+def remove_empty_sweeps() -> None:
     """Removes a new sweep's folder if it holds nothing but Hydra's multirun.yaml, and the parents made for it."""
     while opened:
         folder, new = opened.popitem()
         if folder in new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
-            remove(new)
+            remove_folders(new)
 
 
-def missing(folder: Path) -> list[Path]:
+def missing_folders(folder: Path) -> list[Path]:
     """The folder and its parents, from the inside, as far as they are not there."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
-def remove(new: Sequence[Path]) -> None:
+def remove_folders(new: Sequence[Path]) -> None:
     """Removes a new folder, the first of these, with all in it, and the parents that were made for it and are empty."""
     shutil.rmtree(new[0])
     for path in new[1:]:

@@ -57,7 +57,7 @@ def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     if config.sweep.fresh:
         make_way(plan, config.sweep.get("storage"))
     runner = made_runner(context, config, plan, configs)
-    new = hydra_context.missing(plan.folder)
+    new = hydra_context.missing_folders(plan.folder)
     plan.folder.mkdir(parents=True, exist_ok=True)
     (plan.folder / state.LOCK).touch()  # by which the last sweep is found
     with ended_by_signals(runner.pool.warned):
@@ -206,7 +206,7 @@ def conclude(runner: Runner, folder: Path, new: Sequence[Path]) -> None:
     if folder in new and is_empty and all(job.state in ("refused", "waiting") for job in jobs):
         with runner.state.locked():
             if not runner.runners.others() and runner.proposals.forget():
-                hydra_context.remove(new)
+                hydra_context.remove_folders(new)
     if not folder.exists() or not jobs:
         return
     if runner.given_up:

@@ -1,4 +1,4 @@
-"""A small house to try the command line in: its own configs, and commands that only note how they were called."""
+"""A small cli to try the command line in: its own configs, and commands that only note how they were called."""
 
 import os
 import sys
@@ -95,7 +95,7 @@ def write_configs(folder: Path, configs: dict[str, str]) -> Path:
 
 
 @pytest.fixture
-def house(tmp_path, monkeypatch):
+def cli(tmp_path, monkeypatch):
     """Calls `ganrun` in an empty working folder; .jobs are the calls of its commands, .work is what a command does."""
     conf = write_configs(tmp_path / "conf", CONF)
     monkeypatch.setattr(paths, "conf_dir", lambda: conf)
@@ -105,17 +105,17 @@ def house(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name in ("GANRUN_FOLDER", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
-    house = SimpleNamespace(conf=conf, folder=work, jobs=[], work=lambda cfg, folder: None)
-    house.run = lambda *words: main(words)
-    house.write = write_configs
+    cli = SimpleNamespace(conf=conf, folder=work, jobs=[], work=lambda cfg, folder: None)
+    cli.run = lambda *words: main(words)
+    cli.write = write_configs
 
     def command(cfg, folder):
         note = SimpleNamespace(cfg=OmegaConf.to_container(cfg), folder=folder, argv=sys.argv[1:], env=dict(os.environ))
-        house.jobs.append(note)
-        house.work(cfg, folder)
+        cli.jobs.append(note)
+        cli.work(cfg, folder)
 
     for verb in ("train", "eval", "sample", "translate"):
         module = ModuleType(f"ganrun.cli.commands.{verb}")
         module.run = command
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    return house
+    return cli

@@ -73,8 +73,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "parts"), BAD, ids=[" ".join(words) for words, _ in BAD])
-def test_is_refused_with_the_nearest_names(house, capfd, words, parts):
-    assert house.run(*words) == 2
+def test_is_refused_with_the_nearest_names(cli, capfd, words, parts):
+    assert cli.run(*words) == 2
     out, err = capfd.readouterr()
     for part in parts:
         assert part in err
@@ -82,8 +82,8 @@ def test_is_refused_with_the_nearest_names(house, capfd, words, parts):
     assert "Traceback" not in err
     assert "hydra.cc" not in err
     assert out == ""
-    assert house.jobs == []
-    assert list(house.folder.iterdir()) == []
+    assert cli.jobs == []
+    assert list(cli.folder.iterdir()) == []
 
 
 FILES = [
@@ -98,12 +98,12 @@ FILES = [
 
 
 @pytest.mark.parametrize(("text", "parts"), FILES)
-def test_a_wrong_config_of_the_user_is_named_with_its_place(house, tmp_path, capfd, text, parts):
-    house.write(tmp_path / "own", {"experiment/mine": text})
-    assert house.run("train", "--config-dir", str(tmp_path / "own"), "experiment=mine") == 2
+def test_a_wrong_config_of_the_user_is_named_with_its_place(cli, tmp_path, capfd, text, parts):
+    cli.write(tmp_path / "own", {"experiment/mine": text})
+    assert cli.run("train", "--config-dir", str(tmp_path / "own"), "experiment=mine") == 2
     err = capfd.readouterr().err
     for part in parts:
         assert part in err
     assert "Traceback" not in err
-    assert house.jobs == []
-    assert list(house.folder.iterdir()) == []
+    assert cli.jobs == []
+    assert list(cli.folder.iterdir()) == []

@@ -13,10 +13,10 @@ from ganrun.cli.main import VERBS
 
 
 @pytest.fixture
-def complete(house, monkeypatch):
+def complete(cli, monkeypatch):
     def complete(line, shell="fish"):
         monkeypatch.setenv("COMP_LINE", line)
-        return completion.answer(shell, VERBS).splitlines()
+        return completion.complete_line(shell, VERBS).splitlines()
 
     return complete
 
@@ -57,29 +57,29 @@ def test_all_groups_and_keys_are_offered_but_not_hydras(complete):
     assert not any(name.startswith(("hydra", "run")) for name in found)
 
 
-def test_runs_with_checkpoints_are_offered(complete, house):
+def test_runs_with_checkpoints_are_offered(complete, cli):
     for name in ("a b", "2026-01-01"):
-        (house.folder / "outputs" / "train" / "dcgan-digits" / name / "checkpoints").mkdir(parents=True)
-    (house.folder / "outputs" / "eval" / "x" / "y").mkdir(parents=True)
+        (cli.folder / "outputs" / "train" / "dcgan-digits" / name / "checkpoints").mkdir(parents=True)
+    (cli.folder / "outputs" / "eval" / "x" / "y").mkdir(parents=True)
     start = "outputs/train/dcgan-digits"
     assert complete("ganrun eval out") == [f"{start}/2026-01-01", f"{start}/a b"]
     assert complete(f"ganrun eval {start}/a\\ ", "bash") == [f"{start}/a\\ b "]
 
 
-def test_folders_are_offered_after_evals_flags(complete, house):
+def test_folders_are_offered_after_evals_flags(complete, cli):
     for name in ("fakes", "faces"):
-        (house.folder / name).mkdir()
+        (cli.folder / name).mkdir()
     assert complete("ganrun eval --folder fa") == ["faces/", "fakes/"]
     assert complete("ganrun eval --folder fakes --against fac") == ["faces/"]
 
 
-def test_a_group_with_folders_inside_is_offered_with_its_sign(complete, house):
-    house.write(house.conf, {"data/base/downloaded": "size: 1\n"})
+def test_a_group_with_folders_inside_is_offered_with_its_sign(complete, cli):
+    cli.write(cli.conf, {"data/base/downloaded": "size: 1\n"})
     assert complete("ganrun train dat") == ["data.", "data="]
 
 
-def test_configs_of_the_user_are_offered(complete, house, tmp_path):
-    house.write(tmp_path / "own", {"model/mine": "# Mine\n"})
+def test_configs_of_the_user_are_offered(complete, cli, tmp_path):
+    cli.write(tmp_path / "own", {"model/mine": "# Mine\n"})
     assert complete(f"ganrun train -cd {tmp_path}/own model=m") == ["model=mine"]
 
 

@@ -16,8 +16,8 @@ from ganrun.config import docs
 REAL = Path(paths.__file__).parent.parent
 
 
-def test_help_of_a_verb_shows_examples_groups_and_keys(house, capsys):
-    assert house.run("train", "--help") == 0
+def test_help_of_a_verb_shows_examples_groups_and_keys(cli, capsys):
+    assert cli.run("train", "--help") == 0
     text = capsys.readouterr().out
     assert text.startswith("usage: ganrun train [key=value ...]\n\nTrain a model on a data set.")
     assert "  ganrun train model=wgan\n" in text
@@ -30,26 +30,26 @@ def test_help_of_a_verb_shows_examples_groups_and_keys(house, capsys):
     assert "--multirun" in text
 
 
-def test_help_with_a_choice_adds_its_keys(house, capsys):
-    assert house.run("train", "-h", "model=wgan", "data=ring") == 0
+def test_help_with_a_choice_adds_its_keys(cli, capsys):
+    assert cli.run("train", "-h", "model=wgan", "data=ring") == 0
     text = capsys.readouterr().out
     assert "keys of model=wgan\n  model.z_dim=100  length of the noise\n  model.c=0.01     the clamp\n" in text
     assert "keys of data=ring\n  data.root=null\n" in text
 
 
-def test_help_of_eval_shows_the_protocols(house, capsys):
-    assert house.run("eval", "--help", "protocol=fid50k") == 0
+def test_help_of_eval_shows_the_protocols(cli, capsys):
+    assert cli.run("eval", "--help", "protocol=fid50k") == 0
     text = capsys.readouterr().out
     assert text.startswith("usage: ganrun eval RUN [key=value ...]\n\nScore a run.")
     assert "protocol=  fid50k\n" in text
     assert "keys of protocol=fid50k\n  metrics.resize=clean\n" in text
 
 
-def test_list_shows_a_line_each(house, tmp_path, capsys):
-    house.write(tmp_path / "own", {"model/mine": "# @package _global_\n\n", "toy/one": "# A toy\n"})
-    assert house.run("list", "model", "--config-dir", str(tmp_path / "own")) == 0
+def test_list_shows_a_line_each(cli, tmp_path, capsys):
+    cli.write(tmp_path / "own", {"model/mine": "# @package _global_\n\n", "toy/one": "# A toy\n"})
+    assert cli.run("list", "model", "--config-dir", str(tmp_path / "own")) == 0
     assert capsys.readouterr().out == "model=\n  dcgan  Deep convolutional GAN\n  mine\n  wgan   Wasserstein GAN\n"
-    assert house.run("list", "-cd", str(tmp_path / "own")) == 0
+    assert cli.run("list", "-cd", str(tmp_path / "own")) == 0
     text = capsys.readouterr().out
     assert [line for line in text.splitlines() if line.endswith("=")][:6] == [
         *("model=", "network=", "data="),

@@ -40,13 +40,13 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-def test_two_ranks_run_each_job_of_a_sweep_in_its_folder(house):
+def test_two_ranks_run_each_job_of_a_sweep_in_its_folder(cli):
     source = Path(main.__file__).parents[2]
-    (house.folder / "program.py").write_text(PROGRAM.format(source=source, conf=house.conf))
+    (cli.folder / "program.py").write_text(PROGRAM.format(source=source, conf=cli.conf))
     words = ["train", "-m", "seed=1,2", "data=ring"]
     result = subprocess.run([sys.executable, "program.py", *words], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
-    notes = {path.name: path.read_text().split() for path in house.folder.glob("*.[01]")}
+    notes = {path.name: path.read_text().split() for path in cli.folder.glob("*.[01]")}
     assert {name: seed for name, (seed, _) in notes.items()} == {
         "0-seed-1.0": "1",
         "0-seed-1.1": "1",

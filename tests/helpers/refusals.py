@@ -95,7 +95,10 @@ BAD = [
     # named protocols
     ("eval points protocol=fid50k", ["protocol=fid50k scores generated pictures", "data=ring gives", "as points"]),
     ("eval cyclegan protocol=fid50k", ["protocol=fid50k scores generated pictures", "pictures of one domain (a)"]),
-    ("eval cgan protocol=fid50k metrics=lenet", ["protocol=fid50k scores by metrics=inception", "metrics=lenet was"]),
+    (
+        "eval cgan protocol=fid50k metrics=lenet",
+        ["protocol=fid50k evaluates with metrics=inception", "metrics=lenet was"],
+    ),
     ("eval cgan protocol=fid5k", ['no protocol "fid5k"', "Did you mean fid50k", "pytorch50k"]),
     ("eval cgan protocol=fid50k samples=1", ["samples=1", "a whole number from 2"]),
     ("eval cgan protocol=clean50k", ["could not be downloaded", "metrics.weights=PATH"]),

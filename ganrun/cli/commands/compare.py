@@ -33,22 +33,22 @@ def main(words: Sequence[str]) -> int:
     names = [word for word in words if word.partition("=")[0] not in settings]
     if strange := settings.keys() - {"metric", "out"}:
         raise UserError(f"{min(strange)} is no setting of compare. It takes metric= and out=.")
-    folders = [folder for name in names for folder in runs_of(name)]
+    folders = [folder for name in names for folder in find_runs(name)]
     if len(folders) < 2:
         raise UserError(
             "ganrun compare takes two runs or more, or a sweep: ganrun compare RUN RUN, ganrun compare SWEEP."
         )
-    hydra_app.speak()
+    hydra_app.configure_logging()
     if settings.get("metric") and results.mode_of(settings["metric"]) is None:
         raise UserError(f"Which values of {settings['metric']} are better is not known: it cannot rank.")
-    known = gathered(folders)
+    known = build_state(folders)
     found = {job.number: results.read(Path(job.name), settings.get("metric")) for job in known.jobs}
     known.folder = make_folder(Path(settings.get("out") or f"outputs/compare/{datetime.now():%Y-%m-%d-%H%M%S}"), "out")
-    show(known, found)
+    print_comparison(known, found)
     return 0
 
 
-def runs_of(name: str) -> list[Path]:
+def find_runs(name: str) -> list[Path]:
     """The run folder of that name, or those of a sweep's jobs."""
     if (Path(name) / "status.json").is_file():
         return [Path(name)]
@@ -59,14 +59,14 @@ def runs_of(name: str) -> list[Path]:
     return [path for job in state.load(folder).jobs if ((path := folder / job.name) / "status.json").is_file()]
 
 
-def gathered(folders: Sequence[Path]) -> State:
+def build_state(folders: Sequence[Path]) -> State:
     """The runs as if they were jobs of one sweep, whose axes are the settings in which they differ."""
-    configs, statuses = [config_of(folder) for folder in folders], [status_of(folder) for folder in folders]
+    configs, statuses = [load_run_config(folder) for folder in folders], [load_run_status(folder) for folder in folders]
     choices = [status.get("choices", {}) for status in statuses]
     groups = sorted({group for choice in choices for group in choice})
     chosen = [group for group in groups if len({choice.get(group) for choice in choices}) > 1]
-    keys = sorted({key for config in configs for key in config if is_told(key)})
-    axes = [*chosen, *(key for key in keys if tells_apart(key, configs, choices, chosen))]
+    keys = sorted({key for config in configs for key in config if is_compared(key)})
+    axes = [*chosen, *(key for key in keys if is_axis(key, configs, choices, chosen))]
     points: dict[tuple, int] = {}
     found = State(Path(), {"axes": [f"{key}=" for key in axes]})
     for number, (folder, config, choice) in enumerate(zip(folders, configs, choices, strict=True)):
@@ -77,26 +77,26 @@ def gathered(folders: Sequence[Path]) -> State:
     return found
 
 
-def config_of(folder: Path) -> dict:
+def load_run_config(folder: Path) -> dict:
     """The settings of a run, by their full keys."""
     try:
         return resume_rules.flat(OmegaConf.load(folder / "config.yaml"))
     except (OSError, ValueError, YAMLError) as error:
-        raise unreadable(folder / "config.yaml") from error
+        raise unreadable_run(folder / "config.yaml") from error
 
 
-def status_of(folder: Path) -> dict:
+def load_run_status(folder: Path) -> dict:
     try:
         return json.loads((folder / "status.json").read_text())
     except (OSError, ValueError) as error:
-        raise unreadable(folder / "status.json") from error
+        raise unreadable_run(folder / "status.json") from error
 
 
-def unreadable(path: Path) -> UserError:
+def unreadable_run(path: Path) -> UserError:
     return UserError(f"{path} cannot be read: {path.parent} is no run folder that can be compared.")
 
 
-def tells_apart(key: str, configs: Sequence[dict], choices: Sequence[dict], chosen: Sequence[str]) -> bool:
+def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], chosen: Sequence[str]) -> bool:
     """Whether runs differ in a setting by more than what follows from the choices in which they differ."""
     by_choice: dict[tuple, set] = {}
     for config, choice in zip(configs, choices, strict=True):
@@ -104,22 +104,22 @@ def tells_apart(key: str, configs: Sequence[dict], choices: Sequence[dict], chos
     return any(len(values) > 1 for values in by_choice.values())
 
 
-def is_told(key: str) -> bool:
+def is_compared(key: str) -> bool:
     """Whether a setting tells runs apart: not where it lies or how loud it was."""
     return key not in OWN and not key.endswith("_target_") and (not resume_rules.is_free(key) or key == "kimg")
 
 
-def show(known: State, found: Mapping[int, Result]) -> None:
+def print_comparison(known: State, found: Mapping[int, Result]) -> None:
     """Prints the differing settings and a ranking for each kind of score, and how to score alike; writes the pages."""
     console = Console(soft_wrap=True)
     for job in known.jobs:
-        console.print(settings_of(job), highlight=False, markup=False)
-    leaderboard.ranked(known, found, console, ranking, "Comparison")
-    if advice := scored_alike([found[job.number].kind for job in known.jobs], known.jobs[0]):
+        console.print(describe_run(job), highlight=False, markup=False)
+    leaderboard.ranked(known, found, console, ranking_table, "Comparison")
+    if advice := rescoring_advice([found[job.number].kind for job in known.jobs], known.jobs[0]):
         console.print(advice, highlight=False, markup=False)
 
 
-def settings_of(job: SweepJob) -> str:
+def describe_run(job: SweepJob) -> str:
     """A run's number and folder, and below them what it has of its own."""
     path = Path(job.name)
     folder = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -127,7 +127,7 @@ def settings_of(job: SweepJob) -> str:
     return f"{job.number:>3}  {folder}\n     {' '.join(own)}"
 
 
-def ranking(ranked: Sequence[board.Standing], metric: str | None) -> Table:
+def ranking_table(ranked: Sequence[board.Standing], metric: str | None) -> Table:
     """A row per point: the runs that are it, the mean of their best scores, its deviation."""
     table = Table("rank", "runs", metric or "score", "deviation", title="ranking", title_justify="left")
     for place, standing in enumerate(ranked, 1):
@@ -138,7 +138,7 @@ def ranking(ranked: Sequence[board.Standing], metric: str | None) -> Table:
     return table
 
 
-def scored_alike(kinds: Sequence[Mapping[str, str]], first: SweepJob) -> str:
+def rescoring_advice(kinds: Sequence[Mapping[str, str]], first: SweepJob) -> str:
     """How to score runs alike whose scores differ in more than the data; nothing where they do not."""
     if len({tuple(kind.items()) for kind in kinds}) < 2 or len({(k.get("data"), k.get("size")) for k in kinds}) > 1:
         return ""

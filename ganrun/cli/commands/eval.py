@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Scored:
+class EvalResult:
     """of: what was scored, for scores.json.   basis: {score: (N, how)}.   common: what all scores have in common.
 
     collapsed: why the samples are to be called so, if they are.   pictures: {name: uint8 [3, H, W]}.
@@ -36,7 +36,7 @@ class Scored:
     scores: dict[str, float]
     floors: dict[str, float]
     basis: dict[str, tuple[int, str]]
-    common: dict
+    shared_protocol: dict
     collapsed: str | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)
 
@@ -58,16 +58,16 @@ def run(cfg: DictConfig, folder: Path) -> None:
     """Scores the checkpoint, or the folder of pictures, and writes folder/scores.json."""
     quiet_libraries()
     schema.check(cfg)
-    eval_protocol.check_metrics()
-    scored = of_run(cfg) if cfg.pictures is None and cfg.against is None else of_folders(cfg)
+    eval_protocol.check_protocol_metrics()
+    scored = score_run(cfg) if cfg.pictures is None and cfg.against is None else score_folders(cfg)
     path = make_folder(folder) / "scores.json"  # only now: nothing is left of an evaluation that fails
     for name, picture in scored.pictures.items():
         save_png(path.with_name(f"{name}.png"), picture)
     replace_text(path, json.dumps(scored.content(), indent=2) + "\n")
-    eval_table.show(scored.content(), path)
+    eval_table.print_scores(scored.content(), path)
 
 
-def of_run(cfg: DictConfig) -> Scored:
+def score_run(cfg: DictConfig) -> EvalResult:
     """The scores of a trained model's samples."""
     trained = load(cfg)
     suite = build.made(cfg.get("metrics") or trained.cfg.metrics)
@@ -77,18 +77,18 @@ def of_run(cfg: DictConfig) -> Scored:
             "inception (other pictures), translation (two domains) or modes (mixtures)."
         )
     data, model = data_of(trained, cfg), trained.model
-    check_kind(trained, data)
-    eval_protocol.check_data(data)
+    check_same_kind(trained, data)
+    eval_protocol.check_protocol_data(data)
     data.reference_splits = tuple(cfg.splits or data.reference_splits)
     data.prepare_data()
     data.setup()
     suite.prepare(data, model.device)
-    scored = Scored(
+    scored = EvalResult(
         {"checkpoint": str(trained.path), "kimg": trained.kimg},
         suite.score(model, data, samples=cfg.samples, seed=cfg.seed, is_final=True),
         suite.floors(data, cfg.samples),
         suite.basis(data, cfg.samples),
-        common(cfg, suite.protocol(data, cfg.samples), model.device, averaged_weights=bool(model.averaged)),
+        shared_protocol(cfg, suite.protocol(data, cfg.samples), model.device, averaged_weights=bool(model.averaged)),
     )
     scored.collapsed = suite.collapsed(scored.scores)
     if cfg.copies and isinstance(suite, Generation) and data.train_count > copies.NEIGHBOURS:
@@ -96,13 +96,13 @@ def of_run(cfg: DictConfig) -> Scored:
     return scored
 
 
-def common(cfg: DictConfig, told: dict, device, **more) -> dict:
+def shared_protocol(cfg: DictConfig, told: dict, device, **more) -> dict:
     """How the scores came about, the protocol's name first."""
-    name = eval_protocol.claimed(cfg, told)
+    name = eval_protocol.protocol_name(cfg, told)
     return {**({"protocol": name} if name else {}), **told, **more, "seed": cfg.seed, "device": device.type}
 
 
-def add_copies(scored: Scored, trained: Trained, data: DataModule, suite: Generation, cfg: DictConfig) -> None:
+def add_copies(scored: EvalResult, trained: Trained, data: DataModule, suite: Generation, cfg: DictConfig) -> None:
     """Looks for the samples among the training pictures, where these are of their size."""
     if data.shape != trained.data.shape:
         log.info("No copies are looked for: samples are %s and %s is %s", trained.data.shape, data.name, data.shape)
@@ -114,7 +114,7 @@ def add_copies(scored: Scored, trained: Trained, data: DataModule, suite: Genera
     scored.pictures = found.pictures
 
 
-def check_kind(trained: Trained, data: DataModule) -> None:
+def check_same_kind(trained: Trained, data: DataModule) -> None:
     """Refuses data that hold other things than the model makes."""
     lacking = [key for key in trained.model.needs if key not in (*data.gives, "y")]
     if lacking or len(data.shape) != len(trained.data.shape):
@@ -125,7 +125,7 @@ def check_kind(trained: Trained, data: DataModule) -> None:
         )
 
 
-def of_folders(cfg: DictConfig) -> Scored:
+def score_folders(cfg: DictConfig) -> EvalResult:
     """The scores of the pictures of one folder against those of another."""
     check_folders(cfg)
     fakes, real = PictureFolder(cfg.pictures, cfg.seed), PictureFolder(cfg.against)
@@ -143,12 +143,12 @@ def of_folders(cfg: DictConfig) -> Scored:
     scores = suite.of_pictures(parts, real, place, cfg.seed)
     told = suite.protocol(real, count)
     del told["reference_splits"]
-    return Scored(
+    return EvalResult(
         {"pictures": str(fakes.folder), "against": str(real.folder)},
         scores,
         suite.floors(real, count),
         suite.basis(real, count),
-        common(cfg, told, place),
+        shared_protocol(cfg, told, place),
         suite.collapsed(scores),
     )
 

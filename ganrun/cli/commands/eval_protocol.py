@@ -10,51 +10,52 @@ from ganrun.config import compatibility
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.weights import INCEPTION_DIGEST
 
-FIXED = ("samples", "splits", "metrics.extractor", "metrics.reference", "metrics.keep")  # what a number depends on
+# Settings that change the value of a score
+PROTOCOL_KEYS = ("samples", "splits", "metrics.extractor", "metrics.reference", "metrics.keep")
 
 
-def chosen() -> str | None:
+def chosen_protocol() -> str | None:
     return compatibility.choices().get("protocol")
 
 
-def plain() -> DictConfig:
+def compose_protocol() -> DictConfig:
     """The config of the chosen protocol alone, Hydra's own node in it."""
-    return compose(HydraConfig.get().job.config_name, [f"protocol={chosen()}"], return_hydra_config=True)
+    return compose(HydraConfig.get().job.config_name, [f"protocol={chosen_protocol()}"], return_hydra_config=True)
 
 
-def check_metrics() -> None:
+def check_protocol_metrics() -> None:
     """Refuses other metrics than the protocol's."""
-    if not chosen():
+    if not chosen_protocol():
         return
-    its, given = plain().hydra.runtime.choices.get("metrics"), compatibility.choices()["metrics"]
+    its, given = compose_protocol().hydra.runtime.choices.get("metrics"), compatibility.choices()["metrics"]
     if its not in (None, given):
         raise UserError(
-            f"protocol={chosen()} scores by metrics={its}, and metrics={given} was given. Leave one of them out."
+            f"protocol={chosen_protocol()} evaluates with metrics={its}, but metrics={given} was given. Remove one."
         )
 
 
-def check_data(data) -> None:
+def check_protocol_data(data) -> None:
     """Refuses data that are not pictures to generate."""
-    if chosen() and ("x" not in data.gives or len(data.shape) != 3):
+    if chosen_protocol() and ("x" not in data.gives or len(data.shape) != 3):
         raise UserError(
-            f"protocol={chosen()} scores generated pictures, "
+            f"protocol={chosen_protocol()} scores generated pictures, "
             f"and data={data.name} gives {compatibility.words(data.gives)}. "
             "Leave protocol= out."
         )
 
 
-def claimed(cfg: DictConfig, told: Mapping) -> str | None:
+def protocol_name(cfg: DictConfig, told: Mapping) -> str | None:
     """The protocol's name, with the settings behind it that are not the protocol's; None where there is none.
 
     told: how the scores came about, as suites tell it.
     """
-    if not chosen():
+    if not chosen_protocol():
         return None
-    its = plain()
-    changed = [key for key in FIXED if OmegaConf.select(cfg, key) != OmegaConf.select(its, key)]
+    its = compose_protocol()
+    changed = [key for key in PROTOCOL_KEYS if OmegaConf.select(cfg, key) != OmegaConf.select(its, key)]
     wanted = OmegaConf.select(its, "metrics.reference")
     if wanted and told["reference"] < wanted and "metrics.reference" not in changed:
         changed.append("metrics.reference")
     if cfg.metrics.weights and not INCEPTION_DIGEST.startswith(told["weights"].removeprefix("sha256:")):
         changed.append("metrics.weights")
-    return f"{chosen()}, changed: {', '.join(changed)}" if changed else chosen()
+    return f"{chosen_protocol()}, changed: {', '.join(changed)}" if changed else chosen_protocol()

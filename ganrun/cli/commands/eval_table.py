@@ -6,25 +6,29 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-TABLED = re.compile(r"(samples|reference|floor)(_[ab]|_[ab]_to_[ab]|_modes)?|is_splits|kid_.*|prdc_k")
-WIDE = 120  # columns in a file or a pipe, which has no width of its own
+SHOWN_IN_TABLE = re.compile(r"(samples|reference|floor)(_[ab]|_[ab]_to_[ab]|_modes)?|is_splits|kid_.*|prdc_k")
+PIPE_WIDTH = 120  # columns in a file or a pipe, which has no width of its own
 
 
-def show(content: dict, path: Path) -> None:
+def print_scores(content: dict, path: Path) -> None:
     """Prints what scores.json holds; what all scores have in common stands below the table."""
     console = Console(soft_wrap=True)
     if not console.is_terminal:
-        console.width = max(console.width, WIDE)
-    console.print(table(content))
+        console.width = max(console.width, PIPE_WIDTH)
+    console.print(score_table(content))
     pictures = [
         f"{picture}   (samples beside their nearest training pictures)" for picture in path.parent.glob("*.png")
     ]
-    lines = [*common(content).items(), ("written to", path), *(("neighbours", picture) for picture in sorted(pictures))]
+    lines = [
+        *footer_facts(content).items(),
+        ("written to", path),
+        *(("neighbours", picture) for picture in sorted(pictures)),
+    ]
     for key, value in lines:
         console.print(f"{key:<20}{value}", highlight=False)
 
 
-def table(content: dict) -> Table:
+def score_table(content: dict) -> Table:
     found = Table(title="scores", title_justify="left")
     for head, justify in {"score": "left", "value": "right", "better": "left", "real": "right", "N": "right"}.items():
         found.add_column(head, justify=justify, no_wrap=True)
@@ -36,11 +40,15 @@ def table(content: dict) -> Table:
     return found
 
 
-def common(content: dict) -> dict:
+def footer_facts(content: dict) -> dict:
     """What stands below the table, in words."""
     facts = {**content["protocol"], "collapsed": content["collapsed"]}
-    return {key: said(value) for key, value in facts.items() if value is not None and not TABLED.fullmatch(key)}
+    return {
+        key: format_fact(value)
+        for key, value in facts.items()
+        if value is not None and not SHOWN_IN_TABLE.fullmatch(key)
+    }
 
 
-def said(value: object) -> object:
+def format_fact(value: object) -> object:
     return f"{value:.4g}" if isinstance(value, float) else ", ".join(value) if isinstance(value, list) else value

@@ -30,7 +30,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
         cfg.run, cfg.branch = os.environ["GANRUN_FOLDER"], False
     place, path = checkpoint.state_of(cfg.run, cfg.which if cfg.branch else "last")
     if cfg.branch:
-        branch(cfg, place, path, words)
+        start_branch(cfg, place, path, words)
         return
     if not (place / checkpoint.STATUS).is_file():
         raise UserError(f"{path} lies in no run folder. To begin a new run with it: ganrun resume {path} branch=true")
@@ -38,38 +38,38 @@ def run(cfg: DictConfig, folder: Path) -> None:
     def wanted(saved: DictConfig) -> DictConfig:
         if not cfg.trust:
             trust.check(saved, path or place)
-        return checked(cfg.run, saved, resume_rules.changed(saved, words), words)
+        return check_changes(cfg.run, saved, resume_rules.changed(saved, words), words)
 
-    if not go_on(place, path, wanted):
+    if not continue_training(place, path, wanted):
         told = OmegaConf.load(place / "config.yaml")
         longer = f"kimg={2 * told.kimg:g}" + (" minutes=null" if told.minutes else "")
         raise UserError(f"{place} is finished. To make it longer: ganrun resume {cfg.run} {longer}")
 
 
-def take_up(cfg: DictConfig, folder: Path) -> None:
+def resume_existing(cfg: DictConfig, folder: Path) -> None:
     """Goes on with the run of this very config in `folder`: what `ganrun train resume=true` does where there is one."""
     place, path = checkpoint.state_of(str(folder))
-    if not go_on(place, path, lambda saved: checked(str(folder), saved, cfg, [])):
+    if not continue_training(place, path, lambda saved: check_changes(str(folder), saved, cfg, [])):
         log.info("%s is finished", place)
 
 
-def go_on(place: Path, path: Path | None, wanted_of: Callable[[DictConfig], DictConfig]) -> bool:
+def continue_training(place: Path, path: Path | None, wanted_of: Callable[[DictConfig], DictConfig]) -> bool:
     """Trains on in `place` from the checkpoint `path`, or from the beginning where nothing was saved.
 
     wanted_of: the config to go on with, from that of the run. False where there is nothing left to do.
     """
     with session.held(place):
         content = checkpoint.read(path) if path else None
-        saved, choices = plan_of(place, content)
+        saved, choices = load_plan(place, content)
         check_owner(place, choices, path)
         wanted = wanted_of(saved)
         wanted.folder = str(place)
         if is_finished(place, wanted):
             return False
-        take_choices(choices)
+        set_choices(choices)
         job = make_job(wanted)
         if wanted.dry_run:
-            dry_run.show(job, place)
+            dry_run.print_plan(job, place)
             return True
         session.prepare(job)
         if content:
@@ -81,29 +81,29 @@ def go_on(place: Path, path: Path | None, wanted_of: Callable[[DictConfig], Dict
         return True
 
 
-def branch(cfg: DictConfig, place: Path, path: Path | None, words: list[str]) -> None:
+def start_branch(cfg: DictConfig, place: Path, path: Path | None, words: list[str]) -> None:
     """Makes a run folder whose first checkpoint is this one under the changed config, and trains on there."""
     if path is None:
         raise UserError(f"{place} has saved nothing yet that a branch could begin with: ganrun resume {cfg.run}")
     content = checkpoint.read(path)
-    saved, choices = plan_of(place, content)
+    saved, choices = load_plan(place, content)
     if not cfg.trust:
         trust.check(saved, path)
     wanted = resume_rules.changed(saved, words)
     wanted.parent = str(path)
-    take_choices(choices)
+    set_choices(choices)
     job = make_job(wanted)
     check_networks(job, content, path)
-    take_rates(job, content)
+    apply_optimizer_settings(job, content)
     name = f"{choices['model']}-{choices['data']}"
     folder = make_folder(Path(cfg.folder or f"outputs/train/{name}/{datetime.now():%Y-%m-%d-%H%M%S}"))
     content["ganrun"]["plan"] = OmegaConf.to_container(wanted)
     content["callbacks"] = {}  # the best, the clock and the marks are the new run's own
     Path(folder / checkpoint.STATUS).write_text("{}\n")
-    go_on(folder, checkpoint.first_of_branch(folder, content), lambda saved: saved)
+    continue_training(folder, checkpoint.first_of_branch(folder, content), lambda saved: saved)
 
 
-def take_rates(job: Job, content: Mapping[str, Any]) -> None:
+def apply_optimizer_settings(job: Job, content: Mapping[str, Any]) -> None:
     """Puts the config's rates and the like in place of those that the saved optimizers had."""
     for state, optimizer in zip(content["optimizer_states"], job.model.configure_optimizers(), strict=True):
         for old, new in zip(state["param_groups"], optimizer.param_groups, strict=True):
@@ -111,7 +111,7 @@ def take_rates(job: Job, content: Mapping[str, Any]) -> None:
             old.pop("initial_lr", None)
 
 
-def plan_of(place: Path, content: Mapping[str, Any] | None) -> tuple[DictConfig, dict[str, str]]:
+def load_plan(place: Path, content: Mapping[str, Any] | None) -> tuple[DictConfig, dict[str, str]]:
     """Config and choices of a run: those of its checkpoint, else those that it began with."""
     if content is None:
         try:
@@ -127,7 +127,7 @@ def plan_of(place: Path, content: Mapping[str, Any] | None) -> tuple[DictConfig,
     return renames.update_config(OmegaConf.create(ours["plan"])), ours["choices"]
 
 
-def checked(run: str, saved: DictConfig, wanted: DictConfig, words: list[str]) -> DictConfig:
+def check_changes(run: str, saved: DictConfig, wanted: DictConfig, words: list[str]) -> DictConfig:
     """The config that is wanted. Raises UserError where it would make another experiment of the run."""
     wanted.parent = saved.get("parent")
     for key, (before, after) in resume_rules.differences(saved, wanted).items():
@@ -148,7 +148,7 @@ def is_finished(place: Path, wanted: DictConfig) -> bool:
     return told.get("state") == "done" and has_all
 
 
-def take_choices(choices: Mapping[str, str]) -> None:
+def set_choices(choices: Mapping[str, str]) -> None:
     """Makes the choices of the run those of this process, for its messages."""
     taken = HydraConfig.get().runtime.choices
     with read_write(taken), open_dict(taken):

@@ -21,7 +21,7 @@ from ganrun.training.session import quiet_libraries
 def run(cfg: DictConfig, folder: Path) -> None:
     """Draws n samples and writes them as a grid, a folder or an array."""
     quiet_libraries()
-    writers = {"grid": write_grid, "folder": write_folder, "npz": write_npz}
+    writers = {"grid": write_sample_grid, "folder": write_folder, "npz": write_npz}
     if cfg["as"] not in writers:
         raise UserError(f"as={cfg['as']} is not known.{did_you_mean(str(cfg['as']), writers)}")
     schema.check(cfg)
@@ -30,13 +30,13 @@ def run(cfg: DictConfig, folder: Path) -> None:
         raise UserError(f"{trained.choices['model']} translates and draws no samples: ganrun translate {cfg.run}")
     if cfg["as"] == "folder" and len(trained.data.shape) != 3:
         raise UserError("These samples are points, not pictures. Take as=grid (a scatter) or as=npz.")
-    y = labels(trained, cfg)
-    x = draw(trained, cfg, y)
+    y = class_labels(trained, cfg)
+    x = generate_samples(trained, cfg, y)
     out = make_folder(Path(cfg.out or folder), "out")
     Console(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
 
 
-def labels(trained: Trained, cfg: DictConfig) -> Tensor | None:
+def class_labels(trained: Trained, cfg: DictConfig) -> Tensor | None:
     """The classes asked for, in turn: int64 [n]; None for models that know none."""
     if "y" not in trained.model.needs:
         if cfg.classes is not None:
@@ -50,7 +50,7 @@ def labels(trained: Trained, cfg: DictConfig) -> Tensor | None:
     return torch.tensor(asked)[torch.arange(cfg.n) % len(asked)]
 
 
-def draw(trained: Trained, cfg: DictConfig, y: Tensor | None) -> Tensor:
+def generate_samples(trained: Trained, cfg: DictConfig, y: Tensor | None) -> Tensor:
     """n samples on the CPU; a function of the seed and the batches' size, whatever the device."""
     generator = seeds.generator(cfg.seed)
     parts = [slice(start, min(start + cfg.batch_size, cfg.n)) for start in range(0, cfg.n, cfg.batch_size)]
@@ -61,7 +61,7 @@ def draw(trained: Trained, cfg: DictConfig, y: Tensor | None) -> Tensor:
     return torch.cat(draws)
 
 
-def write_grid(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
+def write_sample_grid(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
     save_png(out / "grid.png", trained.data.draw(x, cfg.columns))
     return out / "grid.png"
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ganrun.cli import hydra_app
-from ganrun.cli.arguments import read_command
+from ganrun.cli.arguments import parse_command
 from ganrun.config.overrides import SETTING, plainly
 from ganrun.errors import UserError
 from ganrun.sweep import state, sweeper
@@ -20,15 +20,15 @@ def main(words: Sequence[str]) -> int:
     folder = state.find(names[-1])
     known = state.load(folder)
     if is_resume:
-        return resume(known, settings)
-    hydra_app.speak()
+        return resume_sweep(known, settings)
+    hydra_app.configure_logging()
     settings = known.definition["settings"]
     with known.locked():
         leaderboard.show(known, settings["metric"], settings["direction"])
     return 0
 
 
-def resume(known: state.State, changes: Sequence[str]) -> int:
+def resume_sweep(known: state.State, changes: Sequence[str]) -> int:
     """Trains what is left; the command's exit code is that of the sweep."""
     loose = [f"sweep.{key}" for key in sweeper.LOOSE if key != "name"]
     strange = [word for word in changes if word.partition("=")[0] not in loose]
@@ -39,4 +39,4 @@ def resume(known: state.State, changes: Sequence[str]) -> int:
     given = {word.partition("=")[0] for word in changes}
     kept = [word for word in kept if word.partition("=")[0] not in given]
     words = [*kept, *changes, f"folder={plainly(str(known.folder))}"]
-    return hydra_app.run(read_command("train", False, flags, words))
+    return hydra_app.run_command(parse_command("train", False, flags, words))

@@ -21,21 +21,21 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if cfg.resume and (folder / checkpoint.STATUS).exists():
         from ganrun.cli.commands import resume  # which trains by this module
 
-        resume.take_up(cfg, folder)
+        resume.resume_existing(cfg, folder)
         return
     job = make_job(cfg)
     writable(folder.absolute())
     if cfg.dry_run:
         job.data.look()
-        dry_run.show(job, folder)
+        dry_run.print_plan(job, folder)
         return
     prepare(job)
-    if is_first() and not (cfg.resume and is_begun(folder)):
+    if is_first() and not (cfg.resume and is_abandoned_start(folder)):
         folder = make_folder(folder)
     with held(folder):
         start(job, folder, choices_taken(), extra=pruning.of_sweep)
 
 
-def is_begun(folder: Path) -> bool:
+def is_abandoned_start(folder: Path) -> bool:
     """Whether a start was killed in this folder before it had told anything."""
     return folder.is_dir() and ((folder / lock.NAME).exists() or not any(folder.iterdir()))

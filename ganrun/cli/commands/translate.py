@@ -23,18 +23,18 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if cfg.to not in ("a", "b"):
         raise UserError(f"to={cfg.to} is not known. Allowed: a, b.")
     schema.check(cfg)
-    paths = pictures_at(Path(cfg.input).expanduser())
+    paths = find_images(Path(cfg.input).expanduser())
     trained = load(cfg)
     if not hasattr(trained.model, "translate"):
         raise UserError(f"{trained.choices['model']} draws samples and translates none: ganrun sample {cfg.run}")
-    x = torch.stack([read(trained, path) for path in with_bar(paths, "reading")])
+    x = torch.stack([load_image(trained, path) for path in with_bar(paths, "reading")])
     parts = [
         trained.model.translate(to_float(part), cfg.to).cpu()
         for part in with_bar(x.split(cfg.batch_size), "translating")
     ]
     there = to_uint8(torch.cat(parts))
     out = make_folder(Path(cfg.out or folder), "out")
-    for path, picture in zip(targets(paths, Path(cfg.input).expanduser()), there, strict=True):
+    for path, picture in zip(output_paths(paths, Path(cfg.input).expanduser()), there, strict=True):
         (out / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
         save_png(out / "pictures" / path, picture.expand(3, -1, -1))
     pairs = torch.stack([x[:32], there[:32]], 1).flatten(0, 1)
@@ -44,7 +44,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     console.print(f"side by side    {out / 'pairs.png'}")
 
 
-def pictures_at(place: Path) -> list[Path]:
+def find_images(place: Path) -> list[Path]:
     """The picture files at a path, sorted."""
     found = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES) if place.is_dir() else [place]
     if not found or not found[0].is_file():
@@ -54,14 +54,14 @@ def pictures_at(place: Path) -> list[Path]:
     return found
 
 
-def targets(paths: list[Path], place: Path) -> list[Path]:
+def output_paths(paths: list[Path], place: Path) -> list[Path]:
     """Where translations go: in folders as their originals, as .png; where two would be one, with the old suffix."""
     found = [path.relative_to(place) if place.is_dir() else Path(path.name) for path in paths]
     stems = Counter(path.with_suffix("") for path in found)
     return [path.with_suffix(".png") if stems[path.with_suffix("")] == 1 else Path(f"{path}.png") for path in found]
 
 
-def read(trained: Trained, path: Path) -> torch.Tensor:
+def load_image(trained: Trained, path: Path) -> torch.Tensor:
     """One picture of the model's size: uint8 [C, H, W]."""
     data = trained.cfg.data
     try:

@@ -28,18 +28,18 @@ def workplace(tmp_path_factory, shared_cache):
 
 
 @pytest.fixture
-def train(house):
+def train(cli):
     """Trains and gives the run folder."""
 
     def train(*words, folder="run"):
-        assert house.run("train", *words, f"folder={folder}") == 0
-        return house.folder / folder
+        assert cli.run("train", *words, f"folder={folder}") == 0
+        return cli.folder / folder
 
     return train
 
 
 @pytest.fixture
-def house(tmp_path, shared_cache, monkeypatch):
+def cli(tmp_path, shared_cache, monkeypatch):
     """.run calls `ganrun` in-process in the empty folder .folder."""
     monkeypatch.setenv("GANRUN_CACHE", str(shared_cache))
     monkeypatch.setattr(sys, "path", [*sys.path])

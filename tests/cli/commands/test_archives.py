@@ -55,27 +55,27 @@ CIFAR = "train model=dcgan data=cifar10 data.root=root network.width=2 batch_siz
 
 
 @pytest.mark.parametrize("trick", TRICKS)
-def test_an_archive_reaches_nothing_outside(house, monkeypatch, tmp_path, trick):
+def test_an_archive_reaches_nothing_outside(cli, monkeypatch, tmp_path, trick):
     monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
-    archive(house.folder / "root", [*TRICKS[trick], *((f"cifar-10-batches-py/{name}", batch()) for name in NAMES[1:])])
+    archive(cli.folder / "root", [*TRICKS[trick], *((f"cifar-10-batches-py/{name}", batch()) for name in NAMES[1:])])
     is_harmless = trick in ("a way up", "an absolute name")  # the last part of a name is all that is read of it
     assert main([*CIFAR.split(), "dry_run=true"]) == 0
     assert main([*CIFAR.split(), "folder=run"]) == (0 if is_harmless else 2)
-    found = {path.name for path in house.folder.iterdir()} | {path.name for path in tmp_path.iterdir()}
+    found = {path.name for path in cli.folder.iterdir()} | {path.name for path in tmp_path.iterdir()}
     assert found <= {"root", "run", "work", "cache"}
     assert not os.path.exists("/tmp/ganrun-pwned")
-    assert [path.name for path in (house.folder / "root").iterdir()] == ["cifar-10-python.tar.gz"]
+    assert [path.name for path in (cli.folder / "root").iterdir()] == ["cifar-10-python.tar.gz"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_a_bomb_of_an_archive_fills_no_memory(house, monkeypatch, tmp_path, capsys, kind):
+def test_a_bomb_of_an_archive_fills_no_memory(cli, monkeypatch, tmp_path, capsys, kind):
     resource = pytest.importorskip("resource")
     monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
     info = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")
     info.type, info.size = kind, 2**31
-    (house.folder / "root").mkdir()
-    with gzip.open(house.folder / "root" / "cifar-10-python.tar.gz", "wb", compresslevel=1) as file:
+    (cli.folder / "root").mkdir()
+    with gzip.open(cli.folder / "root" / "cifar-10-python.tar.gz", "wb", compresslevel=1) as file:
         file.write(info.tobuf(tarfile.GNU_FORMAT))
         for _ in range(2**31 // 2**24):
             file.write(bytes(2**24))

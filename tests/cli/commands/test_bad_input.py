@@ -31,7 +31,7 @@ def place(workplace):
 
 
 @pytest.fixture
-def alone(house, place, monkeypatch):
+def alone(cli, place, monkeypatch):
     """No network, no GPU, no weights; the working folder is the place of the materials."""
 
     def fail(*arguments, **options):

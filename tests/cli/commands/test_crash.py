@@ -45,8 +45,8 @@ def test_ten_killed_trainings_lose_nothing():
 
 
 @pytest.mark.parametrize("left", [[], [".lock"], [".lock", "config.yaml", "train.log"]])
-def test_a_start_that_was_killed_before_it_told_anything_is_begun_again_by_the_same_command(house, capsys, left):
-    run = house.folder / "run"
+def test_a_start_that_was_killed_before_it_told_anything_is_begun_again_by_the_same_command(cli, capsys, left):
+    run = cli.folder / "run"
     run.mkdir()
     for name in left:
         (run / name).touch()
@@ -55,8 +55,8 @@ def test_a_start_that_was_killed_before_it_told_anything_is_begun_again_by_the_s
     assert "run is there already" in capsys.readouterr().err
     assert main([*words, "resume=true"]) == 0
     assert status(run)["state"] == "done"
-    (house.folder / "mine").mkdir()
-    (house.folder / "mine" / "thesis.txt").touch()
+    (cli.folder / "mine").mkdir()
+    (cli.folder / "mine" / "thesis.txt").touch()
     assert main([*words, "resume=true", "folder=mine"]) == 2
 
 

@@ -56,13 +56,13 @@ def inception_file(tmp_path_factory):
 
 
 @pytest.fixture
-def train(house, tmp_path):
+def train(cli, tmp_path):
     """Trains dcgan for two batches on a tiny data set in that layout; the run folder and its status."""
 
     def train(data, layout, *words):
-        root, run = tmp_path / "files", house.folder / "run"
+        root, run = tmp_path / "files", cli.folder / "run"
         LAYOUTS[data][layout](root)
-        assert house.run("train", "model=dcgan", f"data={data}", f"data.root={root}", *TINY, *words, "folder=run") == 0
+        assert cli.run("train", "model=dcgan", f"data={data}", f"data.root={root}", *TINY, *words, "folder=run") == 0
         return run, json.loads((run / "status.json").read_text())
 
     return train
@@ -103,9 +103,9 @@ def test_without_metrics_two_batches_are_trained_and_saved(train, data, layout):
     assert list((run / "samples").glob("*.png"))
 
 
-def test_celeba_with_attributes_gives_a_conditional_model_its_classes(house, tmp_path):
+def test_celeba_with_attributes_gives_a_conditional_model_its_classes(cli, tmp_path):
     celeba(tmp_path / "files")
     words = ["data.attributes=[Male,Smiling]", f"data.root={tmp_path / 'files'}", "metrics=none", *TINY]
-    assert house.run("train", "model=cgan", "data=celeba", *words, "folder=run") == 0
-    assert house.run("sample", "run", "as=npz", "n=8", "out=drawn") == 0
-    assert "classes: 4" in (house.folder / "run" / "config.yaml").read_text()
+    assert cli.run("train", "model=cgan", "data=celeba", *words, "folder=run") == 0
+    assert cli.run("sample", "run", "as=npz", "n=8", "out=drawn") == 0
+    assert "classes: 4" in (cli.folder / "run" / "config.yaml").read_text()

@@ -36,11 +36,11 @@ def slowed(monkeypatch, owner, name, seconds):
     monkeypatch.setattr(owner, name, slow)
 
 
-def test_time_is_found_where_it_was_spent(house, monkeypatch, capfd):
+def test_time_is_found_where_it_was_spent(cli, monkeypatch, capfd):
     slowed(monkeypatch, Batches, "_gathered", 0.01)
     slowed(monkeypatch, WGAN, "generator_loss", 0.1)  # in 6 of 30 batches: 20 ms a batch
-    assert house.run("train", *WORDS, "profile=true", "folder=run") == 0
-    found = table(house.folder / "run")
+    assert cli.run("train", *WORDS, "profile=true", "folder=run") == 0
+    found = table(cli.folder / "run")
     assert 10 <= found["data"][0] < found["generator"][0]
     assert found["generator"][0] >= 20
     assert sum(share for _, share in found.values()) == pytest.approx(1, abs=0.01)
@@ -50,9 +50,9 @@ def test_time_is_found_where_it_was_spent(house, monkeypatch, capfd):
     assert "trace.json.gz" in out
 
 
-def test_the_trace_names_the_parts_of_each_traced_batch(house):
-    assert house.run("train", *WORDS, "profile=true", "folder=run") == 0
-    packed = (house.folder / "run" / "profile" / "trace.json.gz").read_bytes()
+def test_the_trace_names_the_parts_of_each_traced_batch(cli):
+    assert cli.run("train", *WORDS, "profile=true", "folder=run") == 0
+    packed = (cli.folder / "run" / "profile" / "trace.json.gz").read_bytes()
     events = json.loads(gzip.decompress(packed))["traceEvents"]
     count = Counter(event.get("name") for event in events if event.get("cat") == "user_annotation")
     assert (count["discriminator"], count["generator"]) == (TRACED, 1)
@@ -60,17 +60,17 @@ def test_the_trace_names_the_parts_of_each_traced_batch(house):
     assert any(event.get("name") == "aten::linear" for event in events)
 
 
-def test_a_profile_changes_no_weight_and_a_training_without_has_none(house):
-    assert house.run("train", *WORDS, "profile=true", "folder=a") == 0
-    assert house.run("train", *WORDS, "folder=b") == 0
-    assert not (house.folder / "b" / "profile").exists()
-    a, b = (weights(house.folder / name) for name in "ab")
+def test_a_profile_changes_no_weight_and_a_training_without_has_none(cli):
+    assert cli.run("train", *WORDS, "profile=true", "folder=a") == 0
+    assert cli.run("train", *WORDS, "folder=b") == 0
+    assert not (cli.folder / "b" / "profile").exists()
+    a, b = (weights(cli.folder / name) for name in "ab")
     assert a.keys() == b.keys()
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_a_training_that_ends_before_the_trace_has_its_table(house, capfd):
-    assert house.run("train", *WORDS, "kimg=0.02", "profile=true", "folder=run") == 0
+def test_a_training_that_ends_before_the_trace_has_its_table(cli, capfd):
+    assert cli.run("train", *WORDS, "kimg=0.02", "profile=true", "folder=run") == 0
     out = capfd.readouterr().out
     assert "where the time of 5 batches went" in out
     assert "trace.json.gz" not in out

@@ -167,6 +167,6 @@ def test_damage_is_told_with_the_checkpoint_that_is_left(broken, whole, capsys):
         (["."], "is no run folder"),
     ],
 )
-def test_what_is_no_run_is_refused(house, capsys, words, told):
+def test_what_is_no_run_is_refused(cli, capsys, words, told):
     assert main(["resume", *words]) == 2
     assert told in capsys.readouterr().err

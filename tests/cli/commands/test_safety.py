@@ -44,14 +44,14 @@ def trained(workplace):
 
 
 @pytest.fixture
-def run(trained, house):
+def run(trained, cli):
     """A training with two good checkpoints, in a working folder of its own."""
-    shutil.copytree(trained / "run", house.folder / "run")
-    status_of_a_killed(house.folder / "run")
-    (house.folder / "pictures").mkdir()
-    Image.new("RGB", (32, 32)).save(house.folder / "pictures" / "a.png")
-    yield house.folder / "run"
-    assert not (house.folder / "pwned").exists()
+    shutil.copytree(trained / "run", cli.folder / "run")
+    status_of_a_killed(cli.folder / "run")
+    (cli.folder / "pictures").mkdir()
+    Image.new("RGB", (32, 32)).save(cli.folder / "pictures" / "a.png")
+    yield cli.folder / "run"
+    assert not (cli.folder / "pwned").exists()
 
 
 def status_of_a_killed(run):
@@ -122,7 +122,7 @@ def test_a_newer_schema_is_told_with_its_version(run, capsys):
         assert f"There is also {run / 'checkpoints' / PREVIOUS}" in message
 
 
-def test_a_checkpoint_of_another_model_does_not_take_the_place_of_this_ones(trained, run, house, capsys):
+def test_a_checkpoint_of_another_model_does_not_take_the_place_of_this_ones(trained, run, cli, capsys):
     other = (trained / "other" / "checkpoints" / LAST).read_bytes()
     (run / "checkpoints" / "kimg000000.190.ckpt").write_bytes(other)
     replace(run, other)
@@ -131,15 +131,15 @@ def test_a_checkpoint_of_another_model_does_not_take_the_place_of_this_ones(trai
         assert main(["resume", name]) == 2
         assert "is of model=wgan data=ring, and run trains model=gan data=ring" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (run / "checkpoints").iterdir()} == before
-    (house.folder / "a" / "b").mkdir(parents=True)
-    (house.folder / "a" / "b" / "c.ckpt").write_bytes(other)
+    (cli.folder / "a" / "b").mkdir(parents=True)
+    (cli.folder / "a" / "b" / "c.ckpt").write_bytes(other)
     assert main(["resume", "a/b/c.ckpt"]) == 2
     message = capsys.readouterr().err
     assert "a/b/c.ckpt lies in no run folder" in message
-    assert [path.name for path in (house.folder / "a").rglob("*")] == ["b", "c.ckpt"]
+    assert [path.name for path in (cli.folder / "a").rglob("*")] == ["b", "c.ckpt"]
     (advice,) = [shlex.split(line.split("ganrun ")[-1]) for line in message.splitlines() if "branch=true" in line]
     assert main([*advice, "folder=begun", "kimg=0.22"]) == 0
-    assert status(house.folder / "begun")["choices"]["model"] == "wgan"
+    assert status(cli.folder / "begun")["choices"]["model"] == "wgan"
 
 
 # pickles
@@ -164,16 +164,16 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.filterwarnings("ignore:.*TypedStorage")
-def test_no_pickle_in_a_checkpoint_is_run(run, house, capsys, name):
+def test_no_pickle_in_a_checkpoint_is_run(run, cli, capsys, name):
     replace(run, HOSTILE[name](load_checkpoint(run)))
     for command in commands(run).values():
         assert main(command) == 2
         assert "Traceback" not in capsys.readouterr().err
-        assert not (house.folder / "pwned").exists()
+        assert not (cli.folder / "pwned").exists()
 
 
 @pytest.mark.slow
-def test_no_pickle_in_a_cache_file_is_run(house, tmp_path, monkeypatch, capsys):
+def test_no_pickle_in_a_cache_file_is_run(cli, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
     words = "train model=dcgan data=digits network.width=2 batch_size=4 kimg=0.004 metrics=lenet metrics.samples=20"
     words = [*words.split(), "logger=none", "metrics.reference=50", "data.size=32"]
@@ -184,14 +184,14 @@ def test_no_pickle_in_a_cache_file_is_run(house, tmp_path, monkeypatch, capsys):
     assert main([*words, "folder=second"]) == 0
     assert "measured anew" in capsys.readouterr().err
     assert len(statistics.read_bytes()) == len(good)
-    assert not (house.folder / "pwned").exists()
+    assert not (cli.folder / "pwned").exists()
 
 
-def test_no_pickle_among_prepared_pictures_is_run(house, tmp_path, monkeypatch, capsys):
+def test_no_pickle_among_prepared_pictures_is_run(cli, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
-    (house.folder / "pictures").mkdir()
+    (cli.folder / "pictures").mkdir()
     for i in range(4):
-        Image.new("RGB", (32, 32), (60 * i, 0, 0)).save(house.folder / "pictures" / f"{i}.png")
+        Image.new("RGB", (32, 32), (60 * i, 0, 0)).save(cli.folder / "pictures" / f"{i}.png")
     words = "train model=dcgan data=folder data.root=pictures data.size=32 network.width=2 batch_size=4 kimg=0.004"
     words = [*words.split(), "metrics=none", "logger=none"]
     assert main([*words, "folder=first"]) == 0
@@ -200,7 +200,7 @@ def test_no_pickle_among_prepared_pictures_is_run(house, tmp_path, monkeypatch, 
         array.write_bytes(data)
         assert main([*words, "folder=second"]) == 2
         assert "are damaged" in capsys.readouterr().err
-        assert not (house.folder / "pwned").exists()
+        assert not (cli.folder / "pwned").exists()
 
 
 def numpy_file(thing):
@@ -233,9 +233,9 @@ def put(place, value, told):
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["model", "data.source", "metrics", "logger", "optimizers.generator"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_no_class_but_known_ones_is_built_from_a_checkpoints_config(run, house, monkeypatch, capsys, place, name):
+def test_no_class_but_known_ones_is_built_from_a_checkpoints_config(run, cli, monkeypatch, capsys, place, name):
     monkeypatch.setenv("GANRUN_TEST_TARGET", "builtins.open")
-    (house.folder / "mymodule.py").write_text(MINE)
+    (cli.folder / "mymodule.py").write_text(MINE)
     value, words = CONFIGS[name]
     good = load_checkpoint(run)
     for told in (good["ganrun"]["config"], good["ganrun"]["plan"]):
@@ -247,15 +247,15 @@ def test_no_class_but_known_ones_is_built_from_a_checkpoints_config(run, house, 
         assert f"asks for {place}{'._target_' if isinstance(value, dict) else ''}=" in message
         assert words in message
         assert f"ganrun {verb} {run}" in message
-        assert not (house.folder / "pwned").exists()
+        assert not (cli.folder / "pwned").exists()
 
 
 @pytest.fixture
-def mine(house):
+def mine(cli):
     """A training of a class in the working folder."""
-    (house.folder / "mymodule.py").write_text(MINE)
+    (cli.folder / "mymodule.py").write_text(MINE)
     assert main(["train", *TINY, "model._target_=mymodule.Thing", "kimg=0.04", "folder=run"]) == 0
-    yield house.folder / "run"
+    yield cli.folder / "run"
     sys.modules.pop("mymodule")
 
 

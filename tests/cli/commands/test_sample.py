@@ -125,7 +125,7 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def test_what_the_summary_advises_works(house, capsys, photos):
+def test_what_the_summary_advises_works(cli, capsys, photos):
     assert main(["train", *TRANSLATION, *WORDS, "metrics=none", "folder=run"]) == 0
     (advice,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next")]
     for command in advice.removeprefix("next").split("   or   "):

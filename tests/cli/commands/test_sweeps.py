@@ -127,10 +127,10 @@ CONFIGS = {
 }
 
 
-def test_a_users_own_model_network_and_data_are_trained_scored_and_drawn_from(house, train, capsys):
-    (house.folder / "own_classes.py").write_text(OWN)
+def test_a_users_own_model_network_and_data_are_trained_scored_and_drawn_from(cli, train, capsys):
+    (cli.folder / "own_classes.py").write_text(OWN)
     for name, text in CONFIGS.items():
-        path = house.folder / "mine" / f"{name}.yaml"
+        path = cli.folder / "mine" / f"{name}.yaml"
         path.parent.mkdir(parents=True)
         path.write_text(text)
     words = ["--config-dir", "mine", "model=mygan", "network=line", "data=triangle", "kimg=0.1", "logger=none"]
@@ -138,28 +138,28 @@ def test_a_users_own_model_network_and_data_are_trained_scored_and_drawn_from(ho
     (line,) = lines(run, "train/generator/loss")
     assert line["train/generator/loss"] == 7
     assert lines(run, "protocol")[0]["protocol"]["modes"] == 3
-    assert house.run("sample", "run", "n=3", "as=npz", "out=drawn") == 2
+    assert cli.run("sample", "run", "n=3", "as=npz", "out=drawn") == 2
     assert "own_classes" in (told := capsys.readouterr().err)
     assert "ganrun sample run n=3 as=npz out=drawn trust=true" in told
-    assert house.run("sample", "run", "n=3", "as=npz", "out=drawn", "trust=true") == 0
+    assert cli.run("sample", "run", "n=3", "as=npz", "out=drawn", "trust=true") == 0
     own = weights(run, "generator.")
     with np.load("drawn/samples.npz") as found:
         z = torch.randn(3, 100, generator=seeds.generator(0))
         assert found["x"] == pytest.approx((z @ own["weight"].T + own["bias"]).numpy(), abs=1e-5)
-    assert house.run("eval", "run", "trust=true") == 0
+    assert cli.run("eval", "run", "trust=true") == 0
 
 
 @pytest.mark.slow
-def test_a_sweep_trains_each_choice_in_a_folder_of_its_own(house, train):
-    assert house.run("train", "-m", "model=gan,wgan", "seed=1,2", "data=ring", "kimg=0.512", *QUIET) == 0
-    (sweep,) = (house.folder / "outputs" / "sweeps").iterdir()
+def test_a_sweep_trains_each_choice_in_a_folder_of_its_own(cli, train):
+    assert cli.run("train", "-m", "model=gan,wgan", "seed=1,2", "data=ring", "kimg=0.512", *QUIET) == 0
+    (sweep,) = (cli.folder / "outputs" / "sweeps").iterdir()
     jobs = [path for path in sorted(sweep.iterdir()) if (path / "config.yaml").exists()]
     pairs = [(model, seed) for model in ("gan", "wgan") for seed in (1, 2)]
     assert [path.name for path in jobs] == [f"{i}-model-{m}+seed-{s}" for i, (m, s) in enumerate(pairs)]
     for path, (model, seed) in zip(jobs, pairs, strict=True):
         cfg = OmegaConf.load(path / "config.yaml")
         assert (load_checkpoint(path)["ganrun"]["choices"]["model"], cfg.seed, cfg.kimg) == (model, seed, 0.512)
-        assert (cfg.folder, status(path)["state"]) == (str(path.relative_to(house.folder)), "done")
+        assert (cfg.folder, status(path)["state"]) == (str(path.relative_to(cli.folder)), "done")
         assert status(path)["kimg"] >= 0.512
     alone = train("model=wgan", "seed=2", "data=ring", "kimg=0.512", *QUIET)
     assert [same(alone, path, "generator.") for path in jobs] == [False, False, False, True]
@@ -185,39 +185,39 @@ def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
 
-def test_a_failure_is_1_and_the_status_says_so(house, monkeypatch, capfd):
+def test_a_failure_is_1_and_the_status_says_so(cli, monkeypatch, capfd):
     act_at(monkeypatch, 16, lose)
-    assert house.run("train", *RING, "folder=run") == 1
+    assert cli.run("train", *RING, "folder=run") == 1
     assert "RuntimeError: lost" in capfd.readouterr().err
-    assert status(house.folder / "run")["state"] == "failed"
-    assert load_checkpoint(house.folder / "run")["seen"]["images"] == 16
+    assert status(cli.folder / "run")["state"] == "failed"
+    assert load_checkpoint(cli.folder / "run")["seen"]["images"] == 16
 
 
-def interrupt(house, monkeypatch):
+def interrupt(cli, monkeypatch):
     act_at(monkeypatch, 12, press_ctrl_c)
-    assert house.run("train", *RING, "folder=run") == 130
-    return house.folder / "run"
+    assert cli.run("train", *RING, "folder=run") == 130
+    return cli.folder / "run"
 
 
-def test_an_interrupt_is_130_and_the_run_can_be_used(house, monkeypatch, capfd):
-    run = interrupt(house, monkeypatch)
+def test_an_interrupt_is_130_and_the_run_can_be_used(cli, monkeypatch, capfd):
+    run = interrupt(cli, monkeypatch)
     err = capfd.readouterr().err
     assert err.endswith("ganrun: interrupted by SIGINT\n")
     assert "Traceback" not in err
     assert status(run)["state"] == "interrupted"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert house.run("sample", "run", "n=4", "as=npz", "out=drawn") == 0
+    assert cli.run("sample", "run", "n=4", "as=npz", "out=drawn") == 0
 
 
-def test_the_status_of_an_interrupted_run_tells_how_far_it_came(house, monkeypatch):
-    assert status(interrupt(house, monkeypatch))["kimg"] == 0.016
+def test_the_status_of_an_interrupted_run_tells_how_far_it_came(cli, monkeypatch):
+    assert status(interrupt(cli, monkeypatch))["kimg"] == 0.016
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_real_process(house):
+def test_ctrl_c_ends_a_real_process(cli):
     words = [sys.executable, "-m", "ganrun", "train", *RING, "kimg=1e6", "log_every=10", "folder=run"]
-    run, options = house.folder / "run", {"text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
-    with subprocess.Popen(words, cwd=house.folder, env=dict(os.environ), **options) as process:
+    run, options = cli.folder / "run", {"text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    with subprocess.Popen(words, cwd=cli.folder, env=dict(os.environ), **options) as process:
         until = time.monotonic() + 60
         while not (run / "metrics.jsonl").exists() and time.monotonic() < until:
             time.sleep(0.1)

@@ -63,11 +63,11 @@ def test_the_status_tells_how_it_ended_and_with_what(full):
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
-def test_the_status_names_the_commit_of_the_working_folder(house, train):
+def test_the_status_names_the_commit_of_the_working_folder(cli, train):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-    subprocess.run(["git", "init", "-q"], check=True, cwd=house.folder)
-    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True, cwd=house.folder)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=house.folder).stdout.strip()
+    subprocess.run(["git", "init", "-q"], check=True, cwd=cli.folder)
+    subprocess.run(["git", *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True, cwd=cli.folder)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=cli.folder).stdout.strip()
     assert len(head) == 40
     assert status(train(*RING, "kimg=0.004"))["commit"] == head
 
@@ -201,12 +201,12 @@ def test_a_csv_logger_writes_its_file_and_none_writes_none(train):
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(house, capsys, monkeypatch, columns):
+def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cli, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
     words = ["model=wgan", "data=ring", "batch_size=8", "kimg=0.104", "optimizers.generator.lr=1e-3"]
     folder = f"{'far/' * 20}run"
-    assert house.run("train", *words, "dry_run=true", f"folder={folder}") == 0
-    assert list(house.folder.iterdir()) == []
+    assert cli.run("train", *words, "dry_run=true", f"folder={folder}") == 0
+    assert list(cli.folder.iterdir()) == []
     generator, critic = 101 * 400 + 401 * 400 + 401 * 2, 3 * 5 * 200 + 201  # 5 pieces of maxout
     expected = [
         ["data", "ring: 2, gives x, y, point"],
@@ -223,6 +223,6 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(house, capsys,
     assert f"writes to    {folder}\n" in out
 
 
-def test_a_dry_run_counts_the_batches_of_the_training(house, capsys):
-    assert house.run("train", *RING, "kimg=0.01", "dry_run=true") == 0
+def test_a_dry_run_counts_the_batches_of_the_training(cli, capsys):
+    assert cli.run("train", *RING, "kimg=0.01", "dry_run=true") == 0
     assert ["batches", "4 examples each, 3 of them"] in rows(capsys.readouterr().out)

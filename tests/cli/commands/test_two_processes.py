@@ -19,18 +19,18 @@ def start(*words):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def test_two_starts_at_the_same_second_get_two_folders(house):
+def test_two_starts_at_the_same_second_get_two_folders(cli):
     both = [start("train", *TINY, "folder=runs/2026-11-21-120000", f"seed={seed}") for seed in (1, 2)]
     for process in both:
         out, _ = process.communicate(timeout=120)
         assert process.returncode == 0, out
-    runs = sorted((house.folder / "runs").iterdir())
+    runs = sorted((cli.folder / "runs").iterdir())
     assert [run.name for run in runs] == ["2026-11-21-120000", "2026-11-21-120000-2"]
     assert {load_checkpoint(run)["ganrun"]["config"]["seed"] for run in runs} == {1, 2}
 
 
-def test_a_folder_in_use_is_refused_until_its_process_is_gone_even_by_a_kill(house, capsys):
-    run, words = house.folder / "run", [*TINY, "folder=run", "kimg=1000000"]
+def test_a_folder_in_use_is_refused_until_its_process_is_gone_even_by_a_kill(cli, capsys):
+    run, words = cli.folder / "run", [*TINY, "folder=run", "kimg=1000000"]
     first = start("train", *words)
     try:
         while not (run / "checkpoints" / "manifest.json").exists():
