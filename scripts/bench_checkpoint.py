@@ -76,8 +76,8 @@ def trained(work: Work) -> tuple[Clock, float]:
         saving.on_train_batch_end = clock.timed(saving.on_train_batch_end, clock.still)
         saving.on_train_end = clock.timed(saving.on_train_end, clock.still)  # until all is on the disk
         saving.save, io._save = clock.timed(saving.save, clock.saves), clock.timed(io._save, clock.written)
-        parts, logger = Together([*callbacks, clock]), build.made(job.cfg.logger)
-        build.trainer(job.cfg, callbacks=parts, logger=logger, plugins=[io]).fit(job.model, datamodule=job.data)
+        parts, logger = Together([*callbacks, clock]), build.instantiate_optional(job.cfg.logger)
+        build.build_trainer(job.cfg, callbacks=parts, logger=logger, plugins=[io]).fit(job.model, datamodule=job.data)
     return clock, job.model.images_seen / 1000 / clock.seconds
 
 

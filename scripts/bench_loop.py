@@ -18,7 +18,7 @@ from PIL import Image
 
 from ganrun import paths
 from ganrun.config import build
-from ganrun.config.experiment import Job, make_job
+from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.training import session
 from ganrun.training.callbacks.callback_list import Together
 from ganrun.training.checkpoint_io import DurableIO
@@ -156,16 +156,18 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
     return turns
 
 
-def fitted(job: Job, watch: pl.Callback) -> None:
+def fitted(job: Experiment, watch: pl.Callback) -> None:
     """Trains with all that `ganrun train` has, and with `watch` after it."""
     record = Record(Path(job.cfg.folder), job.cfg, None)
     io = DurableIO()
     callbacks = Together([*session.callbacks_of(job, record, session.choices_taken(), io), watch])
-    trainer = build.trainer(job.cfg, callbacks=callbacks, logger=build.made(job.cfg.logger), plugins=[io])
+    trainer = build.build_trainer(
+        job.cfg, callbacks=callbacks, logger=build.instantiate_optional(job.cfg.logger), plugins=[io]
+    )
     trainer.fit(job.model, datamodule=job.data)
 
 
-def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Job:
+def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Experiment:
     """The job that the config describes, its data ready."""
     overrides = [*work.overrides, *plain, f"folder={folder / 'run'}"]
     if work.pictures:
@@ -177,7 +179,7 @@ def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Job:
         cfg.pop("hydra")
     OmegaConf.resolve(cfg)
     (folder / "run").mkdir()
-    job = make_job(cfg)
+    job = build_experiment(cfg)
     session.prepare(job)
     return job
 

@@ -19,7 +19,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_l
 from torch.utils.data import DataLoader, TensorDataset
 
 from ganrun.config import build
-from ganrun.config.experiment import Job
+from ganrun.config.experiment import Experiment
 from ganrun.data import images
 from ganrun.models.image_pool import ImagePool
 
@@ -32,9 +32,9 @@ class Peer:
 
     label = ""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Experiment):
         self.job, self.size = job, job.cfg.batch_size
-        self.nets = build.adversarial(job.cfg, job.data).to(memory_format=torch.contiguous_format)
+        self.nets = build.build_model(job.cfg, job.data).to(memory_format=torch.contiguous_format)
         self.batches = 0
 
     def seconds(self, batches: int) -> float:
@@ -97,7 +97,7 @@ class DcganExample(Peer):
 
     label = "PyTorch's DCGAN example, DataLoader"
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Experiment):
         super().__init__(job)
         self.optimizer_g = torch.optim.Adam(self.nets.generator.parameters(), **self.settings())
         self.optimizer_d = torch.optim.Adam(self.nets.discriminator.parameters(), **self.settings())
@@ -151,7 +151,7 @@ class Tuned(Peer):
 
     label = "a tuned loop without a trainer"
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Experiment):
         super().__init__(job)
         self.is_picture = "picture" in job.data.gives
         self.layout = torch.channels_last if self.is_picture else torch.contiguous_format
@@ -222,7 +222,7 @@ class Tutorial(Peer, pl.Callback):
 
     label = "Lightning's tutorial module"
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Experiment):
         super().__init__(job)
         self.asked, self.done, self.left = threading.Semaphore(0), threading.Semaphore(0), 0
         self.is_over = False
@@ -283,7 +283,7 @@ class PlainWGAN(Peer):
 
     label = "a plain loop, DataLoader"
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Experiment):
         super().__init__(job)
         rate = job.cfg.optimizer.lr
         self.optimizer_g = torch.optim.RMSprop(self.nets.generator.parameters(), lr=rate)
@@ -322,7 +322,7 @@ class PlainCycleGAN(Peer):
 
     label = "a plain loop, DataLoader"
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Experiment):
         super().__init__(job)
         nets = self.nets
         players = ((nets.a_to_b, nets.b_to_a), (nets.d_a, nets.d_b))

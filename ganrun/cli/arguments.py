@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ganrun.config import docs
-from ganrun.config.overrides import SETTING, expand_home, is_setting, keys, plainly, with_default_experiment
+from ganrun.config.overrides import (
+    OVERRIDE,
+    expand_home,
+    is_override,
+    override_keys,
+    quote_override,
+    with_default_experiment,
+)
 from ganrun.errors import UserError, did_you_mean
 
 ANY_VALUE = ("",)
@@ -113,20 +120,20 @@ def pop_folder_flags(verb: str, flags: dict[str, str]) -> list[str]:
     if given and verb != "eval":
         hint = " A run has folder=VALUE, and data=folder data.root=VALUE for its pictures." if verb == "train" else ""
         raise UserError(f"{next(iter(given))} is a flag of eval alone: ganrun eval --folder A --against B.{hint}")
-    return [f"{FOLDER_FLAGS[name]}={plainly(os.path.expanduser(path))}" for name, path in given.items()]
+    return [f"{FOLDER_FLAGS[name]}={quote_override(os.path.expanduser(path))}" for name, path in given.items()]
 
 
 def parse_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[str]) -> Command:
     """The command, RUN told from the settings. Raises UserError for words that are neither and for unknown choices."""
-    folders = docs.folders(flags.get("--config-dir"))
+    folders = docs.conf_dirs(flags.get("--config-dir"))
     run, words = split_run(words) if takes_run else (None, words)
     for word in words:
-        if not is_setting(word):
+        if not is_override(word):
             raise unexpected_argument(verb, word, run, folders)
     if takes_run and not {"--cfg", "--info"} & set(flags):
         check_run(verb, run, words)
     check_choices(words, folders)
-    lost = [word for word in words if min(keys([word]), default="").split(".")[0] == "sweep"]
+    lost = [word for word in words if min(override_keys([word]), default="").split(".")[0] == "sweep"]
     if lost and "--multirun" not in flags:
         raise UserError(f"{lost[0]} is of a sweep: ganrun {verb} -m {' '.join(words)}")
     words, changes = split_changes(words, folders) if verb == "resume" else (words, [])
@@ -136,8 +143,10 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], words: list
 
 def split_changes(words: list[str], folders: list[Path]) -> tuple[list[str], list[str]]:
     """resume's own settings, and those of the run that it goes on with."""
-    own = {key.name for key in docs.keys(folders[0] / "resume.yaml")}
-    changes = [word for word in words if (key := min(keys([word]), default="")) not in own and "hydra." not in key]
+    own = {key.name for key in docs.documented_keys(folders[0] / "resume.yaml")}
+    changes = [
+        word for word in words if (key := min(override_keys([word]), default="")) not in own and "hydra." not in key
+    ]
     return [word for word in words if word not in changes], changes
 
 
@@ -146,7 +155,7 @@ def split_run(words: list[str]) -> tuple[str | None, list[str]]:
     for i, word in enumerate(words):
         if word.startswith("run="):
             return word[len("run=") :], words[:i] + words[i + 1 :]
-        if os.path.exists(word) or word.startswith("~/") or not is_setting(word):
+        if os.path.exists(word) or word.startswith("~/") or not is_override(word):
             return os.path.expanduser(word), words[:i] + words[i + 1 :]
     return None, words
 
@@ -165,11 +174,11 @@ def check_run(verb: str, run: str | None, words: list[str]) -> None:
 
 
 def is_folder_eval(verb: str, words: list[str]) -> bool:
-    return verb == "eval" and bool(keys(words) & {*FOLDER_FLAGS.values()})
+    return verb == "eval" and bool(override_keys(words) & {*FOLDER_FLAGS.values()})
 
 
 def unexpected_argument(verb: str, word: str, run: str | None, folders: list[Path]) -> UserError:
-    owners = [group for group in docs.groups(folders) if word in docs.choices(group, folders)]
+    owners = [group for group in docs.group_names(folders) if word in docs.group_choices(group, folders)]
     if owners:
         hint = f" It is a choice of {owners[0]}: write {owners[0]}={word}"
     elif re.fullmatch(r"[\w.]+", word):
@@ -185,7 +194,7 @@ def check_choices(words: list[str], folders: list[Path]) -> None:
     if any(word.lstrip("+").startswith("hydra.searchpath=") for word in words):
         return
     for word in words:
-        setting = SETTING.match(word)
+        setting = OVERRIDE.match(word)
         group = setting["key"].partition("@")[0] if setting else ""
         if setting and setting["sign"] != "~" and docs.is_group(group, folders):
             for name in setting["value"].split(","):
@@ -200,10 +209,10 @@ def check_choice(group: str, name: str, folders: list[Path]) -> None:
         )
     is_file = bool(files)
     if not is_file and (not name or CHOICE_NAME.fullmatch(name)) and (group, name) != ("experiment", "null"):
-        raise UserError(f'There is no {group} "{name}".{did_you_mean(name, docs.choices(group, folders))}')
+        raise UserError(f'There is no {group} "{name}".{did_you_mean(name, docs.group_choices(group, folders))}')
 
 
 def add_default_metrics(verb: str, words: list[str]) -> list[str]:
     """Two folders, unlike a run, know of no scores of their own: they are metrics=inception."""
-    is_plain = is_folder_eval(verb, words) and not keys(words) & {"metrics", "protocol"}
+    is_plain = is_folder_eval(verb, words) and not override_keys(words) & {"metrics", "protocol"}
     return ["metrics=inception", *words] if is_plain else words

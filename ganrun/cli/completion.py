@@ -93,7 +93,7 @@ def list_candidates(words: list[str], word: str, verbs: Mapping) -> list[str]:
     if words and words[-1] in ("-cd", "--config-dir", *arguments.FOLDER_FLAGS):
         return [f"{path}/" for path in sorted(Path().glob(f"{word}*")) if path.is_dir()]
     if not verbs[verb].is_hydra:
-        return docs.groups([paths.conf_dir()])
+        return docs.group_names([paths.conf_dir()])
     try:
         flags, others = arguments.parse_flags(words)
         return complete_settings_or_runs(verb, verbs[verb].takes_run, flags, others, word)
@@ -122,7 +122,7 @@ def complete_settings(verb: str, flags: dict[str, str], words: list[str], word: 
     from hydra.core.global_hydra import GlobalHydra
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
-    roots = docs.folders(flags.get("--config-dir"))
+    roots = docs.conf_dirs(flags.get("--config-dir"))
     searchpath = [f"hydra.searchpath=['file://{root.resolve()}']" for root in roots[1:]]
     multirun = ["-m"] if "--multirun" in flags else []
     before, comma, last = word.rpartition(",")
@@ -133,6 +133,6 @@ def complete_settings(verb: str, flags: dict[str, str], words: list[str], word: 
         found = plugin._query(config_name=verb, line=line or " ")
     if comma:
         return [f"{before},{name.partition('=')[2]}" for name in found]
-    groups = docs.groups(roots)  # Hydra leaves the "=" out where a group has folders inside
+    groups = docs.group_names(roots)  # Hydra leaves the "=" out where a group has folders inside
     names = [f"{name}=" if name in groups else name for name in found]
     return [name for name in names if word.startswith("hydra") or not name.startswith(("hydra", "run="))]

@@ -81,7 +81,7 @@ def overview(verbs: Mapping) -> str:
 
 def list_choices(words: list[str], folders: list[Path]) -> str:
     """The choices of one group or of all, a line each."""
-    groups = sort_groups(docs.groups(folders))
+    groups = sort_groups(docs.group_names(folders))
     for word in words:
         if word not in groups:
             raise UserError(f'There is no group "{word}" to list.{did_you_mean(word, groups)}')
@@ -95,9 +95,9 @@ def sort_groups(groups: Iterable[str]) -> list[str]:
 
 
 def group_lines(group: str, folders: list[Path]) -> str:
-    choices = docs.choices(group, folders)
+    choices = docs.group_choices(group, folders)
     width = max(len(name) for name in choices) + 2
-    lines = [f"  {name:<{width}}{docs.summary(path)}".rstrip() for name, path in choices.items()]
+    lines = [f"  {name:<{width}}{docs.one_line_summary(path)}".rstrip() for name, path in choices.items()]
     return "\n".join([f"{group}=", *lines, ""])
 
 
@@ -106,8 +106,10 @@ def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
     path = folders[0] / f"{verb}.yaml"
     if verb == "sweep":
         base = folders[0] / "sweep/base"
-        own = key_section("settings of a sweep", docs.keys(base / "settings.yaml"), "sweep.")
-        searched = key_section("and of a search (sweep=tpe and others)", docs.keys(base / "search.yaml"), "sweep.")
+        own = key_section("settings of a sweep", docs.documented_keys(base / "settings.yaml"), "sweep.")
+        searched = key_section(
+            "and of a search (sweep=tpe and others)", docs.documented_keys(base / "search.yaml"), "sweep."
+        )
         return f"{SWEEP_HELP}{own.rstrip()}\n\n{searched}"
     if verb == "compare":
         return COMPARE_HELP
@@ -115,9 +117,9 @@ def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
         return f"ganrun {verb} [GROUP] [--config-dir FOLDER]: {row.word}.\n\n" + group_names(folders)
     run = " RUN" if row.takes_run else ""
     parts = [
-        "\n".join([f"usage: ganrun {verb}{run} [key=value ...]", "", *docs.header(path)]),
+        "\n".join([f"usage: ganrun {verb}{run} [key=value ...]", "", *docs.header_comment(path)]),
         group_section(path, folders),
-        key_section("keys", docs.keys(path)),
+        key_section("keys", docs.documented_keys(path)),
         *(choice_section(word, folders) for word in words),
         FLAGS_HELP,
     ]
@@ -125,7 +127,7 @@ def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
 
 
 def group_names(folders: list[Path]) -> str:
-    names = ", ".join(sort_groups(docs.groups(folders)))
+    names = ", ".join(sort_groups(docs.group_names(folders)))
     return f"GROUP is one of {names}.\n"
 
 
@@ -136,22 +138,22 @@ def group_section(path: Path, folders: list[Path]) -> str:
     width = max(map(len, chosen)) + 3
     lines = ["groups, with their choices (the default in brackets)"]
     for group in sort_groups(chosen):
-        names = [f"[{name}]" if name == chosen[group] else name for name in docs.choices(group, folders)]
+        names = [f"[{name}]" if name == chosen[group] else name for name in docs.group_choices(group, folders)]
         lines += wrap_text(f"  {group + '=':<{width}}", ", ".join(names))
     return "\n".join(lines)
 
 
 def reachable_groups(path: Path, folders: list[Path]) -> dict[str, str | None]:
     """The groups that can be chosen: those of the file's defaults list, and those that its default choices choose."""
-    chosen = docs.defaults(path)
+    chosen = docs.default_choices(path)
     for group, choice in list(chosen.items()):
-        file = docs.choices(group, folders).get(choice)
-        chosen |= docs.defaults(file) if file else {}
-    known = docs.groups(folders)
+        file = docs.group_choices(group, folders).get(choice)
+        chosen |= docs.default_choices(file) if file else {}
+    known = docs.group_names(folders)
     return {group: choice for group, choice in chosen.items() if group in known}
 
 
-def key_section(title: str, keys: list[docs.Key], prefix: str = "") -> str:
+def key_section(title: str, keys: list[docs.DocumentedKey], prefix: str = "") -> str:
     if not keys:
         return ""
     names = [f"{prefix}{key.name}={format_default(key.default)}" for key in keys]
@@ -170,10 +172,10 @@ def format_default(default: str) -> str:
 
 def choice_section(word: str, folders: list[Path]) -> str:
     group, _, choice = word.partition("=")
-    file = docs.choices(group, folders).get(choice) if docs.is_group(group, folders) else None
+    file = docs.group_choices(group, folders).get(choice) if docs.is_group(group, folders) else None
     if file is None:
         return ""
-    return key_section(f"keys of {word}", docs.keys(file), docs.package(group, file))
+    return key_section(f"keys of {word}", docs.documented_keys(file), docs.key_prefix(group, file))
 
 
 def wrap_text(head: str, text: str, indent: int | None = None) -> list[str]:

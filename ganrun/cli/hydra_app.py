@@ -19,7 +19,7 @@ from ganrun import paths
 from ganrun.cli import hydra_errors
 from ganrun.cli.arguments import Command
 from ganrun.config import renames
-from ganrun.config.overrides import SETTING, config_flags, read_again, search_paths
+from ganrun.config.overrides import OVERRIDE, config_dir_flags, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError
 from ganrun.sweep import hydra_context as sweeps
 from ganrun.sweep import naming
@@ -78,7 +78,7 @@ def hydra_arguments(command: Command) -> Iterator[None]:
 
 def sweep_dir_override(command: Command) -> list[str]:
     """A sweep with folder=F puts the folders of its jobs into F."""
-    given = {setting["key"]: setting["value"] for word in command.overrides if (setting := SETTING.match(word))}
+    given = {setting["key"]: setting["value"] for word in command.overrides if (setting := OVERRIDE.match(word))}
     if not command.is_sweep or "folder" not in given or "hydra.sweep.dir" in given:
         return []
     return [] if "folder" not in naming.fixed_keys(command.overrides) else [f"hydra.sweep.dir={given['folder']}"]
@@ -147,9 +147,9 @@ def rank_args(command: Command) -> list[str]:
     config = HydraConfig.get()
     overrides = command.overrides
     if config.mode == RunMode.MULTIRUN:
-        overrides = [*config.overrides.task, *search_paths(config.overrides.hydra), "hydra.mode=RUN"]
-    run, flags = [command.run] if command.run else [], config_flags(command.flags)
-    return [command.verb, *run, *flags, *read_again(command.verb, overrides), *command.changes]
+        overrides = [*config.overrides.task, *search_path_overrides(config.overrides.hydra), "hydra.mode=RUN"]
+    run, flags = [command.run] if command.run else [], config_dir_flags(command.flags)
+    return [command.verb, *run, *flags, *repeatable_overrides(command.verb, overrides), *command.changes]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from ganrun import paths
 from ganrun.cli.arguments import Command
 from ganrun.config import docs
-from ganrun.config.overrides import SETTING
+from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError, did_you_mean, is_full_disk
 
 
@@ -55,7 +55,7 @@ SWEEP_VALUES = ("a,b,c", "range(1,5)", "choice(a,b)", "interval(0,1)", "tag(log,
 
 
 def unreadable_override(error: OverrideParseException, command: Command) -> str:
-    setting = SETTING.match(error.override)
+    setting = OVERRIDE.match(error.override)
     if not setting:
         return f"Cannot read {error.override}: a setting is written key=value."
     head, value = error.override[: setting.start("value")], setting["value"].strip("'\"")
@@ -117,7 +117,7 @@ def wrong_value(override: str, error: HydraException, command: Command) -> str:
 
 
 def no_choice(group: str, error: HydraException, command: Command) -> str:
-    names = ", ".join(docs.choices(group, conf_folders(command)))
+    names = ", ".join(docs.group_choices(group, conf_folders(command)))
     return f"No {group} is chosen: write {group}=CHOICE. Allowed: {names}."
 
 
@@ -156,7 +156,7 @@ def public_names(node: Any) -> set[str]:
 def chosen_groups(config: dict) -> set[str]:
     """The groups that have a choice in this config, those of Hydra's own left out."""
     choices = config.get("hydra", {}).get("runtime", {}).get("choices", {})
-    return {group for group in choices if not group.startswith("hydra/")} - docs.HIDDEN
+    return {group for group in choices if not group.startswith("hydra/")} - docs.HIDDEN_GROUPS
 
 
 def dotted_keys(node: Any, prefix: str = "") -> Iterator[str]:
@@ -182,7 +182,7 @@ def compose_choices(command: Command) -> dict:
 
 
 def conf_folders(command: Command) -> list:
-    return docs.folders(command.flags.get("--config-dir"))
+    return docs.conf_dirs(command.flags.get("--config-dir"))
 
 
 COMPOSITION = {
@@ -204,7 +204,7 @@ def missing_config(error: MissingConfigException, command: Command) -> str:
     if not group:
         return f"There is no config {name}.yaml in {', '.join(map(str, conf_folders(command)))}."
     roots = conf_folders(command)
-    files = [path for root in roots for path in root.glob("*/*.yaml") if docs.defaults(path).get(group) == name]
+    files = [path for root in roots for path in root.glob("*/*.yaml") if docs.default_choices(path).get(group) == name]
     place = f"{files[0]} asks for it. " if files else ""
     return f'There is no {group} "{name}". {place}{did_you_mean(name, error.options or []).lstrip()}'
 

@@ -102,7 +102,7 @@ def print_choices_or_help(verb: str, flags: dict[str, str], others: list[str]) -
     from ganrun.cli import help
     from ganrun.config import docs
 
-    folders = docs.folders(flags.get("--config-dir"))
+    folders = docs.conf_dirs(flags.get("--config-dir"))
     is_help = "--help" in flags
     text = help.verb_help(verb, VERBS[verb], others, folders) if is_help else help.list_choices(others, folders)
     sys.stdout.write(text)

@@ -22,24 +22,27 @@ from ganrun.errors import UserError, did_you_mean
 log = logging.getLogger(__name__)
 
 
-def needs(cfg: DictConfig, data) -> None:
+def check_batch_keys(cfg: DictConfig, data) -> None:
     """Refuses a model that needs what the data does not give, naming the pairs that work."""
-    model_needs = class_of(cfg.model).needs
+    model_needs = find_class(cfg.model).needs
     lacking = [key for key in model_needs if key not in data.gives]
     if lacking:
-        names = choices()
-        works_with = works(cfg, "data", lambda other: set(model_needs) <= set(other.data.gives))
-        also = works(
-            cfg, "model", lambda other: set(class_of(other.model).needs) <= set(data.gives) and playable(other, data)
+        names = chosen_options()
+        works_with = working_choices(cfg, "data", lambda other: set(model_needs) <= set(other.data.gives))
+        also = working_choices(
+            cfg,
+            "model",
+            lambda other: set(find_class(other.model).needs) <= set(data.gives) and is_playable(other, data),
         )
         raise UserError(
-            f"model={names['model']} needs {words(model_needs)}, and data={names['data']} gives {words(data.gives)}. "
+            f"model={names['model']} needs {describe_batch_keys(model_needs)}, "
+            f"and data={names['data']} gives {describe_batch_keys(data.gives)}. "
             f"Data for model={names['model']}: {', '.join(works_with)}. "
             f"Models for data={names['data']}: {', '.join(also) or 'none'}."
         )
 
 
-def class_of(node: DictConfig) -> type:
+def find_class(node: DictConfig) -> type:
     """The class that a config node names. Raises UserError where there is none."""
     try:
         return get_class(node._target_)
@@ -55,7 +58,7 @@ def class_of(node: DictConfig) -> type:
         ) from error
 
 
-def networks(cfg: DictConfig, data) -> None:
+def check_network_settings(cfg: DictConfig, data) -> None:
     """Refuses networks that ask for settings that the model does not have."""
     try:
         OmegaConf.to_container(cfg.network, resolve=True)
@@ -65,7 +68,7 @@ def networks(cfg: DictConfig, data) -> None:
         refuse_network(cfg, data, f"it asks for {asked}, which this model does not have.")
 
 
-def classes(cfg: DictConfig, data) -> None:
+def check_classes(cfg: DictConfig, data) -> None:
     """Refuses a model that knows fewer classes than the data has."""
     known = cfg.model.get("classes")
     if known is not None and known != len(data.classes):
@@ -75,7 +78,7 @@ def classes(cfg: DictConfig, data) -> None:
         )
 
 
-def batch(cfg: DictConfig, data) -> None:
+def warn_of_repeats(cfg: DictConfig, data) -> None:
     """Warns of a batch that is larger than the data: each example is then in it more than once."""
     count = data.train_count
     if cfg.batch_size > count:
@@ -87,48 +90,48 @@ def batch(cfg: DictConfig, data) -> None:
         )
 
 
-def compiling(cfg: DictConfig) -> None:
+def check_compile(cfg: DictConfig) -> None:
     """Refuses CUDA graphs that are asked for where there can be none, and torch.compile without a compiler."""
-    wish, reason = cfg.trainer.get("compile"), build.why_not_recorded(cfg)
+    wish, reason = cfg.trainer.get("compile"), build.why_no_cuda_graphs(cfg)
     if wish == "graphs" and reason:
         raise UserError(f"trainer.compile=graphs cannot be had: {reason}. Give trainer.compile=auto.")
     compiler = os.environ.get("CXX", "g++")
-    if wish == "full" and not build.on_cuda(cfg.trainer) and not shutil.which(compiler):
+    if wish == "full" and not build.uses_cuda(cfg.trainer) and not shutil.which(compiler):
         raise UserError(
             f"trainer.compile=full needs a C++ compiler, and there is no {compiler}. "
             "Install one, name yours in the environment variable CXX, or give trainer.compile=auto."
         )
 
 
-def monitor(cfg: DictConfig, suite, names: list[str]) -> None:
+def check_monitor(cfg: DictConfig, suite, names: list[str]) -> None:
     """Refuses to name the best checkpoint by a score that the suite does not give."""
     if suite.monitor not in names:
         raise UserError(f"metrics.monitor={suite.monitor} is not scored here.{did_you_mean(str(suite.monitor), names)}")
 
 
-def fit(cfg: DictConfig, model, data) -> None:
+def check_losses(cfg: DictConfig, model, data) -> None:
     """Refuses players that cannot play on this data, by letting each have its loss of two examples."""
-    reason = misfit(model, data)
+    reason = find_misfit(model, data)
     if reason:
         refuse_network(cfg, data, reason)
 
 
 def refuse_network(cfg: DictConfig, data, reason: str) -> None:
-    names = choices()
-    fitting = works(cfg, "network", lambda other: playable(other, data))
+    names = chosen_options()
+    fitting = working_choices(cfg, "network", lambda other: is_playable(other, data))
     raise UserError(
         f"network={names['network']} does not fit model={names['model']} on data={names['data']}: {reason} "
         f"Networks that do: {', '.join(fitting) or 'none'}."
     )
 
 
-def misfit(model, data) -> str | None:
+def find_misfit(model, data) -> str | None:
     """Why the players' losses cannot be computed on this data, or None; on copies without memory, so at no cost."""
     for device in ("meta", "cpu"):  # what fails on meta may be code that needs numbers: that has a second try
         try:
             trial = copy.deepcopy(model).to(device)
             for player in trial.players():
-                player.loss(two_examples(data, device))
+                player.loss(example_batch(data, device))
             return None
         except Exception as error:
             reason = f"{str(error).splitlines()[0]}."
@@ -137,22 +140,22 @@ def misfit(model, data) -> str | None:
     return reason
 
 
-def two_examples(data, device: str) -> dict[str, torch.Tensor]:
+def example_batch(data, device: str) -> dict[str, torch.Tensor]:
     """A batch of two that has the keys and shapes of the data's."""
     pictures = {key: torch.zeros(2, *data.shape, device=device) for key in data.gives if key in ("x", "a", "b")}
     return pictures | ({"y": torch.zeros(2, dtype=torch.long, device=device)} if "y" in data.gives else {})
 
 
-def playable(cfg: DictConfig, data) -> bool:
+def is_playable(cfg: DictConfig, data) -> bool:
     try:
-        return misfit(build.adversarial(cfg, data), data) is None
+        return find_misfit(build.build_model(cfg, data), data) is None
     except UserError:
         return False
 
 
-def works(cfg: DictConfig, group: str, condition: Callable[[DictConfig], bool]) -> list[str]:
+def working_choices(cfg: DictConfig, group: str, condition: Callable[[DictConfig], bool]) -> list[str]:
     """The choices of a config group with which this run's config meets a condition."""
-    return [name for name in options(group) if _composes_to(cfg, group, name, condition)]
+    return [name for name in group_options(group) if _composes_to(cfg, group, name, condition)]
 
 
 def _composes_to(cfg: DictConfig, group: str, name: str, condition: Callable[[DictConfig], bool]) -> bool:
@@ -166,17 +169,17 @@ def _composes_to(cfg: DictConfig, group: str, name: str, condition: Callable[[Di
         return False
 
 
-def options(group: str) -> list[str]:
+def group_options(group: str) -> list[str]:
     """The choices of a config group, a user's own among them."""
     return GlobalHydra.instance().config_loader().get_group_options(group)
 
 
-def choices() -> dict[str, str]:
+def chosen_options() -> dict[str, str]:
     """The choice taken in each config group of this run."""
     return HydraConfig.get().runtime.choices
 
 
-def words(keys: Iterable[str]) -> str:
+def describe_batch_keys(keys: Iterable[str]) -> str:
     """Batch keys in words."""
     said = {
         "x": "examples (x)",

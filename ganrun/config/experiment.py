@@ -11,7 +11,7 @@ from ganrun.models.base import Adversarial
 
 
 @dataclass
-class Job:
+class Experiment:
     """What a run works with. suite is None for metrics=none."""
 
     cfg: DictConfig
@@ -20,14 +20,14 @@ class Job:
     suite: Any
 
 
-def make_job(cfg: DictConfig) -> Job:
+def build_experiment(cfg: DictConfig) -> Experiment:
     """Data, model and suite of a config; refuses what cannot work before anything is written."""
-    schema.check(cfg)
-    data = build.data_module(cfg)
-    compatibility.needs(cfg, data)
-    compatibility.networks(cfg, data)
-    model = build.adversarial(cfg, data)
-    compatibility.fit(cfg, model, data)
-    build.trainer(cfg, logger=False)
-    compatibility.compiling(cfg)
-    return Job(cfg, data, model, build.made(cfg.metrics))
+    schema.check_values(cfg)
+    data = build.build_data(cfg)
+    compatibility.check_batch_keys(cfg, data)
+    compatibility.check_network_settings(cfg, data)
+    model = build.build_model(cfg, data)
+    compatibility.check_losses(cfg, model, data)
+    build.build_trainer(cfg, logger=False)
+    compatibility.check_compile(cfg)
+    return Experiment(cfg, data, model, build.instantiate_optional(cfg.metrics))

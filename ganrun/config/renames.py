@@ -109,16 +109,22 @@ MODULES = {  # old module: new module
     "verdict": "training.diagnosis",
 }
 SYMBOLS = {  # class or function that was renamed, or that has left its module; both sides with their modules
-    "arguments.SAFE": "config.overrides.SAFE",
-    "arguments.SETTING": "config.overrides.SETTING",
-    "arguments.config_flags": "config.overrides.config_flags",
+    "build.adversarial": "config.build.build_model",
+    "build.data_module": "config.build.build_data",
+    "build.made": "config.build.instantiate_optional",
+    "build.trainer": "config.build.build_trainer",
+    "job.Job": "config.experiment.Experiment",
+    "job.make_job": "config.experiment.build_experiment",
+    "arguments.SAFE": "config.overrides.UNQUOTED",
+    "arguments.SETTING": "config.overrides.OVERRIDE",
+    "arguments.config_flags": "config.overrides.config_dir_flags",
     "arguments.expand_home": "config.overrides.expand_home",
-    "arguments.is_setting": "config.overrides.is_setting",
-    "arguments.keys": "config.overrides.keys",
-    "arguments.plainly": "config.overrides.plainly",
-    "arguments.quoted": "config.overrides.quoted",
-    "arguments.read_again": "config.overrides.read_again",
-    "arguments.search_paths": "config.overrides.search_paths",
+    "arguments.is_setting": "config.overrides.is_override",
+    "arguments.keys": "config.overrides.override_keys",
+    "arguments.plainly": "config.overrides.quote_override",
+    "arguments.quoted": "config.overrides.quote_value",
+    "arguments.read_again": "config.overrides.repeatable_overrides",
+    "arguments.search_paths": "config.overrides.search_path_overrides",
     "arguments.with_default_experiment": "config.overrides.with_default_experiment",
     "commands.train.callbacks_of": "training.session.callbacks_of",
     "commands.train.check_logger": "training.session.check_logger",
@@ -165,20 +171,20 @@ def current_name(path: str) -> str:
 
 def update_config(cfg: DictConfig) -> DictConfig:
     """Replace old names in the `_target_` entries of a config, in place, before it is trusted or built."""
-    for key, value in targets(OmegaConf.to_container(cfg)):
+    for key, value in find_targets(OmegaConf.to_container(cfg)):
         if current_name(value) != value:
             OmegaConf.update(cfg, key, current_name(value), force_add=True)
     return cfg
 
 
-def targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def find_targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """The `_target_` entries of a config, as (key, value)."""
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, value in items:
         path = f"{key}.{name}" if key else str(name)
         if name == "_target_" and isinstance(value, str):
             yield path, value
-        yield from targets(value, path)
+        yield from find_targets(value, path)
 
 
 class RenamedModules(MetaPathFinder, Loader):

@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean
 
-FREE = (  # keys, or groups of keys, that decide how long, where and how loudly a run goes on, not what it computes
+RESUMABLE = (  # keys, or groups of keys, that decide how long, where and how loudly a run goes on, not what it computes
     "kimg",
     "minutes",
     "log_every",
@@ -37,21 +37,21 @@ FREE = (  # keys, or groups of keys, that decide how long, where and how loudly 
 )
 
 
-def changed(saved: DictConfig, words: Sequence[str]) -> DictConfig:
+def apply_overrides(saved: DictConfig, words: Sequence[str]) -> DictConfig:
     """The config with the changes `words` ("kimg=2000", "logger=csv") made. Raises UserError for a key it lacks."""
     cfg = saved.copy()
     OmegaConf.set_struct(cfg, True)
     for override in OverridesParser.create().parse_overrides([*words]):
         if override.is_sweep_override() or override.is_delete():
             raise UserError(f"{override.input_line} cannot be changed on the way: give key=value.")
-        if docs.is_group(override.key_or_group, docs.folders(None)):
-            choose(cfg, override)
+        if docs.is_group(override.key_or_group, docs.conf_dirs(None)):
+            _apply_choice(cfg, override)
         else:
-            put(cfg, override)
+            _apply_value(cfg, override)
     return cfg
 
 
-def choose(cfg: DictConfig, override: Override) -> None:
+def _apply_choice(cfg: DictConfig, override: Override) -> None:
     """Another choice of a group that stands under its own name in the config."""
     group = override.key_or_group
     if group not in cfg:
@@ -60,24 +60,24 @@ def choose(cfg: DictConfig, override: Override) -> None:
         cfg[group] = compose("train", [override.input_line])[group]
 
 
-def put(cfg: DictConfig, override: Override) -> None:
+def _apply_value(cfg: DictConfig, override: Override) -> None:
     key = override.key_or_group
     try:
         with open_dict(cfg) if override.is_add() else open_dict(OmegaConf.create()):
             OmegaConf.update(cfg, key, override.value())
     except (OmegaConfBaseException, AttributeError) as error:
-        raise UserError(f"This run has no setting {key}.{did_you_mean(key, flat(cfg))}") from error
+        raise UserError(f"This run has no setting {key}.{did_you_mean(key, flatten_config(cfg))}") from error
 
 
-def differences(saved: DictConfig, wanted: DictConfig) -> dict[str, tuple[Any, Any]]:
+def changed_settings(saved: DictConfig, wanted: DictConfig) -> dict[str, tuple[Any, Any]]:
     """{key: (what it was, what it would be)}, those that follow from others last; None for what is not there."""
-    before, after = flat(saved), flat(wanted)
+    before, after = flatten_config(saved), flatten_config(wanted)
     keys = [*before, *(key for key in after if key not in before)]
-    keys = sorted((key for key in keys if before.get(key) != after.get(key)), key=lambda key: follows(wanted, key))
+    keys = sorted((key for key in keys if before.get(key) != after.get(key)), key=lambda key: is_derived(wanted, key))
     return {key: (before.get(key), after.get(key)) for key in keys}
 
 
-def follows(cfg: DictConfig, key: str) -> bool:
+def is_derived(cfg: DictConfig, key: str) -> bool:
     """Whether the value of a key, or a part of it, follows from another key's."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(cfg, parent) if parent else cfg
@@ -88,17 +88,17 @@ def follows(cfg: DictConfig, key: str) -> bool:
     return OmegaConf.is_interpolation(node, name) or any(OmegaConf.is_interpolation(value, i) for i in items)
 
 
-def is_free(key: str) -> bool:
+def is_resumable(key: str) -> bool:
     """Whether a run that goes on may change this key."""
-    return any(key == free or key.startswith(f"{free}.") for free in FREE)
+    return any(key == free or key.startswith(f"{free}.") for free in RESUMABLE)
 
 
-def flat(node: DictConfig | ListConfig, prefix: str = "") -> dict[str, Any]:
+def flatten_config(node: DictConfig | ListConfig, prefix: str = "") -> dict[str, Any]:
     """{"a": {"b": 1}} -> {"a.b": 1}; a list is one value."""
     found = {}
     for key, value in node.items():
         if isinstance(value, DictConfig):
-            found |= flat(value, f"{prefix}{key}.")
+            found |= flatten_config(value, f"{prefix}{key}.")
         else:
             found[f"{prefix}{key}"] = (
                 OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value

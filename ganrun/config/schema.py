@@ -161,7 +161,7 @@ SPLITS = ("train", "test")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 
 
-def check(cfg: DictConfig) -> None:
+def check_values(cfg: DictConfig) -> None:
     """Refuses a setting that is of the wrong kind or out of its range."""
     absent = object()
     for key, limit in LIMITS.items():
@@ -179,7 +179,7 @@ def check_splits(key: str, splits: Any) -> None:
         raise UserError(f"{key}={splits} does not do: it is a list of splits, [train], [test] or [train,test].")
 
 
-def hardware(trainer: DictConfig) -> None:
+def check_hardware(trainer: DictConfig) -> None:
     """Refuses a GPU where there is none and more GPUs than there are."""
     import torch  # a sweep, which asks for limits, trains in other processes
 
@@ -194,12 +194,12 @@ def hardware(trainer: DictConfig) -> None:
         )
     if trainer.get("sync_batchnorm") and not (available and kind in ("auto", "gpu", "cuda")):
         raise UserError("trainer.sync_batchnorm=true needs CUDA GPUs, and none is used here. Leave it out.")
-    devices = checked_devices(trainer)
+    devices = validated_devices(trainer)
     if available and trainer.accelerator != "cpu" and isinstance(devices, int) and devices > available:
         raise UserError(f"trainer.devices={devices}, and there are {available} GPUs. Give trainer.devices={available}.")
 
 
-def checked_devices(trainer: DictConfig) -> Any:
+def validated_devices(trainer: DictConfig) -> Any:
     """trainer.devices. Raises UserError for what does not do, whatever machine it is."""
     devices = trainer.devices
     if isinstance(devices, bool) or not (isinstance(devices, int) or devices == "auto" or OmegaConf.is_list(devices)):

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from ganrun.config.overrides import config_flags, plainly, read_again, search_paths
+from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError
 from ganrun.sweep import hydra_context, naming, state, validate
 from ganrun.sweep.executors import slurm
@@ -86,9 +86,9 @@ def made_runner(context, config: DictConfig, plan: Plan, configs: Sequence[DictC
     settings = config.sweep
     known = state.load(plan.folder, plan.definition)
     known.study = known.study or plan.name
-    known.command = read_again("train", hydra_context.words)
+    known.command = repeatable_overrides("train", hydra_context.words)
     known.flags = {name: value for name, value in hydra_context.flags.items() if name == "--config-dir"}
-    paths = search_paths(config.hydra.overrides.hydra)
+    paths = search_path_overrides(config.hydra.overrides.hydra)
     return Runner(
         known,
         proposed(plan, config, known),
@@ -181,9 +181,9 @@ def proposed(plan: Plan, config: DictConfig, known: State) -> Proposals:
 def job_words(plan: Plan, job: SweepJob) -> list[str]:
     """The command that trains this job, or goes on with it."""
     values = [f"{key}={value}" for key, value in job.values.items()]
-    run = plainly(str(plan.folder / job.name))
+    run = quote_override(str(plan.folder / job.name))
     words = [*plan.space.fixed, *values, f"seed={job.seed}", f"folder={run}", "resume=true"]
-    return ["train", *config_flags(hydra_context.flags), *read_again("train", words)]
+    return ["train", *config_dir_flags(hydra_context.flags), *repeatable_overrides("train", words)]
 
 
 def announce(runner: Runner, folder: Path) -> None:

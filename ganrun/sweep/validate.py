@@ -14,7 +14,7 @@ from ganrun.sweep.search.space import Space
 
 def settings(config: DictConfig) -> None:
     """Refuses settings that do not do, of the sweep and of what its jobs have in common."""
-    schema.check(config)
+    schema.check_values(config)
     given = config.sweep
     for word in hydra_context.words:
         if word.lstrip("+").startswith("hydra.sweep."):
@@ -93,7 +93,7 @@ def gpus(configs: Sequence[DictConfig], jobs: int, there: int) -> int:
     """
     most = 0
     for trainer in (config.trainer for config in configs):
-        devices = schema.checked_devices(trainer)
+        devices = schema.validated_devices(trainer)
         if trainer.accelerator == "cpu":
             continue
         if OmegaConf.is_list(devices):

@@ -34,9 +34,9 @@ def load(command: DictConfig) -> Trained:
     content = checkpoint.read(path)
     cfg = renames.update_config(OmegaConf.create(content["ganrun"]["config"]))
     if not command.get("trust"):
-        trust.check(cfg, path)
-    data = build.data_module(cfg)
-    model = build.adversarial(cfg, data)
+        trust.check_trusted(cfg, path)
+    data = build.build_data(cfg)
+    model = build.build_model(cfg, data)
     model.configure_model()
     try:
         model.load_state_dict(content["state_dict"])
@@ -63,4 +63,4 @@ def data_of(trained: Trained, command: DictConfig) -> DataModule:
     if command.get("data") is None:
         return trained.data
     cfg = OmegaConf.create({"data": command.data, "batch_size": 1, "seed": trained.cfg.seed})
-    return build.data_module(cfg)
+    return build.build_data(cfg)

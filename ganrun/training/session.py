@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from ganrun.config import build, compatibility
-from ganrun.config.experiment import Job
+from ganrun.config.experiment import Experiment
 from ganrun.errors import Interrupted, UserError
 from ganrun.training import checkpoint, lock, out_of_memory, summary
 from ganrun.training.callbacks.callback_list import Together
@@ -41,7 +41,11 @@ def no_extra(record: Record, cfg: DictConfig) -> list[pl.Callback]:
 
 
 def start(
-    job: Job, folder: Path, choices: Mapping[str, str], path: Path | None = None, extra: ExtraCallbacks = no_extra
+    job: Experiment,
+    folder: Path,
+    choices: Mapping[str, str],
+    path: Path | None = None,
+    extra: ExtraCallbacks = no_extra,
 ) -> None:
     """Train the job in its folder, from the checkpoint `path` if there is one.
 
@@ -70,24 +74,26 @@ def held(folder: Path) -> Iterator[None]:
 def choices_taken() -> dict[str, str]:
     """The choice in each config group of this run, Hydra's own left out."""
     return {
-        group: name for group, name in compatibility.choices().items() if "/" not in group and isinstance(name, str)
+        group: name
+        for group, name in compatibility.chosen_options().items()
+        if "/" not in group and isinstance(name, str)
     }
 
 
-def prepare(job: Job) -> None:
+def prepare(job: Experiment) -> None:
     """Reads data and finds what the scores need; refuses what turns out not to fit."""
     check_logger(job.cfg.logger)
     job.data.batches_per_step = job.cfg.trainer.get("batches_per_step", 1)  # a run of an older ganrun has none
     job.data.prepare_data()
     job.data.setup()
-    compatibility.classes(job.cfg, job.data)
-    compatibility.batch(job.cfg, job.data)
+    compatibility.check_classes(job.cfg, job.data)
+    compatibility.warn_of_repeats(job.cfg, job.data)
     if job.suite:
-        compatibility.monitor(job.cfg, job.suite, job.suite.names(job.model, job.data))
-        job.suite.prepare(job.data, torch.device("cuda" if build.on_cuda(job.cfg.trainer) else "cpu"))
+        compatibility.check_monitor(job.cfg, job.suite, job.suite.names(job.model, job.data))
+        job.suite.prepare(job.data, torch.device("cuda" if build.uses_cuda(job.cfg.trainer) else "cpu"))
 
 
-def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None, extra: ExtraCallbacks) -> None:
+def fit(job: Experiment, record: Record, choices: Mapping[str, str], path: Path | None, extra: ExtraCallbacks) -> None:
     """Trains the job, and leaves its status behind whatever happens."""
     io = DurableIO()
     callbacks = callbacks_of(job, record, choices, io, path, extra)
@@ -97,7 +103,9 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None,
     with signals.caught():
         try:
             place = {"default_root_dir": record.folder, "plugins": [io]}
-            trainer = build.trainer(job.cfg, callbacks=Together(callbacks), logger=logger_of(job, choices), **place)
+            trainer = build.build_trainer(
+                job.cfg, callbacks=Together(callbacks), logger=logger_of(job, choices), **place
+            )
             trainer.fit(job.model, datamodule=job.data, ckpt_path=path)
             state = "pruned" if any(getattr(part, "is_pruned", False) for part in callbacks) else "done"
             summary.show(job, record, callbacks)
@@ -115,17 +123,19 @@ def fit(job: Job, record: Record, choices: Mapping[str, str], path: Path | None,
             record.status(state)
 
 
-def logger_of(job: Job, choices: Mapping[str, str]):
+def logger_of(job: Experiment, choices: Mapping[str, str]):
     """The logger of the config. TensorBoard's forgets what a killed run wrote after its last checkpoint."""
     if not str(job.cfg.logger.get("_target_")).endswith("TensorBoardLogger"):
-        return build.made(job.cfg.logger) or False
-    logger = build.made(job.cfg.logger, purge_step=job.model.images_seen + 1 if job.model.images_seen else None)
+        return build.instantiate_optional(job.cfg.logger) or False
+    logger = build.instantiate_optional(
+        job.cfg.logger, purge_step=job.model.images_seen + 1 if job.model.images_seen else None
+    )
     logger.hparams.update(hyperparameters(job.cfg, choices))  # of hparams.yaml
     return logger
 
 
 def callbacks_of(
-    job: Job,
+    job: Experiment,
     record: Record,
     choices: Mapping[str, str],
     io: DurableIO,
@@ -140,7 +150,7 @@ def callbacks_of(
     entries = checkpoint.own_entries(cfg, choices, job.data.contents.fingerprint)
     saving = Checkpointing(record, entries, io, guard.check, path and path.name, **cfg.checkpoint)
     parts = [
-        Compiling(**build.compiling(cfg)),
+        Compiling(**build.resolve_compile(cfg)),
         RandomStates(cfg.seed),
         HParams(hyperparameters(cfg, choices)),
         Length(cfg.kimg, cfg.minutes),

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ganrun.config import trust
-from ganrun.config.experiment import Job
+from ganrun.config.experiment import Experiment
 from ganrun.metrics.scores.direction import better
 from ganrun.terminal import clock
 from ganrun.training.callbacks.profiling import Profiling
@@ -14,7 +14,7 @@ from ganrun.training.callbacks.samples import Samples
 from ganrun.training.run_folder import Record
 
 
-def show(job: Job, record: Record, callbacks: list) -> None:
+def show(job: Experiment, record: Record, callbacks: list) -> None:
     """Prints last and best scores, then where things lie and how fast it went."""
     if not record.speaks:
         return
@@ -36,11 +36,11 @@ def show(job: Job, record: Record, callbacks: list) -> None:
     console.print(f"next          {'   or   '.join(next_commands(job, record.folder))}")
 
 
-def next_commands(job: Job, folder: Path) -> list[str]:
+def next_commands(job: Experiment, folder: Path) -> list[str]:
     """What this model can do next."""
     draws = f"ganrun sample {folder}" if hasattr(job.model, "sample") else f"ganrun translate {folder} input=FOLDER"
     commands = [draws, f"ganrun eval {folder}"] if job.suite else [draws]
-    return [f"{command} trust=true" for command in commands] if trust.is_needed(job.cfg) else commands
+    return [f"{command} trust=true" for command in commands] if trust.needs_trust(job.cfg) else commands
 
 
 def scores(record: Record) -> Table:

@@ -66,9 +66,9 @@ def test_comments_and_nesting_are_read_from_the_text(tmp_path):
         "  b: '#1'  # word # two\n"
         "  c:\n    d: [1, 2]\n_target_: x\nlist:\n  - 1\ne: ${a}\nlast: null\n"
     )
-    assert docs.header(path) == ["Head", "  more"]
-    assert docs.defaults(path) == {"data": "ring"}
-    keys = {key.name: (key.default, key.word) for key in docs.keys(path)}
+    assert docs.header_comment(path) == ["Head", "  more"]
+    assert docs.default_choices(path) == {"data": "ring"}
+    keys = {key.name: (key.default, key.word) for key in docs.documented_keys(path)}
     assert keys == {"a.b": ("'#1'", "word # two"), "a.c.d": ("[1, 2]", ""), "last": ("null", "")}
 
 
@@ -91,17 +91,17 @@ def test_the_version_is_the_packages():
     assert ganrun("--version").stdout == f"ganrun {__version__}\n"
 
 
-@pytest.mark.parametrize("group", docs.groups([REAL / "conf"]))
+@pytest.mark.parametrize("group", docs.group_names([REAL / "conf"]))
 def test_each_choice_has_a_line_in_the_list(group):
-    for name, path in docs.choices(group, [REAL / "conf"]).items():
-        assert len(docs.summary(path)) > 3, f"{group}={name} begins with no comment"
+    for name, path in docs.group_choices(group, [REAL / "conf"]).items():
+        assert len(docs.one_line_summary(path)) > 3, f"{group}={name} begins with no comment"
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if (REAL / "conf" / f"{verb}.yaml").exists()])
 def test_each_key_of_a_verb_has_a_word_and_each_verb_an_example(verb):
     path = REAL / "conf" / f"{verb}.yaml"
-    assert [key.name for key in docs.keys(path) if not key.word] == []
-    assert any(line.startswith(f"  ganrun {verb}") for line in docs.header(path))
+    assert [key.name for key in docs.documented_keys(path) if not key.word] == []
+    assert any(line.startswith(f"  ganrun {verb}") for line in docs.header_comment(path))
     assert ganrun(verb, "--help").returncode == 0
 
 

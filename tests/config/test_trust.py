@@ -17,7 +17,7 @@ GOOD = {
 
 
 def test_ganruns_own_classes_and_torchs_layers_and_optimizers_are_known():
-    trust.check(OmegaConf.create(GOOD), Path("a.ckpt"))
+    trust.check_trusted(OmegaConf.create(GOOD), Path("a.ckpt"))
 
 
 BAD = [
@@ -41,6 +41,6 @@ def test_any_other_name_is_refused_wherever_it_stands(target, place, monkeypatch
     cfg = OmegaConf.create(GOOD)
     OmegaConf.update(cfg, f"{place}._target_", target)
     with pytest.raises(UserError) as found:
-        trust.check(cfg, Path("a.ckpt"))
+        trust.check_trusted(cfg, Path("a.ckpt"))
     for part in ("a.ckpt", f"{place}._target_={target}", "ganrun eval a.ckpt trust=true"):
         assert part in str(found.value)

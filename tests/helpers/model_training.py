@@ -4,7 +4,7 @@ import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
 
 from ganrun.config import build
-from ganrun.config.experiment import Job, make_job
+from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.paths import conf_dir
 from ganrun.training.callbacks.length import Length
 
@@ -36,18 +36,18 @@ SMALL = {  # each model with small networks, on the shipped digits
 }
 
 
-def job_of(*overrides: str) -> Job:
+def job_of(*overrides: str) -> Experiment:
     """The job of these overrides on the CPU, with nothing but the model and its data."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        job = make_job(compose("train", [*PLAIN, *overrides]))
+        job = build_experiment(compose("train", [*PLAIN, *overrides]))
     job.data.prepare_data()
     return job
 
 
-def train(job: Job, batches: int, *callbacks, ckpt_path=None) -> Job:
+def train(job: Experiment, batches: int, *callbacks, ckpt_path=None) -> Experiment:
     """The job after a training of this length, through the trainer of its config."""
     length = Length(kimg=batches * job.data.batch_size / 1000, minutes=None)
-    trainer = build.trainer(job.cfg, callbacks=[length, *callbacks])
+    trainer = build.build_trainer(job.cfg, callbacks=[length, *callbacks])
     trainer.fit(job.model, datamodule=job.data, ckpt_path=ckpt_path)
     return job
 

@@ -107,7 +107,7 @@ def noise_of(devices):
 
 def fit(job, data, *callbacks):
     length = Length(kimg=EXAMPLES * BATCHES / 1000, minutes=None)
-    build.trainer(job.cfg, callbacks=[length, *callbacks]).fit(job.model, datamodule=data)
+    build.build_trainer(job.cfg, callbacks=[length, *callbacks]).fit(job.model, datamodule=data)
 
 
 def main(folder):

@@ -53,14 +53,14 @@ WORKS = ["SMALL", "RING", "DCGAN", "DIGITS", "WGAN", "CYCLEGAN"]
 @pytest.mark.parametrize("name", WORKS)
 def test_all_sides_do_the_same_batches_and_passes_by_turns_and_are_compared_one_by_one(bench, monkeypatch, name):
     work, counts = small(bench, name), []
-    made = bench.build.adversarial
+    build_model = bench.build.build_model
 
     def counted(*arguments):
-        model = made(*arguments)
+        model = build_model(*arguments)
         counts.append(passes(model))
         return model
 
-    monkeypatch.setattr(bench.build, "adversarial", counted)
+    monkeypatch.setattr(bench.build, "build_model", counted)
     turns = bench.by_turns(work, rounds=4, batches=5)
     assert turns.our_batches == 25
     assert {other.batches for other in turns.others.values()} == {25}

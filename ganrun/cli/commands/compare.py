@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from ganrun.cli import hydra_app
 from ganrun.config import resume_rules
-from ganrun.config.overrides import SETTING
+from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError
 from ganrun.sweep import state
 from ganrun.sweep.report import leaderboard, results
@@ -29,7 +29,7 @@ OWN = ("seed", "folder", "parent", "resume", "dry_run")  # settings that make no
 
 def main(words: Sequence[str]) -> int:
     """Compares run folders and the runs of sweeps. Settings: metric=, out= (a folder for the page)."""
-    settings = dict(word.split("=", 1) for word in words if SETTING.match(word) and not Path(word).exists())
+    settings = dict(word.split("=", 1) for word in words if OVERRIDE.match(word) and not Path(word).exists())
     names = [word for word in words if word.partition("=")[0] not in settings]
     if strange := settings.keys() - {"metric", "out"}:
         raise UserError(f"{min(strange)} is no setting of compare. It takes metric= and out=.")
@@ -80,7 +80,7 @@ def build_state(folders: Sequence[Path]) -> State:
 def load_run_config(folder: Path) -> dict:
     """The settings of a run, by their full keys."""
     try:
-        return resume_rules.flat(OmegaConf.load(folder / "config.yaml"))
+        return resume_rules.flatten_config(OmegaConf.load(folder / "config.yaml"))
     except (OSError, ValueError, YAMLError) as error:
         raise unreadable_run(folder / "config.yaml") from error
 
@@ -106,7 +106,7 @@ def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], chosen: 
 
 def is_compared(key: str) -> bool:
     """Whether a setting tells runs apart: not where it lies or how loud it was."""
-    return key not in OWN and not key.endswith("_target_") and (not resume_rules.is_free(key) or key == "kimg")
+    return key not in OWN and not key.endswith("_target_") and (not resume_rules.is_resumable(key) or key == "kimg")
 
 
 def print_comparison(known: State, found: Mapping[int, Result]) -> None:

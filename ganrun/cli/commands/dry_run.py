@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ganrun.config import build
-from ganrun.config.experiment import Job
+from ganrun.config.experiment import Experiment
 
 
-def print_plan(job: Job, folder: Path) -> None:
+def print_plan(job: Experiment, folder: Path) -> None:
     """Prints data, networks, players, length and place of a training."""
     console = Console(soft_wrap=True)
     for table in (plan_table(job), networks_table(job), players_table(job)):
@@ -21,7 +21,7 @@ def print_plan(job: Job, folder: Path) -> None:
     console.print("dry_run=true: nothing was written. Leave it out to train.")
 
 
-def plan_table(job: Job) -> Table:
+def plan_table(job: Experiment) -> Table:
     cfg, data = job.cfg, job.data
     table = Table("", "plan", title="ganrun train", title_justify="left")
     table.add_row("data", f"{data.name}: {' x '.join(map(str, data.shape))}, gives {', '.join(data.gives)}")
@@ -30,14 +30,14 @@ def plan_table(job: Job) -> Table:
     table.add_row("length", f"{cfg.kimg:g} kimg" + (f" or {cfg.minutes:g} minutes" if cfg.minutes else ""))
     table.add_row("scores", f"{job.suite.monitor}, {job.suite.samples:,} samples" if job.suite else "none")
     table.add_row("memory", f"{training_bytes(job) / 2**20:,.0f} MiB for weights, gradients and optimizers")
-    kind = "cuda" if build.on_cuda(cfg.trainer) else cfg.trainer.accelerator.replace("auto", "cpu")
+    kind = "cuda" if build.uses_cuda(cfg.trainer) else cfg.trainer.accelerator.replace("auto", "cpu")
     speed = {"graphs": "CUDA graphs", "networks": "torch.compile"}
-    chosen = [word for name, word in speed.items() if build.compiling(cfg)[name]]
-    table.add_row("device", ", ".join([kind, f"precision {build.precision(cfg)}", *chosen]))
+    chosen = [word for name, word in speed.items() if build.resolve_compile(cfg)[name]]
+    table.add_row("device", ", ".join([kind, f"precision {build.resolve_precision(cfg)}", *chosen]))
     return table
 
 
-def networks_table(job: Job) -> Table:
+def networks_table(job: Experiment) -> Table:
     table = Table("network", "class", "parameters", title="networks", title_justify="left")
     for name, network in job.model.named_children():
         count = sum(w.numel() for w in network.parameters())
@@ -46,7 +46,7 @@ def networks_table(job: Job) -> Table:
     return table
 
 
-def players_table(job: Job) -> Table:
+def players_table(job: Experiment) -> Table:
     names = {id(network): name for name, network in job.model.named_children()}
     columns = ("player", "moves", "lowers", "every", "optimizer")
     table = Table(*columns, title="players", title_justify="left", pad_edge=False)
@@ -59,7 +59,7 @@ def players_table(job: Job) -> Table:
     return table
 
 
-def training_bytes(job: Job) -> int:
+def training_bytes(job: Experiment) -> int:
     """Bytes of weights, gradients and two moments, and of averaged copies; activations come on top."""
     sizes = {name: sum(w.numel() for w in net.parameters()) for name, net in job.model.named_children()}
     averaged = sum(sizes[name] for name in job.model.averages) if job.model.average else 0

@@ -57,7 +57,7 @@ class EvalResult:
 def run(cfg: DictConfig, folder: Path) -> None:
     """Scores the checkpoint, or the folder of pictures, and writes folder/scores.json."""
     quiet_libraries()
-    schema.check(cfg)
+    schema.check_values(cfg)
     eval_protocol.check_protocol_metrics()
     scored = score_run(cfg) if cfg.pictures is None and cfg.against is None else score_folders(cfg)
     path = make_folder(folder) / "scores.json"  # only now: nothing is left of an evaluation that fails
@@ -70,7 +70,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
 def score_run(cfg: DictConfig) -> EvalResult:
     """The scores of a trained model's samples."""
     trained = load(cfg)
-    suite = build.made(cfg.get("metrics") or trained.cfg.metrics)
+    suite = build.instantiate_optional(cfg.get("metrics") or trained.cfg.metrics)
     if suite is None:
         raise UserError(
             "This run was trained with metrics=none. Name some: ganrun eval RUN metrics=lenet (digits), "
@@ -118,7 +118,7 @@ def check_same_kind(trained: Trained, data: DataModule) -> None:
     """Refuses data that hold other things than the model makes."""
     lacking = [key for key in trained.model.needs if key not in (*data.gives, "y")]
     if lacking or len(data.shape) != len(trained.data.shape):
-        makes, gives = compatibility.words(trained.data.gives), compatibility.words(data.gives)
+        makes, gives = map(compatibility.describe_batch_keys, (trained.data.gives, data.gives))
         raise UserError(
             f"{trained.choices['model']} of {trained.choices['data']} makes {makes}, "
             f"and data={data.name} gives {gives}. Leave data= out, or name data of the same kind."
@@ -132,10 +132,11 @@ def score_folders(cfg: DictConfig) -> EvalResult:
     count, place = cfg.samples or len(fakes.paths), device(cfg.device)
     if count > len(fakes.paths):
         raise UserError(f"{cfg.pictures} holds {len(fakes.paths):,} pictures, and samples={count} asks for more.")
-    suite = build.made(cfg.metrics)
+    suite = build.instantiate_optional(cfg.metrics)
     if not isinstance(suite, Generation):
         raise UserError(
-            f"metrics={compatibility.choices()['metrics']} scores no folders: metrics=inception or metrics=lenet."
+            f"metrics={compatibility.chosen_options()['metrics']} scores no folders: "
+            "metrics=inception or metrics=lenet."
         )
     suite.prepare(real, place)
     suite.warn_of_few(count)
@@ -160,7 +161,7 @@ def check_folders(cfg: DictConfig) -> None:
             f"There is {'no --folder' if cfg.against else 'no --against'}: two folders are compared, "
             "as in ganrun eval --folder A --against B"
         )
-    given = overrides.keys([*HydraConfig.get().overrides.task])
+    given = overrides.override_keys([*HydraConfig.get().overrides.task])
     for key in sorted(given):
         if key.partition(".")[0] in ("which", "data", "network", "splits", "copies"):
             raise UserError(f"{key}= says nothing of two folders of pictures. Leave it out.")

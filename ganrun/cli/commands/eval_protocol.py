@@ -15,7 +15,7 @@ PROTOCOL_KEYS = ("samples", "splits", "metrics.extractor", "metrics.reference", 
 
 
 def chosen_protocol() -> str | None:
-    return compatibility.choices().get("protocol")
+    return compatibility.chosen_options().get("protocol")
 
 
 def compose_protocol() -> DictConfig:
@@ -27,7 +27,7 @@ def check_protocol_metrics() -> None:
     """Refuses other metrics than the protocol's."""
     if not chosen_protocol():
         return
-    its, given = compose_protocol().hydra.runtime.choices.get("metrics"), compatibility.choices()["metrics"]
+    its, given = compose_protocol().hydra.runtime.choices.get("metrics"), compatibility.chosen_options()["metrics"]
     if its not in (None, given):
         raise UserError(
             f"protocol={chosen_protocol()} evaluates with metrics={its}, but metrics={given} was given. Remove one."
@@ -39,7 +39,7 @@ def check_protocol_data(data) -> None:
     if chosen_protocol() and ("x" not in data.gives or len(data.shape) != 3):
         raise UserError(
             f"protocol={chosen_protocol()} scores generated pictures, "
-            f"and data={data.name} gives {compatibility.words(data.gives)}. "
+            f"and data={data.name} gives {compatibility.describe_batch_keys(data.gives)}. "
             "Leave protocol= out."
         )
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ganrun.cli.commands import dry_run
 from ganrun.config import renames, resume_rules, trust
-from ganrun.config.experiment import Job, make_job
+from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.errors import UserError
 from ganrun.sweep import pruning
 from ganrun.training import checkpoint, session
@@ -37,8 +37,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
     def wanted(saved: DictConfig) -> DictConfig:
         if not cfg.trust:
-            trust.check(saved, path or place)
-        return check_changes(cfg.run, saved, resume_rules.changed(saved, words), words)
+            trust.check_trusted(saved, path or place)
+        return check_changes(cfg.run, saved, resume_rules.apply_overrides(saved, words), words)
 
     if not continue_training(place, path, wanted):
         told = OmegaConf.load(place / "config.yaml")
@@ -67,7 +67,7 @@ def continue_training(place: Path, path: Path | None, wanted_of: Callable[[DictC
         if is_finished(place, wanted):
             return False
         set_choices(choices)
-        job = make_job(wanted)
+        job = build_experiment(wanted)
         if wanted.dry_run:
             dry_run.print_plan(job, place)
             return True
@@ -88,11 +88,11 @@ def start_branch(cfg: DictConfig, place: Path, path: Path | None, words: list[st
     content = checkpoint.read(path)
     saved, choices = load_plan(place, content)
     if not cfg.trust:
-        trust.check(saved, path)
-    wanted = resume_rules.changed(saved, words)
+        trust.check_trusted(saved, path)
+    wanted = resume_rules.apply_overrides(saved, words)
     wanted.parent = str(path)
     set_choices(choices)
-    job = make_job(wanted)
+    job = build_experiment(wanted)
     check_networks(job, content, path)
     apply_optimizer_settings(job, content)
     name = f"{choices['model']}-{choices['data']}"
@@ -103,7 +103,7 @@ def start_branch(cfg: DictConfig, place: Path, path: Path | None, words: list[st
     continue_training(folder, checkpoint.first_of_branch(folder, content), lambda saved: saved)
 
 
-def apply_optimizer_settings(job: Job, content: Mapping[str, Any]) -> None:
+def apply_optimizer_settings(job: Experiment, content: Mapping[str, Any]) -> None:
     """Puts the config's rates and the like in place of those that the saved optimizers had."""
     for state, optimizer in zip(content["optimizer_states"], job.model.configure_optimizers(), strict=True):
         for old, new in zip(state["param_groups"], optimizer.param_groups, strict=True):
@@ -130,8 +130,8 @@ def load_plan(place: Path, content: Mapping[str, Any] | None) -> tuple[DictConfi
 def check_changes(run: str, saved: DictConfig, wanted: DictConfig, words: list[str]) -> DictConfig:
     """The config that is wanted. Raises UserError where it would make another experiment of the run."""
     wanted.parent = saved.get("parent")
-    for key, (before, after) in resume_rules.differences(saved, wanted).items():
-        if not resume_rules.is_free(key):
+    for key, (before, after) in resume_rules.changed_settings(saved, wanted).items():
+        if not resume_rules.is_resumable(key):
             setting = shlex.join(words) or shlex.quote(f"{key}={after}")
             raise UserError(
                 f"{key} was {before} and would be {after}: that is another experiment. Leave it out, or start a new "
@@ -166,7 +166,7 @@ def check_owner(place: Path, choices: Mapping[str, str], path: Path | None) -> N
         )
 
 
-def check_fit(job: Job, content: Mapping[str, Any], path: Path) -> None:
+def check_fit(job: Experiment, content: Mapping[str, Any], path: Path) -> None:
     """Refuses a checkpoint of other networks, or of data that have changed since."""
     check_networks(job, content, path)
     if content["ganrun"]["data"] not in (None, job.data.contents.fingerprint):
@@ -175,7 +175,7 @@ def check_fit(job: Job, content: Mapping[str, Any], path: Path) -> None:
         )
 
 
-def check_networks(job: Job, content: Mapping[str, Any], path: Path) -> None:
+def check_networks(job: Experiment, content: Mapping[str, Any], path: Path) -> None:
     job.model.configure_model()
     try:
         job.model.load_state_dict(content["state_dict"])

@@ -24,7 +24,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     writers = {"grid": write_sample_grid, "folder": write_folder, "npz": write_npz}
     if cfg["as"] not in writers:
         raise UserError(f"as={cfg['as']} is not known.{did_you_mean(str(cfg['as']), writers)}")
-    schema.check(cfg)
+    schema.check_values(cfg)
     trained = load(cfg)
     if not hasattr(trained.model, "sample"):
         raise UserError(f"{trained.choices['model']} translates and draws no samples: ganrun translate {cfg.run}")

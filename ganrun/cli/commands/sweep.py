@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ganrun.cli import hydra_app
 from ganrun.cli.arguments import parse_command
-from ganrun.config.overrides import SETTING, plainly
+from ganrun.config.overrides import OVERRIDE, quote_override
 from ganrun.errors import UserError
 from ganrun.sweep import state, sweeper
 from ganrun.sweep.report import leaderboard
@@ -12,7 +12,7 @@ from ganrun.sweep.report import leaderboard
 
 def main(words: Sequence[str]) -> int:
     """`NAME` shows the sweep's leaderboard; `resume NAME` trains what is left of it, with sweep.*= changed as asked."""
-    settings = [word for word in words if SETTING.match(word)]
+    settings = [word for word in words if OVERRIDE.match(word)]
     names = [word for word in words if word not in settings]
     is_resume = names[:1] == ["resume"]
     if len(names) != 1 + is_resume or (settings and not is_resume):
@@ -38,5 +38,5 @@ def resume_sweep(known: state.State, changes: Sequence[str]) -> int:
     kept = [word for word in known.command if not word.startswith(("folder=", "sweep.fresh="))]
     given = {word.partition("=")[0] for word in changes}
     kept = [word for word in kept if word.partition("=")[0] not in given]
-    words = [*kept, *changes, f"folder={plainly(str(known.folder))}"]
+    words = [*kept, *changes, f"folder={quote_override(str(known.folder))}"]
     return hydra_app.run_command(parse_command("train", False, flags, words))

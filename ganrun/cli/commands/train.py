@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ganrun.cli.commands import dry_run
-from ganrun.config.experiment import make_job
+from ganrun.config.experiment import build_experiment
 from ganrun.sweep import pruning
 from ganrun.training import checkpoint, lock
 from ganrun.training.run_folder import make_folder, writable
@@ -23,7 +23,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
         resume.resume_existing(cfg, folder)
         return
-    job = make_job(cfg)
+    job = build_experiment(cfg)
     writable(folder.absolute())
     if cfg.dry_run:
         job.data.look()

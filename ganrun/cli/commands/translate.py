@@ -22,7 +22,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     quiet_libraries()
     if cfg.to not in ("a", "b"):
         raise UserError(f"to={cfg.to} is not known. Allowed: a, b.")
-    schema.check(cfg)
+    schema.check_values(cfg)
     paths = find_images(Path(cfg.input).expanduser())
     trained = load(cfg)
     if not hasattr(trained.model, "translate"):

@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from ganrun.config.overrides import plainly
+from ganrun.config.overrides import quote_override
 from ganrun.sweep.executors.base import PATIENCE, Jobs, Task
 from ganrun.training import lock
 
@@ -72,7 +72,7 @@ class Launcher(Jobs):
             return {}
         folders = {number: task.log.parent.parent / task.log.stem for number, task in self.running.items()}
         self.train.tasks = {str(folders[number]): task for number, task in self.running.items()}
-        own = [[f"folder={plainly(str(folder))}"] for folder in folders.values()]
+        own = [[f"folder={quote_override(str(folder))}"] for folder in folders.values()]
         log.info("handed over   %d jobs to %s", len(own), type(self.launcher).__name__)
         self.launching = [*folders.values()]
         returned = self.launcher.launch(own, initial_job_idx=min(folders))
