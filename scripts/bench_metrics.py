@@ -25,8 +25,8 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from ganrun.metrics import reference_stats
 from ganrun.metrics.extractors.base import Extractor, InceptionExtractor
 from ganrun.metrics.feature_scores import FeatureScores
-from ganrun.metrics.sampling import apart
-from ganrun.metrics.scores.frechet import Features, FrechetDistance
+from ganrun.metrics.sampling import isolated_rng
+from ganrun.metrics.scores.frechet import FrechetDistance, IdentityFeatures
 from ganrun.metrics.scores.prdc import prdc
 
 CPU, KINDS, LIMIT_GB = torch.device("cpu"), ("fd", "kid", "is"), 1.5
@@ -58,7 +58,7 @@ class RandomInception(InceptionExtractor):
 
     def load(self) -> None:
         if self.network is None:
-            with apart(0):
+            with isolated_rng(0):
                 network = self.build()
                 for layer in network.modules():
                     if isinstance(layer, nn.Conv2d):
@@ -90,12 +90,12 @@ class OnePass:
         """Seconds of the pass over the real pictures; of the pass over the others, from statistics on disk on."""
         start = time.process_time()
         with patch.object(FrechetDistance, "compute", lambda self: torch.tensor(math.nan)):
-            measured = reference_stats.measure([self.real], len(self.real), self.extractor, CPU)
+            measured = reference_stats.measure_statistics([self.real], len(self.real), self.extractor, CPU)
         end = time.process_time()
-        reference_stats.write(self.file, measured, {})
+        reference_stats.save_statistics(self.file, measured, {})
 
         restart = time.process_time()
-        known = reference_stats.read(self.file, {}, self.extractor.num_features)
+        known = reference_stats.load_statistics(self.file, {}, self.extractor.num_features)
         self.scores = FeatureScores(self.extractor, known, CPU, KINDS)
         self.scores.update(self.fake)
         return end - start, time.process_time() - restart
@@ -154,7 +154,7 @@ def matrix_root(features: int, rounds: int) -> list[dict]:
     real = real * torch.logspace(0, -1, features, dtype=torch.float64)
     fake = real.roll(1, 1) + 0.5 * fake
     options = {"compute_with_cache": False}
-    sides = FrechetDistance(features, **options), FrechetInceptionDistance(Features(features), **options)
+    sides = FrechetDistance(features, **options), FrechetInceptionDistance(IdentityFeatures(features), **options)
     for metric in sides:
         metric.update(real, real=True)
         metric.update(fake, real=False)

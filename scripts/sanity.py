@@ -14,7 +14,7 @@ from ganrun.data.images import to_float, to_uint8
 from ganrun.metrics import reference_stats
 from ganrun.metrics.extractors.base import LeNetExtractor
 from ganrun.metrics.feature_scores import FeatureScores
-from ganrun.metrics.sampling import apart
+from ganrun.metrics.sampling import isolated_rng
 from ganrun.seeds import generator
 
 CPU, KINDS = torch.device("cpu"), ("fd", "kid", "is", "prdc", "diversity")
@@ -55,7 +55,7 @@ def digits() -> tuple[Tensor, Tensor]:
 
 def scores(images: Tensor, real: reference_stats.Statistics, extractor: LeNetExtractor) -> dict[str, float]:
     """Of uint8 pictures [N, 1, 28, 28]."""
-    with apart(0):
+    with isolated_rng(0):
         found = FeatureScores(extractor, real, CPU, KINDS)
         for part in images.split(500):
             found.update(part)
@@ -66,7 +66,7 @@ def main() -> None:
     extractor = LeNetExtractor()
     x, y = digits()
     half = len(x) // 2
-    real = reference_stats.measure(x[:half].split(500), half, extractor, CPU)
+    real = reference_stats.measure_statistics(x[:half].split(500), half, extractor, CPU)
     print("| 5,000 digits | " + " | ".join(COLUMNS) + " |\n|---|" + "---:|" * len(COLUMNS))
     for name, spoil in SPOILT.items():
         found = scores(to_uint8(spoil(to_float(x[half:]), y[half:])), real, extractor)

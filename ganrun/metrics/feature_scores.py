@@ -10,10 +10,10 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.reference_stats import NEIGHBOURS, PRDC, Statistics
-from ganrun.metrics.sampling import counting_device, place
+from ganrun.metrics.sampling import float64_device, rank_and_world
 from ganrun.metrics.scores.fid_infinity import extrapolated_distance
 from ganrun.metrics.scores.frechet import FrechetDistance
-from ganrun.metrics.scores.inception_score import inception_score, never_zero
+from ganrun.metrics.scores.inception_score import clamp_logits, inception_score
 from ganrun.metrics.scores.intra_fid import intra_class_distance
 from ganrun.metrics.scores.kid import kernel_distance
 from ganrun.metrics.scores.prdc import prdc
@@ -30,7 +30,7 @@ KINDS = {  # what may be asked for: the names of its numbers, before the extract
 }
 
 
-class Kept(Metric):
+class FeatureBuffer(Metric):
     """Rows, such as features, of the first pictures, of all processes."""
 
     def __init__(self, most: int | None = None):
@@ -58,11 +58,11 @@ class FeatureScores:
 
     def __init__(self, extractor: Extractor, real: Statistics, device: torch.device, kinds: Sequence[str]):
         self.extractor, self.real, self.device, self.kinds = extractor, real, device, kinds
-        self.distance = FrechetDistance(extractor.num_features).to(counting_device(device))
+        self.distance = FrechetDistance(extractor.num_features).to(float64_device(device))
         self.score = inception_score(extractor.num_logits).to(device)
-        self.kept = Kept(-(-len(real.features) // place()[1])).to(device)
-        self.asked = {"features": Kept().to(device), "labels": Kept().to(device)}
-        if place()[0] == 0:
+        self.kept = FeatureBuffer(-(-len(real.features) // rank_and_world()[1])).to(device)
+        self.asked = {"features": FeatureBuffer().to(device), "labels": FeatureBuffer().to(device)}
+        if rank_and_world()[0] == 0:
             self.distance.load_real(real.total, real.outer, real.count)
 
     def update(self, images: Tensor, y: Tensor | None = None) -> Tensor:
@@ -70,7 +70,7 @@ class FeatureScores:
         features, logits = self.extractor(images.to(self.device))
         self.distance.update(features.to(self.distance.device), real=False)
         if "is" in self.kinds:
-            self.score.update(never_zero(logits))
+            self.score.update(clamp_logits(logits))
         if {"kid", "prdc", "fd_infinity"} & {*self.kinds}:
             self.kept.update(features)
         if "intra" in self.kinds:
@@ -83,7 +83,7 @@ class FeatureScores:
         found = {}
         for kind in self.kinds:
             numbers = getattr(self, f"_{kind}")()
-            found |= dict(zip(names_of([kind], self.extractor), numbers, strict=True))
+            found |= dict(zip(number_names([kind], self.extractor), numbers, strict=True))
         return found
 
     def _fd(self) -> tuple[float]:
@@ -118,6 +118,6 @@ class FeatureScores:
         return (extrapolated_distance(fake, self.real, generator(0)) if len(fake) >= 4 else math.nan,)
 
 
-def names_of(kinds: Sequence[str], extractor: Extractor) -> list[str]:
+def number_names(kinds: Sequence[str], extractor: Extractor) -> list[str]:
     """Of the numbers: fid, is, kid, intra_fid ... of Inception; fd_lenet, kid_lenet ... of others."""
     return [extractor.named(name) for kind in kinds for name in KINDS[kind]]

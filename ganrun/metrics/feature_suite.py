@@ -10,7 +10,7 @@ from torch import Tensor
 from ganrun.errors import UserError
 from ganrun.metrics import reference_stats
 from ganrun.metrics.extractors.base import Extractor
-from ganrun.metrics.reference_stats import KEPT, Statistics
+from ganrun.metrics.reference_stats import KEPT_FEATURES, Statistics
 from ganrun.metrics.scores.inception_score import SPLITS
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class FeatureSuite:
         mode: str,
         samples: int,
         reference: int | None = None,
-        keep: int = KEPT,
+        keep: int = KEPT_FEATURES,
         batch_size: int = 500,
         weights: str | Path | None = None,
     ):
@@ -60,12 +60,12 @@ class FeatureSuite:
         """Statistics of the real pictures under `key`: known already, or from disk, or measured now."""
         self.extractor.load()
         identity = self.identity(data, key)
-        path = reference_stats.statistics_file(f"{data.name}-{key}-{self.extractor.name}", identity)
+        path = reference_stats.statistics_path(f"{data.name}-{key}-{self.extractor.name}", identity)
         if path not in self._real:
-            found = reference_stats.read(path, identity, self.extractor.num_features)
+            found = reference_stats.load_statistics(path, identity, self.extractor.num_features)
             self._real[path] = found or self._measure(data, key, device)
             if not found:
-                reference_stats.write(path, self._real[path], identity)
+                reference_stats.save_statistics(path, self._real[path], identity)
         return self._real[path]
 
     def check(self, data) -> None:
@@ -104,7 +104,7 @@ class FeatureSuite:
         for key in self.keys:
             suffix = "" if key == "x" else f"_{key}"
             protocol[f"reference{suffix}"] = self.reference_count(data, key)
-            protocol[f"floor{suffix}"] = or_none(self.real(data, key).floor("fd"))
+            protocol[f"floor{suffix}"] = nan_to_none(self.real(data, key).baseline("fd"))
         return protocol
 
     def pictures(self, data, key: str) -> Iterator[Tensor]:
@@ -124,7 +124,9 @@ class FeatureSuite:
             raise UserError(f"data={data.name} has {count} real pictures under {key}: scores need two or more.")
         log.info("Measuring %d real pictures of %s by %s, once", count, data.name, self.extractor.name)
         labels = self.labels(data, key)
-        return reference_stats.measure(self.pictures(data, key), count, self.extractor, device, labels, self.keep)
+        return reference_stats.measure_statistics(
+            self.pictures(data, key), count, self.extractor, device, labels, self.keep
+        )
 
     def warn_of_few(self, samples: int) -> None:
         """Says once that a covariance of so few samples is singular."""
@@ -137,6 +139,6 @@ class FeatureSuite:
             )
 
 
-def or_none(value: float) -> float | None:
+def nan_to_none(value: float) -> float | None:
     """JSON has no nan."""
     return value if value == value else None

@@ -8,7 +8,14 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ganrun.errors import UserError
-from ganrun.metrics.sampling import Finite, apart, counting_device, generated, or_nan, seed_of_scores
+from ganrun.metrics.sampling import (
+    AllFinite,
+    float64_device,
+    generate_batches,
+    isolated_rng,
+    nan_unless_finite,
+    scoring_seed,
+)
 
 NEAR = 3  # a sample belongs to a mode within so many of its standard deviations, unless the data tell their own number
 
@@ -50,14 +57,14 @@ class ModeCoverage(Metric):
         }
 
 
-def near(data) -> float:
+def mode_reach(data) -> float:
     """A mode's reach in its standard deviations: the data's own number, else 3."""
     return getattr(data.source, "near", NEAR)
 
 
-def coverage_of(data) -> ModeCoverage:
+def build_coverage(data) -> ModeCoverage:
     """A count of samples at the modes of the data."""
-    return ModeCoverage(data.source.centers, data.source.sigma, near(data))
+    return ModeCoverage(data.source.centers, data.source.sigma, mode_reach(data))
 
 
 class Modes:
@@ -82,28 +89,28 @@ class Modes:
             "samples": samples or self.samples,
             "modes": len(data.source.centers),
             "sigma": float(data.source.sigma),
-            "near": f"{near(data):g} sigma",
+            "near": f"{mode_reach(data):g} sigma",
         }
 
     def names(self, model, data) -> list[str]:
         """Of the scores that `score` gives."""
         return [f"val/{name}" for name in ("modes", "high_quality", "reverse_kl", "mode_overlap")]
 
-    def basis(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
+    def score_notes(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
         """Of how many samples each score is, and how it comes about, in a few words."""
         n, count = samples or self.samples, len(data.source.centers)
         words = {
-            "modes": f"of {count}, with a sample within {near(data):g} sigma",
-            "high_quality": f"share within {near(data):g} sigma of a mode",
+            "modes": f"of {count}, with a sample within {mode_reach(data):g} sigma",
+            "high_quality": f"share within {mode_reach(data):g} sigma of a mode",
             "reverse_kl": "KL(nearest modes || equal shares), nats",
             "mode_overlap": "sum of min(share at a mode, equal share)",
         }
         return {f"val/{name}": (n, word) for name, word in words.items()}
 
-    def floors(self, data, samples: int | None = None) -> dict[str, float]:
+    def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """What so many points of the mixture itself score."""
         points = torch.cat([*data.reference("x", samples or self.samples)])
-        coverage = coverage_of(data)
+        coverage = build_coverage(data)
         coverage.update(points)
         return {f"val/{name}": value.item() for name, value in coverage.compute().items()}
 
@@ -115,10 +122,12 @@ class Modes:
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """The scores of `samples` samples, the same for the same seed."""
         self.prepare(data)
-        coverage = coverage_of(data).to(counting_device(model.device))
-        finite = Finite().to(counting_device(model.device))
-        with apart(seed_of_scores(seed)):
-            for x, _ in generated(model, data, samples or self.samples, self.batch_size, seed):
+        coverage = build_coverage(data).to(float64_device(model.device))
+        finite = AllFinite().to(float64_device(model.device))
+        with isolated_rng(scoring_seed(seed)):
+            for x, _ in generate_batches(model, data, samples or self.samples, self.batch_size, seed):
                 finite.update(x.to(finite.device))
                 coverage.update(x.nan_to_num())
-            return or_nan({f"val/{name}": value.item() for name, value in coverage.compute().items()}, finite)
+            return nan_unless_finite(
+                {f"val/{name}": value.item() for name, value in coverage.compute().items()}, finite
+            )

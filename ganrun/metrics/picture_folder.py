@@ -64,10 +64,10 @@ class PictureFolder:
         windows = [paths[start : start + WINDOW] for start in range(0, len(paths), WINDOW)]
         with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
             for window in progress(windows, len(windows), f"reading {len(paths):,} pictures of {self.folder}"):
-                yield from by_size([*pool.map(read, window)])
+                yield from group_by_size([*pool.map(load_picture, window)])
 
 
-def read(path: Path) -> np.ndarray:
+def load_picture(path: Path) -> np.ndarray:
     """One picture: uint8 [1 or 3, H, W]."""
     try:
         return as_array(upright(path))
@@ -75,7 +75,7 @@ def read(path: Path) -> np.ndarray:
         raise UserError(f"Cannot decode {error}. Mend the file, or take it out of its folder.") from error
 
 
-def by_size(pictures: list[np.ndarray]) -> Iterator[Tensor]:
+def group_by_size(pictures: list[np.ndarray]) -> Iterator[Tensor]:
     """The pictures in parts of one size each, none larger than MOST_BYTES or than one picture."""
     groups = defaultdict(list)
     for picture in pictures:

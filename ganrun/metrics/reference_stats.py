@@ -16,24 +16,24 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ganrun.metrics.extractors.base import Extractor
-from ganrun.metrics.sampling import apart
+from ganrun.metrics.sampling import isolated_rng
 from ganrun.metrics.scores.frechet import FrechetDistance
-from ganrun.metrics.scores.inception_score import inception_score, never_zero
+from ganrun.metrics.scores.inception_score import clamp_logits, inception_score
 from ganrun.metrics.scores.intra_fid import intra_class_distance
 from ganrun.metrics.scores.kid import kernel_distance
-from ganrun.metrics.scores.prdc import prdc, radii
+from ganrun.metrics.scores.prdc import knn_radii, prdc
 from ganrun.paths import cache_dir
 from ganrun.seeds import generator
 
 log = logging.getLogger(__name__)
-KEPT = 10_000  # features
+KEPT_FEATURES = 10_000  # features
 NEIGHBOURS = 5  # Naeem et al. 2020
 PRDC = ("precision", "recall", "density", "coverage")
-FLOORS = ("fd", "diversity", "is", "is_deviation", "kid", "kid_deviation", *PRDC, "intra_fd")
+BASELINES = ("fd", "diversity", "is", "is_deviation", "kid", "kid_deviation", *PRDC, "intra_fd")
 
 
-def unknown() -> Tensor:
-    return torch.full((len(FLOORS),), math.nan, dtype=torch.float64)
+def unknown_baselines() -> Tensor:
+    return torch.full((len(BASELINES),), math.nan, dtype=torch.float64)
 
 
 @dataclass
@@ -49,23 +49,23 @@ class Statistics:
     total: Tensor
     outer: Tensor
     count: Tensor
-    floors: Tensor = field(default_factory=unknown)
+    floors: Tensor = field(default_factory=unknown_baselines)
     features: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
     labels: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     radii: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
 
-    def floor(self, name: str) -> float:
+    def baseline(self, name: str) -> float:
         """The floor of that name in FLOORS."""
-        return self.floors[FLOORS.index(name)].item()
+        return self.floors[BASELINES.index(name)].item()
 
 
-def measure(
+def measure_statistics(
     images: Iterable[Tensor],
     count: int,
     extractor: Extractor,
     device: torch.device,
     labels: Tensor | None = None,
-    keep: int = KEPT,
+    keep: int = KEPT_FEATURES,
 ) -> Statistics:
     """Statistics of `count` pictures that come in batches, uint8 [n, C, H, W], with labels int64 [count] or none.
 
@@ -80,7 +80,7 @@ def measure(
     for batch in images:
         features, logits = (x.cpu() for x in extractor(batch.to(device)))
         here = slice(done, done + len(batch))
-        score.update(never_zero(logits))
+        score.update(clamp_logits(logits))
         kept.append(features[is_kept[here]])
         halves.update(features[in_first[here]], real=True)
         halves.update(features[~in_first[here]], real=False)
@@ -89,22 +89,22 @@ def measure(
             told = time.monotonic()
             log.info("%d of %d real pictures measured", done, count)
     features, labels = torch.cat(kept), torch.zeros(0, dtype=torch.long) if labels is None else labels[is_kept]
-    with apart(0):  # the scores' shuffles leave no trace
-        floors = dict(zip(("is", "is_deviation"), score.compute(), strict=True)) | of_features(features, labels)
+    with isolated_rng(0):  # the scores' shuffles leave no trace
+        floors = dict(zip(("is", "is_deviation"), score.compute(), strict=True)) | baselines_of_halves(features, labels)
     if count >= 4:
         floors |= {"fd": halves.compute(), "diversity": halves.diversity()}
     return Statistics(
         total=halves.real_features_sum + halves.fake_features_sum,
         outer=halves.real_features_cov_sum + halves.fake_features_cov_sum,
         count=halves.real_features_num_samples + halves.fake_features_num_samples,
-        floors=torch.tensor([float(floors.get(name, math.nan)) for name in FLOORS], dtype=torch.float64),
+        floors=torch.tensor([float(floors.get(name, math.nan)) for name in BASELINES], dtype=torch.float64),
         features=features,
         labels=labels,
-        radii=radii(features, NEIGHBOURS) if len(features) > NEIGHBOURS else torch.zeros(0, dtype=torch.float64),
+        radii=knn_radii(features, NEIGHBOURS) if len(features) > NEIGHBOURS else torch.zeros(0, dtype=torch.float64),
     )
 
 
-def of_features(features: Tensor, labels: Tensor) -> dict[str, float]:
+def baselines_of_halves(features: Tensor, labels: Tensor) -> dict[str, float]:
     """Scores of one random half of the features [m, d], labels [m] or [0], against the other."""
     if len(features) // 2 <= NEIGHBOURS:
         return {}
@@ -116,22 +116,22 @@ def of_features(features: Tensor, labels: Tensor) -> dict[str, float]:
     return found
 
 
-def statistics_file(name: str, identity: dict) -> Path:
+def statistics_path(name: str, identity: dict) -> Path:
     """Where the statistics lie that `identity` (plain types: data, weights, counts ...) determines."""
-    digest = sha256(as_text(identity).encode()).hexdigest()[:16]
+    digest = sha256(canonical_json(identity).encode()).hexdigest()[:16]
     return cache_dir() / "statistics" / f"{name}-{digest}.safetensors"
 
 
-def read(path: Path, identity: dict, num_features: int) -> Statistics | None:
+def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics | None:
     """The statistics of `identity` in a file; None when there is no file, or one that is damaged or of another kind."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as file:
             content, told = {name: file.get_tensor(name) for name in sorted(file.keys())}, file.metadata() or {}
-        if told.get("identity") != as_text(identity):
+        if told.get("identity") != canonical_json(identity):
             raise ValueError(f"made for {told.get('identity')}")
-        if told.get("sha256") != digest_of(content):
+        if told.get("sha256") != tensors_digest(content):
             raise ValueError("its bytes have changed")
         found = Statistics(**content)
         if found.outer.shape != (num_features, num_features):
@@ -142,7 +142,7 @@ def read(path: Path, identity: dict, num_features: int) -> Statistics | None:
     return found
 
 
-def write(path: Path, statistics: Statistics, identity: dict) -> None:
+def save_statistics(path: Path, statistics: Statistics, identity: dict) -> None:
     """Write all or nothing: several processes may write the same file. What killed ones have left goes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f"{path.name}.*"):
@@ -150,11 +150,11 @@ def write(path: Path, statistics: Statistics, identity: dict) -> None:
             left.unlink(missing_ok=True)
     content = {name: tensor.contiguous() for name, tensor in asdict(statistics).items()}
     beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_bytes(save(content, {"identity": as_text(identity), "sha256": digest_of(content)}))
+    beside.write_bytes(save(content, {"identity": canonical_json(identity), "sha256": tensors_digest(content)}))
     beside.replace(path)
 
 
-def digest_of(content: Mapping[str, Tensor]) -> str:
+def tensors_digest(content: Mapping[str, Tensor]) -> str:
     """Of names, shapes and bytes; safetensors itself would not notice a changed byte."""
     digest = sha256()
     for name in sorted(content):
@@ -163,5 +163,5 @@ def digest_of(content: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def as_text(identity: dict) -> str:
+def canonical_json(identity: dict) -> str:
     return json.dumps(identity, sort_keys=True)

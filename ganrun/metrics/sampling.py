@@ -12,20 +12,20 @@ from ganrun.errors import UserError
 from ganrun.seeds import generator, mix
 
 
-def place() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     """Rank and number of processes that score together."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
-def counting_device(device: torch.device) -> torch.device:
+def float64_device(device: torch.device) -> torch.device:
     """Where sums are kept: beside the model, as nccl can add them up only there; mps has no float64."""
     return torch.device("cpu") if device.type == "mps" else device
 
 
 @contextmanager
-def apart(seed: int) -> Iterator[None]:
+def isolated_rng(seed: int) -> Iterator[None]:
     """No gradients, and torch's global streams seeded anew inside and restored afterwards."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices), torch.no_grad():
@@ -35,28 +35,28 @@ def apart(seed: int) -> Iterator[None]:
         yield
 
 
-def check_count(samples: int, world: int = 1) -> int:
+def require_samples(samples: int, world: int = 1) -> int:
     """The count, when a covariance can be made of it. Raises UserError otherwise."""
     if samples < 2 * world:
         raise UserError(f"metrics.samples={samples} is too few: scores need at least {2 * world} samples.")
     return samples
 
 
-def generated(model, data, samples: int, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor | None]]:
+def generate_batches(model, data, samples: int, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     """This process's share of `samples` generated examples, in batches: (x, labels asked for or None).
 
     Labels have the data's proportions. Each process draws from a generator of (seed, rank).
     """
-    rank, world = place()
+    rank, world = rank_and_world()
     stream = generator(seed, rank)
-    share = range(rank, check_count(samples, world), world)
+    share = range(rank, require_samples(samples, world), world)
     labels = data.labels(samples)[rank::world] if "y" in model.needs else None
     for start in range(0, len(share), batch_size):
         y = None if labels is None else labels[start : start + batch_size]
         yield model.sample(min(batch_size, len(share) - start), y=y, generator=stream), y
 
 
-class Finite(Metric):
+class AllFinite(Metric):
     """Whether all values seen by all processes were finite; as pictures, others would pass for black."""
 
     def __init__(self):
@@ -70,11 +70,11 @@ class Finite(Metric):
         return self.broken == 0
 
 
-def or_nan(scores: dict[str, float], finite: Finite) -> dict[str, float]:
+def nan_unless_finite(scores: dict[str, float], finite: AllFinite) -> dict[str, float]:
     """The scores, or nan for each when something that was scored was not finite."""
     return scores if finite.compute() else dict.fromkeys(scores, math.nan)
 
 
-def seed_of_scores(seed: int) -> int:
+def scoring_seed(seed: int) -> int:
     """A seed for the global streams that differs from the samples' own."""
     return mix(seed, 0x5C0)

@@ -12,7 +12,14 @@ from ganrun.data.images import to_uint8
 from ganrun.data.shuffle import seeded
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import Extractor
-from ganrun.metrics.sampling import Finite, apart, counting_device, generated, or_nan, seed_of_scores
+from ganrun.metrics.sampling import (
+    AllFinite,
+    float64_device,
+    generate_batches,
+    isolated_rng,
+    nan_unless_finite,
+    scoring_seed,
+)
 
 MODES = 1000
 
@@ -41,7 +48,7 @@ class StackedCoverage(Metric):
         return {"modes": is_hit.sum(), "reverse_kl": (share * (share / real).log()).sum()}
 
 
-def law_of(y: Tensor) -> Tensor:
+def mode_probabilities(y: Tensor) -> Tensor:
     """The law that labels y = 100 a + 10 b + c were drawn from, when a, b and c are independent: float64 [1000].
 
     The product of the channels' shares: it has no gap where so far no example was drawn.
@@ -50,14 +57,14 @@ def law_of(y: Tensor) -> Tensor:
     return torch.einsum("a,b,c->abc", a, b, c).flatten()
 
 
-def floor(law: Tensor, samples: int) -> dict[str, float]:
+def perfect_scores(law: Tensor, samples: int) -> dict[str, float]:
     """The scores of a perfect generator that a perfect classifier reads: those of `samples` draws from the law."""
     coverage = StackedCoverage(law)
     coverage.update(torch.multinomial(law, samples, replacement=True, generator=seeded("stacked floor")))
     return {name: value.item() for name, value in coverage.compute().items()}
 
 
-def read_modes(extractor: Extractor, images: Tensor) -> Tensor:
+def classify_modes(extractor: Extractor, images: Tensor) -> Tensor:
     """The mode 100 a + 10 b + c that a classifier of digits reads in each picture: uint8 [B, 3, H, W] -> int64 [B]."""
     logits = extractor(images.flatten(0, 1).unsqueeze(1))[1]
     a, b, c = logits.argmax(1).unflatten(0, (-1, 3)).unbind(1)
@@ -93,7 +100,7 @@ class Stacked:
         """How the scores come about; numbers of different protocols are not to be compared."""
         self.prepare(data)
         samples = samples or self.samples
-        at_best = floor(self.law(data), samples)
+        at_best = perfect_scores(self.law(data), samples)
         return {
             "extractor": self.extractor.name,
             "weights": f"sha256:{self.extractor.digest[:16]}",
@@ -106,20 +113,20 @@ class Stacked:
         }
 
     def law(self, data) -> Tensor:
-        return law_of(data.contents.splits["train"]["y"])
+        return mode_probabilities(data.contents.splits["train"]["y"])
 
     def names(self, model, data) -> list[str]:
         """Of the scores that `score` gives."""
         return ["val/modes", "val/reverse_kl"]
 
-    def basis(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
+    def score_notes(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
         """Of how many samples each score is, and how it comes about, in a few words."""
         words = {"modes": f"of {MODES:,}", "reverse_kl": "KL(generated || data), nats"}
         return {f"val/{name}": (samples or self.samples, word) for name, word in words.items()}
 
-    def floors(self, data, samples: int | None = None) -> dict[str, float]:
+    def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """What so many draws from the data's law score."""
-        return {f"val/{name}": value for name, value in floor(self.law(data), samples or self.samples).items()}
+        return {f"val/{name}": value for name, value in perfect_scores(self.law(data), samples or self.samples).items()}
 
     def collapsed(self, scores: Mapping[str, float]) -> str | None:
         """Why samples with these scores are to be called collapsed, None if they are not: under half of the modes."""
@@ -128,11 +135,13 @@ class Stacked:
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """The scores of `samples` samples, the same for the same seed."""
-        device = counting_device(model.device)
-        with apart(seed_of_scores(seed)):
+        device = float64_device(model.device)
+        with isolated_rng(scoring_seed(seed)):
             self.prepare(data)
-            coverage, finite = StackedCoverage(self.law(data)).to(device), Finite().to(device)
-            for x, _ in generated(model, data, samples or self.samples, self.batch_size, seed):
+            coverage, finite = StackedCoverage(self.law(data)).to(device), AllFinite().to(device)
+            for x, _ in generate_batches(model, data, samples or self.samples, self.batch_size, seed):
                 finite.update(x.to(device))
-                coverage.update(read_modes(self.extractor, to_uint8(x)))
-            return or_nan({f"val/{name}": value.item() for name, value in coverage.compute().items()}, finite)
+                coverage.update(classify_modes(self.extractor, to_uint8(x)))
+            return nan_unless_finite(
+                {f"val/{name}": value.item() for name, value in coverage.compute().items()}, finite
+            )

@@ -11,10 +11,10 @@ from torchmetrics.aggregation import MeanMetric
 
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError, did_you_mean
-from ganrun.metrics.feature_scores import KINDS, FeatureScores, names_of
+from ganrun.metrics.feature_scores import KINDS, FeatureScores, number_names
 from ganrun.metrics.feature_suite import FeatureSuite
-from ganrun.metrics.reference_stats import FLOORS, NEIGHBOURS
-from ganrun.metrics.sampling import Finite, apart, generated, or_nan, seed_of_scores
+from ganrun.metrics.reference_stats import BASELINES, NEIGHBOURS
+from ganrun.metrics.sampling import AllFinite, generate_batches, isolated_rng, nan_unless_finite, scoring_seed
 from ganrun.metrics.scores.inception_score import SPLITS
 from ganrun.metrics.scores.kid import SUBSET_SIZE, SUBSETS
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 COLLAPSED = 0.6  # diversity: the pictures of one digit alone have .37 to .60 of that of all ten, of two .7 or more
 
 
-def told(parts: Iterable[tuple[Tensor, Tensor | None]]) -> Iterator[tuple[Tensor, Tensor | None]]:
+def log_progress(parts: Iterable[tuple[Tensor, Tensor | None]]) -> Iterator[tuple[Tensor, Tensor | None]]:
     """The parts, with a word on how many pictures there were every 20 seconds."""
     count, last = 0, time.monotonic()
     for images, y in parts:
@@ -60,15 +60,15 @@ class Generation(FeatureSuite):
         """The scores of `samples` samples, the same for the same seed; all of them where `is_final`."""
         samples = samples or self.samples
         self.warn_of_few(samples)
-        finite = Finite().to(model.device)
+        finite = AllFinite().to(model.device)
 
         def parts() -> Iterator[tuple[Tensor, Tensor | None]]:
-            for x, y in generated(model, data, samples, self.batch_size, seed):
+            for x, y in generate_batches(model, data, samples, self.batch_size, seed):
                 finite.update(x)
                 yield to_uint8(x), y
 
         found = self.of_pictures(parts(), data, model.device, seed, is_final, "y" in model.needs)
-        return or_nan(found, finite)
+        return nan_unless_finite(found, finite)
 
     def of_pictures(
         self,
@@ -84,10 +84,10 @@ class Generation(FeatureSuite):
         The pictures of one part have one size.   seed: of what the scores draw, and of torch's global stream meanwhile.
         """
         real = self.real(data, "x", device)
-        with apart(seed_of_scores(seed)):
+        with isolated_rng(scoring_seed(seed)):
             scores = FeatureScores(self.extractor, real, device, self._kinds(is_final, is_y_asked))
             hits = MeanMetric().to(device)
-            for images, y in told(parts):
+            for images, y in log_progress(parts):
                 logits = scores.update(images, y)
                 if y is not None:
                     hits.update((logits.argmax(1) == y.to(logits.device)).float())
@@ -99,7 +99,7 @@ class Generation(FeatureSuite):
     def names(self, model, data) -> list[str]:
         """Of the scores that `score` gives at the end."""
         is_y_asked = "y" in model.needs
-        names = names_of(self._kinds(True, is_y_asked), self.extractor)
+        names = number_names(self._kinds(True, is_y_asked), self.extractor)
         names += [self.extractor.named("accuracy")] if is_y_asked and self._knows_classes(data) else []
         return [f"val/{name}" for name in names]
 
@@ -116,7 +116,7 @@ class Generation(FeatureSuite):
             "prdc_k": NEIGHBOURS,
         }
 
-    def basis(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
+    def score_notes(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
         """Of how many samples each score is, and how it comes about, in a few words."""
         told = self.protocol(data, samples)
         n, few, against = told["samples"], told["kid_prdc_samples"], f"against {told['reference']:,} real"
@@ -131,14 +131,14 @@ class Generation(FeatureSuite):
             "intra": (n, f"mean over classes, {against_few}"),
             "fd_infinity": (few, f"extrapolated, {against}"),
         }
-        found = {name: words[kind] for kind in KINDS for name in names_of([kind], self.extractor)}
+        found = {name: words[kind] for kind in KINDS for name in number_names([kind], self.extractor)}
         found[self.extractor.named("accuracy")] = (n, "share of samples named as asked")
         return {f"val/{name}": told for name, told in found.items()}
 
-    def floors(self, data, samples: int | None = None) -> dict[str, float]:
+    def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """What the scores of real pictures are: of one random half against the other; the Inception Score of all."""
         real = self.real(data, "x")
-        return {f"val/{self.extractor.named(name)}": real.floor(name) for name in FLOORS}
+        return {f"val/{self.extractor.named(name)}": real.baseline(name) for name in BASELINES}
 
     def collapsed(self, scores: Mapping[str, float]) -> str | None:
         """Why samples with these scores are to be called collapsed, None if they are not."""

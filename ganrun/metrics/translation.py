@@ -11,7 +11,14 @@ from ganrun.data.images import to_float, to_uint8
 from ganrun.errors import UserError
 from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
-from ganrun.metrics.sampling import Finite, apart, check_count, or_nan, place, seed_of_scores
+from ganrun.metrics.sampling import (
+    AllFinite,
+    isolated_rng,
+    nan_unless_finite,
+    rank_and_world,
+    require_samples,
+    scoring_seed,
+)
 
 DIRECTIONS = (("a", "b"), ("b", "a"))
 
@@ -31,10 +38,10 @@ class Translation(FeatureSuite):
             raise UserError(f"data={data.name} has no two domains to translate between: metrics=inception or lenet.")
 
     def identity(self, data, key: str) -> dict:
-        return {**super().identity(data, key), "intensity": intensity_of(data) is not None}
+        return {**super().identity(data, key), "intensity": digit_intensity(data) is not None}
 
     def pictures(self, data, key: str) -> Iterator[Tensor]:
-        seen = intensity_of(data)
+        seen = digit_intensity(data)
         for part in super().pictures(data, key):
             yield to_uint8(seen(to_float(part), key)) if seen else part
 
@@ -47,12 +54,12 @@ class Translation(FeatureSuite):
         return {
             **found,
             "test_split": data.test_split,
-            "sees": "the digit's intensity" if intensity_of(data) else "the picture",
+            "sees": "the digit's intensity" if digit_intensity(data) else "the picture",
         }
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """The scores of the translations of all test pictures, or of the first `samples` of each domain."""
-        with apart(seed_of_scores(seed)):
+        with isolated_rng(scoring_seed(seed)):
             found = {}
             for source, target in DIRECTIONS:
                 found |= self._one_way(model, data, source, target, samples or self.samples)
@@ -60,12 +67,12 @@ class Translation(FeatureSuite):
         found[name] = (found[f"{name}_a_to_b"] + found[f"{name}_b_to_a"]) / 2
         return found
 
-    def floors(self, data, samples: int | None = None) -> dict[str, float]:
+    def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """The distances of one random half of the real pictures from the other."""
         name = self._fd_name
-        return {f"{name}_{source}_to_{target}": self.real(data, target).floor("fd") for source, target in DIRECTIONS}
+        return {f"{name}_{source}_to_{target}": self.real(data, target).baseline("fd") for source, target in DIRECTIONS}
 
-    def basis(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
+    def score_notes(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
         """Of how many translations each score is, and how it comes about, in a few words."""
         told, found = self.protocol(data, samples), {}
         for source, target in DIRECTIONS:
@@ -97,23 +104,25 @@ class Translation(FeatureSuite):
         return f"val/{self.extractor.named('fd')}"
 
     def _one_way(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
-        count = check_count(min(limit, data.test_count(source)), place()[1])
+        count = require_samples(min(limit, data.test_count(source)), rank_and_world()[1])
         self.warn_of_few(count)
         scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, ["fd"])
-        finite = Finite().to(model.device)
-        answers = Answers(data, target, self.extractor.classes, model.device)
-        seen = intensity_of(data)
-        for index in shares(count, self.batch_size):
+        finite = AllFinite().to(model.device)
+        answers = GroundTruth(data, target, self.extractor.classes, model.device)
+        seen = digit_intensity(data)
+        for index in rank_batches(count, self.batch_size):
             part = data.test(source, index).to(model.device)
             translated = model.translate(part, to=target).float()
             finite.update(translated)
             logits = scores.update(to_uint8(seen(translated, target) if seen else translated))
             answers.update(index, part, translated, logits)
         names = {**scores.compute(), **answers.compute(self.extractor.name)}
-        return or_nan({f"val/{with_direction(name, source, target)}": value for name, value in names.items()}, finite)
+        return nan_unless_finite(
+            {f"val/{with_direction(name, source, target)}": value for name, value in names.items()}, finite
+        )
 
 
-class Answers:
+class GroundTruth:
     """Translations beside what is known of the right ones: the counterparts, the digits."""
 
     def __init__(self, data, target: str, classes: list[str] | None, device: torch.device):
@@ -139,19 +148,19 @@ class Answers:
         return found
 
 
-def intensity_of(data) -> Callable[[Tensor, str], Tensor] | None:
+def digit_intensity(data) -> Callable[[Tensor, str], Tensor] | None:
     """The data's way from a picture of a domain to the digit in it, where it has one."""
     return getattr(data, "intensity", None)
 
 
 def knows_digits(data, classes: list[str] | None) -> bool:
     """Whether an extractor of these classes can name the digits that the data's pictures show."""
-    return intensity_of(data) is not None and classes == list(data.classes)
+    return digit_intensity(data) is not None and classes == list(data.classes)
 
 
-def shares(count: int, batch_size: int) -> tuple[Tensor, ...]:
+def rank_batches(count: int, batch_size: int) -> tuple[Tensor, ...]:
     """This process's places in 0..count-1, in batches."""
-    rank, world = place()
+    rank, world = rank_and_world()
     return torch.arange(rank, count, world).split(batch_size)
 
 

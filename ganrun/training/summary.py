@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ganrun.config import trust
 from ganrun.config.experiment import Experiment
-from ganrun.metrics.scores.direction import better
+from ganrun.metrics.scores.direction import better_direction
 from ganrun.terminal import clock
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.samples import Samples
@@ -51,6 +51,6 @@ def scores(record: Record) -> Table:
         if name != "kimg":
             mark = " *" if name == record.monitor else ""
             best = f"{record.best[name]:.4g}" if name in record.best else ""
-            table.add_row(name + mark, f"{record.last[name]:.4g}", best, better(name))
+            table.add_row(name + mark, f"{record.last[name]:.4g}", best, better_direction(name))
     table.caption = f"* names the best checkpoint ({record.mode})" if record.monitor else None
     return table

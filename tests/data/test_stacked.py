@@ -10,7 +10,7 @@ from ganrun.data.images import to_float
 from ganrun.data.stacked import StackedDigits, StackedMnist, Stacks
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import LeNetExtractor
-from ganrun.metrics.stacked import read_modes
+from ganrun.metrics.stacked import classify_modes
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_modes_are_equally_likely():
 def test_the_classifier_reads_a_mode_as_often_as_three_digits_in_a_row(digits):
     extractor, stacks, y = LeNetExtractor(), *digits.contents.splits["test"].values()
     single = (extractor(stacks.digits[:, None])[1].argmax(1) == torch.from_numpy(shipped()["y_test"])).double().mean()
-    read = (read_modes(extractor, stacks[:2000]) == y[:2000]).double().mean()
+    read = (classify_modes(extractor, stacks[:2000]) == y[:2000]).double().mean()
     expected = single**3
     assert abs(read - expected) < 5 * (expected * (1 - expected) / 2000) ** 0.5
 

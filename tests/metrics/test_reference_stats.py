@@ -18,7 +18,7 @@ KEY = {"format": 1, "data": "fake"}
 
 def measured(n=60, **options):
     data = Pictures(n)
-    return data, reference_stats.measure(data.reference(), n, Means(), torch.device("cpu"), **options)
+    return data, reference_stats.measure_statistics(data.reference(), n, Means(), torch.device("cpu"), **options)
 
 
 def test_sums_are_those_of_all_features():
@@ -36,12 +36,12 @@ def test_the_floor_is_the_distance_of_two_halves():
     metric = FrechetDistance(4)
     metric.update(features[first], real=True)
     metric.update(features[~first], real=False)
-    assert found.floor("fd") == pytest.approx(metric.compute().item())
+    assert found.baseline("fd") == pytest.approx(metric.compute().item())
 
 
 def test_three_pictures_have_no_floor():
     _, found = measured(3)
-    assert found.floors.isnan()[reference_stats.FLOORS.index("fd")]
+    assert found.floors.isnan()[reference_stats.BASELINES.index("fd")]
 
 
 def test_features_are_kept_with_their_labels():
@@ -54,8 +54,8 @@ def test_features_are_kept_with_their_labels():
 
 def test_what_is_written_is_read_to_the_last_bit(tmp_path):
     _, found = measured(labels=torch.arange(60) % 10)
-    reference_stats.write(tmp_path / "new" / "s.safetensors", found, KEY)
-    again = reference_stats.read(tmp_path / "new" / "s.safetensors", KEY, 4)
+    reference_stats.save_statistics(tmp_path / "new" / "s.safetensors", found, KEY)
+    again = reference_stats.load_statistics(tmp_path / "new" / "s.safetensors", KEY, 4)
     for name, value in asdict(found).items():
         assert torch.equal(value.nan_to_num(7), getattr(again, name).nan_to_num(7))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["s.safetensors"]
@@ -77,24 +77,24 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_file_counts_as_none_and_is_told(tmp_path, caplog, damage):
     path = tmp_path / "s.safetensors"
-    reference_stats.write(path, measured()[1], KEY)
+    reference_stats.save_statistics(path, measured()[1], KEY)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     with caplog.at_level(logging.INFO):
-        assert reference_stats.read(path, KEY, 4) is None
+        assert reference_stats.load_statistics(path, KEY, 4) is None
     assert "measured anew" in caplog.text
 
 
 def test_a_file_of_another_version_counts_as_none_even_under_the_right_name(tmp_path, caplog):
     path = tmp_path / "s.safetensors"
-    reference_stats.write(path, measured()[1], {**KEY, "format": 0})
-    assert reference_stats.read(path, KEY, 4) is None
+    reference_stats.save_statistics(path, measured()[1], {**KEY, "format": 0})
+    assert reference_stats.load_statistics(path, KEY, 4) is None
     assert '"format": 0' in caplog.text
 
 
 def test_statistics_of_another_size_count_as_none(tmp_path):
-    reference_stats.write(tmp_path / "s.safetensors", measured()[1], KEY)
-    assert reference_stats.read(tmp_path / "s.safetensors", KEY, 5) is None
-    assert reference_stats.read(tmp_path / "missing.safetensors", KEY, 4) is None
+    reference_stats.save_statistics(tmp_path / "s.safetensors", measured()[1], KEY)
+    assert reference_stats.load_statistics(tmp_path / "s.safetensors", KEY, 5) is None
+    assert reference_stats.load_statistics(tmp_path / "missing.safetensors", KEY, 4) is None
 
 
 KILLED = """
@@ -123,10 +123,10 @@ def test_a_killed_write_leaves_nothing_that_is_read_and_its_remains_go_with_a_la
     process.stdout.close()
     (left,) = tmp_path.iterdir()
     assert left != path
-    assert reference_stats.read(path, KEY, 4) is None
-    reference_stats.write(path, measured()[1], KEY)
+    assert reference_stats.load_statistics(path, KEY, 4) is None
+    reference_stats.save_statistics(path, measured()[1], KEY)
     assert left.exists()  # it may be somebody's who is writing
     os.utime(left, (time.time() - 7200,) * 2)
-    reference_stats.write(path, measured()[1], KEY)
+    reference_stats.save_statistics(path, measured()[1], KEY)
     assert [*tmp_path.iterdir()] == [path]
-    assert reference_stats.read(path, KEY, 4) is not None
+    assert reference_stats.load_statistics(path, KEY, 4) is not None

@@ -7,7 +7,7 @@ from ganrun.metrics import sampling
 
 
 def drawn(model, samples=10, batch_size=4, seed=0):
-    return list(sampling.generated(model, Pictures(), samples, batch_size, seed))
+    return list(sampling.generate_batches(model, Pictures(), samples, batch_size, seed))
 
 
 def test_labels_are_asked_in_the_datas_proportions_batch_by_batch():
@@ -24,7 +24,7 @@ def test_models_without_labels_are_asked_for_none():
 def test_processes_share_the_samples_and_draw_their_own(monkeypatch):
     parts = []
     for rank in range(2):
-        monkeypatch.setattr(sampling, "place", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr(sampling, "rank_and_world", lambda rank=rank: (rank, 2))
         model = Noise(needs=("x", "y"))
         parts.append((torch.cat([x for x, _ in drawn(model, 11)]), torch.cat(model.asked).tolist()))
     assert parts[0][1] == [0, 2, 4, 6, 8, 0]
@@ -33,7 +33,7 @@ def test_processes_share_the_samples_and_draw_their_own(monkeypatch):
 
 
 def test_too_few_samples_for_the_processes_are_refused(monkeypatch):
-    monkeypatch.setattr(sampling, "place", lambda: (0, 2))
+    monkeypatch.setattr(sampling, "rank_and_world", lambda: (0, 2))
     with pytest.raises(UserError, match="at least 4 samples"):
         drawn(Noise(), 3)
 
@@ -42,9 +42,9 @@ def test_the_global_stream_is_seeded_inside_and_restored_after():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    with sampling.apart(1):
+    with sampling.isolated_rng(1):
         first = torch.rand(3)
         assert not torch.is_grad_enabled()
-    with sampling.apart(1):
+    with sampling.isolated_rng(1):
         assert torch.equal(torch.rand(3), first)
     assert torch.equal(torch.rand(3), expected)

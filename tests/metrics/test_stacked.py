@@ -11,7 +11,7 @@ from ganrun.data.module import DataModule
 from ganrun.data.stacked import StackedDigits
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import LeNetExtractor
-from ganrun.metrics.stacked import Stacked, StackedCoverage, floor, law_of, read_modes
+from ganrun.metrics.stacked import Stacked, StackedCoverage, classify_modes, mode_probabilities, perfect_scores
 
 UNIFORM = torch.full((1000,), 1e-3, dtype=torch.float64)
 
@@ -67,7 +67,7 @@ def test_a_generator_of_exactly_k_modes_counts_as_k(faces, k):
 
 def test_modes_are_read_from_the_channels_in_their_order(faces):
     stack = faces[torch.tensor([[4, 0, 7], [9, 9, 1]])]
-    assert read_modes(LeNetExtractor(), stack).tolist() == [407, 991]
+    assert classify_modes(LeNetExtractor(), stack).tolist() == [407, 991]
 
 
 @pytest.mark.parametrize("k", [1, 10, 1000])
@@ -92,7 +92,7 @@ def test_a_mode_that_the_data_lack_is_infinitely_wrong():
 
 def test_the_law_is_the_product_of_the_channels_shares():
     y = torch.tensor([123, 123, 423, 153])
-    law = law_of(y).view(10, 10, 10)
+    law = mode_probabilities(y).view(10, 10, 10)
     assert law.sum() == pytest.approx(1)
     assert law[1, 2, 3] == pytest.approx(0.75 * 0.75)
     assert law[4, 5, 3] == pytest.approx(0.25 * 0.25)
@@ -100,10 +100,12 @@ def test_the_law_is_the_product_of_the_channels_shares():
 
 
 def test_the_floor_is_what_chance_alone_makes():
-    found = floor(UNIFORM, 26_000)  # sum over cells of a chi-squared's expansion: (K - 1) / 2N, and a little more
+    found = perfect_scores(
+        UNIFORM, 26_000
+    )  # sum over cells of a chi-squared's expansion: (K - 1) / 2N, and a little more
     assert found["modes"] == 1000
     assert found["reverse_kl"] == pytest.approx(999 / 52_000, rel=0.2)
-    assert floor(UNIFORM, 5000)["modes"] == pytest.approx(1000 * (1 - math.exp(-5)), abs=15)
+    assert perfect_scores(UNIFORM, 5000)["modes"] == pytest.approx(1000 * (1 - math.exp(-5)), abs=15)
 
 
 def test_real_stacks_score_near_the_floor():
@@ -144,7 +146,9 @@ def test_larger_stacks_are_read_as_well(faces):
     x = digits(100, size=32).test("x", 200)
     small = digits(100).test("x", 200)
     extractor = LeNetExtractor()
-    agree = read_modes(extractor, (x * 127.5 + 127.5).byte()) == read_modes(extractor, (small * 127.5 + 127.5).byte())
+    agree = classify_modes(extractor, (x * 127.5 + 127.5).byte()) == classify_modes(
+        extractor, (small * 127.5 + 127.5).byte()
+    )
     assert agree.double().mean() > 0.9
 
 

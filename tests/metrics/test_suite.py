@@ -14,8 +14,8 @@ from torchmetrics.image.inception import InceptionScore
 from ganrun import seeds
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
-from ganrun.metrics.sampling import apart, generated, seed_of_scores
-from ganrun.metrics.scores.frechet import Features
+from ganrun.metrics.sampling import generate_batches, isolated_rng, scoring_seed
+from ganrun.metrics.scores.frechet import IdentityFeatures
 from ganrun.metrics.scores.kid import kernel_distance
 from ganrun.metrics.scores.prdc import prdc
 from ganrun.metrics.suite import Generation
@@ -36,20 +36,20 @@ def from_config(name, *overrides):
 def test_scores_equal_torchmetrics_stock_classes_fed_one_picture_at_a_time():
     data, model, extractor = Pictures(), Noise(), Means()
     found = suite().score(model, data, seed=3)
-    distance = FrechetInceptionDistance(Features(4))
+    distance = FrechetInceptionDistance(IdentityFeatures(4))
     distance.set_dtype(torch.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        score = InceptionScore(Features(10))
+        score = InceptionScore(IdentityFeatures(10))
     for image in data.arrays["x"]:
         distance.update(extractor(image[None])[0], real=True)
-    for batch, _ in generated(model, data, 120, 50, seed=3):
+    for batch, _ in generate_batches(model, data, 120, 50, seed=3):
         for image in to_uint8(batch):
             features, logits = extractor(image[None])
             distance.update(features, real=False)
             score.update(logits)
     assert found["val/fd_means"] == pytest.approx(distance.compute().item(), rel=1e-6)
-    with apart(seed_of_scores(3)):
+    with isolated_rng(scoring_seed(3)):
         assert found["val/is_means"] == pytest.approx(score.compute()[0].item(), rel=1e-6)
 
 
@@ -146,10 +146,10 @@ def test_the_final_scores_are_those_of_the_same_features_by_functions_of_their_o
     data, model = Pictures(), Noise()
     found = suite().score(model, data, seed=3, is_final=True)
     real = Means()(data.arrays["x"])[0]
-    fake = torch.cat([Means()(to_uint8(x))[0] for x, _ in generated(model, data, 120, 50, seed=3)])[:60]
+    fake = torch.cat([Means()(to_uint8(x))[0] for x, _ in generate_batches(model, data, 120, 50, seed=3)])[:60]
     expected = prdc(real, fake)
     assert {name: found[f"val/{name}_means"] for name in expected} == pytest.approx(expected)
-    with apart(0):
+    with isolated_rng(0):
         mean, deviation = kernel_distance(real, fake, subset_size=60)
     assert found["val/kid_means"] == pytest.approx(mean, rel=1e-3)  # all 60 of 60 in each subset, in another order
     assert found["val/kid_deviation_means"] == pytest.approx(deviation, abs=1e-2 * abs(mean))
@@ -160,7 +160,7 @@ def test_the_final_scores_are_those_of_the_same_features_by_functions_of_their_o
 def test_the_diversity_is_the_root_mean_squared_distance_of_two_over_the_datas():
     data, model = Pictures(), Noise()
     found = suite().score(model, data, seed=3)
-    fake = torch.cat([Means()(to_uint8(x))[0] for x, _ in generated(model, data, 120, 50, seed=3)])
+    fake = torch.cat([Means()(to_uint8(x))[0] for x, _ in generate_batches(model, data, 120, 50, seed=3)])
     ratio = pdist(fake.double()).square().mean() / pdist(Means()(data.arrays["x"])[0].double()).square().mean()
     assert found["val/diversity_means"] == pytest.approx(ratio.sqrt().item())
 
@@ -217,20 +217,20 @@ def test_samples_that_hardly_differ_are_called_collapsed(share, is_collapsed):
 
 def test_each_score_tells_its_count_and_how_it_comes_about():
     data, model = Pictures(), Noise(needs=("x", "y"))
-    basis = suite(reference=40).basis(data, samples=77)
-    assert {*basis} >= {*suite().names(model, data)}
-    assert basis["val/fd_means"] == (77, "against 40 real")
-    assert basis["val/kid_means"] == (40, "100 subsets of 40, against 40 real")
-    assert basis["val/precision_means"] == (40, "k = 5, against 40 real")
+    notes = suite(reference=40).score_notes(data, samples=77)
+    assert {*notes} >= {*suite().names(model, data)}
+    assert notes["val/fd_means"] == (77, "against 40 real")
+    assert notes["val/kid_means"] == (40, "100 subsets of 40, against 40 real")
+    assert notes["val/precision_means"] == (40, "k = 5, against 40 real")
 
 
 def test_real_pictures_score_as_one_half_against_the_other():
     data = Pictures()
-    floors = suite().floors(data)
+    baselines = suite().real_baselines(data)
     features = Means()(data.arrays["x"])[0]
     halves = features[torch.randperm(60, generator=seeds.generator(2))].split(30)
-    assert floors["val/precision_means"] == prdc(*halves)["precision"]
-    assert {*floors} >= {*suite().names(Noise(), data)} - {"val/fd_infinity_means"}
+    assert baselines["val/precision_means"] == prdc(*halves)["precision"]
+    assert {*baselines} >= {*suite().names(Noise(), data)} - {"val/fd_infinity_means"}
 
 
 def test_too_few_samples_for_neighbours_have_no_precision():

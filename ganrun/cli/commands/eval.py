@@ -16,7 +16,7 @@ from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.metrics.picture_folder import PictureFolder
 from ganrun.metrics.scores import copies
-from ganrun.metrics.scores.direction import better
+from ganrun.metrics.scores.direction import better_direction
 from ganrun.metrics.suite import Generation
 from ganrun.training.inference import Trained, data_of, device, load
 from ganrun.training.run_folder import make_folder, replace_text, versions
@@ -47,7 +47,7 @@ class EvalResult:
             **self.of,
             "scores": self.scores,
             "floors": self.floors,
-            "basis": {name: {**words, "better": better(name)} for name, words in basis.items()},
+            "basis": {name: {**words, "better": better_direction(name)} for name, words in basis.items()},
             "collapsed": self.collapsed,
             "protocol": self.common,
             "versions": versions(),
@@ -86,8 +86,8 @@ def score_run(cfg: DictConfig) -> EvalResult:
     scored = EvalResult(
         {"checkpoint": str(trained.path), "kimg": trained.kimg},
         suite.score(model, data, samples=cfg.samples, seed=cfg.seed, is_final=True),
-        suite.floors(data, cfg.samples),
-        suite.basis(data, cfg.samples),
+        suite.real_baselines(data, cfg.samples),
+        suite.score_notes(data, cfg.samples),
         shared_protocol(cfg, suite.protocol(data, cfg.samples), model.device, averaged_weights=bool(model.averaged)),
     )
     scored.collapsed = suite.collapsed(scored.scores)
@@ -107,10 +107,10 @@ def add_copies(scored: EvalResult, trained: Trained, data: DataModule, suite: Ge
     if data.shape != trained.data.shape:
         log.info("No copies are looked for: samples are %s and %s is %s", trained.data.shape, data.name, data.shape)
         return
-    found = copies.look_for(trained.model, data, suite.extractor, cfg.copies, cfg.seed)
+    found = copies.find_copies(trained.model, data, suite.extractor, cfg.copies, cfg.seed)
     scored.scores |= found.scores
-    scored.floors |= found.floors
-    scored.basis |= copies.basis(data, suite.extractor, cfg.copies)
+    scored.floors |= found.baselines
+    scored.basis |= copies.score_notes(data, suite.extractor, cfg.copies)
     scored.pictures = found.pictures
 
 
@@ -147,8 +147,8 @@ def score_folders(cfg: DictConfig) -> EvalResult:
     return EvalResult(
         {"pictures": str(fakes.folder), "against": str(real.folder)},
         scores,
-        suite.floors(real, count),
-        suite.basis(real, count),
+        suite.real_baselines(real, count),
+        suite.score_notes(real, count),
         shared_protocol(cfg, told, place),
         suite.collapsed(scores),
     )

@@ -11,7 +11,7 @@ from ganrun.errors import UserError, did_you_mean
 from ganrun.metrics.extractors.inception import InceptionV3
 from ganrun.metrics.extractors.lenet import LeNet
 from ganrun.metrics.extractors.resize import PROTOCOLS, resize_antialiased, to_grey
-from ganrun.metrics.extractors.weights import INCEPTION_DIGEST, find_inception, given_file, load_weights
+from ganrun.metrics.extractors.weights import INCEPTION_DIGEST, find_inception, load_weights, resolve_weights
 from ganrun.paths import assets_dir
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Extractor:
     def load(self) -> None:
         """Find, check and load the weights; a second call does nothing. Raises UserError when that is impossible."""
         if self.network is None:
-            path = given_file(self.weights) if self.weights else self.find()
+            path = resolve_weights(self.weights) if self.weights else self.find()
             network = self.build()
             self.digest = load_weights(network, path)
             self.network = network.eval().requires_grad_(False)

@@ -19,17 +19,17 @@ class Convolution(nn.Module):
         return relu(self.bn(self.conv(x)), inplace=True)
 
 
-def average(x: Tensor) -> Tensor:
+def average_pool(x: Tensor) -> Tensor:
     """Mean over 3x3 neighbours; padded zeros are not counted, as in TensorFlow."""
     return avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
-def largest(x: Tensor) -> Tensor:
+def max_pool(x: Tensor) -> Tensor:
     """Maximum over 3x3 neighbours. The graph has it in Mixed_7c, where the paper averages."""
     return max_pool2d(x, 3, 1, 1)
 
 
-def shrink(x: Tensor) -> Tensor:
+def strided_max_pool(x: Tensor) -> Tensor:
     return max_pool2d(x, 3, 2)
 
 
@@ -78,11 +78,11 @@ class Mixed(nn.Module):
 
 def mixed_5(channels: int, pooled: int) -> Mixed:
     branches = {"branch1x1": [(64, 1)], "branch5x5": [(48, 1), (64, 5)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3)]}
-    return Mixed(channels, branches, average, pooled)
+    return Mixed(channels, branches, average_pool, pooled)
 
 
 def mixed_6a() -> Mixed:
-    return Mixed(288, {"branch3x3": [(384, 3, 2)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3, 2)]}, shrink)
+    return Mixed(288, {"branch3x3": [(384, 3, 2)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3, 2)]}, strided_max_pool)
 
 
 def mixed_6(width: int) -> Mixed:
@@ -92,7 +92,7 @@ def mixed_6(width: int) -> Mixed:
         "branch7x7": [(width, 1), across, (192, (7, 1))],
         "branch7x7dbl": [(width, 1), down, across, down, (192, (1, 7))],
     }
-    return Mixed(768, branches, average, 192)
+    return Mixed(768, branches, average_pool, 192)
 
 
 def mixed_7a() -> Mixed:
@@ -100,7 +100,7 @@ def mixed_7a() -> Mixed:
         "branch3x3": [(192, 1), (320, 3, 2)],
         "branch7x7x3": [(192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)],
     }
-    return Mixed(768, branches, shrink)
+    return Mixed(768, branches, strided_max_pool)
 
 
 def mixed_7(channels: int, pool: Callable) -> Mixed:
@@ -135,8 +135,8 @@ class InceptionV3(nn.Module):
         self.Mixed_6d = mixed_6(160)
         self.Mixed_6e = mixed_6(192)
         self.Mixed_7a = mixed_7a()
-        self.Mixed_7b = mixed_7(1280, average)
-        self.Mixed_7c = mixed_7(2048, largest)
+        self.Mixed_7b = mixed_7(1280, average_pool)
+        self.Mixed_7c = mixed_7(2048, max_pool)
         self.fc = nn.Linear(2048, 1008)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,7 @@ def tf1_weights(old: int, new: int, like: Tensor) -> tuple[Tensor, Tensor, Tenso
     return low, (low + 1).clamp(max=old - 1), (place - low).to(like.dtype)
 
 
-def between(first: Tensor, second: Tensor, way: Tensor) -> Tensor:
+def interpolate_linear(first: Tensor, second: Tensor, way: Tensor) -> Tensor:
     """TensorFlow's own order of rounding; torch.lerp's differs in the last bit."""
     return first + (second - first) * way
 
@@ -39,8 +39,8 @@ def resize_tf1(images: Tensor, size: int) -> Tensor:
     """Float images [B, C, H, W] as [B, C, size, size] by TensorFlow 1's resize_bilinear, corners not aligned."""
     top, bottom, down = tf1_weights(images.shape[2], size, images)
     left, right, across = tf1_weights(images.shape[3], size, images)
-    rows = between(images[..., left], images[..., right], across)
-    return between(rows[..., top, :], rows[..., bottom, :], down[:, None])
+    rows = interpolate_linear(images[..., left], images[..., right], across)
+    return interpolate_linear(rows[..., top, :], rows[..., bottom, :], down[:, None])
 
 
 def resize_torch(images: Tensor, size: int) -> Tensor:

@@ -29,7 +29,7 @@ def digest_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def given_file(weights: str | Path) -> Path:
+def resolve_weights(weights: str | Path) -> Path:
     """The file that `metrics.weights=` names. Raises UserError when there is none."""
     path = Path(weights).expanduser()
     if not path.is_file():
@@ -65,7 +65,7 @@ def download_inception(path: Path) -> None:
         ) from error
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a .safetensors file or of a state dict that torch.save wrote. Raises UserError when damaged."""
     try:
         if path.suffix == ".safetensors":
@@ -78,12 +78,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def drop_batch_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Without BatchNorm's batch counters, which older weight files lack and scoring does not read."""
     return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
 
 
-def differences(expected: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
+def weight_mismatches(expected: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
     """What is wrong with the keys and shapes of `found`, a clause for each kind of mistake, with its first case."""
     kinds = {
         "missing": [key for key in expected if key not in found],
@@ -97,8 +97,8 @@ def differences(expected: dict[str, Tensor], found: dict[str, Tensor]) -> list[s
 
 def load_weights(network: nn.Module, path: Path) -> str:
     """Load a file into the network; the file's sha256. Raises UserError when the file is not of this network."""
-    found, expected = without_counters(read_tensors(path)), without_counters(network.state_dict())
-    wrong = differences(expected, found)
+    found, expected = drop_batch_counters(load_tensors(path)), drop_batch_counters(network.state_dict())
+    wrong = weight_mismatches(expected, found)
     if wrong:
         raise UserError(
             f"{path} holds no weights of {type(network).__name__}: of {len(expected)} tensors {', '.join(wrong)}. "

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ganrun.errors import UserError
 from ganrun.metrics.reference_stats import Statistics
-from ganrun.metrics.sampling import counting_device
-from ganrun.metrics.scores.frechet import moments, square_root, trace_of_root
+from ganrun.metrics.sampling import float64_device
+from ganrun.metrics.scores.frechet import cholesky_factor, moments, trace_of_sqrt
 
 
 def extrapolated_distance(features: Tensor, real: Statistics, generator: torch.Generator, points: int = 15) -> float:
@@ -21,7 +21,7 @@ def extrapolated_distance(features: Tensor, real: Statistics, generator: torch.G
     """
     counts = sample_counts(*features.shape, points)
     order = torch.randperm(len(features), generator=generator).to(features.device)
-    found = torch.stack(list(distances(features[order], counts, real)))
+    found = torch.stack(list(growing_distances(features[order], counts, real)))
     return intercept(1 / counts.double(), found.cpu())
 
 
@@ -39,17 +39,17 @@ def sample_counts(samples: int, d: int, points: int = 15) -> Tensor:
     return torch.linspace(first, samples, points, dtype=torch.float64).round().long().unique()
 
 
-def distances(features: Tensor, counts: Tensor, real: Statistics) -> Iterator[Tensor]:
+def growing_distances(features: Tensor, counts: Tensor, real: Statistics) -> Iterator[Tensor]:
     """Frechet distances of the first n features from the real ones, for each n of counts: scalars."""
-    device = counting_device(features.device)
+    device = float64_device(features.device)
     mean, covariance = (x.to(device) for x in moments(real.total, real.outer, real.count))
-    factor = square_root(covariance)  # once for all counts
+    factor = cholesky_factor(covariance)  # once for all counts
     total, outer, done = torch.zeros_like(mean), torch.zeros_like(covariance), 0
     for n in counts.tolist():
         part = features[done:n].to(device, torch.float64)
         total, outer, done = total + part.sum(0), outer + part.T @ part, n
         fake_mean, fake_covariance = moments(total, outer, torch.tensor(n))
-        trace = covariance.trace() + fake_covariance.trace() - 2 * trace_of_root(factor, fake_covariance)
+        trace = covariance.trace() + fake_covariance.trace() - 2 * trace_of_sqrt(factor, fake_covariance)
         yield (mean - fake_mean).square().sum() + trace
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 
-def square_root(covariance: Tensor) -> Tensor:
+def cholesky_factor(covariance: Tensor) -> Tensor:
     """Lower triangular L, L L^T = covariance [d, d]: Cholesky's, or by eigenvalues where a singular one has none."""
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if failed:
@@ -14,7 +14,7 @@ def square_root(covariance: Tensor) -> Tensor:
     return factor
 
 
-def trace_of_root(factor: Tensor, covariance: Tensor, block: int = 256) -> Tensor:
+def trace_of_sqrt(factor: Tensor, covariance: Tensor, block: int = 256) -> Tensor:
     """Trace of the matrix root of L L^T s, for a lower triangular factor L and a covariance s, both [d, d]: scalar.
 
     L L^T s and L^T s L have the same eigenvalues, and the latter is symmetric. eigvalsh reads its lower triangle, which
@@ -29,7 +29,7 @@ def trace_of_root(factor: Tensor, covariance: Tensor, block: int = 256) -> Tenso
 
 def frechet_distance(mean1: Tensor, s1: Tensor, mean2: Tensor, s2: Tensor) -> Tensor:
     """|mean1 - mean2|^2 + Tr(s1 + s2 - 2 (s1 s2)^(1/2)): scalar. Heusel et al. 2017, eq. 6."""
-    return (mean1 - mean2).square().sum() + s1.trace() + s2.trace() - 2 * trace_of_root(square_root(s1), s2)
+    return (mean1 - mean2).square().sum() + s1.trace() + s2.trace() - 2 * trace_of_sqrt(cholesky_factor(s1), s2)
 
 
 def moments(total: Tensor, outer: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,12 +38,12 @@ def moments(total: Tensor, outer: Tensor, count: Tensor) -> tuple[Tensor, Tensor
     return mean, torch.addr(outer, mean, mean, alpha=-count.item()).div_(count - 1)
 
 
-def trace(total: Tensor, outer: Tensor, count: Tensor) -> Tensor:
+def covariance_trace(total: Tensor, outer: Tensor, count: Tensor) -> Tensor:
     """Trace of the covariance of `moments`, without the matrix: scalar."""
     return (outer.trace() - total.square().sum() / count) / (count - 1)
 
 
-class Features(nn.Module):
+class IdentityFeatures(nn.Module):
     """Stands in a torchmetrics class where its own network would: hands features on as they are."""
 
     def __init__(self, num_features: int):
@@ -61,7 +61,7 @@ class FrechetDistance(FrechetInceptionDistance):
     """
 
     def __init__(self, num_features: int, **options):
-        super().__init__(Features(num_features), reset_real_features=False, **options)
+        super().__init__(IdentityFeatures(num_features), reset_real_features=False, **options)
 
     def load_real(self, total: Tensor, outer: Tensor, count: Tensor) -> None:
         """Take sums over the real features from elsewhere instead of `update(features, real=True)`.
@@ -84,6 +84,6 @@ class FrechetDistance(FrechetInceptionDistance):
         The mean squared distance of two draws is twice the trace of their covariance.
         """
         with self.sync_context(should_sync=self._to_sync):
-            real = trace(self.real_features_sum, self.real_features_cov_sum, self.real_features_num_samples)
-            fake = trace(self.fake_features_sum, self.fake_features_cov_sum, self.fake_features_num_samples)
+            real = covariance_trace(self.real_features_sum, self.real_features_cov_sum, self.real_features_num_samples)
+            fake = covariance_trace(self.fake_features_sum, self.fake_features_cov_sum, self.fake_features_num_samples)
             return (fake.clamp(min=0) / real).sqrt()

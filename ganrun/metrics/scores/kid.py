@@ -7,7 +7,7 @@ from torch import Tensor
 from torchmetrics.image.kid import KernelInceptionDistance
 from torchmetrics.utilities.data import dim_zero_cat
 
-from ganrun.metrics.scores.frechet import Features
+from ganrun.metrics.scores.frechet import IdentityFeatures
 
 SUBSETS, SUBSET_SIZE = 100, 1000  # torch-fidelity's and torchmetrics'
 
@@ -25,7 +25,7 @@ class KernelDistance(KernelInceptionDistance):
     def __init__(self, num_features: int, subsets: int = SUBSETS, subset_size: int = SUBSET_SIZE, **options):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Metric `Kernel Inception Distance` will save all")
-            super().__init__(Features(num_features), subsets, subset_size, reset_real_features=False, **options)
+            super().__init__(IdentityFeatures(num_features), subsets, subset_size, reset_real_features=False, **options)
         self.wanted_size = subset_size
         # torchmetrics gathers batch by batch, which fails when one process has had more batches than another.
         for name in ("real_features", "fake_features"):

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from ganrun.data.images import grid, to_float
 from ganrun.errors import UserError
-from ganrun.metrics.sampling import counting_device
+from ganrun.metrics.sampling import float64_device
 
 NEAR = 1 / 3  # of the distance between training pictures: nearer than that hardly an honest sample comes
 
 
 def as_rows(x: Tensor, device: torch.device) -> Tensor:
     """x [N, ...] as float64 [N, d] on `device`, or on the CPU where the device has no float64."""
-    return x.flatten(1).to(counting_device(device), torch.float64)
+    return x.flatten(1).to(float64_device(device), torch.float64)
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     return products.add_(x.square().sum(1)[:, None]).add_(y.square().sum(1)).clamp_(min=0)
 
 
-def nearest(
+def nearest_neighbours(
     x: Tensor, among: Tensor, k: int = 5, own: Tensor | None = None, block: int = 1024
 ) -> tuple[Tensor, Tensor]:
     """Distances, float64 [N, k], nearest first, and places, int64 [N, k], of the k nearest rows of `among`.
@@ -71,14 +71,14 @@ def relative_distances(samples: Tensor, train: Tensor, block: int = 1024) -> Ten
 
     samples, train: [N, ...] and [M, ...], pictures (uint8) or features. 0 for exact copies.
     """
-    distance, index = nearest(samples, train, 1, block=block)
+    distance, index = nearest_neighbours(samples, train, 1, block=block)
     hit, back = index[:, 0].unique(return_inverse=True)
     hit = hit.to(train.device)
-    other, _ = nearest(train[hit].to(samples.device), train, 1, own=hit, block=block)
+    other, _ = nearest_neighbours(train[hit].to(samples.device), train, 1, own=hit, block=block)
     return (distance / other[back]).masked_fill(distance == 0, 0)[:, 0]
 
 
-def copied(samples: Tensor, train: Tensor, block: int = 1024) -> dict[str, float]:
+def copy_shares(samples: Tensor, train: Tensor, block: int = 1024) -> dict[str, float]:
     """Shares, 0..1, of samples that are as near to a training picture as its own nearest other one, or nearer.
 
     samples, train: both uint8 pictures or both features.
@@ -96,7 +96,7 @@ def share_within(limit: float, distances: Tensor) -> float:
     return (distances <= limit).double().mean().item()
 
 
-def neighbours_picture(samples: Tensor, train: Tensor, index: Tensor, n: int = 8) -> Tensor:
+def plot_neighbours(samples: Tensor, train: Tensor, index: Tensor, n: int = 8) -> Tensor:
     """The first n samples, a row each, followed by their neighbours, nearest first: uint8 [3, H, W].
 
     samples, train: uint8 [N or M, C, h, w].   index: places in train, int64 [N, k], as `nearest` gives them.

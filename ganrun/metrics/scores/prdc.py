@@ -14,13 +14,13 @@ from ganrun.metrics.scores.nearest import as_rows, squared_distances
 INNER = 1 - 1e-9
 
 
-def blocks(x: Tensor, block: int) -> Iterator[tuple[slice, Tensor]]:
+def row_blocks(x: Tensor, block: int) -> Iterator[tuple[slice, Tensor]]:
     """Places and rows, float64, of `block` rows of x [N, d] at a time."""
     for start in range(0, len(x), block):
         yield slice(start, start + block), as_rows(x[start : start + block], x.device)
 
 
-def radii(x: Tensor, k: int = 5, block: int = 1024) -> Tensor:
+def knn_radii(x: Tensor, k: int = 5, block: int = 1024) -> Tensor:
     """Distance of each row of x [N, d] to its k-th nearest other row: float64 [N]. Raises UserError when N <= k.
 
     Each pair of blocks serves both of its sides. Memory: some blocks of `block` x `block`.
@@ -28,18 +28,18 @@ def radii(x: Tensor, k: int = 5, block: int = 1024) -> Tensor:
     if len(x) <= k:
         raise UserError(f"{len(x)} examples have no {k} nearest neighbours each: ask for more examples.")
     best = as_rows(x[:0], x.device).new_full((len(x), k), math.inf)
-    for here, rows in blocks(x, block):
-        for there, others in blocks(x[: here.stop], block):
+    for here, rows in row_blocks(x, block):
+        for there, others in row_blocks(x[: here.stop], block):
             squared = squared_distances(rows, others)
             if here == there:
                 squared.fill_diagonal_(math.inf)
             else:
-                best[there] = smallest(best[there], squared.T, k)
-            best[here] = smallest(best[here], squared, k)
+                best[there] = k_smallest(best[there], squared.T, k)
+            best[here] = k_smallest(best[here], squared, k)
     return best.amax(1).sqrt()
 
 
-def smallest(best: Tensor, more: Tensor, k: int) -> Tensor:
+def k_smallest(best: Tensor, more: Tensor, k: int) -> Tensor:
     """The k smallest values of each row of [best, more]: [n, k]."""
     part = more.topk(min(k, more.shape[1]), largest=False).values
     return torch.cat([best, part], 1).topk(k, largest=False).values
@@ -54,13 +54,13 @@ def prdc(
     Distances in float64 on the features' device, never more than a few blocks of `block` x `block` at once.
     precision, recall, coverage in 0..1; density may exceed 1.
     """
-    real_balls = (radii(real, k, block) if real_radii is None else real_radii).square() * INNER
-    fake_balls = radii(fake, k, block).square() * INNER
+    real_balls = (knn_radii(real, k, block) if real_radii is None else real_radii).square() * INNER
+    fake_balls = knn_radii(fake, k, block).square() * INNER
     real_balls = real_balls.to(fake_balls.device)
     containing = torch.zeros_like(fake_balls, dtype=torch.long)  # of the real balls, those that hold a fake example
     is_covered, is_recalled = torch.zeros(2, len(real), dtype=torch.bool, device=fake_balls.device)
-    for here, rows in blocks(real, block):
-        for there, columns in blocks(fake, block):
+    for here, rows in row_blocks(real, block):
+        for there, columns in row_blocks(fake, block):
             squared = squared_distances(rows, columns)
             inside = squared < real_balls[here, None]
             containing[there] += inside.sum(0)

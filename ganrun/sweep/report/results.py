@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.metrics.scores.direction import better
+from ganrun.metrics.scores.direction import better_direction
 from ganrun.training.run_folder import read_lines
 
 # What scores may differ in and still be ranked: what follows from the run, and what other scores need
@@ -67,7 +67,7 @@ def config_of(path: Path, written: int) -> DictConfig:
 
 def mode_of(metric: str) -> str | None:
     """min or max, which values of a score are better by its name; None where neither is."""
-    return {"lower": "min", "higher": "max"}.get(better(metric))
+    return {"lower": "min", "higher": "max"}.get(better_direction(metric))
 
 
 def kind(metric: str, config: DictConfig, protocol: dict) -> dict[str, str]:

@@ -16,7 +16,7 @@ from PIL import Image
 from ganrun.cli.main import main
 from ganrun.data.digits import shipped
 from ganrun.metrics.extractors.base import LeNetExtractor
-from ganrun.metrics.scores.direction import better
+from ganrun.metrics.scores.direction import better_direction
 from ganrun.paths import conf_dir
 
 WORDS = ["model=cgan", "data=digits", "network.width=4", "batch_size=4", "init.std=0.3", "logger=none", "kimg=0.032"]
@@ -112,7 +112,7 @@ def test_one_table_shows_each_score_with_its_direction_floor_count_and_protocol(
     assert names == [*found["scores"]]
     for name, value, direction, real, count, how in (row for row in told if row[0]):
         basis, floor = found["basis"][name], found["floors"].get(name)
-        assert (value, direction) == (f"{found['scores'][name]:.4g}", better(name))
+        assert (value, direction) == (f"{found['scores'][name]:.4g}", better_direction(name))
         assert (real, count) == ("" if floor is None else f"{floor:.4g}", f"{basis['samples']:,}")
         assert how
         assert basis["how"].startswith(how)

@@ -20,7 +20,7 @@ from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from ganrun.cli.main import main
-from ganrun.metrics.scores.direction import better
+from ganrun.metrics.scores.direction import better_direction
 from ganrun.training import inference
 
 CGAN = ["model=cgan", "data=digits", "network.width=4", "batch_size=4", "init.std=0.3", "kimg=0.032"]
@@ -147,7 +147,7 @@ def test_the_summary_names_scores_places_and_how_to_go_on(full):
     found = {name.removesuffix(" *"): values for name, *values in rows(told)}
     assert found.pop("score") == ["last", "best", "better"]
     values = {name: [f"{last[name]:.4g}", f"{best[name]:.4g}" if name in best else ""] for name in last}
-    assert found == {name: [*values[name], better(name)] for name in last}
+    assert found == {name: [*values[name], better_direction(name)] for name in last}
     said = ["val/fd_lenet *", "run folder    run", PICTURE, "tensorboard --logdir run", "ganrun sample run"]
     assert [text for text in said if text not in told] == []
 

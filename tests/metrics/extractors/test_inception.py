@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from ganrun.metrics.extractors.base import InceptionExtractor
-from ganrun.metrics.extractors.inception import InceptionV3, average, largest
+from ganrun.metrics.extractors.inception import InceptionV3, average_pool, max_pool
 from ganrun.paths import conf_dir
 
 
@@ -28,14 +28,14 @@ def test_there_are_94_convolutions_and_23_850_960_weights(network):
 
 def test_average_pooling_counts_no_padding():
     x = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(average(x), inception_oracle.mean_of_neighbours(x), atol=1e-6)
-    assert torch.allclose(average(torch.ones(1, 1, 3, 3)), torch.ones(1, 1, 3, 3))
+    assert torch.allclose(average_pool(x), inception_oracle.mean_of_neighbours(x), atol=1e-6)
+    assert torch.allclose(average_pool(torch.ones(1, 1, 3, 3)), torch.ones(1, 1, 3, 3))
 
 
 def test_max_pooling_takes_the_largest_neighbour():
     x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 9.0, 6.0], [7.0, 8.0, -5.0]]).view(1, 1, 3, 3)
-    assert largest(x).flatten().tolist() == [9.0] * 9
-    assert largest(-x)[0, 0, 0].tolist() == [-1.0, -1.0, -2.0]
+    assert max_pool(x).flatten().tolist() == [9.0] * 9
+    assert max_pool(-x)[0, 0, 0].tolist() == [-1.0, -1.0, -2.0]
 
 
 def shown(images):

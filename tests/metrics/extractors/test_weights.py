@@ -32,7 +32,7 @@ def test_a_file_in_the_public_layout_is_loaded_and_its_digest_returned(inception
 
 
 def test_a_file_without_batch_counters_is_loaded_too(tmp_path, network, state):
-    save_file(weights.without_counters(state), tmp_path / "w.safetensors")
+    save_file(weights.drop_batch_counters(state), tmp_path / "w.safetensors")
     weights.load_weights(network, tmp_path / "w.safetensors")
 
 

@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 
 from ganrun.data.images import to_float
 from ganrun.metrics.extractors.base import LeNetExtractor
-from ganrun.metrics.scores.copies import look_for
+from ganrun.metrics.scores.copies import find_copies
 from ganrun.paths import conf_dir
 
 
@@ -34,7 +34,7 @@ class Giver:
 
 
 def found_of(data, split, noise=0.0):
-    return look_for(Giver(data.contents.splits[split]["x"], noise), data, LeNetExtractor(), 200)
+    return find_copies(Giver(data.contents.splits[split]["x"], noise), data, LeNetExtractor(), 200)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
@@ -42,15 +42,15 @@ def test_copies_are_found_by_pixels_and_by_features(digits, noise):
     found = found_of(digits, "train", noise)
     assert found.scores["val/near_copies"] > 0.9
     assert found.scores["val/near_copies_lenet"] > 0.8
-    assert found.scores["val/copied_share"] > 0.95 > 0.5 > found.floors["val/copied_share"]
-    assert found.floors["val/near_copies"] < 0.02
+    assert found.scores["val/copied_share"] > 0.95 > 0.5 > found.baselines["val/copied_share"]
+    assert found.baselines["val/near_copies"] < 0.02
 
 
 def test_pictures_that_training_has_not_seen_are_no_copies(digits):
     found = found_of(digits, "test")
     assert found.scores["val/near_copies"] < 0.02
     for name, value in found.scores.items():
-        assert value == pytest.approx(found.floors[name], abs=0.12)  # both of 200 pictures of the test split
+        assert value == pytest.approx(found.baselines[name], abs=0.12)  # both of 200 pictures of the test split
 
 
 @pytest.mark.parametrize("name", ["neighbours", "neighbours_lenet"])

@@ -3,7 +3,7 @@ import torch
 
 from ganrun.errors import UserError
 from ganrun.metrics.reference_stats import Statistics
-from ganrun.metrics.scores.fid_infinity import distances, extrapolated_distance, intercept, sample_counts
+from ganrun.metrics.scores.fid_infinity import extrapolated_distance, growing_distances, intercept, sample_counts
 from ganrun.metrics.scores.frechet import frechet_distance, moments
 
 
@@ -62,7 +62,7 @@ def test_the_distances_are_those_of_the_first_n_features(is_singular):
     features, known = drawn(60, 5, 0) * 1.5 + 0.3, drawn(80, 5, 1)
     known[:, 2] *= not is_singular
     real = Statistics(known.sum(0), known.T @ known, torch.tensor(80))
-    found = distances(features, torch.tensor([20, 37, 60]), real)
+    found = growing_distances(features, torch.tensor([20, 37, 60]), real)
     expected = [plain(features[:n], real) for n in (20, 37, 60)]
     assert [value.item() for value in found] == pytest.approx(expected, rel=1e-8)
 

@@ -5,7 +5,7 @@ from helpers.metric_ranks import of_two_ranks
 from scipy.linalg import sqrtm
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganrun.metrics.scores.frechet import Features, FrechetDistance, moments, square_root, trace_of_root
+from ganrun.metrics.scores.frechet import FrechetDistance, IdentityFeatures, cholesky_factor, moments, trace_of_sqrt
 
 
 def drawn(n, d, seed, scale=1.0):
@@ -29,7 +29,7 @@ def distance(real, fake, metric=None):
 
 
 def stock(real, fake):
-    metric = FrechetInceptionDistance(Features(real.shape[1]))
+    metric = FrechetInceptionDistance(IdentityFeatures(real.shape[1]))
     metric.set_dtype(torch.float64)
     return distance(real, fake, metric)
 
@@ -102,7 +102,7 @@ def test_fewer_samples_than_features_give_the_number_of_scipys_root(n, d):
 @pytest.mark.parametrize("block", [1, 7, 40, 64])
 def test_the_trace_is_that_of_scipys_root_however_the_product_is_cut(n, block):
     s1, s2 = torch.cov(drawn(n, 40, 1).T), torch.cov(drawn(n, 40, 2).T)
-    found = trace_of_root(square_root(s1), s2, block).item()
+    found = trace_of_sqrt(cholesky_factor(s1), s2, block).item()
     assert found == pytest.approx(sqrtm((s1 @ s2).numpy()).real.trace(), rel=1e-6)
 
 

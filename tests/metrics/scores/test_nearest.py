@@ -3,7 +3,7 @@ import torch
 
 from ganrun.data.images import PADDING
 from ganrun.errors import UserError
-from ganrun.metrics.scores.nearest import copied, nearest, neighbours_picture, relative_distances
+from ganrun.metrics.scores.nearest import copy_shares, nearest_neighbours, plot_neighbours, relative_distances
 
 
 def seeded(seed):
@@ -33,7 +33,7 @@ def by_loop(x, among, k, own=None):
 @pytest.mark.parametrize("block", [4, 7, 1024])
 def test_neighbours_are_those_of_the_loop(n, m, d, k, block):
     x, among = drawn(n, d, 0), drawn(m, d, 1) + 5
-    distance, place = nearest(x, among, k, block=block)
+    distance, place = nearest_neighbours(x, among, k, block=block)
     expected = by_loop(x, among, k)
     assert place.tolist() == expected[1]
     assert distance.flatten().tolist() == pytest.approx(expected[0], rel=1e-9)
@@ -43,7 +43,7 @@ def test_neighbours_are_those_of_the_loop(n, m, d, k, block):
 def test_pictures_have_exact_distances(block):
     x, among = pictures(10, 0), pictures(30, 1)
     among[17] = x[3]
-    distance, place = nearest(x, among, 3, block=block)
+    distance, place = nearest_neighbours(x, among, 3, block=block)
     assert (distance[3, 0], place[3, 0]) == (0, 17)
     assert distance.flatten().tolist() == by_loop(x, among, 3)[0]
 
@@ -51,7 +51,7 @@ def test_pictures_have_exact_distances(block):
 @pytest.mark.parametrize("block", [4, 1024])
 def test_a_row_is_no_neighbour_of_itself(block):
     x, own = drawn(15, 3, 0), torch.tensor([14, 0, 7, 8, 3])
-    distance, place = nearest(x[own], x, 14, own=own, block=block)
+    distance, place = nearest_neighbours(x[own], x, 14, own=own, block=block)
     expected = by_loop(x[own], x, 14, own=own.tolist())
     assert place.tolist() == expected[1]
     assert distance.flatten().tolist() == pytest.approx(expected[0], rel=1e-9)
@@ -59,9 +59,9 @@ def test_a_row_is_no_neighbour_of_itself(block):
 
 def test_more_neighbours_than_there_are_is_refused():
     x = drawn(5, 2, 0)
-    assert nearest(x, x, 5)[1].shape == (5, 5)
+    assert nearest_neighbours(x, x, 5)[1].shape == (5, 5)
     with pytest.raises(UserError, match="5 nearest neighbours"):
-        nearest(x, x, 5, own=torch.arange(5))
+        nearest_neighbours(x, x, 5, own=torch.arange(5))
 
 
 def test_only_a_block_of_the_training_pictures_is_read_at_a_time():
@@ -73,7 +73,7 @@ def test_only_a_block_of_the_training_pictures_is_read_at_a_time():
             Watched.reads.append(len(part))
             return part
 
-    nearest(drawn(10, 2, 0), drawn(50, 2, 1).as_subclass(Watched), 2, block=16)
+    nearest_neighbours(drawn(10, 2, 0), drawn(50, 2, 1).as_subclass(Watched), 2, block=16)
     assert Watched.reads == [16, 16, 16, 2]
 
 
@@ -96,24 +96,26 @@ def test_relative_distances_are_those_of_the_loop():
 def test_copying_is_caught_and_an_honest_generator_is_not(make):
     train, held_out, honest = make(500, 0), make(500, 1), make(400, 2)
     copies = train[torch.randint(500, (400,), generator=seeded(3))]
-    by_chance = copied(held_out, train, block=256)["copied_share"]
-    assert copied(copies, train, block=256) == {"copied_share": 1, "near_copies": 1}
-    assert copied(copies, held_out, block=256)["copied_share"] < 0.7
-    assert abs(copied(honest, train, block=256)["copied_share"] - by_chance) < 0.1  # three deviations of a difference
+    by_chance = copy_shares(held_out, train, block=256)["copied_share"]
+    assert copy_shares(copies, train, block=256) == {"copied_share": 1, "near_copies": 1}
+    assert copy_shares(copies, held_out, block=256)["copied_share"] < 0.7
+    assert (
+        abs(copy_shares(honest, train, block=256)["copied_share"] - by_chance) < 0.1
+    )  # three deviations of a difference
 
 
 def test_a_tenth_of_noisy_copies_shows_in_the_near_copies():
     train, held_out, samples = drawn(500, 16, 0), drawn(500, 16, 1), drawn(400, 16, 2)
     samples[:40] = train[:40] + 0.05 * drawn(40, 16, 3)
-    assert copied(samples, train)["near_copies"] == 0.1
-    assert copied(samples, held_out)["near_copies"] == 0
+    assert copy_shares(samples, train)["near_copies"] == 0.1
+    assert copy_shares(samples, held_out)["near_copies"] == 0
 
 
 def test_the_picture_shows_each_sample_beside_its_neighbours():
     train, samples = pictures(20, 0), pictures(4, 1)
     samples[1] = train[7]
-    places = nearest(samples, train, 5)[1]
-    picture = neighbours_picture(samples, train, places, n=3)
+    places = nearest_neighbours(samples, train, 5)[1]
+    picture = plot_neighbours(samples, train, places, n=3)
     assert picture.shape == (3, 3 * (8 + PADDING) + PADDING, 6 * (8 + PADDING) + PADDING)
 
     def cell(row, column):

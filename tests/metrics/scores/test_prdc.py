@@ -3,7 +3,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ganrun.errors import UserError
-from ganrun.metrics.scores.prdc import prdc, radii
+from ganrun.metrics.scores.prdc import knn_radii, prdc
 
 
 def drawn(n, d, seed, scale=1.0):
@@ -42,13 +42,13 @@ def test_all_four_are_those_of_the_naive_loops(n, m, d, k, block):
 @pytest.mark.parametrize("block", [3, 10, 64])
 def test_radii_leave_the_example_itself_out(block):
     x = torch.tensor([[0.0], [1.0], [3.0], [3.0], [7.0]])
-    assert radii(x, 1, block).tolist() == [1, 1, 0, 0, 4]
-    assert radii(x, 2, block).tolist() == [3, 2, 2, 2, 4]
+    assert knn_radii(x, 1, block).tolist() == [1, 1, 0, 0, 4]
+    assert knn_radii(x, 2, block).tolist() == [3, 2, 2, 2, 4]
 
 
 def test_near_duplicates_far_from_the_origin_keep_their_radii():
     x = torch.tensor([[1000.0, 1000.0]]) + torch.tensor([[0.0, 0.0], [2**-10, 0.0], [0.0, 2**-9], [50.0, 50.0]])
-    assert radii(x, 1)[:3].tolist() == pytest.approx([2**-10, 2**-10, 2**-9], rel=1e-3)
+    assert knn_radii(x, 1)[:3].tolist() == pytest.approx([2**-10, 2**-10, 2**-9], rel=1e-3)
 
 
 def test_the_real_examples_themselves_have_the_full_score():
@@ -85,7 +85,7 @@ def test_samples_beside_the_real_ones_cost_precision_and_density_but_no_recall()
 
 def test_cached_radii_change_nothing():
     real, fake = drawn(90, 6, 0), drawn(70, 6, 1)
-    assert prdc(real, fake, 3, real_radii=radii(real, 3)) == prdc(real, fake, 3)
+    assert prdc(real, fake, 3, real_radii=knn_radii(real, 3)) == prdc(real, fake, 3)
 
 
 def test_too_few_examples_are_refused():
