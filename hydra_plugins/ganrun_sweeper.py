@@ -16,7 +16,7 @@ class GanrunSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from ganrun.sweep import sweeper
 
-        return sweeper.sweep(self.context, self.config, arguments)
+        return sweeper.run_sweep(self.context, self.config, arguments)
 
 
 @dataclass

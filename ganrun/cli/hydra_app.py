@@ -103,7 +103,7 @@ def current_job_name(command: Command) -> str:
     if config.mode != RunMode.MULTIRUN:
         return ""
     fixed = naming.fixed_keys(command.overrides)
-    return naming.job_name(config.job.num, naming.swept(list(config.overrides.task), fixed))
+    return naming.format_job_name(config.job.num, naming.swept_values(list(config.overrides.task), fixed))
 
 
 def start_job(command: Command, cfg: DictConfig, name: str) -> None:
@@ -133,7 +133,7 @@ def choose_run_dir(command: Command, cfg: DictConfig, name: str) -> Path:
     if handed:
         return Path(handed)
     config = HydraConfig.get()
-    is_swept = "folder" in naming.swept(list(config.overrides.task), naming.fixed_keys(command.overrides))
+    is_swept = "folder" in naming.swept_values(list(config.overrides.task), naming.fixed_keys(command.overrides))
     if name and not is_swept:
         return Path(config.sweep.dir) / name
     return Path(str(cfg.get("folder") or "") or f"outputs/{command.verb}/{datetime.now():%Y-%m-%d-%H%M%S}")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-LONGEST_NAME = 120
+MAX_NAME_LENGTH = 120
 
 
 def fixed_keys(overrides: list[str]) -> set[str]:
@@ -14,30 +14,30 @@ def fixed_keys(overrides: list[str]) -> set[str]:
     return {override.get_key_element() for override in parsed if not override.is_sweep_override()}
 
 
-def swept(job_overrides: list[str], fixed: set[str]) -> dict[str, str]:
+def swept_values(job_overrides: list[str], fixed: set[str]) -> dict[str, str]:
     """What this job has of its own: {key: value}."""
     pairs = (override.partition("=")[::2] for override in job_overrides)
     return {key: value for key, value in pairs if key not in fixed}
 
 
-def job_name(number: int, values: dict[str, str]) -> str:
+def format_job_name(number: int, values: dict[str, str]) -> str:
     """A folder name without `=`, `,` or `/`, such as 3-lr-0.0002+seed-1: the job's number and its own values."""
-    pairs = [f"{name}-{plain(value)}" for name, value in zip(short_names(values), values.values(), strict=True)]
-    return "-".join([str(number), "+".join(pairs)] if pairs else [str(number)])[:LONGEST_NAME]
+    pairs = [f"{name}-{slug(value)}" for name, value in zip(short_keys(values), values.values(), strict=True)]
+    return "-".join([str(number), "+".join(pairs)] if pairs else [str(number)])[:MAX_NAME_LENGTH]
 
 
-def short_names(keys: Iterable[str]) -> list[str]:
+def short_keys(keys: Iterable[str]) -> list[str]:
     """The keys' last parts, betas.0 among them, or the whole keys where two would be the same."""
     keys = [key.lstrip("+~") for key in keys]
     last = [re.search(r"[^.]*(\.\d+)?$", key)[0] for key in keys]
-    return [plain(short if last.count(short) == 1 else key) for key, short in zip(keys, last, strict=True)]
+    return [slug(short if last.count(short) == 1 else key) for key, short in zip(keys, last, strict=True)]
 
 
-def plain(text: str) -> str:
+def slug(text: str) -> str:
     return re.sub(r"[^\w.-]+", "_", text.strip("'\"[]{}()")).strip("_")
 
 
-def shortened(value: str) -> str:
+def format_value(value: str) -> str:
     """A value for a name or a table: a number of many digits with four."""
     try:
         return value if len(value) < 8 else f"{float(value):.4g}"

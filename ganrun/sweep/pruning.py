@@ -12,7 +12,7 @@ from ganrun.sweep.report import results
 from ganrun.training.run_folder import Record
 
 log = logging.getLogger(__name__)
-NEAR = 1.02  # a score of another run counts for a mark up to so much before its own
+KIMG_TOLERANCE = 1.02  # a score of another run counts for a mark up to so much before its own
 
 
 class Pruning(Callback):
@@ -49,28 +49,28 @@ class Pruning(Callback):
             return False
         marks = [kimg for kimg, _ in mine.history]
         study = optuna.create_study(study_name="ganrun", direction="minimize" if mine.mode == "min" else "maximize")
-        for job in state.load(self.folder).jobs:
-            other = self._result(self.folder / job.name) if job.state in state.ENDED else results.Result()
-            if other.history and other.kind == mine.kind:
-                study.add_trial(trial(at_marks(other.history, marks), TrialState.COMPLETE, other.history[-1][1]))
-        study.add_trial(trial([value for _, value in mine.history], TrialState.RUNNING))
-        return pruner_of(self.settings, len(marks) * self.kimg / marks[-1]).prune(study, study.trials[-1])
+        for job in state.load_sweep(self.folder).jobs:
+            other = self._result(self.folder / job.name) if job.state in state.FINISHED else results.RunResult()
+            if other.history and other.protocol == mine.protocol:
+                study.add_trial(build_trial(scores_at(other.history, marks), TrialState.COMPLETE, other.history[-1][1]))
+        study.add_trial(build_trial([value for _, value in mine.history], TrialState.RUNNING))
+        return build_pruner(self.settings, len(marks) * self.kimg / marks[-1]).prune(study, study.trials[-1])
 
-    def _result(self, folder: Path) -> results.Result:
-        return results.read(folder, self.settings.get("metric"), self.settings.get("direction"))
+    def _result(self, folder: Path) -> results.RunResult:
+        return results.load_result(folder, self.settings.get("metric"), self.settings.get("direction"))
 
 
-def at_marks(history: list[tuple[float, float]], marks: list[float]) -> list[float]:
+def scores_at(history: list[tuple[float, float]], marks: list[float]) -> list[float]:
     """The last value of a history at or before each mark, as far as it goes."""
     values = []
     for mark in marks:
-        before = [value for kimg, value in history if kimg <= mark * NEAR]
-        if len(before) and history[-1][0] * NEAR >= mark:
+        before = [value for kimg, value in history if kimg <= mark * KIMG_TOLERANCE]
+        if len(before) and history[-1][0] * KIMG_TOLERANCE >= mark:
             values.append(before[-1])
     return values
 
 
-def trial(values: list[float], trial_state, value: float | None = None):
+def build_trial(values: list[float], trial_state, value: float | None = None):
     """A run as Optuna's trial, its i-th score at step i."""
     from optuna.trial import create_trial
 
@@ -81,7 +81,7 @@ def trial(values: list[float], trial_state, value: float | None = None):
     return create_trial(state=trial_state, value=value if has_value else None, intermediate_values=steps)
 
 
-def pruner_of(settings: dict, marks: float):
+def build_pruner(settings: dict, marks: float):
     """Optuna's pruner of a sweep's settings; marks: how many scorings a whole run has."""
     from optuna import pruners
 
@@ -90,10 +90,10 @@ def pruner_of(settings: dict, marks: float):
     return pruners.MedianPruner(n_startup_trials=settings["pruner_startup"], n_warmup_steps=1)
 
 
-def of_sweep(record: Record, cfg: DictConfig) -> list[Callback]:
+def pruning_callbacks(record: Record, cfg: DictConfig) -> list[Callback]:
     """The pruning of the sweep whose job this is; none where there is no sweep, or it does not prune."""
-    if state.SWEEP not in os.environ:
+    if state.SWEEP_VARIABLE not in os.environ:
         return []
-    folder = Path(os.environ[state.SWEEP])
-    settings = state.load(folder).definition["settings"]
+    folder = Path(os.environ[state.SWEEP_VARIABLE])
+    settings = state.load_sweep(folder).definition["settings"]
     return [Pruning(record, folder, settings, cfg.kimg)] if settings.get("pruner") else []

@@ -7,18 +7,18 @@ from collections.abc import Callable, Sequence
 from statistics import mean
 
 from ganrun.sweep import naming
-from ganrun.sweep.executors.base import PATIENCE, Jobs
-from ganrun.sweep.executors.local import Process
+from ganrun.sweep.executors.base import GRACE_SECONDS, Executor
+from ganrun.sweep.executors.local import LocalJob
 from ganrun.sweep.report import results
-from ganrun.sweep.report.live_table import Screen
-from ganrun.sweep.search.study import Proposals, Unreachable
-from ganrun.sweep.state import ENDED, Runners, State, SweepJob
+from ganrun.sweep.report.live_table import LiveTable
+from ganrun.sweep.search.study import SearchStrategy, StudyUnreachable
+from ganrun.sweep.state import FINISHED, RunnerRegistry, SweepJob, SweepState
 from ganrun.terminal import clock
 from ganrun.training import lock
 
 log = logging.getLogger(__name__)
-PAUSE, SLOW = 0.2, 1.0  # seconds between two looks at the processes; at those of others
-OVER = (*ENDED, "failed", "refused")  # states of jobs of which nothing more comes in this start
+POLL_SECONDS, IDLE_SECONDS = 0.2, 1.0  # seconds between two looks at the processes; at those of others
+CLOSED = (*FINISHED, "failed", "refused")  # states of jobs of which nothing more comes in this start
 REFUSED = 2  # exit code of a command that cannot work
 
 
@@ -31,9 +31,9 @@ class Runner:
 
     def __init__(
         self,
-        state: State,
-        proposals: Proposals,
-        pool: Jobs,
+        state: SweepState,
+        proposals: SearchStrategy,
+        pool: Executor,
         seeds: Sequence[int],
         words: Callable[[SweepJob], list[str]],
         metric: str | None = None,
@@ -45,11 +45,11 @@ class Runner:
         self.metric, self.mode, self.retries, self.fail_fast = metric, mode, retries, fail_fast
         self.seconds: list[float] = []  # of the jobs that were done in this start
         self.starts: dict[int, float] = {}
-        self.best: tuple[results.Result, str] | None = None  # and its job's name, of those that have ended
+        self.best: tuple[results.RunResult, str] | None = None  # and its job's name, of those that have ended
         self.given_up = ""
         self.untold: set[int] = set()  # points of which the proposals are to be told
         self.is_cut_off = False  # from the study
-        self.runners = Runners(state.folder)
+        self.runners = RunnerRegistry(state.folder)
 
     @property
     def total(self) -> int:
@@ -60,11 +60,11 @@ class Runner:
 
         Other processes may work on the same sweep; this one ends after the last job, whoever has it.
         """
-        with Screen(self) as screen:
+        with LiveTable(self) as screen:
             self._join()
             try:
                 while self._start_some() or self.pool.running or self._others_work() or self._is_left():
-                    time.sleep(PAUSE if self.pool.running else SLOW)
+                    time.sleep(POLL_SECONDS if self.pool.running else IDLE_SECONDS)
                     for number, process in self.pool.ended().items():
                         self._note_end(number, process)
                         screen.shown = 0.0
@@ -98,9 +98,9 @@ class Runner:
             others = self.runners.others()
             for job in self.state.jobs:
                 is_left = job.state == "running" and job.runner not in others
-                if is_left or (not others and job.state not in ENDED):
+                if is_left or (not others and job.state not in FINISHED):
                     found = self.result(job).state
-                    job.state, job.attempts = (found if found in ENDED else "waiting"), 0
+                    job.state, job.attempts = (found if found in FINISHED else "waiting"), 0
             if self.proposals.are_known:
                 while self._add_point():
                     pass
@@ -134,7 +134,7 @@ class Runner:
             for job in running:
                 if job.runner not in others:
                     found = self.result(job).state
-                    job.state = found if found in ENDED else "waiting"
+                    job.state = found if found in FINISHED else "waiting"
                     self.untold.add(job.point)
         return bool(running)
 
@@ -148,7 +148,7 @@ class Runner:
             if free or job.state != "waiting" or lock.is_held(self.state.folder / job.name):
                 continue
             found = self.result(job).state
-            if found in ENDED:
+            if found in FINISHED:
                 job.state = found
                 self.untold.add(job.point)
             else:
@@ -161,10 +161,10 @@ class Runner:
         if proposed is None:
             return None
         (point, values), first = proposed, len(self.state.jobs)
-        short = {key: naming.shortened(value) for key, value in values.items()}
+        short = {key: naming.format_value(value) for key, value in values.items()}
         for number, seed in enumerate(self.seeds, first):
             own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
-            self.state.jobs.append(SweepJob(number, point, values, seed, naming.job_name(number, own)))
+            self.state.jobs.append(SweepJob(number, point, values, seed, naming.format_job_name(number, own)))
         return self.state.jobs[first]
 
     def _proposed(self) -> tuple[int, dict[str, str]] | None:
@@ -172,13 +172,13 @@ class Runner:
         self._tell()
         try:
             found = self.proposals.next(self.state.points)
-        except Unreachable as error:
+        except StudyUnreachable as error:
             self._cut_off(error)
             return None
         self.is_cut_off = False
         return found
 
-    def _cut_off(self, error: Unreachable) -> None:
+    def _cut_off(self, error: StudyUnreachable) -> None:
         if not self.is_cut_off:
             log.warning("%s. It is tried again.", error)
         self.is_cut_off = True
@@ -196,7 +196,7 @@ class Runner:
                 job.state, job.error = "pruned", "not begun: another seed of this point was pruned"
                 self.untold.add(job.point)
 
-    def _note_end(self, number: int, process: Process, is_stopped: bool = False) -> None:
+    def _note_end(self, number: int, process: LocalJob, is_stopped: bool = False) -> None:
         seconds = time.monotonic() - self.starts[number]
         with self.state.change():
             job = self.state.jobs[number]
@@ -207,32 +207,32 @@ class Runner:
                 log.info("%s failed (%s), and is started again", job.name, job.error)
                 job.state = "waiting"
             self.untold.add(job.point)
-        if job.state in ENDED:
+        if job.state in FINISHED:
             self.seconds.append(seconds)
             self._note_best(job)
         self._say(job, found, seconds)
-        ended = [other for other in self.state.jobs if other.state in OVER]
-        if self.fail_fast <= len(ended) < self.total and not any(other.state in ENDED for other in ended):
+        ended = [other for other in self.state.jobs if other.state in CLOSED]
+        if self.fail_fast <= len(ended) < self.total and not any(other.state in FINISHED for other in ended):
             self.given_up = f"The first {len(ended)} jobs all failed: nothing more is started."
 
     def _note_best(self, job: SweepJob) -> None:
-        found = self.result(job) if job.state in ENDED else results.Result()
+        found = self.result(job) if job.state in FINISHED else results.RunResult()
         if math.isfinite(found.score) and (not self.best or found.cost < self.best[0].cost):
             self.best = found, job.name
 
     @staticmethod
-    def _ending(job: SweepJob, process: Process, told: str, is_stopped: bool) -> tuple[str, str]:
+    def _ending(job: SweepJob, process: LocalJob, told: str, is_stopped: bool) -> tuple[str, str]:
         """The state and the error of a job that has ended. told: the state that its run folder tells."""
         code = process.code
-        if told in ENDED and (code in (0, 130, 143) or is_stopped):
+        if told in FINISHED and (code in (0, 130, 143) or is_stopped):
             return told, ""
         if is_stopped or code in (130, 143):
             return "interrupted", ""
         error = f"killed by signal {-code}" if code < 0 else process.last_words()
         return ("refused" if code == REFUSED else "failed"), error
 
-    def _say(self, job: SweepJob, found: results.Result, seconds: float) -> None:
-        over = sum(other.state in OVER for other in self.state.jobs)
+    def _say(self, job: SweepJob, found: results.RunResult, seconds: float) -> None:
+        over = sum(other.state in CLOSED for other in self.state.jobs)
         line = f"job {job.name}: {job.state}, {clock(seconds)}"
         if math.isfinite(found.score):
             line += f", {found.metric} {found.score:.4g}"
@@ -242,20 +242,20 @@ class Runner:
 
     def left(self) -> str:
         """How long it still takes, guessed from the jobs so far."""
-        to_do = self.total - sum(job.state in OVER for job in self.state.jobs)
+        to_do = self.total - sum(job.state in CLOSED for job in self.state.jobs)
         if not self.seconds or not to_do:
             return ""
         return f", {clock(to_do * mean(self.seconds) / self.pool.size)} left"
 
     # ---- results -------------------------------------------------------------------------------------------------
-    def result(self, job: SweepJob) -> results.Result:
-        return results.read(self.state.folder / job.name, self.metric, self.mode)
+    def result(self, job: SweepJob) -> results.RunResult:
+        return results.load_result(self.state.folder / job.name, self.metric, self.mode)
 
     def _tell_at_last(self) -> None:
         """Tries for a while where the study could not be told of the last points."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + GRACE_SECONDS
         while self.untold and time.monotonic() < end:
-            time.sleep(SLOW)
+            time.sleep(IDLE_SECONDS)
             self._tell()
         if self.untold:
             log.warning("The study was not told of %d points. The same command tells it.", len(self.untold))
@@ -264,11 +264,11 @@ class Runner:
         """Tells the proposals of the points whose jobs have all ended."""
         for point in sorted(self.untold):
             jobs = self.state.of_point(point)
-            if all(job.state in ENDED for job in jobs):
+            if all(job.state in FINISHED for job in jobs):
                 scores = [score for job in jobs if math.isfinite(score := self.result(job).score)]
                 try:
                     self.proposals.tell(point, mean(scores) if scores else math.nan)
-                except Unreachable as error:  # the next time, or in the next start
+                except StudyUnreachable as error:  # the next time, or in the next start
                     self._cut_off(error)
                     return
             self.untold.discard(point)

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def ended_by_signals(warned: Callable[[], None]) -> Iterator[None]:
+def interrupt_on_signals(warned: Callable[[], None]) -> Iterator[None]:
     """Within, SIGINT and SIGTERM raise Interrupted, each time; before that the first of them calls `warned`."""
     words = ["the jobs save and end; a second one stops at once"]
 

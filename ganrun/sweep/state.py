@@ -17,11 +17,11 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-NAME = "sweep.json"
-LOCK = ".lock"  # its time is that of the sweep's last start
-HOME = Path("outputs/sweeps")
-SWEEP = "GANRUN_SWEEP"  # the variable that names a sweep's folder to its jobs
-ENDED = ("done", "pruned")  # of which there is nothing left to do
+SWEEP_FILE = "sweep.json"
+LOCK_FILE = ".lock"  # its time is that of the sweep's last start
+SWEEPS_DIR = Path("outputs/sweeps")
+SWEEP_VARIABLE = "GANRUN_SWEEP"  # the variable that names a sweep's folder to its jobs
+FINISHED = ("done", "pruned")  # of which there is nothing left to do
 
 
 @dataclass
@@ -31,7 +31,7 @@ class SweepJob:
     number: its place in the sweep, for good.  point: the number of its point.
     state: waiting | running | done | pruned | failed | refused | interrupted.
     error: the last line of what a failed one said.  attempts: starts that failed.
-    runner: the process that has it, or had it last, see Runners.
+    runner: the process that has it, or had it last, see RunnerRegistry.
     """
 
     number: int
@@ -46,7 +46,7 @@ class SweepJob:
 
 
 @dataclass
-class State:
+class SweepState:
     """The definition of a sweep, by which it is known again, its jobs by number, and the command that began it."""
 
     folder: Path
@@ -73,7 +73,7 @@ class State:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Within, no other process changes the jobs, joins or leaves. Never within itself."""
-        with (self.folder / LOCK).open("a") as file:
+        with (self.folder / LOCK_FILE).open("a") as file:
             if fcntl:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -82,16 +82,16 @@ class State:
     def change(self) -> Iterator[None]:
         """Within, the jobs are as on disk, and no other process changes them; afterwards they are written."""
         with self.locked():
-            if (self.folder / NAME).exists():
-                known = load(self.folder)
+            if (self.folder / SWEEP_FILE).exists():
+                known = load_sweep(self.folder)
                 self.jobs, self.id, self.study = known.jobs, known.id, known.study
             before = self._text()
             yield
-            if self._text() != before or not (self.folder / NAME).exists():
+            if self._text() != before or not (self.folder / SWEEP_FILE).exists():
                 self.save()
 
     def save(self) -> None:
-        replace_text(self.folder / NAME, self._text())
+        replace_text(self.folder / SWEEP_FILE, self._text())
 
     def _text(self) -> str:
         jobs = [asdict(job) for job in self.jobs]
@@ -100,7 +100,7 @@ class State:
         return json.dumps({**content, "jobs": jobs}, indent=1) + "\n"
 
 
-class Runners:
+class RunnerRegistry:
     """The processes that work on a sweep, on this machine or on others that share its folder.
 
     Each holds a lock on a file of its own, which the system frees when it ends, however that goes.
@@ -111,7 +111,7 @@ class Runners:
         self.name = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:6]}"  # containers may share node and pid
 
     def join(self) -> None:
-        """Makes this process one of them. Like `others`, within State.change or State.locked alone."""
+        """Makes this process one of them. Like `others`, within SweepState.change or SweepState.locked alone."""
         self.folder.mkdir(exist_ok=True)
         self.file = (self.folder / self.name).open("a")
         if fcntl:
@@ -136,24 +136,24 @@ class Runners:
         return found
 
 
-def load(folder: Path, definition: Mapping | None = None) -> State:
+def load_sweep(folder: Path, definition: Mapping | None = None) -> SweepState:
     """The state in the folder, or a new one. Raises UserError where the folder holds another sweep or none.
 
     definition: of the sweep that it is to hold; None: of whichever it holds.
     """
-    path = folder / NAME
+    path = folder / SWEEP_FILE
     if definition is not None and not path.exists():
         if folder.exists() and any(not child.name.startswith(".") for child in folder.iterdir()):
             raise UserError(f"{folder} is there already, and holds no sweep. Give another sweep.name= or folder=.")
-        return State(folder, dict(definition))
+        return SweepState(folder, dict(definition))
     try:
         content = json.loads(path.read_text())
         content["jobs"] = [SweepJob(**job) for job in content["jobs"]]
-        state = State(folder, **content)
+        state = SweepState(folder, **content)
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}). Start anew with sweep.fresh=true.") from error
     if definition is not None and state.definition != dict(definition):
-        known, asked = described(state.definition), described(definition)
+        known, asked = describe_definition(state.definition), describe_definition(definition)
         if known == asked:
             raise UserError(
                 f"{folder} has its study elsewhere: give the sweep.storage= that it was begun with, another "
@@ -166,20 +166,20 @@ def load(folder: Path, definition: Mapping | None = None) -> State:
     return state
 
 
-def read(folder: Path) -> State:
+def load_or_empty(folder: Path) -> SweepState:
     """The state in the folder, or one of nothing where it cannot be read."""
     try:
-        return load(folder)
+        return load_sweep(folder)
     except UserError:
-        return State(folder, {}, id="unknown")
+        return SweepState(folder, {}, id="unknown")
 
 
-def started(folder: Path) -> float:
+def last_start(folder: Path) -> float:
     """When a sweep was started the last time; of a copy without its lock, when it was written."""
-    return next(path for path in (folder / LOCK, folder / NAME) if path.exists()).stat().st_mtime
+    return next(path for path in (folder / LOCK_FILE, folder / SWEEP_FILE) if path.exists()).stat().st_mtime
 
 
-def described(definition: Mapping) -> str:
+def describe_definition(definition: Mapping) -> str:
     """The words of a command that stand for a sweep's definition, but for where its study lies."""
     settings = {key: value for key, value in definition.get("settings", {}).items() if value and key != "storage"}
     own = [f"sweep.{key}={value}" for key, value in settings.items()]
@@ -188,15 +188,17 @@ def described(definition: Mapping) -> str:
     )
 
 
-def find(name: str) -> Path:
+def find_sweep(name: str) -> Path:
     """The sweep's folder that is meant by a path, by a name in outputs/sweeps, or by the word last."""
-    known = sorted(HOME.glob(f"*/{NAME}"), key=lambda path: started(path.parent))
+    known = sorted(SWEEPS_DIR.glob(f"*/{SWEEP_FILE}"), key=lambda path: last_start(path.parent))
     if name == "last" and known:
         return known[-1].parent
-    for folder in (Path(name), HOME / name):
-        if (folder / NAME).is_file():
+    for folder in (Path(name), SWEEPS_DIR / name):
+        if (folder / SWEEP_FILE).is_file():
             return folder
     names = [path.parent.name for path in known]
     if not names:
-        raise UserError(f"{name} is no folder of a sweep, and there are none in {HOME}: ganrun train -m begins one.")
-    raise UserError(f"{name} is no folder of a sweep, nor the name of one in {HOME}.{did_you_mean(name, names)}")
+        raise UserError(
+            f"{name} is no folder of a sweep, and there are none in {SWEEPS_DIR}: ganrun train -m begins one."
+        )
+    raise UserError(f"{name} is no folder of a sweep, nor the name of one in {SWEEPS_DIR}.{did_you_mean(name, names)}")

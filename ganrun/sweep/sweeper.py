@@ -15,18 +15,18 @@ from ganrun.config.overrides import config_dir_flags, quote_override, repeatable
 from ganrun.errors import UserError
 from ganrun.sweep import hydra_context, naming, state, validate
 from ganrun.sweep.executors import slurm
-from ganrun.sweep.executors.base import Jobs
-from ganrun.sweep.executors.hydra_launcher import Launcher
-from ganrun.sweep.executors.local import Devices, Pool, visible_gpus
-from ganrun.sweep.executors.slurm import Slurm
+from ganrun.sweep.executors.base import Executor
+from ganrun.sweep.executors.hydra_launcher import HydraExecutor
+from ganrun.sweep.executors.local import GpuPool, LocalExecutor, visible_gpus
+from ganrun.sweep.executors.slurm import SlurmExecutor
 from ganrun.sweep.report import leaderboard
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.search import space
-from ganrun.sweep.search.conditions import Composed
-from ganrun.sweep.search.space import Space
-from ganrun.sweep.search.study import Grid, Proposals, Search, refuse_known
-from ganrun.sweep.signals import ended_by_signals
-from ganrun.sweep.state import ENDED, SWEEP, State, SweepJob
+from ganrun.sweep.search.conditions import ConfigCache
+from ganrun.sweep.search.space import SearchSpace
+from ganrun.sweep.search.study import GridSearch, SearchStrategy, StudySearch, check_study_is_new
+from ganrun.sweep.signals import interrupt_on_signals
+from ganrun.sweep.state import FINISHED, SWEEP_VARIABLE, SweepJob, SweepState
 from ganrun.training.run_folder import writable
 
 log = logging.getLogger(__name__)
@@ -35,66 +35,66 @@ LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trial
 
 
 @dataclass
-class Plan:
+class SweepPlan:
     """What a sweep is: its points, the definition by which it is known again, its name and its folder."""
 
-    space: Space
+    space: SearchSpace
     definition: dict
     name: str
     folder: Path
 
 
-def sweep(context, config: DictConfig, words: Sequence[str]) -> None:
+def run_sweep(context, config: DictConfig, words: Sequence[str]) -> None:
     """Trains what is left of the sweep that these words mean; its outcomes go to `folders.outcomes`."""
-    validate.settings(config)
-    plan = planned(context, config, words)
-    configs = validate.composed(config, plan.space)
-    config.sweep.direction = validate.direction(configs, config.sweep)
+    validate.check_settings(config)
+    plan = build_plan(context, config, words)
+    configs = validate.compose_values(config, plan.space)
+    config.sweep.direction = validate.score_direction(configs, config.sweep)
     if config.dry_run:
-        tell_plan(plan, config.sweep)
+        log_plan(plan, config.sweep)
         return
     writable(plan.folder.absolute())
     if config.sweep.fresh:
-        make_way(plan, config.sweep.get("storage"))
-    runner = made_runner(context, config, plan, configs)
+        move_aside(plan, config.sweep.get("storage"))
+    runner = build_runner(context, config, plan, configs)
     new = hydra_context.missing_folders(plan.folder)
     plan.folder.mkdir(parents=True, exist_ok=True)
-    (plan.folder / state.LOCK).touch()  # by which the last sweep is found
-    with ended_by_signals(runner.pool.warned):
-        announce(runner, plan.folder)
+    (plan.folder / state.LOCK_FILE).touch()  # by which the last sweep is found
+    with interrupt_on_signals(runner.pool.warned):
+        log_start(runner, plan.folder)
         try:
             runner.run()
         finally:
             conclude(runner, plan.folder, new)
 
 
-def planned(context, config: DictConfig, words: Sequence[str]) -> Plan:
+def build_plan(context, config: DictConfig, words: Sequence[str]) -> SweepPlan:
     loader, settings = context.config_loader, config.sweep
-    wanted = space.read(words, loader, settings.seeds, config.seed, settings.space, settings.only)
-    wanted.composed = Composed(
+    wanted = space.parse_space(words, loader, settings.seeds, config.seed, settings.space, settings.only)
+    wanted.composed = ConfigCache(
         lambda values: loader.load_sweep_config(
             config, [*wanted.fixed, *(f"{key}={value}" for key, value in values.items())]
         )
     )
-    definition = defined(wanted, settings)
-    name = str(settings.name or name_of(definition))
-    return Plan(wanted, definition, name, given_folder(words) or state.HOME / name)
+    definition = build_definition(wanted, settings)
+    name = str(settings.name or sweep_name(definition))
+    return SweepPlan(wanted, definition, name, folder_override(words) or state.SWEEPS_DIR / name)
 
 
-def made_runner(context, config: DictConfig, plan: Plan, configs: Sequence[DictConfig]) -> Runner:
+def build_runner(context, config: DictConfig, plan: SweepPlan, configs: Sequence[DictConfig]) -> Runner:
     """What trains the plan's jobs, from where an earlier start left them. configs: those of checks.composed."""
     settings = config.sweep
-    known = state.load(plan.folder, plan.definition)
+    known = state.load_sweep(plan.folder, plan.definition)
     known.study = known.study or plan.name
     known.command = repeatable_overrides("train", hydra_context.words)
     known.flags = {name: value for name, value in hydra_context.flags.items() if name == "--config-dir"}
     paths = search_path_overrides(config.hydra.overrides.hydra)
     return Runner(
         known,
-        proposed(plan, config, known),
-        pool_of(context, config, known, configs),
+        build_strategy(plan, config, known),
+        build_executor(context, config, known, configs),
         plan.space.seeds,
-        lambda job: [*job_words(plan, job), *paths],
+        lambda job: [*job_args(plan, job), *paths],
         settings.metric,
         settings.direction,
         settings.retries,
@@ -102,9 +102,9 @@ def made_runner(context, config: DictConfig, plan: Plan, configs: Sequence[DictC
     )
 
 
-def tell_plan(plan: Plan, settings: DictConfig) -> None:
+def log_plan(plan: SweepPlan, settings: DictConfig) -> None:
     """What a sweep would train."""
-    points = Grid(plan.space).points if settings.sampler == "grid" else []
+    points = GridSearch(plan.space).points if settings.sampler == "grid" else []
     for k, values in enumerate(points):
         log.info("point %d  %s", k, " ".join(f"{key}={value}" for key, value in values.items()))
     count = len(points) or settings.trials
@@ -113,7 +113,7 @@ def tell_plan(plan: Plan, settings: DictConfig) -> None:
     log.info("dry_run=true: nothing was written. Leave it out to train.")
 
 
-def defined(wanted: Space, settings: DictConfig) -> dict:
+def build_definition(wanted: SearchSpace, settings: DictConfig) -> dict:
     """What makes a sweep this one, in the form of sweep.json."""
     axes = []
     for axis in wanted.axes:
@@ -123,7 +123,7 @@ def defined(wanted: Space, settings: DictConfig) -> dict:
     return {"fixed": sorted(wanted.fixed), "axes": axes, "seeds": wanted.seeds, "settings": own}
 
 
-def given_folder(words: Sequence[str]) -> Path | None:
+def folder_override(words: Sequence[str]) -> Path | None:
     """folder=, if it is given."""
     for override in OverridesParser.create().parse_overrides([*words]):
         if override.key_or_group == "folder" and not override.is_sweep_override():
@@ -131,54 +131,54 @@ def given_folder(words: Sequence[str]) -> Path | None:
     return None
 
 
-def name_of(definition: dict) -> str:
+def sweep_name(definition: dict) -> str:
     """A name made of what varies, and of a digest of all."""
     keys = [axis.partition("=")[0] for axis in definition["axes"]] + ["seed"] * (len(definition["seeds"]) > 1)
     # Without the database, which other machines may name otherwise
     own = {key: value for key, value in definition["settings"].items() if key != "storage"}
     digest = hashlib.blake2b(json.dumps({**definition, "settings": own}).encode(), digest_size=3).hexdigest()
-    varied = "+".join(naming.short_names(keys))[: naming.LONGEST_NAME]
+    varied = "+".join(naming.short_keys(keys))[: naming.MAX_NAME_LENGTH]
     return f"{varied or 'runs'}-{digest}"
 
 
-def make_way(plan: Plan, storage: str | None) -> None:
+def move_aside(plan: SweepPlan, storage: str | None) -> None:
     """Moves aside what an earlier start left. Raises UserError where others may be at work on it."""
     folder = plan.folder
-    earlier = state.read(folder) if (folder / state.NAME).exists() else None
+    earlier = state.load_or_empty(folder) if (folder / state.SWEEP_FILE).exists() else None
     if storage:
-        refuse_known(storage, earlier.study if earlier else plan.name)
+        check_study_is_new(storage, earlier.study if earlier else plan.name)
     if earlier is None:
         return
     with earlier.locked():
-        if state.Runners(folder).others():
+        if state.RunnerRegistry(folder).others():
             raise UserError(f"{folder} is being worked on. Stop that first, or give another sweep.name=.")
-        slurm.refuse_queued(earlier)
+        slurm.check_none_queued(earlier)
         aside = folder.with_name(f"{folder.name}-until-{time.strftime('%Y-%m-%d-%H%M%S')}")
         folder.rename(aside)
     log.info("moved aside   %s", aside)
 
 
-def pool_of(context, config: DictConfig, known: State, configs: Sequence[DictConfig]) -> Jobs:
+def build_executor(context, config: DictConfig, known: SweepState, configs: Sequence[DictConfig]) -> Executor:
     """Where the jobs run: in Slurm's queue, by another of Hydra's launchers, or on this machine."""
-    settings, variables = config.sweep, {SWEEP: str(known.folder.absolute())}
+    settings, variables = config.sweep, {SWEEP_VARIABLE: str(known.folder.absolute())}
     if settings.sbatch is not None:
-        return Slurm(settings.jobs, settings.sbatch, variables, known)
-    if validate.launcher(config):
-        return Launcher(context, config, settings.jobs, known.folder, variables)
+        return SlurmExecutor(settings.jobs, settings.sbatch, variables, known)
+    if validate.chosen_launcher(config):
+        return HydraExecutor(context, config, settings.jobs, known.folder, variables)
     names = visible_gpus()
-    gpus = validate.gpus(configs, settings.jobs, len(names))
-    return Pool(settings.jobs, Devices(names if gpus else [], settings.jobs_per_gpu), variables, gpus)
+    gpus = validate.gpus_per_job(configs, settings.jobs, len(names))
+    return LocalExecutor(settings.jobs, GpuPool(names if gpus else [], settings.jobs_per_gpu), variables, gpus)
 
 
-def proposed(plan: Plan, config: DictConfig, known: State) -> Proposals:
+def build_strategy(plan: SweepPlan, config: DictConfig, known: SweepState) -> SearchStrategy:
     settings = config.sweep
     if settings.sampler == "grid":
-        return Grid(plan.space)
+        return GridSearch(plan.space)
     law = (settings.sampler, settings.trials, settings.direction or "min", config.seed)
-    return Search(plan.space, *law, known, settings.storage)
+    return StudySearch(plan.space, *law, known, settings.storage)
 
 
-def job_words(plan: Plan, job: SweepJob) -> list[str]:
+def job_args(plan: SweepPlan, job: SweepJob) -> list[str]:
     """The command that trains this job, or goes on with it."""
     values = [f"{key}={value}" for key, value in job.values.items()]
     run = quote_override(str(plan.folder / job.name))
@@ -186,8 +186,8 @@ def job_words(plan: Plan, job: SweepJob) -> list[str]:
     return ["train", *config_dir_flags(hydra_context.flags), *repeatable_overrides("train", words)]
 
 
-def announce(runner: Runner, folder: Path) -> None:
-    ended = sum(job.state in ENDED for job in runner.state.jobs)
+def log_start(runner: Runner, folder: Path) -> None:
+    ended = sum(job.state in FINISHED for job in runner.state.jobs)
     told = f", {ended} of them done" if ended else ""
     log.info("sweep         %s: %d jobs%s", folder, runner.total, told)
 
@@ -198,7 +198,7 @@ def conclude(runner: Runner, folder: Path, new: Sequence[Path]) -> None:
     new: the folders that this start has made, the inner ones first.
     """
     jobs = runner.state.jobs
-    codes = {"refused": 2, **dict.fromkeys(ENDED, 0)}
+    codes = {"refused": 2, **dict.fromkeys(FINISHED, 0)}
     hydra_context.outcomes[:] = [(job.name, codes.get(job.state, 1)) for job in jobs if job.state != "waiting"]
     if others := runner.proposals.elsewhere():
         log.info("%s", others)
@@ -212,4 +212,4 @@ def conclude(runner: Runner, folder: Path, new: Sequence[Path]) -> None:
     if runner.given_up:
         log.error("%s", runner.given_up)
     with runner.state.change():
-        leaderboard.show(runner.state, runner.metric, runner.mode)
+        leaderboard.show_leaderboard(runner.state, runner.metric, runner.mode)

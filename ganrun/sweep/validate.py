@@ -9,10 +9,10 @@ from ganrun.config import schema
 from ganrun.errors import UserError
 from ganrun.sweep import hydra_context
 from ganrun.sweep.report import results
-from ganrun.sweep.search.space import Space
+from ganrun.sweep.search.space import SearchSpace
 
 
-def settings(config: DictConfig) -> None:
+def check_settings(config: DictConfig) -> None:
     """Refuses settings that do not do, of the sweep and of what its jobs have in common."""
     schema.check_values(config)
     given = config.sweep
@@ -22,29 +22,31 @@ def settings(config: DictConfig) -> None:
                 f"{word} is not heeded by ganrun's sweeps: folder= or sweep.name= says where they lie. With "
                 "hydra/sweeper=basic, Hydra's own sweeper, it is."
             )
-    if launcher(config) and given.sbatch is not None:
-        raise UserError(f"hydra/launcher={launcher(config)} and sweep.sbatch both start the jobs: give one of them.")
-    if launcher(config) and given.jobs == 1 and given.sampler == "grid":
+    if chosen_launcher(config) and given.sbatch is not None:
         raise UserError(
-            f"hydra/launcher={launcher(config)} is given sweep.jobs= jobs at a time, and that is 1. Say how many: "
+            f"hydra/launcher={chosen_launcher(config)} and sweep.sbatch both start the jobs: give one of them."
+        )
+    if chosen_launcher(config) and given.jobs == 1 and given.sampler == "grid":
+        raise UserError(
+            f"hydra/launcher={chosen_launcher(config)} gets sweep.jobs jobs at a time, and sweep.jobs is 1. Set it: "
             "sweep.jobs=8."
         )
-    if given.metric and not given.direction and results.mode_of(given.metric) is None:
+    if given.metric and not given.direction and results.score_mode(given.metric) is None:
         raise UserError(f"Which values of {given.metric} are better is not known. Give sweep.direction=min or max.")
-    if given.jobs_per_gpu != 1 and (launcher(config) or given.sbatch is not None):
+    if given.jobs_per_gpu != 1 and (chosen_launcher(config) or given.sbatch is not None):
         raise UserError(
             f"sweep.jobs_per_gpu={given.jobs_per_gpu} is for jobs that are started here. Others get the GPUs that "
-            f"{'hydra/launcher' if launcher(config) else 'sweep.sbatch'} asks for. Leave it out."
+            f"{'hydra/launcher' if chosen_launcher(config) else 'sweep.sbatch'} asks for. Leave it out."
         )
 
 
-def launcher(config: DictConfig) -> str | None:
+def chosen_launcher(config: DictConfig) -> str | None:
     """Hydra's launcher that is to start the jobs; None: ganrun starts them itself."""
     chosen = config.hydra.runtime.choices["hydra/launcher"]
     return None if chosen == "basic" else chosen
 
 
-def composed(config: DictConfig, wanted: Space) -> list[DictConfig]:
+def compose_values(config: DictConfig, wanted: SearchSpace) -> list[DictConfig]:
     """The config of each value, composed once, so that what Hydra would refuse is refused before anything starts."""
     points: list[dict[str, str]] = [{}]
     for axis in wanted.axes:
@@ -67,7 +69,7 @@ def composed(config: DictConfig, wanted: Space) -> list[DictConfig]:
     return [wanted.composed.config(values) for values in points]
 
 
-def direction(configs: Sequence[DictConfig], settings: DictConfig) -> str | None:
+def score_direction(configs: Sequence[DictConfig], settings: DictConfig) -> str | None:
     """min or max, whichever values of the points' score are better; None where points have scores of both kinds.
 
     Refuses a search, or a pruning, that has no score to go by, or several.
@@ -82,11 +84,11 @@ def direction(configs: Sequence[DictConfig], settings: DictConfig) -> str | None
         names = ", ".join(sorted(str(monitor) for monitor, _ in kinds))
         raise UserError(f"{what} goes by one score, and these points have several: {names}. Give sweep.metric=.")
     if settings.direction or settings.metric:
-        return settings.direction or results.mode_of(settings.metric)
+        return settings.direction or results.score_mode(settings.metric)
     return next(iter(kinds))[1] if len(kinds) == 1 else None
 
 
-def gpus(configs: Sequence[DictConfig], jobs: int, there: int) -> int:
+def gpus_per_job(configs: Sequence[DictConfig], jobs: int, there: int) -> int:
     """How many of the GPUs that are there each job is lent; 0 where it is lent none, and sees all.
 
     Raises UserError where they are too few, or named where they are to be lent.

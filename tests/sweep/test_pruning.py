@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ganrun.sweep import state
-from ganrun.sweep.pruning import Pruning, at_marks, of_sweep
+from ganrun.sweep.pruning import Pruning, pruning_callbacks, scores_at
 
 METRIC = "val/fd"
 
@@ -32,7 +32,7 @@ def sweep(tmp_path):
             kind = states[number] if states else "done"
             jobs.append(state.SweepJob(number, number, {}, 0, str(number), kind))
         settings = {"pruner": pruner, "pruner_startup": 5}
-        state.State(tmp_path, {"settings": settings}, jobs).save()
+        state.SweepState(tmp_path, {"settings": settings}, jobs).save()
 
         def is_worse(*scores, mode="min"):
             own = write_run(tmp_path / "own", scores)
@@ -73,9 +73,9 @@ def test_a_run_that_ended_early_counts_as_far_as_it_went(sweep):
 
 def test_scores_are_compared_at_the_same_kimg_wherever_the_marks_lie():
     history = [(1.0, 5.0), (2.01, 4.0), (3.0, 3.0)]
-    assert at_marks(history, [1.0, 2.0, 3.0]) == [5.0, 4.0, 3.0]
-    assert at_marks(history, [1.5, 2.5]) == [5.0, 4.0]
-    assert at_marks(history, [3.0, 4.0]) == [3.0]
+    assert scores_at(history, [1.0, 2.0, 3.0]) == [5.0, 4.0, 3.0]
+    assert scores_at(history, [1.5, 2.5]) == [5.0, 4.0]
+    assert scores_at(history, [3.0, 4.0]) == [3.0]
 
 
 def test_scores_that_are_no_numbers_do_not_count(sweep):
@@ -93,13 +93,13 @@ def test_hyperband_prunes_the_worse_share_and_the_same_runs_each_time(sweep):
 
 def test_without_a_sweep_or_a_pruner_nothing_is_pruned(sweep, tmp_path, monkeypatch):
     record = SimpleNamespace(history=[], monitor=METRIC)
-    monkeypatch.delenv(state.SWEEP, raising=False)
-    assert of_sweep(record, OmegaConf.create({"kimg": 4.0})) == []
-    monkeypatch.setenv(state.SWEEP, str(tmp_path))
+    monkeypatch.delenv(state.SWEEP_VARIABLE, raising=False)
+    assert pruning_callbacks(record, OmegaConf.create({"kimg": 4.0})) == []
+    monkeypatch.setenv(state.SWEEP_VARIABLE, str(tmp_path))
     sweep(*FIVE)
-    assert len(of_sweep(record, OmegaConf.create({"kimg": 4.0}))) == 1
+    assert len(pruning_callbacks(record, OmegaConf.create({"kimg": 4.0}))) == 1
     sweep(*FIVE, pruner=None)
-    assert of_sweep(record, OmegaConf.create({"kimg": 4.0})) == []
+    assert pruning_callbacks(record, OmegaConf.create({"kimg": 4.0})) == []
 
 
 def test_the_training_ends_by_itself_when_it_is_judged(sweep, tmp_path):

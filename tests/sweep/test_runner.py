@@ -9,8 +9,8 @@ import pytest
 
 from ganrun.sweep import runner, state, sweeper
 from ganrun.sweep.runner import Runner
-from ganrun.sweep.search.space import Axis, Space
-from ganrun.sweep.search.study import Grid, Unreachable
+from ganrun.sweep.search.space import Axis, SearchSpace
+from ganrun.sweep.search.study import GridSearch, StudyUnreachable
 
 METRIC = "val/fd"
 
@@ -62,11 +62,11 @@ def sweep(tmp_path):
     """Runs a sweep of two learning rates and three seeds, in the state that an earlier call left."""
 
     def run(act, size=1, **settings):
-        space = Space(axes=[Axis("lr", ("1", "2"))], seeds=[5, 6, 7])
-        known = state.load(tmp_path / "sweep", {"a": 1})
+        space = SearchSpace(axes=[Axis("lr", ("1", "2"))], seeds=[5, 6, 7])
+        known = state.load_sweep(tmp_path / "sweep", {"a": 1})
         known.folder.mkdir(exist_ok=True)
         pool = Pretended(known.folder, act, size)
-        made = Runner(known, Grid(space), pool, space.seeds, lambda job: [job.name], **settings)
+        made = Runner(known, GridSearch(space), pool, space.seeds, lambda job: [job.name], **settings)
         made.run()
         return made
 
@@ -94,7 +94,7 @@ def test_what_was_not_begun_is_known_all_the_same(sweep, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         sweep(stop)
-    assert [job.state for job in state.load(tmp_path / "sweep").jobs] == ["waiting"] * 6
+    assert [job.state for job in state.load_sweep(tmp_path / "sweep").jobs] == ["waiting"] * 6
 
 
 def test_the_best_of_an_earlier_start_stays_the_best(sweep):
@@ -154,7 +154,7 @@ def test_what_a_killed_sweep_left_is_taken_stock_of(sweep, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         sweep(killed)
-    path = tmp_path / "sweep" / state.NAME
+    path = tmp_path / "sweep" / state.SWEEP_FILE
     told = json.loads(path.read_text())
     told["jobs"][1]["state"] = told["jobs"][2]["state"] = "running"
     path.write_text(json.dumps(told))
@@ -165,7 +165,7 @@ def test_what_a_killed_sweep_left_is_taken_stock_of(sweep, tmp_path):
 
 def test_proposals_are_told_the_mean_of_a_point_once_all_its_seeds_are_done(sweep, monkeypatch):
     told = []
-    monkeypatch.setattr(Grid, "tell", lambda self, k, score: told.append((k, score)))
+    monkeypatch.setattr(GridSearch, "tell", lambda self, k, score: told.append((k, score)))
     sweep(lambda number, start: (1, "x") if number == 4 else float(number))
     assert told == [(0, pytest.approx(1.0))]
     told.clear()
@@ -191,10 +191,10 @@ def test_the_other_seeds_of_a_pruned_point_are_not_begun(sweep, tmp_path):
 
 def test_proposals_are_told_of_a_pruned_point_before_they_are_asked_for_the_next(sweep, tmp_path, monkeypatch):
     calls = []
-    next_of = Grid.next
-    monkeypatch.setattr(Grid, "are_known", False)
-    monkeypatch.setattr(Grid, "tell", lambda self, k, score: calls.append((k, score)))
-    monkeypatch.setattr(Grid, "next", lambda self, known: (calls.append("next"), next_of(self, known))[1])
+    next_of = GridSearch.next
+    monkeypatch.setattr(GridSearch, "are_known", False)
+    monkeypatch.setattr(GridSearch, "tell", lambda self, k, score: calls.append((k, score)))
+    monkeypatch.setattr(GridSearch, "next", lambda self, known: (calls.append("next"), next_of(self, known))[1])
 
     def act(number, start):
         write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 9.0, "pruned")
@@ -208,19 +208,19 @@ def test_proposals_that_cannot_be_reached_are_asked_again(sweep, monkeypatch, ca
     """The jobs that run go on; what they came to is told when that can be."""
     failures = {"next": 2, "tell": 3}
     told = []
-    next_of = Grid.next
+    next_of = GridSearch.next
 
     def flaky(name, work):
         def call(*words):
             failures[name] -= 1
             if failures[name] >= 0:
-                raise Unreachable("no database")
+                raise StudyUnreachable("no database")
             return work(*words)
 
         return call
 
-    monkeypatch.setattr(Grid, "next", flaky("next", next_of))
-    monkeypatch.setattr(Grid, "tell", flaky("tell", lambda self, k, score: told.append((k, score))))
+    monkeypatch.setattr(GridSearch, "next", flaky("next", next_of))
+    monkeypatch.setattr(GridSearch, "tell", flaky("tell", lambda self, k, score: told.append((k, score))))
     made = sweep(lambda number, start: 0.5)
     assert states(made) == ["done"] * 6
     assert told == [(0, 0.5), (1, 0.5)]
@@ -239,7 +239,7 @@ def test_what_ended_before_a_signal_is_done(sweep, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         sweep(act, size=2)
-    assert [job.state for job in state.load(tmp_path / "sweep").jobs][:2] == ["done", "waiting"]
+    assert [job.state for job in state.load_sweep(tmp_path / "sweep").jobs][:2] == ["done", "waiting"]
 
 
 def test_what_is_kept_for_a_job_is_left_to_others_where_none_can_start(sweep, monkeypatch):
@@ -270,11 +270,11 @@ def test_a_sweep_that_trained_nothing_leaves_nothing_unless_others_are_at_it_or_
     folder = tmp_path / "mine" / "new" / "s"
     new = [folder, folder.parent]
     folder.mkdir(parents=True)
-    known = state.State(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
+    known = state.SweepState(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
     known.jobs = [state.SweepJob(0, 0, {}, 0, "0", states)]
     known.save()
-    monkeypatch.setattr(state.Runners, "others", lambda self: set(others))
-    made = Runner(known, Grid(Space(seeds=[0])), Pretended(folder, None), [0], lambda job: [])
+    monkeypatch.setattr(state.RunnerRegistry, "others", lambda self: set(others))
+    made = Runner(known, GridSearch(SearchSpace(seeds=[0])), Pretended(folder, None), [0], lambda job: [])
     sweeper.conclude(made, folder, new)
     assert folder.exists() == stays
     assert (tmp_path / "mine").exists()
@@ -284,11 +284,13 @@ def test_a_sweep_that_trained_nothing_leaves_nothing_unless_others_are_at_it_or_
 def test_what_a_job_has_saved_is_never_removed(tmp_path):
     folder = tmp_path / "s"
     write_run(folder / "0", 1.0, "interrupted")
-    known = state.State(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
+    known = state.SweepState(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
     known.jobs = [state.SweepJob(0, 0, {}, 0, "0", "waiting")]
     known.save()
     sweeper.conclude(
-        Runner(known, Grid(Space(seeds=[0])), Pretended(folder, None), [0], lambda job: []), folder, [folder]
+        Runner(known, GridSearch(SearchSpace(seeds=[0])), Pretended(folder, None), [0], lambda job: []),
+        folder,
+        [folder],
     )
     assert (folder / "0" / "status.json").exists()
 
@@ -296,39 +298,39 @@ def test_what_a_job_has_saved_is_never_removed(tmp_path):
 def test_a_sweep_that_was_copied_without_its_lock_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in "ab":
-        known = state.State(state.HOME / name, {"fixed": []}, [])
+        known = state.SweepState(state.SWEEPS_DIR / name, {"fixed": []}, [])
         known.folder.mkdir(parents=True)
         known.save()
-    (state.HOME / "b" / state.LOCK).touch()
-    assert state.find("a") == state.HOME / "a"
-    assert state.find("last") == state.HOME / "b"
+    (state.SWEEPS_DIR / "b" / state.LOCK_FILE).touch()
+    assert state.find_sweep("a") == state.SWEEPS_DIR / "a"
+    assert state.find_sweep("last") == state.SWEEPS_DIR / "b"
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path):
-    first = state.State(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,2"], "seeds": [0]})
+    first = state.SweepState(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,2"], "seeds": [0]})
     first.save()
     with pytest.raises(state.UserError, match=r"holds another sweep, a=1 b=1,2 seed=0; this one is .*sweep.fresh=true"):
-        state.load(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,3"], "seeds": [0]})
-    (tmp_path / state.NAME).write_text("{")
+        state.load_sweep(tmp_path, {"fixed": ["a=1"], "axes": ["b=1,3"], "seeds": [0]})
+    (tmp_path / state.SWEEP_FILE).write_text("{")
     with pytest.raises(state.UserError, match="cannot be read"):
-        state.load(tmp_path, first.definition)
-    (tmp_path / state.NAME).unlink()
+        state.load_sweep(tmp_path, first.definition)
+    (tmp_path / state.SWEEP_FILE).unlink()
     (tmp_path / "mine").touch()
     with pytest.raises(state.UserError, match="holds no sweep"):
-        state.load(tmp_path, first.definition)
+        state.load_sweep(tmp_path, first.definition)
 
 
 def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, tmp_path, monkeypatch):
     """Job 1 is at work in another process that lives, and ends while this one waits; job 2's has died."""
     sweep(lambda number, start: 0.5)
-    path = tmp_path / "sweep" / state.NAME
+    path = tmp_path / "sweep" / state.SWEEP_FILE
     told = json.loads(path.read_text())
     for number, name in ((1, "living"), (2, "dead")):
         told["jobs"][number].update(state="running", runner=name)
         (tmp_path / "sweep" / f"{number}-lr-1+seed-{5 + number}" / "status.json").unlink()
     path.write_text(json.dumps(told))
     alive = ["living"]
-    monkeypatch.setattr(state.Runners, "others", lambda self: set(alive))
+    monkeypatch.setattr(state.RunnerRegistry, "others", lambda self: set(alive))
 
     def ends(_):
         if not made_pool or not made_pool[0].running:
@@ -346,7 +348,7 @@ def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, t
 
 
 def test_two_containers_with_the_same_node_and_pid_are_two_runners(tmp_path):
-    first, second = state.Runners(tmp_path), state.Runners(tmp_path)
+    first, second = state.RunnerRegistry(tmp_path), state.RunnerRegistry(tmp_path)
     first.join()
     second.join()
     assert (first.others(), second.others()) == ({second.name}, {first.name})
@@ -355,12 +357,12 @@ def test_two_containers_with_the_same_node_and_pid_are_two_runners(tmp_path):
 
 
 def test_a_first_save_that_was_cut_off_does_not_stop_the_next_start(tmp_path):
-    (tmp_path / f".{state.NAME}.partial").touch()
-    assert state.load(tmp_path, {"axes": []}).jobs == []
+    (tmp_path / f".{state.SWEEP_FILE}.partial").touch()
+    assert state.load_sweep(tmp_path, {"axes": []}).jobs == []
 
 
 def test_a_runner_is_known_while_it_lives(tmp_path):
-    first, second = state.Runners(tmp_path), state.Runners(tmp_path)
+    first, second = state.RunnerRegistry(tmp_path), state.RunnerRegistry(tmp_path)
     second.name = "another"
     first.join()
     second.join()

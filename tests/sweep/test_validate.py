@@ -157,19 +157,19 @@ def test_a_sweep_of_an_experiment_may_be_changed_on_the_command_line(capfd):
 )
 def test_a_job_is_lent_as_many_gpus_as_its_trainer_asks_for(devices, jobs, there, gpus):
     configs = [OmegaConf.create({"trainer": {"accelerator": "auto", "devices": one}}) for one in devices]
-    assert validate.gpus(configs, jobs, there) == gpus
+    assert validate.gpus_per_job(configs, jobs, there) == gpus
 
 
 def test_gpus_that_are_named_are_none_to_be_lent():
     config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": [2, 3]}})
     with pytest.raises(UserError, match=r"names GPUs, and jobs side by side are lent theirs"):
-        validate.gpus([config], 2, 4)
+        validate.gpus_per_job([config], 2, 4)
 
 
 def test_more_gpus_than_there_are_are_refused():
     config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": 3}})
     with pytest.raises(UserError, match=r"asks for 3 GPUs, and there are 2. Give trainer.devices=2"):
-        validate.gpus([config], 2, 2)
+        validate.gpus_per_job([config], 2, 2)
 
 
 def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):

@@ -19,8 +19,8 @@ from ganrun.errors import UserError
 from ganrun.sweep import state
 from ganrun.sweep.report import leaderboard, results
 from ganrun.sweep.report import ranking as board
-from ganrun.sweep.report.results import Result
-from ganrun.sweep.state import State, SweepJob
+from ganrun.sweep.report.results import RunResult
+from ganrun.sweep.state import SweepJob, SweepState
 from ganrun.training.run_folder import make_folder
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,10 @@ def main(words: Sequence[str]) -> int:
             "ganrun compare takes two runs or more, or a sweep: ganrun compare RUN RUN, ganrun compare SWEEP."
         )
     hydra_app.configure_logging()
-    if settings.get("metric") and results.mode_of(settings["metric"]) is None:
+    if settings.get("metric") and results.score_mode(settings["metric"]) is None:
         raise UserError(f"Which values of {settings['metric']} are better is not known: it cannot rank.")
     known = build_state(folders)
-    found = {job.number: results.read(Path(job.name), settings.get("metric")) for job in known.jobs}
+    found = {job.number: results.load_result(Path(job.name), settings.get("metric")) for job in known.jobs}
     known.folder = make_folder(Path(settings.get("out") or f"outputs/compare/{datetime.now():%Y-%m-%d-%H%M%S}"), "out")
     print_comparison(known, found)
     return 0
@@ -53,13 +53,13 @@ def find_runs(name: str) -> list[Path]:
     if (Path(name) / "status.json").is_file():
         return [Path(name)]
     try:
-        folder = state.find(name)
+        folder = state.find_sweep(name)
     except UserError as error:
         raise UserError(f"{name} is no run folder, and {str(error).removeprefix(f'{name} is ')}") from error
-    return [path for job in state.load(folder).jobs if ((path := folder / job.name) / "status.json").is_file()]
+    return [path for job in state.load_sweep(folder).jobs if ((path := folder / job.name) / "status.json").is_file()]
 
 
-def build_state(folders: Sequence[Path]) -> State:
+def build_state(folders: Sequence[Path]) -> SweepState:
     """The runs as if they were jobs of one sweep, whose axes are the settings in which they differ."""
     configs, statuses = [load_run_config(folder) for folder in folders], [load_run_status(folder) for folder in folders]
     choices = [status.get("choices", {}) for status in statuses]
@@ -68,7 +68,7 @@ def build_state(folders: Sequence[Path]) -> State:
     keys = sorted({key for config in configs for key in config if is_compared(key)})
     axes = [*chosen, *(key for key in keys if is_axis(key, configs, choices, chosen))]
     points: dict[tuple, int] = {}
-    found = State(Path(), {"axes": [f"{key}=" for key in axes]})
+    found = SweepState(Path(), {"axes": [f"{key}=" for key in axes]})
     for number, (folder, config, choice) in enumerate(zip(folders, configs, choices, strict=True)):
         values = {key: str(choice.get(key) if key in chosen else config.get(key)) for key in axes}
         point = points.setdefault(tuple(values.values()), len(points))
@@ -109,13 +109,13 @@ def is_compared(key: str) -> bool:
     return key not in OWN and not key.endswith("_target_") and (not resume_rules.is_resumable(key) or key == "kimg")
 
 
-def print_comparison(known: State, found: Mapping[int, Result]) -> None:
+def print_comparison(known: SweepState, found: Mapping[int, RunResult]) -> None:
     """Prints the differing settings and a ranking for each kind of score, and how to score alike; writes the pages."""
     console = Console(soft_wrap=True)
     for job in known.jobs:
         console.print(describe_run(job), highlight=False, markup=False)
-    leaderboard.ranked(known, found, console, ranking_table, "Comparison")
-    if advice := rescoring_advice([found[job.number].kind for job in known.jobs], known.jobs[0]):
+    leaderboard.show_rankings(known, found, console, ranking_table, "Comparison")
+    if advice := rescoring_advice([found[job.number].protocol for job in known.jobs], known.jobs[0]):
         console.print(advice, highlight=False, markup=False)
 
 
@@ -127,7 +127,7 @@ def describe_run(job: SweepJob) -> str:
     return f"{job.number:>3}  {folder}\n     {' '.join(own)}"
 
 
-def ranking_table(ranked: Sequence[board.Standing], metric: str | None) -> Table:
+def ranking_table(ranked: Sequence[board.PointResult], metric: str | None) -> Table:
     """A row per point: the runs that are it, the mean of their best scores, its deviation."""
     table = Table("rank", "runs", metric or "score", "deviation", title="ranking", title_justify="left")
     for place, standing in enumerate(ranked, 1):

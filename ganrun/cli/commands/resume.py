@@ -77,7 +77,7 @@ def continue_training(place: Path, path: Path | None, wanted_of: Callable[[DictC
             job.data.start_batch = content["seen"]["images"] // job.data.batch_size
             job.model.images_seen = content["seen"]["images"]
         log.info("%s", f"going on from {path}" if path else f"starting anew in {place}, where nothing was saved yet")
-        session.start(job, place, choices, path, pruning.of_sweep)
+        session.start(job, place, choices, path, pruning.pruning_callbacks)
         return True
 
 

@@ -17,18 +17,18 @@ def main(words: Sequence[str]) -> int:
     is_resume = names[:1] == ["resume"]
     if len(names) != 1 + is_resume or (settings and not is_resume):
         raise UserError("ganrun sweep NAME shows a sweep, ganrun sweep resume NAME goes on with it. NAME may be last.")
-    folder = state.find(names[-1])
-    known = state.load(folder)
+    folder = state.find_sweep(names[-1])
+    known = state.load_sweep(folder)
     if is_resume:
         return resume_sweep(known, settings)
     hydra_app.configure_logging()
     settings = known.definition["settings"]
     with known.locked():
-        leaderboard.show(known, settings["metric"], settings["direction"])
+        leaderboard.show_leaderboard(known, settings["metric"], settings["direction"])
     return 0
 
 
-def resume_sweep(known: state.State, changes: Sequence[str]) -> int:
+def resume_sweep(known: state.SweepState, changes: Sequence[str]) -> int:
     """Trains what is left; the command's exit code is that of the sweep."""
     loose = [f"sweep.{key}" for key in sweeper.LOOSE if key != "name"]
     strange = [word for word in changes if word.partition("=")[0] not in loose]

@@ -33,7 +33,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if is_first() and not (cfg.resume and is_abandoned_start(folder)):
         folder = make_folder(folder)
     with held(folder):
-        start(job, folder, choices_taken(), extra=pruning.of_sweep)
+        start(job, folder, choices_taken(), extra=pruning.pruning_callbacks)
 
 
 def is_abandoned_start(folder: Path) -> bool:

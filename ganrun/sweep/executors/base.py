@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 
 # A job is none of the ranks that the sweep itself may be one of
-RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 
 
-PATIENCE = 60  # seconds that a training gets to save when it is asked to end
+GRACE_SECONDS = 60  # seconds that a training gets to save when it is asked to end
 
 
 @dataclass
-class Task:
+class JobCommand:
     """A job that is to be started. begin: where in its log it begins."""
 
     words: Sequence[str]
@@ -28,7 +28,7 @@ class Task:
     begin: int
 
     @classmethod
-    def noted(cls, words: Sequence[str], log: Path) -> "Task":
+    def noted(cls, words: Sequence[str], log: Path) -> "JobCommand":
         log.parent.mkdir(exist_ok=True)
         return cls(words, log, log.stat().st_size if log.exists() else 0)
 
@@ -37,7 +37,7 @@ class Task:
 
         settings: of its environment, beside this process's, but for what makes that a rank.  locks: that it holds too.
         """
-        inherited = {name: value for name, value in os.environ.items() if name not in RANKS}
+        inherited = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
         with self.log.open("a") as file:
             return subprocess.Popen(
                 [sys.executable, "-m", "ganrun", *self.words],
@@ -47,7 +47,7 @@ class Task:
                 env={**inherited, **settings, "PYTHONUNBUFFERED": "1"},
                 pass_fds=[lock.fileno() for lock in locks],
                 start_new_session=True,  # Ctrl-C is for the sweep, which asks the jobs to end
-                preexec_fn=end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=terminate_with_parent if sys.platform == "linux" else None,
             )
 
     def last_words(self) -> str:
@@ -60,7 +60,7 @@ class Task:
         return ""
 
 
-class Jobs(ABC):
+class Executor(ABC):
     """Where the jobs of a sweep run, no more than `size` of them at a time; `running` has those that are not over."""
 
     size: int
@@ -89,6 +89,6 @@ class Jobs(ABC):
         """Is called at a signal, before anything else is done about it."""
 
 
-def end_with_parent() -> None:
+def terminate_with_parent() -> None:
     """Has Linux ask this process to end when the one that started it is gone, however that went."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)

@@ -12,47 +12,47 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from ganrun.config.overrides import quote_override
-from ganrun.sweep.executors.base import PATIENCE, Jobs, Task
+from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, JobCommand
 from ganrun.training import lock
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class Train:
+class TrainTask:
     """What a launcher runs, wherever it does: `ganrun` with the words of the job whose folder the config names.
 
     settings: of its environment.
     """
 
     settings: Mapping[str, str]
-    tasks: dict[str, Task] = field(default_factory=dict)  # by the folders of their runs
+    tasks: dict[str, JobCommand] = field(default_factory=dict)  # by the folders of their runs
 
     def __call__(self, config: DictConfig) -> int:
         return self.tasks[config.folder].started(self.settings).wait()
 
 
 @dataclass
-class Launched:
+class LaunchedJob:
     """A job that a launcher has returned."""
 
     code: int
-    task: Task
+    task: JobCommand
     error: str = ""  # of the launcher itself
 
     def last_words(self) -> str:
         return self.error or self.task.last_words()
 
 
-class Launcher(Jobs):
+class HydraExecutor(Executor):
     """A pool that hands `size` jobs at a time to Hydra's launcher, which decides how many of them run side by side.
 
     settings: of the jobs' environment.
     """
 
     def __init__(self, context: HydraContext, config: DictConfig, size: int, folder: Path, settings: Mapping[str, str]):
-        self.size, self.train = size, Train(settings)
-        self.running: dict[int, Task] = {}
+        self.size, self.train = size, TrainTask(settings)
+        self.running: dict[int, JobCommand] = {}
         self.launching: list[Path] = []  # the folders of the runs that the launcher has now
         config = config.copy()
         with open_dict(config):
@@ -63,10 +63,10 @@ class Launcher(Jobs):
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` hands over all that were noted."""
-        self.running[number] = Task.noted(words, log)
+        self.running[number] = JobCommand.noted(words, log)
         return True
 
-    def ended(self) -> dict[int, Launched]:
+    def ended(self) -> dict[int, LaunchedJob]:
         """The jobs that were noted, after the launcher has run them all."""
         if not self.running:
             return {}
@@ -78,7 +78,8 @@ class Launcher(Jobs):
         returned = self.launcher.launch(own, initial_job_idx=min(folders))
         self.launching = []
         over = {
-            number: came_to(task, found) for (number, task), found in zip(self.running.items(), returned, strict=True)
+            number: finished_job(task, found)
+            for (number, task), found in zip(self.running.items(), returned, strict=True)
         }
         self.running = {}
         return over
@@ -86,19 +87,19 @@ class Launcher(Jobs):
     def warned(self) -> None:
         """Has what was handed over save and end, for a while: a launcher kills what its processes have started."""
         asked = [folder for folder in self.launching if lock.ask_to_end(folder)]
-        latest = time.monotonic() + PATIENCE
+        latest = time.monotonic() + GRACE_SECONDS
         while any(map(lock.is_held, asked)) and time.monotonic() < latest:
             time.sleep(0.1)
 
-    def stop(self) -> dict[int, Launched]:
+    def stop(self) -> dict[int, LaunchedJob]:
         """What the launcher had when it was interrupted. What was not handed over is forgotten."""
-        over = {number: Launched(143, task) for number, task in self.running.items()} if self.launching else {}
+        over = {number: LaunchedJob(143, task) for number, task in self.running.items()} if self.launching else {}
         self.running = {}
         return over
 
 
-def came_to(task: Task, found: JobReturn) -> Launched:
+def finished_job(task: JobCommand, found: JobReturn) -> LaunchedJob:
     try:
-        return Launched(found.return_value, task)
+        return LaunchedJob(found.return_value, task)
     except Exception as error:  # of the launcher, or of whoever lent it a machine
-        return Launched(1, task, f"{type(error).__name__}: {error}")
+        return LaunchedJob(1, task, f"{type(error).__name__}: {error}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ganrun.sweep.executors.base import PATIENCE, Jobs, Task
+from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, JobCommand
 
 try:
     import fcntl
@@ -21,11 +21,11 @@ except ImportError:  # Windows
     fcntl = None
 
 log = logging.getLogger(__name__)
-DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, AMD, and Windows' Linux
+DRIVER_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, AMD, and Windows' Linux
 
 
 @dataclass
-class Lease:
+class GpuLease:
     """Places on GPUs, each held by a lock that the system frees when the last process that has it ends."""
 
     devices: list[str]
@@ -37,7 +37,7 @@ class Lease:
             file.close()
 
 
-class Devices:
+class GpuPool:
     """The GPUs that jobs are given, each to so many at a time, whoever asks on this machine.
 
     names: as CUDA_VISIBLE_DEVICES takes them; none: nothing is lent, and a job sees what this process sees.
@@ -49,10 +49,10 @@ class Devices:
             folder or Path(tempfile.gettempdir()) / f"ganrun-gpus-{os.getuid() if hasattr(os, 'getuid') else 0}"
         )
 
-    def lease(self, count: int = 1) -> Lease | None:
+    def lease(self, count: int = 1) -> GpuLease | None:
         """Free places on so many GPUs; None where there are too few."""
         self.folder.mkdir(exist_ok=True)
-        found = Lease([], [])
+        found = GpuLease([], [])
         for place in range(self.per_device):
             for name in self.names:
                 if len(found.devices) == count:
@@ -75,11 +75,11 @@ class Devices:
 
 
 @dataclass
-class Process:
+class LocalJob:
     """A job that runs here."""
 
     popen: subprocess.Popen
-    task: Task
+    task: JobCommand
 
     @property
     def code(self) -> int | None:
@@ -90,16 +90,16 @@ class Process:
         return self.task.last_words()
 
 
-class Pool(Jobs):
+class LocalExecutor(Executor):
     """Starts jobs as processes, no more than `size` at a time.
 
     settings: of their environment.  gpus: that each job is given, where there are any.
     """
 
-    def __init__(self, size: int, devices: Devices, settings: Mapping[str, str] | None = None, gpus: int = 1):
+    def __init__(self, size: int, devices: GpuPool, settings: Mapping[str, str] | None = None, gpus: int = 1):
         self.size, self.devices, self.settings, self.gpus = size, devices, dict(settings or {}), gpus
-        self.running: dict[int, Process] = {}
-        self.reserved: Lease | None = None
+        self.running: dict[int, LocalJob] = {}
+        self.reserved: GpuLease | None = None
         self.has_told = False  # what it waits for
 
     def has_room(self) -> bool:
@@ -124,25 +124,25 @@ class Pool(Jobs):
         if not self.has_room():
             return False
         lease, self.reserved = self.reserved, None
-        task = Task.noted(words, log)
-        self.running[number] = Process(task.started(self._settings(lease), lease.files if lease else ()), task)
+        task = JobCommand.noted(words, log)
+        self.running[number] = LocalJob(task.started(self._settings(lease), lease.files if lease else ()), task)
         if lease:
             lease.close()  # the job holds it now
         return True
 
-    def ended(self) -> dict[int, Process]:
+    def ended(self) -> dict[int, LocalJob]:
         """The jobs that have come to an end since the last call."""
         over = {number: process for number, process in self.running.items() if process.code is not None}
         for number in over:
             del self.running[number]
         return over
 
-    def stop(self) -> dict[int, Process]:
+    def stop(self) -> dict[int, LocalJob]:
         """Asks all jobs to save and end, and waits for them; whatever cuts that short ends them at once."""
         try:
             for process in self.running.values():
                 process.popen.terminate()
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + GRACE_SECONDS
             for process in self.running.values():
                 with suppress(subprocess.TimeoutExpired):
                     process.popen.wait(max(0.0, end - time.monotonic()))
@@ -154,7 +154,7 @@ class Pool(Jobs):
             self.keep_nothing()
         return self.ended()
 
-    def _settings(self, lease: Lease | None) -> dict[str, str]:
+    def _settings(self, lease: GpuLease | None) -> dict[str, str]:
         found = dict(self.settings)
         if self.size > 1 and "OMP_NUM_THREADS" not in os.environ:
             cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -166,7 +166,7 @@ class Pool(Jobs):
 
 def visible_gpus() -> list[str]:
     """The GPUs that this process sees, as CUDA_VISIBLE_DEVICES names them."""
-    if sys.platform == "linux" and not any(map(os.path.exists, DRIVERS)):
+    if sys.platform == "linux" and not any(map(os.path.exists, DRIVER_FILES)):
         return []  # without the seconds that it takes to import torch
 
     import torch

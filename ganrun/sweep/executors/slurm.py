@@ -11,33 +11,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganrun.errors import Failure, UserError
-from ganrun.sweep.executors.base import Jobs, Task
-from ganrun.sweep.state import State
+from ganrun.sweep.executors.base import Executor, JobCommand
+from ganrun.sweep.state import SweepState
 
-OWN = ("--array", "-a", "--comment", "--job-name", "-J", "--wrap", "--output", "-o", "--requeue", "--no-requeue")
-PAUSE = 2.0  # seconds between two questions to Slurm
-LONGEST = 1000  # letters of a comment that Slurm takes
-WARNING = 120  # seconds before the end of its time at which a job is told to save
-GOING_ON = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "STAGE_OUT")
+RESERVED_OPTIONS = (
+    "--array",
+    "-a",
+    "--comment",
+    "--job-name",
+    "-J",
+    "--wrap",
+    "--output",
+    "-o",
+    "--requeue",
+    "--no-requeue",
+)
+POLL_SECONDS = 2.0  # seconds between two questions to Slurm
+MAX_COMMENT = 1000  # letters of a comment that Slurm takes
+WARNING_SECONDS = 120  # seconds before the end of its time at which a job is told to save
+ACTIVE_STATES = (
+    "PENDING",
+    "RUNNING",
+    "COMPLETING",
+    "CONFIGURING",
+    "REQUEUED",
+    "REQUEUE_HOLD",
+    "SUSPENDED",
+    "STAGE_OUT",
+)
 
 
-def is_here() -> bool:
+def has_slurm() -> bool:
     return shutil.which("sbatch") is not None
 
 
 @dataclass
-class Queued:
+class SlurmJob:
     """A job in Slurm's hands, or out of them."""
 
     id: str
-    task: Task
+    task: JobCommand
     code: int | None = None  # its exit code, minus the signal that ended it; None until it ends
 
     def last_words(self) -> str:
         return self.task.last_words()
 
 
-class Slurm(Jobs):
+class SlurmExecutor(Executor):
     """Hands jobs to sbatch, no more than `size` of its own in the queue at a time, those of one moment as one array.
 
     options: of sbatch, "--partition=gpu --gpus=1 --time=4:00:00".  settings: of the jobs' environment.
@@ -46,78 +66,84 @@ class Slurm(Jobs):
     array has the name of its sweep's id, and its comment lists the numbers of its jobs in their order.
     """
 
-    def __init__(self, size: int, options: str, settings: Mapping[str, str], state: State):
-        if not is_here():
+    def __init__(self, size: int, options: str, settings: Mapping[str, str], state: SweepState):
+        if not has_slurm():
             raise UserError(f"sweep.sbatch={options} needs Slurm, and there is no sbatch here. Leave it out.")
         try:
             self.options = shlex.split(options)
         except ValueError as error:
             raise UserError(f"sweep.sbatch={options} cannot be read: {error}.") from error
         self.size, self.settings = size, dict(settings)
-        if taken := [word for word in self.options if word.partition("=")[0] in OWN]:
+        if taken := [word for word in self.options if word.partition("=")[0] in RESERVED_OPTIONS]:
             raise UserError(f"sweep.sbatch={options}: {taken[0]} is ganrun's to give. Leave it out.")
-        self.new: dict[int, Task] = {}
-        self.queued: dict[int, Queued] = {}
+        self.new: dict[int, JobCommand] = {}
+        self.queued: dict[int, SlurmJob] = {}
         self.state = state
         self.asked = 0.0
         self.is_known_good = False  # that sbatch takes these options
 
     @property
-    def running(self) -> dict[int, Queued | Task]:
+    def running(self) -> dict[int, SlurmJob | JobCommand]:
         """All that is not over."""
         return {**self.queued, **self.new}
 
     def start(self, number: int, words: Sequence[str], log: Path) -> bool:
         """Notes `ganrun` with these words as job `number`; the next call of `ended` queues all that were noted."""
-        self.new[number] = Task.noted(words, log)
+        self.new[number] = JobCommand.noted(words, log)
         return True
 
-    def ended(self) -> dict[int, Queued]:
+    def ended(self) -> dict[int, SlurmJob]:
         """The jobs that have come to an end since the last call; asks Slurm now and then.
 
         Raises UserError for what sbatch refuses.
         """
-        if time.monotonic() - self.asked < PAUSE:
+        if time.monotonic() - self.asked < POLL_SECONDS:
             return {}
         self.asked = time.monotonic()
-        queue = queued(self.state.id)
+        queue = queued_ids(self.state.id)
         if queue is None:
             return {}
         for number in [*self.new]:
             if number in queue:
-                self.queued[number] = Queued(queue[number], self.new.pop(number))
+                self.queued[number] = SlurmJob(queue[number], self.new.pop(number))
         self._submit()
         for number, job in self.queued.items():
-            job.code = None if number in queue else code_of(facts_of(job.id))
+            job.code = None if number in queue else exit_code_of(job_info(job.id))
         over = {number: job for number, job in self.queued.items() if job.code is not None}
         for number in over:
             del self.queued[number]
         return over
 
-    def stop(self) -> dict[int, Queued]:
+    def stop(self) -> dict[int, SlurmJob]:
         """Has Slurm end all jobs, which save; waits for them. Those that were not handed over are forgotten."""
         self.new.clear()
-        over: dict[int, Queued] = {}
+        over: dict[int, SlurmJob] = {}
         while self.queued:
             subprocess.run(["scancel", *(job.id for job in self.queued.values())], capture_output=True)
-            time.sleep(PAUSE)
+            time.sleep(POLL_SECONDS)
             over |= self.ended()
         return over
 
     def _submit(self) -> None:
         numbers: list[int] = []
         for number in self.new:
-            if len(listed([*numbers, number])) <= LONGEST:
+            if len(join_numbers([*numbers, number])) <= MAX_COMMENT:
                 numbers.append(number)
         if not numbers:
             return
         tasks = [self.new[number] for number in numbers]
         command = [
-            *("sbatch", "--parsable", "--requeue", f"--signal=USR1@{WARNING}", f"--job-name={name_of(self.state.id)}"),
-            *(f"--array=0-{len(tasks) - 1}", f"--comment={listed(numbers)}", "--output=/dev/null"),
+            *(
+                "sbatch",
+                "--parsable",
+                "--requeue",
+                f"--signal=USR1@{WARNING_SECONDS}",
+                f"--job-name={array_name(self.state.id)}",
+            ),
+            *(f"--array=0-{len(tasks) - 1}", f"--comment={join_numbers(numbers)}", "--output=/dev/null"),
             *self.options,
         ]
-        done = subprocess.run(command, capture_output=True, text=True, input=script(tasks, self.settings))
+        done = subprocess.run(command, capture_output=True, text=True, input=batch_script(tasks, self.settings))
         if done.returncode and not self.is_known_good:
             raise UserError(f"sbatch refused a job of the sweep: {done.stderr.strip()}. See sweep.sbatch=.")
         if done.returncode:  # too many in the queue, or a controller that is busy: the next time
@@ -125,20 +151,20 @@ class Slurm(Jobs):
         self.is_known_good = True
         array = done.stdout.strip().split(";")[0]
         for place, number in enumerate(numbers):
-            self.queued[number] = Queued(f"{array}_{place}", self.new.pop(number))
+            self.queued[number] = SlurmJob(f"{array}_{place}", self.new.pop(number))
 
 
-def name_of(sweep: str) -> str:
+def array_name(sweep: str) -> str:
     return f"ganrun-{sweep[:12]}"
 
 
-def listed(numbers: Sequence[int]) -> str:
+def join_numbers(numbers: Sequence[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def queued(sweep: str) -> dict[int, str] | None:
+def queued_ids(sweep: str) -> dict[int, str] | None:
     """Slurm's ids of the jobs that wait or run of the sweep with this id, by numbers; None where it does not answer."""
-    asked = ["squeue", "--me", "--noheader", "--array", f"--name={name_of(sweep)}", "--format=%i|%K|%k"]
+    asked = ["squeue", "--me", "--noheader", "--array", f"--name={array_name(sweep)}", "--format=%i|%K|%k"]
     done = subprocess.run(asked, capture_output=True, text=True)
     if done.returncode:
         return None
@@ -146,11 +172,11 @@ def queued(sweep: str) -> dict[int, str] | None:
     return {int(numbers.split(",")[int(place)]): job for job, place, numbers in rows}
 
 
-def refuse_queued(state: State) -> None:
+def check_none_queued(state: SweepState) -> None:
     """Raises UserError where jobs of a sweep may be in Slurm's queue."""
-    if not is_here():
+    if not has_slurm():
         return
-    left = queued(state.id)
+    left = queued_ids(state.id)
     if left is None and any(word.startswith("sweep.sbatch=") for word in state.command):
         raise UserError(f"Slurm does not say whether jobs of {state.folder} are in its queue. Try again later.")
     if left:
@@ -158,7 +184,7 @@ def refuse_queued(state: State) -> None:
         raise UserError(f"{len(left)} jobs of {state.folder} are in Slurm's queue. Let them end, or: scancel {ids}")
 
 
-def script(tasks: Sequence[Task], settings: Mapping[str, str]) -> str:
+def batch_script(tasks: Sequence[JobCommand], settings: Mapping[str, str]) -> str:
     """What an array runs: each of its jobs its own words, all that is said going to the job's log."""
     cases = [
         f"{place}) log={shlex.quote(str(task.log.absolute()))}; set -- {shlex.join(task.words)};;"
@@ -170,7 +196,7 @@ def script(tasks: Sequence[Task], settings: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def facts_of(job: str) -> dict[str, str]:
+def job_info(job: str) -> dict[str, str]:
     """What Slurm tells of a job; nothing of one that it has forgotten."""
     with suppress(OSError):
         done = subprocess.run(["scontrol", "--oneliner", "show", "job", job], capture_output=True, text=True)
@@ -181,10 +207,10 @@ def facts_of(job: str) -> dict[str, str]:
     return {}
 
 
-def code_of(facts: Mapping[str, str]) -> int | None:
+def exit_code_of(facts: Mapping[str, str]) -> int | None:
     """The exit code of a job that has ended, minus a signal's number; None while it goes on."""
     state = facts.get("JobState", "COMPLETED").split("+")[0]
-    if state in GOING_ON:
+    if state in ACTIVE_STATES:
         return None
     if state in ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL"):
         return 143

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from ganrun.sweep.naming import short_names
-from ganrun.sweep.report.ranking import Standing, best_job, cells
-from ganrun.sweep.report.results import Result
-from ganrun.sweep.state import State, SweepJob
+from ganrun.sweep.naming import short_keys
+from ganrun.sweep.report.ranking import PointResult, best_job, ranking_row
+from ganrun.sweep.report.results import RunResult
+from ganrun.sweep.state import SweepJob, SweepState
 from ganrun.training.run_folder import replace_text
 
 log = logging.getLogger(__name__)
-NAME = "report.html"
+REPORT_FILE = "report.html"
 NONE = "none"  # of a setting that a point does not have
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -29,13 +29,13 @@ figcaption { max-width: 240px; font-size: 13px; overflow-wrap: anywhere }
 """
 
 
-def write(
-    known: State,
-    ranked: Sequence[Standing],
-    results: Mapping[int, Result],
+def write_report(
+    known: SweepState,
+    ranked: Sequence[PointResult],
+    results: Mapping[int, RunResult],
     metric: str | None,
     title: str | None = None,
-    name: str = NAME,
+    name: str = REPORT_FILE,
 ) -> Path:
     """Writes the page and returns its path. title: in place of the folder's name and the command.
 
@@ -43,38 +43,38 @@ def write(
     of every job the samples nearest to its best score, and what failed.
     """
     figures = {
-        "Score while training": lambda: curves(known, results, metric),
-        "Settings and score": lambda: coordinates(known, ranked, metric),
-        "How much each setting matters": lambda: importance(ranked),
+        "Score while training": lambda: plot_scores(known, results, metric),
+        "Settings and score": lambda: plot_coordinates(known, ranked, metric),
+        "How much each setting matters": lambda: plot_importance(ranked),
     }
-    told = how_many(known.jobs)
+    told = count_states(known.jobs)
     command = escape(shlex.join(word for word in known.command if not word.startswith("sweep.storage=")))  # a password
     parts = [
         f"<h1>{escape(title or known.folder.name)}</h1>",
         f"<p>{told}</p>" if title else f"<p><code>ganrun train -m {command}</code><br>{told}</p>",
         "<h2>Leaderboard</h2>",
-        leaderboard(ranked, known.keys, metric),
+        leaderboard_html(ranked, known.keys, metric),
     ]
     is_first = True
     for title, draw in figures.items():
-        if (figure := drawn(draw, title)) is not None:
+        if (figure := draw_or_skip(draw, title)) is not None:
             plot = figure.to_html(full_html=False, include_plotlyjs=is_first, config={"displaylogo": False})
             parts += [f"<h2>{title}</h2>", plot]
             is_first = False
-    parts += ["<h2>Samples</h2>", samples(known, results), *failures(known)]
+    parts += ["<h2>Samples</h2>", samples_html(known, results), *failures_html(known)]
     head = f"<meta charset='utf-8'><title>{escape(known.folder.name)}</title><style>{STYLE}</style>"
     path = known.folder / name
     replace_text(path, f"<!doctype html><html><head>{head}</head><body>{''.join(parts)}</body></html>\n")
     return path
 
 
-def how_many(jobs: Sequence[SweepJob]) -> str:
+def count_states(jobs: Sequence[SweepJob]) -> str:
     """How many jobs are in which state."""
     states = Counter(job.state for job in jobs)
     return f"{len(jobs)} in all: " + ", ".join(f"{count} {state}" for state, count in states.items() if state)
 
 
-def drawn(draw: Callable, title: str):
+def draw_or_skip(draw: Callable, title: str):
     """A figure; none, and a word in the log, where it cannot be drawn: the numbers are worth more."""
     try:
         return draw()
@@ -83,16 +83,16 @@ def drawn(draw: Callable, title: str):
         return None
 
 
-def leaderboard(ranked: Sequence[Standing], keys: Sequence[str], metric: str | None) -> str:
-    columns = ["rank", *short_names(keys), metric or "score", "deviation", "seeds", "best run"]
+def leaderboard_html(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> str:
+    columns = ["rank", *short_keys(keys), metric or "score", "deviation", "seeds", "best run"]
     rows = ["".join(f"<th>{escape(column)}</th>" for column in columns)]
     for place, standing in enumerate(ranked, 1):
         best = Path(best_job(standing).name).name if standing.scores else ""
-        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in [*cells(place, standing, keys), best]))
+        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in [*ranking_row(place, standing, keys), best]))
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
-def curves(known: State, results: Mapping[int, Result], metric: str | None):
+def plot_scores(known: SweepState, results: Mapping[int, RunResult], metric: str | None):
     """A line per job, a colour per point; None where nothing was scored."""
     import plotly.graph_objects as go
     from plotly.colors import qualitative
@@ -111,7 +111,7 @@ def curves(known: State, results: Mapping[int, Result], metric: str | None):
     return figure if figure.data else None
 
 
-def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
+def plot_coordinates(known: SweepState, ranked: Sequence[PointResult], metric: str | None):
     """A line per point through its settings and its mean score; None for a single point."""
     import plotly.graph_objects as go
 
@@ -119,8 +119,8 @@ def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
     keys = [key for key in known.keys if any(key in standing.values for standing in scored)]
     if len(scored) < 2 or not keys:
         return None
-    labels = zip(short_names(keys), keys, strict=True)
-    dimensions = [dimension(label, [standing.values.get(key) for standing in scored]) for label, key in labels]
+    labels = zip(short_keys(keys), keys, strict=True)
+    dimensions = [coordinate_axis(label, [standing.values.get(key) for standing in scored]) for label, key in labels]
     means = [standing.mean for standing in scored]
     dimensions.append({"label": metric, "values": means})
     line = {"color": means, "colorscale": "Viridis", "showscale": True}
@@ -129,7 +129,7 @@ def coordinates(known: State, ranked: Sequence[Standing], metric: str | None):
     )
 
 
-def dimension(label: str, words: Sequence[str | None]) -> dict:
+def coordinate_axis(label: str, words: Sequence[str | None]) -> dict:
     """An axis of parallel coordinates: of numbers, in orders of magnitude where they span two, or of words.
 
     Points without a value stand below the others, at a mark of their own.
@@ -153,7 +153,7 @@ def dimension(label: str, words: Sequence[str | None]) -> dict:
     return {"label": label, "values": places, **ticks}
 
 
-def importance(ranked: Sequence[Standing]):
+def plot_importance(ranked: Sequence[PointResult]):
     """Each setting's share in what makes a point good (PED-ANOVA, Watanabe et al. 2023); None for few points.
 
     Of the settings that all points have.
@@ -170,7 +170,7 @@ def importance(ranked: Sequence[Standing]):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     is_least = scored[0].mean <= scored[-1].mean
     study = optuna.create_study(direction="minimize" if is_least else "maximize")
-    laws = {key: law([standing.values[key] for standing in scored]) for key in keys}
+    laws = {key: distribution_of([standing.values[key] for standing in scored]) for key in keys}
     for standing in scored:
         words = {key: standing.values[key] for key in keys}
         params = {key: word if is_choice(laws[key]) else float(word) for key, word in words.items()}
@@ -182,7 +182,7 @@ def importance(ranked: Sequence[Standing]):
     )
 
 
-def law(words: Sequence[str]):
+def distribution_of(words: Sequence[str]):
     """What Optuna is told that a setting may be: the span of its numbers, or its words."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
@@ -198,12 +198,12 @@ def is_choice(law) -> bool:
     return hasattr(law, "choices")
 
 
-def samples(known: State, results: Mapping[int, Result]) -> str:
+def samples_html(known: SweepState, results: Mapping[int, RunResult]) -> str:
     """A picture of every job, the one nearest to its best score."""
     shown = []
     for job in known.jobs:
         result = results[job.number]
-        pictures = {kimg_of(path): path for path in sorted((known.folder / job.name / "samples").glob("*.png"))}
+        pictures = {kimg_from_name(path): path for path in sorted((known.folder / job.name / "samples").glob("*.png"))}
         if not pictures:
             continue
         best = next((kimg for kimg, score in result.history if score == result.score), max(pictures))
@@ -216,13 +216,13 @@ def samples(known: State, results: Mapping[int, Result]) -> str:
     return "".join(shown) or "<p>none</p>"
 
 
-def kimg_of(picture: Path) -> float:
+def kimg_from_name(picture: Path) -> float:
     """The thousands of images after which a picture was taken, which its name tells: samples-kimg000020.000.png."""
     found = re.search(r"kimg([\d.]+)\.png", picture.name)
     return float(found[1]) if found else 0.0
 
 
-def failures(known: State) -> list[str]:
+def failures_html(known: SweepState) -> list[str]:
     """What failed, with its last words."""
     failed = [job for job in known.jobs if job.state in ("failed", "refused")]
     rows = "".join(f"<tr><td>{escape(job.name)}</td><td>{escape(job.error)}</td></tr>" for job in failed)

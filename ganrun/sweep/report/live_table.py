@@ -10,10 +10,10 @@ from rich.live import Live
 from rich.table import Table
 
 from ganrun.sweep.report import results
-from ganrun.sweep.state import ENDED
+from ganrun.sweep.state import FINISHED
 
 
-class Screen:
+class LiveTable:
     """A table of the jobs that is redrawn while they run; nothing but the log's lines outside a terminal."""
 
     def __init__(self, runner):
@@ -43,11 +43,11 @@ class Screen:
     def _table(self) -> Table:
         runner = self.runner
         best = f", best {runner.best[0].score:.4g} by {runner.best[1]}" if runner.best else ""
-        title = f"{sum(job.state in ENDED for job in runner.state.jobs)} of {runner.total} done{runner.left()}{best}"
+        title = f"{sum(job.state in FINISHED for job in runner.state.jobs)} of {runner.total} done{runner.left()}{best}"
         shown = Table("job", "state", "kimg", "score", title=title, title_justify="left")
         active = [job for job in runner.state.jobs if job.state != "waiting"][-15:]
         for job in active:
             found = runner.result(job)
-            kimg = results.progress(runner.state.folder / job.name)
+            kimg = results.latest_kimg(runner.state.folder / job.name)
             shown.add_row(job.name, job.state, f"{kimg:.1f}", "" if math.isnan(found.score) else f"{found.score:.4g}")
         return shown

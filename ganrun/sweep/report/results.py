@@ -16,11 +16,11 @@ FREE = ("floor", "averaged_weights", "kid_", "prdc_", "is_splits", "intra_", "ac
 
 
 @dataclass
-class Result:
+class RunResult:
     """state: of status.json; "" where there is no run.  metric, mode: by which the run names its best, mode min or max.
 
-    score: its best value of the metric, nan where there is none.  kind: how it was measured, empty where there is none;
-    scores of different kinds are not to be ranked together.
+    score: its best value of the metric, NaN if there is none.  protocol: how it was measured, empty if there is none;
+    scores of different protocols are not to be ranked together.
     """
 
     state: str = ""
@@ -29,7 +29,7 @@ class Result:
     metric: str | None = None
     mode: str = "min"
     score: float = math.nan
-    kind: dict[str, str] = field(default_factory=dict)
+    protocol: dict[str, str] = field(default_factory=dict)
     history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, value of the metric)
 
     @property
@@ -38,21 +38,21 @@ class Result:
         return self.score if self.mode == "min" else -self.score
 
 
-def read(folder: Path, metric: str | None = None, mode: str | None = None) -> Result:
+def load_result(folder: Path, metric: str | None = None, mode: str | None = None) -> RunResult:
     """The result in a run folder. metric, mode: in place of those that the run's own metrics name."""
     try:
         status = json.loads((folder / "status.json").read_text())
         config = config_of(folder / "config.yaml", (folder / "config.yaml").stat().st_mtime_ns)
     except (OSError, ValueError):
-        return Result()
+        return RunResult()
     metrics = config.get("metrics") or {}
-    mode = mode or (mode_of(metric) if metric else metrics.get("mode")) or "min"
+    mode = mode or (score_mode(metric) if metric else metrics.get("mode")) or "min"
     metric = metric or metrics.get("monitor")
-    found = Result(status.get("state", ""), status.get("kimg", 0.0), status.get("seconds", 0.0), metric, mode)
+    found = RunResult(status.get("state", ""), status.get("kimg", 0.0), status.get("seconds", 0.0), metric, mode)
     for line in read_lines(folder / "metrics.jsonl"):
         if "protocol" in line and metric in line:
             found.history.append((line["kimg"], line[metric]))
-            found.kind = kind(metric, config, line["protocol"])
+            found.protocol = score_protocol(metric, config, line["protocol"])
     values = [value for _, value in found.history if math.isfinite(value)]
     if values:
         found.score = min(values) if mode == "min" else max(values)
@@ -65,12 +65,12 @@ def config_of(path: Path, written: int) -> DictConfig:
     return OmegaConf.load(path)
 
 
-def mode_of(metric: str) -> str | None:
+def score_mode(metric: str) -> str | None:
     """min or max, which values of a score are better by its name; None where neither is."""
     return {"lower": "min", "higher": "max"}.get(better_direction(metric))
 
 
-def kind(metric: str, config: DictConfig, protocol: dict) -> dict[str, str]:
+def score_protocol(metric: str, config: DictConfig, protocol: dict) -> dict[str, str]:
     """What a score is and how it was measured, in words."""
     data = config.get("data") or {}
     told = {"score": metric, "data": data.get("name"), "size": data.get("size")}
@@ -78,7 +78,7 @@ def kind(metric: str, config: DictConfig, protocol: dict) -> dict[str, str]:
     return {key: str(value) for key, value in told.items() if value is not None}
 
 
-def progress(folder: Path) -> float:
+def latest_kimg(folder: Path) -> float:
     """Thousands of images that a run has seen by its newest line."""
     try:
         with (folder / "metrics.jsonl").open("rb") as file:

@@ -12,8 +12,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
 
-SIGNS = {"==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
-PART = re.compile(r"\s*(?P<key>[\w./@-]+)\s*(?P<sign>==|!=|>=|<=|>|<)\s*(?P<value>[^=<>!]+?)\s*")
+OPERATORS = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+COMPARISON = re.compile(r"\s*(?P<key>[\w./@-]+)\s*(?P<sign>==|!=|>=|<=|>|<)\s*(?P<value>[^=<>!]+?)\s*")
 
 
 @dataclass(frozen=True)
@@ -25,15 +32,15 @@ class Condition:
 
     @classmethod
     def read(cls, text: str) -> "Condition":
-        found = [PART.fullmatch(part) for part in re.split(r"\sand\s", text)]
+        found = [COMPARISON.fullmatch(part) for part in re.split(r"\sand\s", text)]
         if not all(found):
             raise UserError(
                 f"{text!r} is no condition. It is KEY SIGN VALUE, as in model.n_critic>1, several joined by and; SIGN "
-                f"is one of {', '.join(SIGNS)}."
+                f"is one of {', '.join(OPERATORS)}."
             )
         if "seed" in (part["key"] for part in found):
             raise UserError(f"{text!r} goes by the seed, which is no part of a point: each is trained with every seed.")
-        return cls(text, tuple((part["key"], part["sign"], value_of(part["value"], text)) for part in found))
+        return cls(text, tuple((part["key"], part["sign"], parse_value(part["value"], text)) for part in found))
 
     @property
     def keys(self) -> list[str]:
@@ -50,13 +57,13 @@ class Condition:
         if found is None and sign not in ("==", "!="):
             return False
         try:
-            return SIGNS[sign](found, value)
+            return OPERATORS[sign](found, value)
         except TypeError as error:
             told = f"{self.text}: {key} is {found}, which is neither more nor less than {value}."
             raise UserError(told) from error
 
 
-def value_of(word: str, text: str) -> Any:
+def parse_value(word: str, text: str) -> Any:
     """The value that a word of the condition `text` stands for."""
     try:
         (override,) = OverridesParser.create().parse_overrides([f"value={word}"])
@@ -67,7 +74,7 @@ def value_of(word: str, text: str) -> Any:
     return override.value()
 
 
-def read(texts: str | Iterable[str]) -> dict[str, Condition]:
+def parse_conditions(texts: str | Iterable[str]) -> dict[str, Condition]:
     """The condition of each setting that has one, of a text such as "model.c if model==wgan" or of several."""
     found: dict[str, str] = {}
     for text in [texts] if isinstance(texts, str) else texts:
@@ -79,7 +86,7 @@ def read(texts: str | Iterable[str]) -> dict[str, Condition]:
 
 
 @dataclass
-class Composed:
+class ConfigCache:
     """The settings of a sweep's points, as their configs have them.
 
     compose: the config of the values of a point, as words.

@@ -9,16 +9,18 @@ from ganrun.errors import UserError
 from ganrun.sweep.search.space import Axis
 
 
-def of_trial(name: str, axes: Sequence[Axis], seed: int, number: int) -> Any:
+def sampler_for_trial(name: str, axes: Sequence[Axis], seed: int, number: int) -> Any:
     """The sampler of trial `number` of a study."""
     if name == "sobol":
         from optuna.samplers import PartialFixedSampler, RandomSampler
 
         return PartialFixedSampler(sobol_point(axes, seed, number), RandomSampler())
-    return by_axis({axis.key: made(name, seed_of(seed, number, place)) for place, axis in enumerate(axes)})
+    return combine_samplers(
+        {axis.key: build_sampler(name, seed_of(seed, number, place)) for place, axis in enumerate(axes)}
+    )
 
 
-def by_axis(samplers: Mapping[str, Any]) -> Any:
+def combine_samplers(samplers: Mapping[str, Any]) -> Any:
     """A sampler that draws what it draws axis by axis with a sampler for each, and the rest with the first of them."""
     from optuna.samplers import BaseSampler
 
@@ -37,7 +39,7 @@ def by_axis(samplers: Mapping[str, Any]) -> Any:
     return ByAxis()
 
 
-def suggested(trial: Any, axis: Axis) -> str | float | int:
+def suggest_value(trial: Any, axis: Axis) -> str | float | int:
     """What the study's sampler chooses of an axis."""
     if not axis.is_continuous:
         return trial.suggest_categorical(axis.key, axis.values)
@@ -53,10 +55,10 @@ def sobol_point(axes: Sequence[Axis], seed: int, number: int) -> dict[str, Any]:
     """
     import optuna
 
-    study = optuna.create_study(sampler=made("sobol", seed))
+    study = optuna.create_study(sampler=build_sampler("sobol", seed))
     for _ in range(number + 2):
         point = study.ask()
-        found = {axis.key: suggested(point, axis) for axis in axes}
+        found = {axis.key: suggest_value(point, axis) for axis in axes}
         study.tell(point, 0.0)
     return found
 
@@ -66,7 +68,7 @@ def seed_of(*parts: int) -> int:
     return int.from_bytes(blake2b("/".join(map(str, parts)).encode(), digest_size=4).digest(), "little")
 
 
-def made(name: str, seed: int):
+def build_sampler(name: str, seed: int):
     from optuna import samplers
 
     package = {"sobol": "scipy", "cmaes": "cmaes"}.get(name)

@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 
 from ganrun.errors import UserError
 from ganrun.sweep.search import conditions
-from ganrun.sweep.search.conditions import Composed, Condition
+from ganrun.sweep.search.conditions import Condition, ConfigCache
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Axis:
 
 
 @dataclass
-class Space:
+class SearchSpace:
     """The fixed words of a command, the axes of its sweep, and the seeds that every point is trained with.
 
     composed: by which conditions are decided; needed where there are any.
@@ -45,7 +45,7 @@ class Space:
     fixed: list[str] = field(default_factory=list)
     axes: list[Axis] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
-    composed: Composed | None = None
+    composed: ConfigCache | None = None
 
     def varies(self, axis: Axis, values: Mapping[str, str]) -> bool:
         """Whether a point that has these values so far has one of this axis."""
@@ -71,20 +71,20 @@ class Space:
         return points
 
 
-def read(
+def parse_space(
     words: Sequence[str],
     config_loader,
     seeds: int | None,
     first_seed: int,
     more: Mapping[str, str] | None = None,
     only: Sequence[str] = (),
-) -> Space:
+) -> SearchSpace:
     """The space of these overrides and of those `more` settings that they do not name.
 
     seeds: sweep.seeds, so many from first_seed on; a list given as seed= takes their place.
     only: conditions under which settings vary, as sweep.only has them; these come after all others.
     """
-    space = Space()
+    space = SearchSpace()
     listed: list[int] = []
     parser = OverridesParser.create(config_loader=config_loader)
     named = {override.get_key_element() for override in parser.parse_overrides([*words])}
@@ -92,21 +92,21 @@ def read(
     for override in parser.parse_overrides(words):
         key = override.get_key_element()
         if key == "seed" and override.is_sweep_override():
-            listed = whole_seeds(override)
+            listed = parse_seeds(override)
         elif override.is_sweep_override() and key.split(".")[0] in ("folder", "sweep"):
             raise UserError(f"{override.input_line} cannot vary: it is of the sweep, not of its trainings.")
         elif override.is_sweep_override():
-            space.axes.append(axis_of(override))
+            space.axes.append(parse_axis(override))
         elif key.lstrip("+").split(".")[0] not in ("sweep", "seed", "folder"):
             space.fixed.append(override.input_line)
     if listed and seeds and "sweep.seeds" in named:
         raise UserError(f"seed= lists {len(listed)} seeds and sweep.seeds={seeds} asks for {seeds}: give one of them.")
     space.seeds = listed or list(range(first_seed, first_seed + (seeds or 1)))
-    space.axes = conditioned(space.axes, conditions.read(only))
+    space.axes = attach_conditions(space.axes, conditions.parse_conditions(only))
     return space
 
 
-def conditioned(axes: Sequence[Axis], only: Mapping[str, Condition]) -> list[Axis]:
+def attach_conditions(axes: Sequence[Axis], only: Mapping[str, Condition]) -> list[Axis]:
     """The axes with their conditions, in an order in which each condition goes by what comes before it."""
     free = [axis for axis in axes if axis.key not in only]
     bound = [replace(axis, only=only[axis.key]) for axis in axes if axis.key in only]
@@ -118,7 +118,7 @@ def conditioned(axes: Sequence[Axis], only: Mapping[str, Condition]) -> list[Axi
     return [*free, *bound]
 
 
-def whole_seeds(override: Override) -> list[int]:
+def parse_seeds(override: Override) -> list[int]:
     if not override.is_discrete_sweep():
         raise UserError(
             f"{override.input_line}: a seed is never searched for. List seeds: seed=1,2,3, or sweep.seeds=3."
@@ -129,7 +129,7 @@ def whole_seeds(override: Override) -> list[int]:
         raise UserError(f"{override.input_line} does not do: seeds are whole numbers.") from error
 
 
-def axis_of(override: Override) -> Axis:
+def parse_axis(override: Override) -> Axis:
     key, value = override.get_key_element(), override.value()
     if isinstance(value, IntervalSweep):
         is_whole = isinstance(value.start, int) and isinstance(value.end, int)

@@ -9,22 +9,22 @@ from typing import Any, Protocol
 
 from ganrun.errors import Failure, UserError
 from ganrun.sweep.search import samplers
-from ganrun.sweep.search.space import Space
-from ganrun.sweep.state import State, described
+from ganrun.sweep.search.space import SearchSpace
+from ganrun.sweep.state import SweepState, describe_definition
 
 ATTEMPTS = 4  # to make or find a study
 SWEEP, FOLDER, WHAT = "sweep", "folder", "what"  # whose a trial is, and where; what a study is of
 
 
-class Unreachable(Failure):
+class StudyUnreachable(Failure):
     """The study cannot be reached now, though it could be before."""
 
 
-class Proposals(Protocol):
+class SearchStrategy(Protocol):
     """Points by their numbers; what one came to is told when its jobs are done.
 
     total: how many points there are to be here.  are_known: which ones, before any of them has been trained.
-    next and tell raise Unreachable for what may be tried again.
+    next and tell raise StudyUnreachable for what may be tried again.
     """
 
     total: int
@@ -42,12 +42,12 @@ class Proposals(Protocol):
         """Leaves nothing behind; whether that could be, which it cannot where others have a part in the study."""
 
 
-class Grid:
+class GridSearch:
     """All combinations, in order."""
 
     are_known = True
 
-    def __init__(self, space: Space):
+    def __init__(self, space: SearchSpace):
         self.points = space.grid()
         self.total = len(self.points)
 
@@ -65,7 +65,7 @@ class Grid:
         return True
 
 
-class Search:
+class StudySearch:
     """Points that Optuna proposes from what is known of the earlier ones, `trials` in all.
 
     The study lies in study.journal of the sweep's folder, or in the database `storage`, where the sweeps of other
@@ -76,7 +76,9 @@ class Search:
 
     are_known = False
 
-    def __init__(self, space: Space, sampler: str, trials: int, direction: str, seed: int, state: State, storage=None):
+    def __init__(
+        self, space: SearchSpace, sampler: str, trials: int, direction: str, seed: int, state: SweepState, storage=None
+    ):
         if not space.axes:
             raise UserError(
                 f"sweep={sampler} has nothing to search for. Give a setting as interval(a,b) or choice(a,b)."
@@ -86,8 +88,8 @@ class Search:
                 raise UserError(f"{axis.key}: orders of magnitude begin above 0, not at {axis.low}.")
             if axis.low > axis.high:
                 raise UserError(f"{axis.key}: the interval ends at {axis.high}, below {axis.low}, where it begins.")
-        with quietly():
-            samplers.made(sampler, 0)  # refuses what is not installed
+        with ignore_experimental_warnings():
+            samplers.build_sampler(sampler, 0)  # refuses what is not installed
         self.space, self.sampler, self.trials, self.seed, self.state = space, sampler, trials, seed, state
         self.direction = {"min": "minimize", "max": "maximize"}[direction]
         self.storage = storage
@@ -124,7 +126,7 @@ class Search:
         if not self.theirs:
             return ""
         trials = []
-        with suppress(Unreachable), self._reached():
+        with suppress(StudyUnreachable), self._reached():
             trials = self.study.get_trials(deepcopy=False)[: self.trials]
         theirs = [trial for trial in trials if trial.user_attrs.get(SWEEP) != self.state.id]
         places = ", ".join(sorted({trial.user_attrs.get(FOLDER, "elsewhere") for trial in theirs}))
@@ -138,7 +140,7 @@ class Search:
 
         if not self.storage or self.study is None:
             return True
-        with suppress(Unreachable), self._reached():
+        with suppress(StudyUnreachable), self._reached():
             if all(trial.user_attrs.get(SWEEP) == self.state.id for trial in self.study.get_trials(deepcopy=False)):
                 optuna.delete_study(study_name=self.name, storage=self.storage)
                 return True
@@ -151,17 +153,17 @@ class Search:
         Failure for a study that was removed meanwhile.
         """
         if self.study is None:
-            with quietly(), usable(self.storage):
+            with ignore_experimental_warnings(), translate_storage_errors(self.storage):
                 self.study = self._opened()
         try:
-            with quietly():
+            with ignore_experimental_warnings():
                 yield
         except Exception as error:
-            if not (self.storage and is_of_database(error)):
+            if not (self.storage and is_storage_error(error)):
                 raise
-            with usable(self.storage, Unreachable):
+            with translate_storage_errors(self.storage, StudyUnreachable):
                 self._check_is_there()
-            raise Unreachable(unusable(self.storage, error)) from error
+            raise StudyUnreachable(describe_storage_error(self.storage, error)) from error
 
     def _check_is_there(self) -> None:
         import optuna
@@ -176,7 +178,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                self.place = storages.get_storage(self.storage or journal(self.state.folder / "study.journal"))
+                self.place = storages.get_storage(self.storage or journal_storage(self.state.folder / "study.journal"))
                 study = optuna.create_study(
                     storage=self.place, study_name=self.name, direction=self.direction, load_if_exists=True
                 )
@@ -185,7 +187,7 @@ class Search:
                 if attempt == ATTEMPTS:
                     raise
                 time.sleep(0.5)
-        what = described(self.state.definition)
+        what = describe_definition(self.state.definition)
         if study.user_attrs.setdefault(WHAT, what) != what:
             raise UserError(
                 f"The study {self.name} of {self.storage} is another sweep, {study.user_attrs[WHAT]}; this one is "
@@ -220,16 +222,16 @@ class Search:
             if axis.key not in trial.params and choosing is None:
                 # A study object anew each time: it goes by the trials that it read first
                 study = optuna.load_study(study_name=self.name, storage=self.place)
-                study.sampler = samplers.of_trial(self.sampler, self.space.axes, self.seed, trial.number)
+                study.sampler = samplers.sampler_for_trial(self.sampler, self.space.axes, self.seed, trial.number)
                 choosing = optuna.trial.Trial(study, trial._trial_id)
             known = axis.key in trial.params
-            chosen = trial.params[axis.key] if known else samplers.suggested(choosing, axis)
+            chosen = trial.params[axis.key] if known else samplers.suggest_value(choosing, axis)
             values[axis.key] = chosen if isinstance(chosen, str) else repr(chosen)
         return values
 
 
 @contextmanager
-def usable(storage: str | None, error: type[UserError] = UserError) -> Iterator[None]:
+def translate_storage_errors(storage: str | None, error: type[UserError] = UserError) -> Iterator[None]:
     """Raises this error where the work within cannot have the database."""
     try:
         yield
@@ -238,14 +240,14 @@ def usable(storage: str | None, error: type[UserError] = UserError) -> Iterator[
     except Exception as found:  # of whichever database
         if not storage:
             raise
-        raise error(unusable(storage, found)) from found
+        raise error(describe_storage_error(storage, found)) from found
 
 
-def unusable(storage: str, error: Exception) -> str:
+def describe_storage_error(storage: str, error: Exception) -> str:
     return f"sweep.storage={storage} cannot be used: {str(error).splitlines()[0]}"
 
 
-def is_of_database(error: Exception) -> bool:
+def is_storage_error(error: Exception) -> bool:
     """Whether a database says so, or the way to it; or that it has no such study or trial."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
@@ -253,12 +255,12 @@ def is_of_database(error: Exception) -> bool:
     return isinstance(error, OSError | KeyError | StorageInternalError | SQLAlchemyError)
 
 
-def refuse_known(storage: str, name: str) -> None:
+def check_study_is_new(storage: str, name: str) -> None:
     """Raises UserError where the database holds such a study already."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with usable(storage):
+    with translate_storage_errors(storage):
         if name in optuna.get_all_study_names(storage):
             raise UserError(
                 f"The study {name} is in {storage} already, maybe with points of others, and is not begun anew. Give "
@@ -266,7 +268,7 @@ def refuse_known(storage: str, name: str) -> None:
             )
 
 
-def journal(path: Path):
+def journal_storage(path: Path):
     """Optuna's storage in a file that several machines may share."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -275,7 +277,7 @@ def journal(path: Path):
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def ignore_experimental_warnings() -> Iterator[None]:
     """Without Optuna's warnings that something of it may change."""
     import warnings
 

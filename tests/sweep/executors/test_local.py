@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ganrun.sweep.executors import local as pools
-from ganrun.sweep.executors.local import Devices, Pool
+from ganrun.sweep.executors.local import GpuPool, LocalExecutor
 
 WAIT = "import time; time.sleep(100)"
 
@@ -55,7 +55,7 @@ def end_of(pool):
     ],
 )
 def test_the_end_of_a_job_is_told_with_its_last_words(start, program, code, said):
-    pool = Pool(1, Devices([], 1))
+    pool = LocalExecutor(1, GpuPool([], 1))
     assert start(pool, 3, program)
     assert not pool.has_room()
     found = end_of(pool)
@@ -64,7 +64,7 @@ def test_the_end_of_a_job_is_told_with_its_last_words(start, program, code, said
 
 
 def test_jobs_that_are_asked_to_end_may_save(start, tmp_path):
-    pool = Pool(2, Devices([], 1))
+    pool = LocalExecutor(2, GpuPool([], 1))
     path = tmp_path / "saved"
     program = (
         f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(path)!r}, 'w').close(), sys.exit(143)))"
@@ -76,8 +76,8 @@ def test_jobs_that_are_asked_to_end_may_save(start, tmp_path):
 
 
 def test_a_job_that_does_not_end_is_killed(start, monkeypatch):
-    monkeypatch.setattr(pools, "PATIENCE", 0.2)
-    pool = Pool(1, Devices([], 1))
+    monkeypatch.setattr(pools, "GRACE_SECONDS", 0.2)
+    pool = LocalExecutor(1, GpuPool([], 1))
     start(pool, 0, f"import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); {WAIT}")
     until(lambda: pool.running[0].last_words() == "ready")
     assert pool.stop()[0].code == -9
@@ -87,7 +87,7 @@ def test_side_by_side_jobs_share_the_processors(start, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = len(os.sched_getaffinity(0))
     for size, threads in ((1, "None"), (cores, "1"), (cores + 1, "1")):
-        pool = Pool(size, Devices([], 1))
+        pool = LocalExecutor(size, GpuPool([], 1))
         start(pool, 0, "import os; print(os.environ.get('OMP_NUM_THREADS'))")
         assert end_of(pool)[0].last_words() == ("None" if size == 1 else threads)
 
@@ -95,14 +95,14 @@ def test_side_by_side_jobs_share_the_processors(start, monkeypatch):
 # ---- GPUs ----------------------------------------------------------------------------------------------------
 @pytest.fixture
 def devices(tmp_path):
-    return lambda per_device=1: Devices(["0", "GPU-5"], per_device, tmp_path / "gpus")
+    return lambda per_device=1: GpuPool(["0", "GPU-5"], per_device, tmp_path / "gpus")
 
 
 SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); "
 
 
 def test_each_job_has_a_gpu_of_its_own_while_it_runs(start, devices):
-    pool = Pool(3, devices())
+    pool = LocalExecutor(3, devices())
     assert [start(pool, number, SEEN + WAIT) for number in range(3)] == [True, True, False]
     until(lambda: {pool.running[n].last_words() for n in (0, 1)} == {"0", "GPU-5"})
     pool.running[0].popen.kill()
@@ -112,14 +112,14 @@ def test_each_job_has_a_gpu_of_its_own_while_it_runs(start, devices):
 
 
 def test_a_gpu_takes_as_many_jobs_as_it_may(start, devices):
-    pool = Pool(9, devices(per_device=2))
+    pool = LocalExecutor(9, devices(per_device=2))
     assert [start(pool, number, SEEN + WAIT) for number in range(5)] == [True] * 4 + [False]
     until(lambda: sorted(pool.running[n].last_words() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
 
 
 def test_a_job_of_several_ranks_has_as_many_gpus_of_its_own(start, tmp_path):
-    gpus = Devices(["0", "1", "2"], 1, tmp_path / "gpus")
-    pool = Pool(3, gpus, gpus=2)
+    gpus = GpuPool(["0", "1", "2"], 1, tmp_path / "gpus")
+    pool = LocalExecutor(3, gpus, gpus=2)
     assert [start(pool, number, SEEN + WAIT) for number in range(2)] == [True, False]
     until(lambda: pool.running[0].last_words() == "0,1")
     left = gpus.lease()
@@ -129,7 +129,7 @@ def test_a_job_of_several_ranks_has_as_many_gpus_of_its_own(start, tmp_path):
 
 
 def test_another_sweep_on_the_machine_gets_what_is_left(start, devices):
-    first, second = Pool(1, devices()), Pool(2, devices())
+    first, second = LocalExecutor(1, devices()), LocalExecutor(2, devices())
     assert start(first, 0, WAIT)
     assert start(second, 0, WAIT)
     assert not start(second, 1, WAIT)
@@ -143,7 +143,7 @@ from pathlib import Path
 from ganrun.sweep.executors import local as pools
 popen = pools.subprocess.Popen
 pools.subprocess.Popen = lambda words, **options: popen([sys.executable, "-c", words[-1]], **options)
-pool = pools.Pool(1, pools.Devices(["0"], 1, Path({str(tmp_path / "gpus")!r})))
+pool = pools.LocalExecutor(1, pools.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})))
 job = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(1), sys.exit())); time.sleep(100)"
 assert pool.start(0, [job], Path({str(tmp_path / "log")!r}))
 print(pool.running[0].popen.pid, flush=True)
@@ -154,7 +154,7 @@ time.sleep(100)
         time.sleep(0.3)
         sweep.send_signal(signal.SIGKILL)
         sweep.wait()
-        free = Devices(["0"], 1, tmp_path / "gpus")
+        free = GpuPool(["0"], 1, tmp_path / "gpus")
         assert not has_free(free)
         until(lambda: is_over(pid))
         until(lambda: has_free(free))

@@ -12,9 +12,9 @@ from helpers.slurm_here import NEEDED, said_by, started
 
 from ganrun.errors import UserError
 from ganrun.sweep.executors import slurm as slurms
-from ganrun.sweep.executors.base import Task
-from ganrun.sweep.executors.slurm import Slurm, code_of
-from ganrun.sweep.state import State
+from ganrun.sweep.executors.base import JobCommand
+from ganrun.sweep.executors.slurm import SlurmExecutor, exit_code_of
+from ganrun.sweep.state import SweepState
 
 TINY = ["data=ring", "batch_size=20", "metrics.samples=50", "logger=none", "log_every=5", "kimg=2"]
 SMALL = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "model._target_=mine.Model"]
@@ -53,25 +53,25 @@ class Model(GAN):
     ],
 )
 def test_what_slurm_tells_of_a_job_is_understood(facts, code):
-    assert code_of(facts) == code
+    assert exit_code_of(facts) == code
 
 
 def test_without_slurm_it_is_refused(monkeypatch):
     monkeypatch.setattr(slurms.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match=r"sweep.sbatch=--gpus=1 needs Slurm"):
-        Slurm(1, "--gpus=1", {}, None)
+        SlurmExecutor(1, "--gpus=1", {}, None)
 
 
 def test_options_by_which_arrays_are_known_are_refused(monkeypatch):
     monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
     with pytest.raises(UserError, match=r"--job-name=x is ganrun's to give"):
-        Slurm(1, "--gpus=1 --job-name=x", {}, None)
+        SlurmExecutor(1, "--gpus=1 --job-name=x", {}, None)
 
 
 def test_options_that_cannot_be_read_are_refused(monkeypatch):
     monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
     with pytest.raises(UserError, match="cannot be read: No closing quotation"):
-        Slurm(1, '--comment="x', {}, None)
+        SlurmExecutor(1, '--comment="x', {}, None)
 
 
 def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
@@ -80,7 +80,9 @@ def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
     (tmp_path / "srun").chmod(0o755)
     words = [["train", "name='a b'", "x=$HOME;ls"], ["train", 'y="c"']]
     logs = [tmp_path / "a log", tmp_path / "b'log"]
-    text = slurms.script([Task(w, log, 0) for w, log in zip(words, logs, strict=True)], {"GANRUN_SWEEP": "/s p"})
+    text = slurms.batch_script(
+        [JobCommand(w, log, 0) for w, log in zip(words, logs, strict=True)], {"GANRUN_SWEEP": "/s p"}
+    )
     for place, (asked, log) in enumerate(zip(words, logs, strict=True)):
         path = f"{tmp_path}:{os.environ['PATH']}"
         subprocess.run(
@@ -98,11 +100,11 @@ def test_a_long_array_is_cut_where_its_comment_would_be_too_long(tmp_path, monke
             arrays.append(next(word.partition("=")[2] for word in command if word.startswith("--comment=")))
         return SimpleNamespace(returncode=0, stdout=str(len(arrays)) if command[0] == "sbatch" else "", stderr="")
 
-    monkeypatch.setattr(slurms, "is_here", lambda: True)
+    monkeypatch.setattr(slurms, "has_slurm", lambda: True)
     monkeypatch.setattr(slurms.subprocess, "run", run)
-    monkeypatch.setattr(slurms, "facts_of", lambda job: {"JobState": "PENDING"})
-    monkeypatch.setattr(slurms, "PAUSE", 0)
-    pool = Slurm(500, "", {}, State(tmp_path, {}))
+    monkeypatch.setattr(slurms, "job_info", lambda job: {"JobState": "PENDING"})
+    monkeypatch.setattr(slurms, "POLL_SECONDS", 0)
+    pool = SlurmExecutor(500, "", {}, SweepState(tmp_path, {}))
     for number in range(500):
         pool.start(number, ["train"], tmp_path / "logs" / "x.log")
     assert not pool.has_room()

@@ -4,8 +4,8 @@ import pytest
 from rich.console import Console
 
 from ganrun.sweep.report import html, leaderboard, ranking
-from ganrun.sweep.report.results import Result
-from ganrun.sweep.state import State, SweepJob
+from ganrun.sweep.report.results import RunResult
+from ganrun.sweep.state import SweepJob, SweepState
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def page(tmp_path):
         for k in range(9):
             values = {"clip": ("null", "1", "10")[k % 3], "optimizer.lr": ("0.1", "0.2", "30")[k // 3]}
             jobs.append(SweepJob(k, k, values, 0, f"{k}-job", "done"))
-            results[k] = Result("done", 2.0, 1.0, "val/fd", "min", float(k), {}, [(1.0, k + 1.0), (2.0, float(k))])
+            results[k] = RunResult("done", 2.0, 1.0, "val/fd", "min", float(k), {}, [(1.0, k + 1.0), (2.0, float(k))])
         jobs[8].state, jobs[8].error = "failed", "<b>lost</b>"
         (tmp_path / "0-job" / "samples").mkdir(parents=True)
         for kimg, content in ((1, b"old"), (2, b"new"), (3, b"newest")):
             (tmp_path / "0-job" / "samples" / f"samples-kimg{kimg:010.3f}.png").write_bytes(content)
-        known = State(tmp_path, {"axes": ["clip=null,1,10", "optimizer.lr=0.1,0.2,30"]}, jobs, ["model=<gan>"])
-        path = html.write(known, ranking.standings(jobs, results, "min"), results, "val/fd")
+        known = SweepState(tmp_path, {"axes": ["clip=null,1,10", "optimizer.lr=0.1,0.2,30"]}, jobs, ["model=<gan>"])
+        path = html.write_report(known, ranking.rank_points(jobs, results, "min"), results, "val/fd")
         return path.read_text()
 
     return page
@@ -50,7 +50,7 @@ def test_the_page_shows_ranking_curves_settings_importance_samples_and_failures(
 
 
 def test_a_figure_that_cannot_be_drawn_costs_no_other(page, monkeypatch, caplog):
-    monkeypatch.setattr(html, "importance", lambda ranked: 1 / 0)
+    monkeypatch.setattr(html, "plot_importance", lambda ranked: 1 / 0)
     text = page()
     assert "Settings and score" in text
     assert "How much" not in text
@@ -58,26 +58,26 @@ def test_a_figure_that_cannot_be_drawn_costs_no_other(page, monkeypatch, caplog)
 
 
 def test_points_that_lack_a_setting_stand_at_a_mark_of_their_own():
-    found = html.dimension("model.c", ["1", None, "3"])
+    found = html.coordinate_axis("model.c", ["1", None, "3"])
     assert found["values"] == pytest.approx([1, 0.7, 3])
     assert found["ticktext"][0] == "none"
     assert found["tickvals"][0] == found["values"][1]
-    assert html.dimension("model.c", ["a", None, "b"])["ticktext"] == ["a", "b", "none"]
-    assert html.dimension("model.c", ["a", None, "b"])["values"] == [0, 2, 1]
-    assert html.dimension("lr", ["1e-4", "1e-2", None])["values"] == pytest.approx([-4, -2, -4.3])
+    assert html.coordinate_axis("model.c", ["a", None, "b"])["ticktext"] == ["a", "b", "none"]
+    assert html.coordinate_axis("model.c", ["a", None, "b"])["values"] == [0, 2, 1]
+    assert html.coordinate_axis("lr", ["1e-4", "1e-2", None])["values"] == pytest.approx([-4, -2, -4.3])
 
 
 def test_a_ranking_has_the_metric_of_those_that_have_scores(tmp_path, capsys):
     """The first job belongs to another metric, of which lower values are better, and has no score."""
     jobs = [SweepJob(k, k, {"data": "ab"[k > 0]}, 0, str(k), "failed" if k == 0 else "done") for k in range(3)]
-    found = {0: Result("failed", metric="val/fd_lenet", mode="min")}
+    found = {0: RunResult("failed", metric="val/fd_lenet", mode="min")}
     for k, score in ((1, 2.0), (2, 8.0)):
-        found[k] = Result(
-            "done", metric="val/is", mode="max", score=score, kind={"score": "val/is"}, history=[(1, score)]
+        found[k] = RunResult(
+            "done", metric="val/is", mode="max", score=score, protocol={"score": "val/is"}, history=[(1, score)]
         )
-    known = State(tmp_path, {"axes": ["data=a,b"]}, jobs)
-    (ranked,) = leaderboard.ranked(
-        known, found, Console(width=120), lambda own, name: ranking.table(own, ["data"], name)
+    known = SweepState(tmp_path, {"axes": ["data=a,b"]}, jobs)
+    (ranked,) = leaderboard.show_rankings(
+        known, found, Console(width=120), lambda own, name: ranking.ranking_table(own, ["data"], name)
     )
     assert [standing.point for standing in ranked] == [2, 1, 0]
     assert "val/is" in capsys.readouterr().out

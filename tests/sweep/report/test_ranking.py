@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from ganrun.sweep.report import ranking
-from ganrun.sweep.report.results import Result
+from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob
 
 NAN = math.nan
@@ -27,21 +27,21 @@ def jobs():
 def results(jobs, mode="min"):
     scores = [score for own in SCORES.values() for score in own]
     return {
-        job.number: Result("done", 2.0, 1.0, "val/fd", mode, score) for job, score in zip(jobs, scores, strict=True)
+        job.number: RunResult("done", 2.0, 1.0, "val/fd", mode, score) for job, score in zip(jobs, scores, strict=True)
     }
 
 
 def test_points_are_ranked_by_their_mean_and_those_without_a_score_come_last(jobs):
-    ranked = ranking.standings(jobs, results(jobs), "min")
+    ranked = ranking.rank_points(jobs, results(jobs), "min")
     assert [standing.values["model"] for standing in ranked] == ["b", "d", "a", "c"]
     assert [standing.mean for standing in ranked[:3]] == [1.5, 3.0, 5.0]
-    assert [standing.values["model"] for standing in ranking.standings(jobs, results(jobs, "max"), "max")] == list(
+    assert [standing.values["model"] for standing in ranking.rank_points(jobs, results(jobs, "max"), "max")] == list(
         "adbc"
     )
 
 
 def test_the_deviation_is_that_of_a_sample_and_none_of_a_single_seed(jobs):
-    b, d, a, c = ranking.standings(jobs, results(jobs), "min")
+    b, d, a, c = ranking.rank_points(jobs, results(jobs), "min")
     assert a.deviation == pytest.approx(math.sqrt((9 + 1 + 16) / 2))
     assert b.deviation == pytest.approx(math.sqrt(0.5))
     assert math.isnan(d.deviation)
@@ -51,12 +51,12 @@ def test_the_deviation_is_that_of_a_sample_and_none_of_a_single_seed(jobs):
 
 @pytest.mark.parametrize(("mode", "number"), [("min", 0), ("max", 2)])
 def test_the_best_run_of_a_point_is_that_of_its_best_score(jobs, mode, number):
-    (standing,) = (s for s in ranking.standings(jobs, results(jobs, mode), mode) if s.values["model"] == "a")
+    (standing,) = (s for s in ranking.rank_points(jobs, results(jobs, mode), mode) if s.values["model"] == "a")
     assert ranking.best_job(standing).number == number
 
 
 def test_the_file_has_a_row_for_every_job_with_its_point_beside_it(jobs, tmp_path):
-    path = ranking.write(tmp_path, [ranking.standings(jobs, results(jobs), "min")], ["model"])
+    path = ranking.write_leaderboard(tmp_path, [ranking.rank_points(jobs, results(jobs), "min")], ["model"])
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 10
@@ -69,8 +69,8 @@ def test_the_file_has_a_row_for_every_job_with_its_point_beside_it(jobs, tmp_pat
 
 
 def test_the_table_shows_what_was_found(jobs, capsys):
-    ranked = ranking.standings(jobs, results(jobs), "min")
-    Console(width=120, soft_wrap=True).print(ranking.table(ranked, ["model"], "val/fd"))
+    ranked = ranking.rank_points(jobs, results(jobs), "min")
+    Console(width=120, soft_wrap=True).print(ranking.ranking_table(ranked, ["model"], "val/fd"))
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
     assert "1 b 1.5 0.707 2/3 3" in lines
     assert "2 d 3 1/1 9" in lines
@@ -78,8 +78,8 @@ def test_the_table_shows_what_was_found(jobs, capsys):
     for job in jobs[3:6]:
         job.state = "pruned"
     long = [*jobs, SweepJob(10, 9, {"model": "0.000123456789"}, 0, "10-d", "running")]
-    ranked = ranking.standings(long, results(long[:-1]) | {10: Result("running", score=5.0)}, "min")
-    Console(width=100).print(ranking.table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
+    ranked = ranking.rank_points(long, results(long[:-1]) | {10: RunResult("running", score=5.0)}, "min")
+    Console(width=100).print(ranking.ranking_table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
     said = capsys.readouterr().out
     assert "0.0001235" in said
     assert "betas.0" in said
@@ -90,12 +90,12 @@ def test_the_table_shows_what_was_found(jobs, capsys):
 def test_scores_that_were_measured_otherwise_are_in_rankings_of_their_own(jobs):
     found = results(jobs)
     for number in (0, 1, 2):
-        found[number].kind = {"score": "val/fd", "samples": "100"}
+        found[number].protocol = {"score": "val/fd", "samples": "100"}
     for number in (3, 5, 9):
-        found[number].kind = {"score": "val/fd", "samples": "200"}
-    groups = ranking.alike(jobs, found)
+        found[number].protocol = {"score": "val/fd", "samples": "200"}
+    groups = ranking.group_comparable(jobs, found)
     assert [[job.number for job in own] for own in groups] == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9]]
-    assert ranking.why_apart(groups, found).splitlines()[1:] == [
+    assert ranking.explain_groups(groups, found).splitlines()[1:] == [
         "  runs 0, 1, 2, 6, 7, 8: samples 100",
         "  runs 3, 4, 5, 9: samples 200",
     ]
@@ -103,19 +103,19 @@ def test_scores_that_were_measured_otherwise_are_in_rankings_of_their_own(jobs):
 
 def test_words_that_look_like_markup_are_shown_as_they_are(jobs, capsys):
     jobs[9].values["model"] = "[/x] [relu]"
-    ranked = ranking.standings(jobs[9:], results(jobs), "min")
-    Console(width=120, soft_wrap=True).print(ranking.table(ranked, ["model"], "val/fd"))
+    ranked = ranking.rank_points(jobs[9:], results(jobs), "min")
+    Console(width=120, soft_wrap=True).print(ranking.ranking_table(ranked, ["model"], "val/fd"))
     assert "[/x] [relu]" in capsys.readouterr().out
 
 
 def test_points_that_lack_a_setting_have_an_empty_place(tmp_path):
     jobs = [SweepJob(0, 0, {"model": "gan"}, 0, "0"), SweepJob(1, 1, {"model": "wgan", "model.c": "1"}, 0, "1")]
-    found = {k: Result("done", metric="val/fd", score=float(k)) for k in range(2)}
-    ranked = ranking.standings(jobs, found, "min")
-    with ranking.write(tmp_path, [ranked], ["model", "model.c"]).open(newline="") as file:
+    found = {k: RunResult("done", metric="val/fd", score=float(k)) for k in range(2)}
+    ranked = ranking.rank_points(jobs, found, "min")
+    with ranking.write_leaderboard(tmp_path, [ranked], ["model", "model.c"]).open(newline="") as file:
         assert [(row["model"], row["model.c"], row["seed"]) for row in csv.DictReader(file)] == [
             ("gan", "", "0"),
             ("wgan", "1", "0"),
         ]
-    shown = ranking.table(ranked, ["model", "model.c"], "val/fd")
+    shown = ranking.ranking_table(ranked, ["model", "model.c"], "val/fd")
     assert [[*column.cells] for column in shown.columns][1:3] == [["gan", "wgan"], ["", "1"]]

@@ -15,7 +15,7 @@ from ganrun.sweep.search.space import Axis
 def read():
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        yield lambda *words, seeds=None, first=0, more=None: space.read(words, loader, seeds, first, more)
+        yield lambda *words, seeds=None, first=0, more=None: space.parse_space(words, loader, seeds, first, more)
 
 
 def test_lists_ranges_and_globs_are_values_and_all_else_is_fixed(read):
@@ -117,4 +117,4 @@ def test_conditions_compare_settings_with_values(text, values, holds):
 
 
 def test_two_conditions_of_one_setting_are_both_to_hold():
-    assert conditions.read(["c if k>1", "c if k<3"])["c"].text == "k>1 and k<3"
+    assert conditions.parse_conditions(["c if k>1", "c if k<3"])["c"].text == "k>1 and k<3"

@@ -9,11 +9,11 @@ import pytest
 from ganrun.errors import Failure, UserError
 from ganrun.sweep.search import samplers
 from ganrun.sweep.search.conditions import Condition
-from ganrun.sweep.search.space import Axis, Space
-from ganrun.sweep.search.study import Search, Unreachable
-from ganrun.sweep.state import State
+from ganrun.sweep.search.space import Axis, SearchSpace
+from ganrun.sweep.search.study import StudySearch, StudyUnreachable
+from ganrun.sweep.state import SweepState
 
-SPACE = Space(axes=[Axis("lr", low=1e-5, high=1e-2, is_log=True), Axis("beta1", low=0.0, high=0.999)])
+SPACE = SearchSpace(axes=[Axis("lr", low=1e-5, high=1e-2, is_log=True), Axis("beta1", low=0.0, high=0.999)])
 SAMPLERS = ["tpe", "random", "sobol", "cmaes"]
 TRIALS = 30
 WHAT = {"fixed": [], "axes": [], "seeds": [0]}
@@ -30,7 +30,7 @@ def study(folder, sampler="tpe", seed=0, stops=(TRIALS,), score=surface, space=S
     folder.mkdir(exist_ok=True)
     points = []
     for stop in stops:
-        search = Search(space, sampler, TRIALS, "min", seed, State(folder, WHAT, id="a"))
+        search = StudySearch(space, sampler, TRIALS, "min", seed, SweepState(folder, WHAT, id="a"))
         for k in range(len(points), stop):
             number, point = search.next(range(k))
             assert number == k
@@ -64,11 +64,11 @@ def test_proposals_follow_what_they_are_told(tmp_path):
 def test_a_point_without_a_score_tells_nothing_and_stays_what_it_is(score, tmp_path):
     """As of a job that failed: it is told later, if at all."""
     tmp_path.joinpath("s").mkdir()
-    search = Search(SPACE, "tpe", TRIALS, "min", 0, State(tmp_path / "s", WHAT, id="a"))
+    search = StudySearch(SPACE, "tpe", TRIALS, "min", 0, SweepState(tmp_path / "s", WHAT, id="a"))
     points = [search.next(range(k)) for k in range(3)]
     if score is not None:
         search.tell(1, score)
-    again = Search(SPACE, "tpe", TRIALS, "min", 0, State(tmp_path / "s", WHAT, id="a"))
+    again = StudySearch(SPACE, "tpe", TRIALS, "min", 0, SweepState(tmp_path / "s", WHAT, id="a"))
     assert [again.next(range(k)) for k in range(3)] == points
     again.tell(1, 2.0)
     again.tell(1, 3.0)
@@ -76,7 +76,7 @@ def test_a_point_without_a_score_tells_nothing_and_stays_what_it_is(score, tmp_p
 
 
 def test_choices_and_whole_numbers_are_words_for_hydra(tmp_path):
-    space = Space(axes=[Axis("k", low=1, high=5, is_whole=True), Axis("model", ("gan", "'a,b'"))])
+    space = SearchSpace(axes=[Axis("k", low=1, high=5, is_whole=True), Axis("model", ("gan", "'a,b'"))])
     points = study(tmp_path / "s", "random", space=space, score=lambda values: 0.0)
     assert {point["k"] for point in points} == set("12345")
     assert {point["model"] for point in points} == {"gan", "'a,b'"}
@@ -94,9 +94,11 @@ def test_the_parzen_estimator_finds_no_worse_points_than_chance_over_twenty_stud
 
 def test_what_cannot_be_searched_is_refused(tmp_path):
     with pytest.raises(UserError, match="nothing to search for"):
-        Search(Space(), "tpe", 3, "min", 0, State(tmp_path, WHAT))
+        StudySearch(SearchSpace(), "tpe", 3, "min", 0, SweepState(tmp_path, WHAT))
     with pytest.raises(UserError, match="begin above 0"):
-        Search(Space(axes=[Axis("lr", low=0, high=1, is_log=True)]), "tpe", 3, "min", 0, State(tmp_path, WHAT))
+        StudySearch(
+            SearchSpace(axes=[Axis("lr", low=0, high=1, is_log=True)]), "tpe", 3, "min", 0, SweepState(tmp_path, WHAT)
+        )
 
 
 @pytest.fixture
@@ -107,8 +109,8 @@ def database(tmp_path):
 def shared(database, place, **settings):
     place.mkdir(exist_ok=True)
     words = {"sampler": "random", "trials": 6, "definition": WHAT, **settings}
-    state = State(place, words["definition"], id=place.name, study="s")
-    return Search(SPACE, words["sampler"], words["trials"], "min", 0, state, database)
+    state = SweepState(place, words["definition"], id=place.name, study="s")
+    return StudySearch(SPACE, words["sampler"], words["trials"], "min", 0, state, database)
 
 
 def test_two_folders_share_a_study_and_each_point_is_of_one_of_them(database, tmp_path):
@@ -182,7 +184,7 @@ def test_a_study_that_was_removed_is_not_asked_for_ever(database, tmp_path):
     for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
         with pytest.raises(Failure, match=r"The study s was removed from sqlite") as ended:
             work()
-        assert not isinstance(ended.value, Unreachable)
+        assert not isinstance(ended.value, StudyUnreachable)
 
 
 def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refused(database, tmp_path, monkeypatch):
@@ -191,7 +193,7 @@ def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refus
     with monkeypatch.context() as broken:
         broken.setattr(search.study, "get_trials", fails)
         for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
-            with pytest.raises(Unreachable, match="cannot be used: no way to it"):
+            with pytest.raises(StudyUnreachable, match="cannot be used: no way to it"):
                 work()
         search.theirs = 2
         assert "2 of 6 points of the study s are trained by others" in search.elsewhere()
@@ -199,14 +201,14 @@ def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refus
     assert search.next([0])[0] == 1
     with pytest.raises(UserError, match="cannot be used") as refused:
         shared("foo", tmp_path / "b").next([])
-    assert not isinstance(refused.value, Unreachable)
+    assert not isinstance(refused.value, StudyUnreachable)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
 def test_a_point_that_was_cut_off_between_two_settings_is_chosen_as_it_would_have_been(sampler, tmp_path, monkeypatch):
     whole = study(tmp_path / "whole", sampler)
-    search = Search(SPACE, sampler, TRIALS, "min", 0, State(tmp_path, WHAT, id="a"))
-    chosen = samplers.suggested
+    search = StudySearch(SPACE, sampler, TRIALS, "min", 0, SweepState(tmp_path, WHAT, id="a"))
+    chosen = samplers.suggest_value
 
     def cut(trial, axis):
         if trial.number == 15 and axis.key == "beta1":
@@ -216,10 +218,10 @@ def test_a_point_that_was_cut_off_between_two_settings_is_chosen_as_it_would_hav
     for k in range(15):
         search.tell(k, surface(search.next(range(k))[1]))
     with monkeypatch.context() as short:
-        short.setattr(samplers, "suggested", cut)
+        short.setattr(samplers, "suggest_value", cut)
         with pytest.raises(KeyboardInterrupt):
             search.next(range(15))
-    again = Search(SPACE, sampler, TRIALS, "min", 0, State(tmp_path, WHAT, id="a"))
+    again = StudySearch(SPACE, sampler, TRIALS, "min", 0, SweepState(tmp_path, WHAT, id="a"))
     for k in range(15, TRIALS):
         assert again.next(range(k)) == (k, whole[k])
         again.tell(k, surface(whole[k]))
@@ -227,8 +229,8 @@ def test_a_point_that_was_cut_off_between_two_settings_is_chosen_as_it_would_hav
 
 def test_a_sobol_sequence_is_more_even_than_chance(tmp_path):
     """Of 16 points of one, each sixteenth of the side has one: the first 2^k points are a net."""
-    points = study(tmp_path / "s", "sobol", space=Space(axes=[Axis("x", low=0, high=1), Axis("y", low=0, high=1)]),
-                   score=lambda values: 0.0)  # fmt: skip
+    square = SearchSpace(axes=[Axis("x", low=0, high=1), Axis("y", low=0, high=1)])
+    points = study(tmp_path / "s", "sobol", space=square, score=lambda values: 0.0)
     for key in "xy":
         assert sorted(int(16 * float(point[key])) for point in points[:16]) == [*range(16)]
 
@@ -237,7 +239,7 @@ def test_a_sobol_sequence_is_more_even_than_chance(tmp_path):
 def test_a_setting_is_proposed_only_where_its_condition_holds(sampler, tmp_path):
     only = Condition.read("k>1")
     axes = [Axis("k", low=1, high=4, is_whole=True), Axis("c", low=0.0, high=1.0, only=only)]
-    space = Space(axes=axes)
+    space = SearchSpace(axes=axes)
     space.varies = lambda axis, values: not axis.only or axis.only.holds(lambda key: int(values[key]))
     whole = study(tmp_path / "whole", sampler, space=space, score=lambda values: float(values.get("c", 0.5)))
     assert {("c" in values) == (values["k"] != "1") for values in whole} == {True}
