@@ -32,7 +32,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["sweep.sbatch=5"], "sweep.sbatch=5 does not do: it is a text"),
         (["hydra.sweep.dir=x"], "hydra.sweep.dir=x is not heeded"),
         (["hydra/launcher=foo"], 'There is no hydra/launcher "foo"'),
-        (["seed=1,2", "hydra/launcher=joblib"], "given sweep.jobs= jobs at a time, and that is 1"),
+        (["seed=1,2", "hydra/launcher=joblib"], "gets sweep.jobs jobs at a time, and sweep.jobs is 1"),
         (["hydra/launcher=joblib", "sweep.sbatch=x"], "hydra/launcher=joblib and sweep.sbatch both start the jobs"),
         (["sweep.fresh=perhaps"], "sweep.fresh=perhaps does not do"),
         (["sweep.sampler=foo"], "sweep.sampler=foo does not do: it is one of grid, tpe"),
