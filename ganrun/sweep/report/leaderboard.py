@@ -22,7 +22,7 @@ def show_leaderboard(known: SweepState, metric: str | None, mode: str | None) ->
     found = {job.number: results.load_result(folder / job.name, metric, mode) for job in jobs}
     keys, console = known.keys, Console(soft_wrap=True)
     rankings = show_rankings(
-        known, found, console, lambda standings, name: ranking.ranking_table(standings, keys, name)
+        known, found, console, lambda standings, name: ranking.leaderboard_table(standings, keys, name)
     )
     trained = [result for result in found.values() if result.state]
     if metric and trained and not any(result.history for result in trained):

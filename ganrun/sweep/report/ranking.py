@@ -82,7 +82,7 @@ def explain_groups(groups: Sequence[Sequence[SweepJob]], results: Mapping[int, R
     return "\n".join(lines)
 
 
-def ranking_table(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> Table:
+def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> Table:
     """The ranking, for the terminal."""
     shown = Table(title="leaderboard", title_justify="left")
     for column in ("rank", *short_keys(keys), metric or "score", "deviation", "seeds", "best job"):

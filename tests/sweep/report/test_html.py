@@ -77,7 +77,7 @@ def test_a_ranking_has_the_metric_of_those_that_have_scores(tmp_path, capsys):
         )
     known = SweepState(tmp_path, {"axes": ["data=a,b"]}, jobs)
     (ranked,) = leaderboard.show_rankings(
-        known, found, Console(width=120), lambda own, name: ranking.ranking_table(own, ["data"], name)
+        known, found, Console(width=120), lambda own, name: ranking.leaderboard_table(own, ["data"], name)
     )
     assert [standing.point for standing in ranked] == [2, 1, 0]
     assert "val/is" in capsys.readouterr().out

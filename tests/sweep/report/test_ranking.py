@@ -70,7 +70,7 @@ def test_the_file_has_a_row_for_every_job_with_its_point_beside_it(jobs, tmp_pat
 
 def test_the_table_shows_what_was_found(jobs, capsys):
     ranked = ranking.rank_points(jobs, results(jobs), "min")
-    Console(width=120, soft_wrap=True).print(ranking.ranking_table(ranked, ["model"], "val/fd"))
+    Console(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
     assert "1 b 1.5 0.707 2/3 3" in lines
     assert "2 d 3 1/1 9" in lines
@@ -79,7 +79,7 @@ def test_the_table_shows_what_was_found(jobs, capsys):
         job.state = "pruned"
     long = [*jobs, SweepJob(10, 9, {"model": "0.000123456789"}, 0, "10-d", "running")]
     ranked = ranking.rank_points(long, results(long[:-1]) | {10: RunResult("running", score=5.0)}, "min")
-    Console(width=100).print(ranking.ranking_table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
+    Console(width=100).print(ranking.leaderboard_table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
     said = capsys.readouterr().out
     assert "0.0001235" in said
     assert "betas.0" in said
@@ -104,7 +104,7 @@ def test_scores_that_were_measured_otherwise_are_in_rankings_of_their_own(jobs):
 def test_words_that_look_like_markup_are_shown_as_they_are(jobs, capsys):
     jobs[9].values["model"] = "[/x] [relu]"
     ranked = ranking.rank_points(jobs[9:], results(jobs), "min")
-    Console(width=120, soft_wrap=True).print(ranking.ranking_table(ranked, ["model"], "val/fd"))
+    Console(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
     assert "[/x] [relu]" in capsys.readouterr().out
 
 
@@ -117,5 +117,5 @@ def test_points_that_lack_a_setting_have_an_empty_place(tmp_path):
             ("gan", "", "0"),
             ("wgan", "1", "0"),
         ]
-    shown = ranking.ranking_table(ranked, ["model", "model.c"], "val/fd")
+    shown = ranking.leaderboard_table(ranked, ["model", "model.c"], "val/fd")
     assert [[*column.cells] for column in shown.columns][1:3] == [["gan", "wgan"], ["", "1"]]
