@@ -1,0 +1,5 @@
+"""The record of a run: config.yaml, status.json and metrics.jsonl."""
+
+import logging
+
+log = logging.getLogger(__name__)
