@@ -1,4 +1,4 @@
-"""The place where Hydra looks for plugins, and for no others; what the sweeper does is in ganrun/sweep."""
+"""The sweeper of `ganrun train -m`, in the only package in which Hydra looks for plugins. Its code is ganrun/sweep."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,15 +8,15 @@ from hydra.plugins.sweeper import Sweeper
 
 
 class GanrunSweeper(Sweeper):
-    """Trains the points of a sweep, and goes on where an earlier start of it ended."""
+    """Runs the jobs of a sweep, or those that an earlier start of the same sweep has left."""
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
         self.context, self.config = hydra_context, config
 
     def sweep(self, arguments: list[str]) -> Any:
-        from ganrun.sweep import sweeper
+        from ganrun.sweep import hydra_context, sweeper
 
-        return sweeper.run_sweep(self.context, self.config, arguments)
+        return sweeper.run_sweep(self.context, self.config, arguments, hydra_context.current_command())
 
 
 @dataclass

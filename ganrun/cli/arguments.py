@@ -1,4 +1,4 @@
-"""The words after the verb: flags, RUN and key=value settings, checked as far as is possible without Hydra."""
+"""The command line after the verb: flags, RUN and overrides. Checks all that it can without loading Hydra."""
 
 import os
 import re
@@ -7,19 +7,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from ganrun.config import docs
-from ganrun.config.overrides import (
-    OVERRIDE,
-    expand_home,
-    is_override,
-    override_keys,
-    quote_override,
-    with_default_experiment,
-)
+from ganrun.config import docs, overrides
+from ganrun.config.overrides import OVERRIDE, expand_home, override_keys, quote_override, with_default_experiment
 from ganrun.errors import UserError, did_you_mean
 
 ANY_VALUE = ("",)
-FLAGS = {  # name: the values it allows; None: it takes no value
+FLAGS = {  # {name: allowed values}; None for a flag without a value
     "--help": None,
     "--multirun": None,
     "--resolve": None,
@@ -31,65 +24,62 @@ FLAGS = {  # name: the values it allows; None: it takes no value
     "--against": ANY_VALUE,
 }
 FOLDER_FLAGS = {"--folder": "pictures", "--against": "against"}  # flags of eval, and the keys that they set
-SHORT_FLAGS = {
-    "-h": "--help",
-    "-m": "--multirun",
-    "-c": "--cfg",
-    "-p": "--package",
-    "-cd": "--config-dir",
-    "-i": "--info",
-}
+ALIASES = {"-h": "--help", "-m": "--multirun", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-i": "--info"}
 CHOICE_NAME = re.compile(r"[\w./+-]+")
 
 
 class Command(NamedTuple):
+    """A parsed command line.
+
+    run: RUN, for verbs that take one.  flags: {long name: value}, "" for a flag without a value.  overrides: for Hydra.
+    changes: `resume` only: overrides of the run's own config.
+    """
+
     verb: str
-    run: str | None  # RUN of the verbs that take one
-    flags: dict[str, str]  # long name: value, "" for a flag without one
-    overrides: list[str]  # for Hydra
-    changes: list[str] = []  # settings of the run that `resume` goes on with
+    run: str | None
+    flags: dict[str, str]
+    overrides: list[str]
+    changes: list[str] = []
 
     @property
     def is_sweep(self) -> bool:
         return "--multirun" in self.flags
 
 
-def unknown_verb(word: str, verbs: Iterable[str]) -> UserError:
-    if word.startswith("-"):
-        return UserError(f'Unknown flag "{word}". The verb comes first, as in: ganrun train --help')
-    if "=" in word:
-        return UserError(f"The verb comes before the settings, as in: ganrun train {word}")
-    return UserError(f'There is no verb "{word}".{did_you_mean(word, verbs)}')
+def unknown_verb(arg: str, verbs: Iterable[str]) -> UserError:
+    if arg.startswith("-"):
+        return UserError(f'Unknown flag "{arg}". Flags follow the command, as in: ganrun train --help')
+    if "=" in arg:
+        return UserError(f"The command comes before its settings, as in: ganrun train {arg}")
+    return UserError(f'Unknown command "{arg}".{did_you_mean(arg, verbs)}')
 
 
-def parse_flags(words: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The flags by their long names, and the other words."""
-    flags, others, queue = {}, [], list(words)
+def parse_flags(args: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Split the arguments into {long flag: value} and the rest. Raise UserError for an unknown flag or value."""
+    flags, others, queue = {}, [], list(args)
     while queue:
-        word = queue.pop(0)
-        if not word.startswith("-"):
-            others.append(word)
+        arg = queue.pop(0)
+        if not arg.startswith("-"):
+            others.append(arg)
             continue
-        name, equals, value = word.partition("=")
-        name = SHORT_FLAGS.get(name, name)
+        name, equals, value = arg.partition("=")
+        name = ALIASES.get(name, name)
         if name not in FLAGS:
-            raise unknown_flag(word)
+            raise unknown_flag(arg)
         flags[name] = check_flag_value(name, value) if equals else take_flag_value(name, queue)
     return flags, others
 
 
-def unknown_flag(word: str) -> UserError:
-    name, equals, value = word.lstrip("-").partition("=")
-    allowed = did_you_mean(f"--{name}", FLAGS)
+def unknown_flag(arg: str) -> UserError:
+    name, equals, value = arg.lstrip("-").partition("=")
     if get_close_matches(f"--{name}", FLAGS, cutoff=0.75):
-        return UserError(f'Unknown flag "{word}".{allowed}')
+        return UserError(f'Unknown flag "{arg}".{did_you_mean(f"--{name}", FLAGS)}')
     setting = f"{name.replace('-', '_')}={value if equals else 'VALUE'}"
-    return UserError(
-        f'Unknown flag "{word}". Settings are written without dashes: {setting}. Flags: {", ".join(FLAGS)}.'
-    )
+    return UserError(f'Unknown flag "{arg}". Write settings without dashes: {setting}. Flags: {", ".join(FLAGS)}.')
 
 
 def take_flag_value(name: str, queue: list[str]) -> str:
+    """Remove the flag's value from the front of `queue`, and return it."""
     allowed = FLAGS[name]
     if allowed is None:
         return ""
@@ -103,116 +93,118 @@ def take_flag_value(name: str, queue: list[str]) -> str:
 def check_flag_value(name: str, value: str) -> str:
     allowed = FLAGS[name]
     if allowed is None:
-        raise UserError(f"{name} takes no value, but {value!r} was given.")
+        raise UserError(f'{name} takes no value, got "{value}".')
     if allowed is not ANY_VALUE and value not in allowed:
-        raise UserError(f'{name} cannot be "{value}".{did_you_mean(value, allowed)}')
+        raise UserError(f'{name} does not accept "{value}".{did_you_mean(value, allowed)}')
     return value
 
 
 def verb_flags(verb: str) -> list[str]:
-    """The flags that a verb takes."""
+    """Return the flags that the verb takes."""
     return [name for name in FLAGS if verb == "eval" or name not in FOLDER_FLAGS]
 
 
 def pop_folder_flags(verb: str, flags: dict[str, str]) -> list[str]:
-    """The settings that eval's two flags stand for, which are taken out of `flags`. UserError for another verb."""
+    """Take --folder and --against out of `flags` and return them as overrides. UserError if the verb is not eval."""
     given = {name: flags.pop(name) for name in FOLDER_FLAGS if name in flags}
     if given and verb != "eval":
-        hint = " A run has folder=VALUE, and data=folder data.root=VALUE for its pictures." if verb == "train" else ""
-        raise UserError(f"{next(iter(given))} is a flag of eval alone: ganrun eval --folder A --against B.{hint}")
+        hint = " The run folder is folder=PATH; your own images are data=folder data.root=PATH."
+        raise UserError(
+            f"Only eval takes {next(iter(given))}: ganrun eval --folder A --against B.{hint if verb == 'train' else ''}"
+        )
     return [f"{FOLDER_FLAGS[name]}={quote_override(os.path.expanduser(path))}" for name, path in given.items()]
 
 
-def parse_command(verb: str, takes_run: bool, flags: dict[str, str], words: list[str]) -> Command:
-    """The command, RUN told from the settings. Raises UserError for words that are neither and for unknown choices."""
+def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[str]) -> Command:
+    """Build the command. Raise UserError for an argument that is neither RUN nor an override, or an unknown choice."""
     folders = docs.conf_dirs(flags.get("--config-dir"))
-    run, words = split_run(words) if takes_run else (None, words)
-    for word in words:
-        if not is_override(word):
-            raise unexpected_argument(verb, word, run, folders)
+    run, args = split_run(args) if takes_run else (None, args)
+    for arg in args:
+        if not overrides.is_override(arg):
+            raise unexpected_argument(verb, arg, run, folders)
     if takes_run and not {"--cfg", "--info"} & set(flags):
-        check_run(verb, run, words)
-    check_choices(words, folders)
-    lost = [word for word in words if min(override_keys([word]), default="").split(".")[0] == "sweep"]
-    if lost and "--multirun" not in flags:
-        raise UserError(f"{lost[0]} is of a sweep: ganrun {verb} -m {' '.join(words)}")
-    words, changes = split_changes(words, folders) if verb == "resume" else (words, [])
-    words = add_default_metrics(verb, with_default_experiment(verb, words))
-    return Command(verb, run, flags, [expand_home(word) for word in words], changes)
+        check_run(verb, run, args)
+    check_choices(args, folders)
+    misplaced = [arg for arg in args if override_key(arg).split(".")[0] == "sweep"]
+    if misplaced and "--multirun" not in flags:
+        raise UserError(f"{misplaced[0]} applies to sweeps, which need -m: ganrun {verb} -m {' '.join(args)}")
+    args, changes = split_changes(args, folders) if verb == "resume" else (args, [])
+    args = add_default_metrics(verb, with_default_experiment(verb, args))
+    return Command(verb, run, flags, [expand_home(arg) for arg in args], changes)
 
 
-def split_changes(words: list[str], folders: list[Path]) -> tuple[list[str], list[str]]:
-    """resume's own settings, and those of the run that it goes on with."""
+def override_key(arg: str) -> str:
+    """Return the key that an override sets, "" if it deletes one."""
+    return min(override_keys([arg]), default="")
+
+
+def split_changes(args: list[str], folders: list[Path]) -> tuple[list[str], list[str]]:
+    """Split the overrides into those of `resume` itself and those of the run that it resumes."""
     own = {key.name for key in docs.documented_keys(folders[0] / "resume.yaml")}
-    changes = [
-        word for word in words if (key := min(override_keys([word]), default="")) not in own and "hydra." not in key
-    ]
-    return [word for word in words if word not in changes], changes
+    changes = [arg for arg in args if override_key(arg) not in own and "hydra." not in override_key(arg)]
+    return [arg for arg in args if arg not in changes], changes
 
 
-def split_run(words: list[str]) -> tuple[str | None, list[str]]:
-    """RUN, which is the first word that is a path or no setting, and the other words."""
-    for i, word in enumerate(words):
-        if word.startswith("run="):
-            return word[len("run=") :], words[:i] + words[i + 1 :]
-        if os.path.exists(word) or word.startswith("~/") or not is_override(word):
-            return os.path.expanduser(word), words[:i] + words[i + 1 :]
-    return None, words
+def split_run(args: list[str]) -> tuple[str | None, list[str]]:
+    """Split off RUN: run=PATH, or the first argument that exists as a path or is no override."""
+    for i, arg in enumerate(args):
+        if arg.startswith("run="):
+            return arg[len("run=") :], args[:i] + args[i + 1 :]
+        if os.path.exists(arg) or arg.startswith("~/") or not overrides.is_override(arg):
+            return os.path.expanduser(arg), args[:i] + args[i + 1 :]
+    return None, args
 
 
-def check_run(verb: str, run: str | None, words: list[str]) -> None:
-    """Raises UserError where there is no RUN, and where there is one beside two folders."""
-    if is_folder_eval(verb, words) and run:
+def check_run(verb: str, run: str | None, args: list[str]) -> None:
+    """Raise UserError if RUN is missing, or if it is given although eval compares two folders."""
+    if is_folder_eval(verb, args) and run:
         raise UserError(
-            f"--folder and --against score pictures without any run, and {run} was given too: leave one of them out. "
-            f"A run's samples are compared with a folder by: ganrun eval {run} data=folder data.root=FOLDER"
+            f"--folder and --against compare two image folders without a run, but RUN is given too: {run}. Remove one. "
+            f"To compare the run's samples with a folder: ganrun eval {run} data=folder data.root=FOLDER"
         )
-    if not is_folder_eval(verb, words) and not run:
+    if not is_folder_eval(verb, args) and not run:
         raise UserError(
             f"{verb} needs a run folder, a checkpoint file or the word last (the newest run), as in: ganrun {verb} last"
         )
 
 
-def is_folder_eval(verb: str, words: list[str]) -> bool:
-    return verb == "eval" and bool(override_keys(words) & {*FOLDER_FLAGS.values()})
+def is_folder_eval(verb: str, args: list[str]) -> bool:
+    """Whether this is an eval of two image folders instead of a run."""
+    return verb == "eval" and bool(override_keys(args) & {*FOLDER_FLAGS.values()})
 
 
-def unexpected_argument(verb: str, word: str, run: str | None, folders: list[Path]) -> UserError:
-    owners = [group for group in docs.group_names(folders) if word in docs.group_choices(group, folders)]
-    if owners:
-        hint = f" It is a choice of {owners[0]}: write {owners[0]}={word}"
-    elif re.fullmatch(r"[\w.]+", word):
-        hint = f" A setting is written {word}=VALUE; ganrun {verb} --help shows them all."
+def unexpected_argument(verb: str, arg: str, run: str | None, folders: list[Path]) -> UserError:
+    groups = [group for group in docs.group_names(folders) if arg in docs.group_choices(group, folders)]
+    if groups:
+        hint = f"To choose this {groups[0]}, write {groups[0]}={arg}"
     else:
-        hint = f" Settings are written key=value; ganrun {verb} --help shows them all."
-    had = f" The run is {run} already." if run else ""
-    return UserError(f'What is "{word}"?{had}{hint}')
+        setting = f"{arg}=VALUE" if re.fullmatch(r"[\w.]+", arg) else "key=value"
+        hint = f"Settings are written {setting}. To list them: ganrun {verb} --help"
+    second = f" RUN is already {run}." if run else ""
+    return UserError(f'Unexpected argument "{arg}".{second} {hint}')
 
 
-def check_choices(words: list[str], folders: list[Path]) -> None:
-    """Raises UserError where group=choice has no file: Hydra lets a misspelt choice of an optional group pass."""
-    if any(word.lstrip("+").startswith("hydra.searchpath=") for word in words):
+def check_choices(args: list[str], folders: list[Path]) -> None:
+    """Raise UserError for a group=choice without a file. Hydra ignores a misspelt choice of an optional group."""
+    if any(arg.lstrip("+").startswith("hydra.searchpath=") for arg in args):
         return
-    for word in words:
-        setting = OVERRIDE.match(word)
-        group = setting["key"].partition("@")[0] if setting else ""
-        if setting and setting["sign"] != "~" and docs.is_group(group, folders):
-            for name in setting["value"].split(","):
+    for match in filter(None, map(OVERRIDE.match, args)):
+        group = match["key"].partition("@")[0]
+        if match["sign"] != "~" and docs.is_group(group, folders):
+            for name in match["value"].split(","):
                 check_choice(group, name.strip(), folders)
 
 
 def check_choice(group: str, name: str, folders: list[Path]) -> None:
     files = [path for folder in folders if (path := folder / group / f"{name}.yaml").is_file()]
     if len(files) > 1:
-        raise UserError(
-            f"{files[1]} has the name of a {group} that comes with ganrun, which would be taken. Rename it."
-        )
-    is_file = bool(files)
-    if not is_file and (not name or CHOICE_NAME.fullmatch(name)) and (group, name) != ("experiment", "null"):
-        raise UserError(f'There is no {group} "{name}".{did_you_mean(name, docs.group_choices(group, folders))}')
+        raise UserError(f"{files[1]} would be ignored: ganrun has a {group} of that name. Rename the file.")
+    is_misspelt = not files and (not name or bool(CHOICE_NAME.fullmatch(name)))
+    if is_misspelt and (group, name) != ("experiment", "null"):
+        raise UserError(f'Unknown {group} "{name}".{did_you_mean(name, docs.group_choices(group, folders))}')
 
 
-def add_default_metrics(verb: str, words: list[str]) -> list[str]:
-    """Two folders, unlike a run, know of no scores of their own: they are metrics=inception."""
-    is_plain = is_folder_eval(verb, words) and not override_keys(words) & {"metrics", "protocol"}
-    return ["metrics=inception", *words] if is_plain else words
+def add_default_metrics(verb: str, args: list[str]) -> list[str]:
+    """Add metrics=inception to an eval of two folders: unlike a run, these have no metrics of their own."""
+    needs_metrics = is_folder_eval(verb, args) and not override_keys(args) & {"metrics", "protocol"}
+    return ["metrics=inception", *args] if needs_metrics else args

@@ -1,6 +1,6 @@
-"""Shell completion: ganrun -sc install=SHELL prints the script that a shell evaluates; the script calls query=SHELL.
+"""Shell completion. `ganrun -sc install=SHELL` prints a script for the shell, which calls `ganrun -sc query=SHELL`.
 
-Hydra's own completion knows no verbs, and its bash script takes "=" from the shell's word breaks for all commands.
+Hydra's own completion does not know our verbs, and its bash script removes "=" from the word breaks of all commands.
 """
 
 import os
@@ -50,89 +50,94 @@ REMOVALS = {
 }
 
 
-def run_completion(words: list[str], verbs: Mapping) -> int:
-    """Answers `-sc install=SHELL`, `-sc uninstall=SHELL` and `-sc query=SHELL`."""
+def run_completion(args: list[str], verbs: Mapping) -> int:
+    """Print the answer to `-sc install=SHELL`, `-sc uninstall=SHELL` or `-sc query=SHELL`. Return the exit code."""
     actions: dict[str, Callable[[str], str]] = {
         "install": SCRIPTS.__getitem__,
         "uninstall": REMOVALS.__getitem__,
         "query": lambda shell: complete_line(shell, verbs),
     }
-    action, _, shell = (words or [""])[0].partition("=")
+    action, _, shell = (args or [""])[0].partition("=")
     if action not in actions:
-        raise UserError(f"-sc takes install=SHELL, uninstall=SHELL or query=SHELL, with SHELL {', '.join(SCRIPTS)}.")
+        shells = ", ".join(SCRIPTS)
+        raise UserError(f"-sc needs install=SHELL, uninstall=SHELL or query=SHELL, where SHELL is one of {shells}.")
     if shell not in SCRIPTS:
-        raise UserError(f'There is no completion for the shell "{shell}".{did_you_mean(shell, SCRIPTS)}')
+        raise UserError(f'No completion for the shell "{shell}".{did_you_mean(shell, SCRIPTS)}')
     sys.stdout.write(actions[action](shell))
     return 0
 
 
 def complete_line(shell: str, verbs: Mapping) -> str:
-    """What can stand at the end of $COMP_LINE, a line each, as the shell wants to read it."""
-    words = re.split(r"(?<!\\)\s+", os.environ.get("COMP_LINE", "").lstrip())
-    plain = [re.sub(r"\\(.)", r"\1", word) for word in words]
-    found = sorted(name for name in list_candidates(plain[1:-1], plain[-1], verbs) if name.startswith(plain[-1]))
-    return "".join(f"{escape_candidate(name, shell)}\n" for name in found)
+    """Return the completions of the last word of $COMP_LINE, one per line, escaped for the shell."""
+    *before, word = split_line(os.environ.get("COMP_LINE", ""))
+    names = sorted(name for name in list_candidates(before[1:], word, verbs) if name.startswith(word))
+    return "".join(f"{escape_candidate(name, shell)}\n" for name in names)
+
+
+def split_line(line: str) -> list[str]:
+    """Split a line at spaces that are not escaped, and remove the escapes. The last word is "" after a space."""
+    return [re.sub(r"\\(.)", r"\1", word) for word in re.split(r"(?<!\\)\s+", line.lstrip())]
 
 
 def escape_candidate(name: str, shell: str) -> str:
-    """The name as it is put into the line: its odd signs escaped, and a space after it unless more must follow."""
-    if shell == "fish":  # fish does both itself
+    """Escape special characters, and add a space if the word is complete. fish does both itself."""
+    if shell == "fish":
         return name
     escaped = re.sub(r"([^\w@%+=:,./~-])", r"\\\1", name)
     return escaped if name.endswith(("=", ".", "/")) else f"{escaped} "
 
 
-def list_candidates(words: list[str], word: str, verbs: Mapping) -> list[str]:
-    if not words:
+def list_candidates(args: list[str], word: str, verbs: Mapping) -> list[str]:
+    """Return what may stand in the place of `word`, after the arguments before it."""
+    if not args:
         return [*verbs, "--help", "--version"] if word.startswith("-") else [*verbs]
-    verb, *words = words
+    verb, *args = args
     if verb not in verbs:
         return []
     if word.startswith("-"):
-        return [*arguments.verb_flags(verb), *arguments.SHORT_FLAGS]
-    if words and words[-1] in ("-cd", "--config-dir", *arguments.FOLDER_FLAGS):
+        return [*arguments.verb_flags(verb), *arguments.ALIASES]
+    if args and args[-1] in ("-cd", "--config-dir", *arguments.FOLDER_FLAGS):
         return [f"{path}/" for path in sorted(Path().glob(f"{word}*")) if path.is_dir()]
     if not verbs[verb].is_hydra:
         return docs.group_names([paths.conf_dir()])
     try:
-        flags, others = arguments.parse_flags(words)
-        return complete_settings_or_runs(verb, verbs[verb].takes_run, flags, others, word)
-    except Exception:  # a line that is wrong so far has no completion; a traceback in the prompt helps no one
+        return complete_settings_or_runs(verb, verbs[verb].takes_run, *arguments.parse_flags(args), word)
+    except Exception:  # an invalid line has no completions, and a traceback at the prompt would not help
         return []
 
 
 def complete_settings_or_runs(
-    verb: str, takes_run: bool, flags: dict[str, str], words: list[str], word: str
+    verb: str, takes_run: bool, flags: dict[str, str], args: list[str], word: str
 ) -> list[str]:
-    is_of_folders = bool(arguments.pop_folder_flags(verb, flags)) or arguments.is_folder_eval(verb, words)
-    run, others = arguments.split_run(words) if takes_run else (None, words)
-    if takes_run and run is None and not is_of_folders and "=" not in word:
+    is_folder_eval = bool(arguments.pop_folder_flags(verb, flags)) or arguments.is_folder_eval(verb, args)
+    run, overrides = arguments.split_run(args) if takes_run else (None, args)
+    if takes_run and run is None and not is_folder_eval and "=" not in word:
         return ["last", *list_run_folders()]
-    return complete_settings(verb, flags, others, word)
+    return complete_settings(verb, flags, overrides, word)
 
 
 def list_run_folders() -> list[str]:
-    """The run folders under outputs/ that hold checkpoints."""
+    """Return the run folders below outputs/ that have checkpoints."""
     return [str(path) for path in Path("outputs").glob("*/*/*") if (path / "checkpoints").is_dir()]
 
 
-def complete_settings(verb: str, flags: dict[str, str], words: list[str], word: str) -> list[str]:
-    """Groups, choices and keys as Hydra completes them, values after a comma too; its own settings only if asked."""
+def complete_settings(verb: str, flags: dict[str, str], overrides: list[str], word: str) -> list[str]:
+    """Return groups, choices and keys from Hydra's completion, also after a comma. `hydra.` keys only if asked for."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
-    roots = docs.conf_dirs(flags.get("--config-dir"))
-    searchpath = [f"hydra.searchpath=['file://{root.resolve()}']" for root in roots[1:]]
+    folders = docs.conf_dirs(flags.get("--config-dir"))
+    search_path = [f"hydra.searchpath=['file://{folder.resolve()}']" for folder in folders[1:]]
     multirun = ["-m"] if "--multirun" in flags else []
     before, comma, last = word.rpartition(",")
-    asked = f"{before.partition('=')[0]}={last}" if comma else word
-    line = " ".join([*multirun, *words, *searchpath, asked])
-    with initialize_config_dir(config_dir=str(roots[0]), version_base="1.3"):
+    query = f"{before.partition('=')[0]}={last}" if comma else word
+    line = " ".join([*multirun, *overrides, *search_path, query])
+    with initialize_config_dir(config_dir=str(folders[0]), version_base="1.3"):
         plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
-        found = plugin._query(config_name=verb, line=line or " ")
+        names = plugin._query(config_name=verb, line=line or " ")
     if comma:
-        return [f"{before},{name.partition('=')[2]}" for name in found]
-    groups = docs.group_names(roots)  # Hydra leaves the "=" out where a group has folders inside
-    names = [f"{name}=" if name in groups else name for name in found]
+        return [f"{before},{name.partition('=')[2]}" for name in names]
+    groups = docs.group_names(folders)
+    names = [f"{name}=" if name in groups else name for name in names]  # Hydra omits "=" if a group has subfolders
     return [name for name in names if word.startswith("hydra") or not name.startswith(("hydra", "run="))]

@@ -1,4 +1,4 @@
-"""The texts of help and list, made from the configs' own comments."""
+"""The texts of `--help` and `list`, built from the comments in the configs."""
 
 import os
 import re
@@ -10,43 +10,43 @@ from ganrun import __version__
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean
 
-LISTED_FIRST = ["model", "network", "data", "metrics", "protocol"]  # listed first, the other groups after them
+FIRST_GROUPS = ["model", "network", "data", "metrics", "protocol"]  # listed before the others
 
 OVERVIEW = """\
-ganrun {version}: trains, scores, samples and compares generative adversarial networks.
+ganrun {version}: train, score, sample and compare generative adversarial networks (GANs).
 
-usage: ganrun VERB [RUN] [key=value ...]
+usage: ganrun COMMAND [RUN] [key=value ...]
 
 {verbs}
 
 RUN is a run folder, a checkpoint file or the word last (the newest run).
 
 examples
-  ganrun train                                 DCGAN on the shipped digits
-  ganrun train model=cgan data=digits          a digit per row
+  ganrun train                                 DCGAN on the digits that come with ganrun
+  ganrun train model=cgan data=digits          conditional GAN: one digit per row of samples
   ganrun train model=wgan network=mlp minutes=10
-  ganrun train -m model=gan,wgan data=ring     one run after the other
-  ganrun sample last                           pictures from the newest run
+  ganrun train -m model=gan,wgan data=ring     a sweep: one run for each model
+  ganrun sample last                           images from the newest run
   ganrun eval last which=best                  scores of its best checkpoint
-  ganrun eval --folder A --against B           scores of two folders of pictures
-  ganrun list model                            the models, a line each
+  ganrun eval --folder A --against B           scores of the images in A, compared with those in B
+  ganrun list model                            all models, with one line about each
 
 more
-  ganrun VERB --help                           examples, choices and keys of a verb
-  ganrun train dry_run=true                    show the plan and stop
-  eval "$(ganrun -sc install=bash)"            completion, for zsh too; fish: ganrun -sc install=fish | source
+  ganrun COMMAND --help                        examples, choices and settings of a command
+  ganrun train dry_run=true                    print the plan of a run and stop
+  eval "$(ganrun -sc install=bash)"            shell completion; zsh likewise; fish: ganrun -sc install=fish | source
 """
 
 SWEEP_HELP = """\
-usage: ganrun sweep NAME                             show its leaderboard
-       ganrun sweep resume NAME [sweep.key=value]    train what is left of it; failed jobs are tried again
+usage: ganrun sweep NAME                             show the leaderboard of a sweep
+       ganrun sweep resume NAME [sweep.key=value]    train the jobs that are left, and retry those that failed
 
-NAME is a folder, a name in outputs/sweeps, or last. A sweep begins with -m, and goes on with the same command:
+NAME is a folder, a name in outputs/sweeps, or last. Start a sweep with train -m. The same command continues it:
 
   ganrun train -m model=gan,wgan data=ring seed=1,2,3
   ganrun train -m model=wgan data=digits 'optimizer.lr=tag(log,interval(1e-5,1e-2))' sweep=tpe sweep.trials=30
   ganrun train -m model=dcgan,wgan data=digits sweep.seeds=5 sweep.jobs=2
-  ganrun list sweep                                  the ways to choose points
+  ganrun list sweep                                  the search methods
 
 """
 
@@ -54,81 +54,78 @@ COMPARE_HELP = """\
 usage: ganrun compare RUN RUN ... [metric=val/fd_lenet] [out=FOLDER]
        ganrun compare SWEEP
 
-Shows the settings in which runs differ and ranks them by their best scores, several seeds of one setting by the mean.
-Runs whose scores were measured otherwise (other data, extractor, resize or counts) are not ranked together, and it says
-why. A page with their curves and samples goes to out= (outputs/compare/<time>).
+Print the settings in which the runs differ, and rank the runs by their best scores. Runs that differ only in the seed
+are ranked by their mean score. Scores that were measured differently (other data, feature extractor, resizing or sample
+counts) are ranked separately, and the output says why. A page with the loss curves and samples is written to out=
+(default: outputs/compare/<time>).
 """
 
 FLAGS_HELP = """\
 more
-  group=choice                one file of a group, as in model=wgan; ganrun list GROUP says a line on each
-  group=choice --help         adds the keys of that choice, as in: ganrun train model=wgan --help
-  +key=value                  add a key that the configs do not have, say for a class of your own
-  -m, --multirun              one job for every combination of a=1,2 b=3,4
+  group=choice                select one config of a group, as in model=wgan; ganrun list GROUP describes them
+  group=choice --help         add the settings of that choice, as in: ganrun train model=wgan --help
+  +key=value                  add a key that the configs do not have, for example for a class of your own
+  -m, --multirun              a sweep: one job for every combination of a=1,2 b=3,4
   --cfg job                   print the whole config and stop (--resolve fills in the ${...})
-  --config-dir FOLDER         look for configs in FOLDER too, as FOLDER/model/mine.yaml
-  --info defaults             print where the config comes from
-  ganrun -sc install=SHELL    completion: eval "$(ganrun -sc install=bash)", the same for zsh; fish: | source
+  --config-dir FOLDER         also look for configs in FOLDER, for example FOLDER/model/mine.yaml
+  --info defaults             print which config files are used
+  ganrun -sc install=SHELL    shell completion: eval "$(ganrun -sc install=bash)"; zsh likewise; fish: | source
 """
 
 
 def overview(verbs: Mapping) -> str:
-    """The text of a bare `ganrun`."""
+    """Return the text of a bare `ganrun`."""
     names = {name: f"{name} RUN" if verb.takes_run else name for name, verb in verbs.items()}
-    lines = [f"  {names[name]:<15}{verb.word}" for name, verb in verbs.items()]
+    lines = [f"  {names[name]:<15}{verb.summary}" for name, verb in verbs.items()]
     return OVERVIEW.format(version=__version__, verbs="\n".join(lines))
 
 
-def list_choices(words: list[str], folders: list[Path]) -> str:
-    """The choices of one group or of all, a line each."""
+def list_choices(asked: list[str], folders: list[Path]) -> str:
+    """Return the choices of the groups in `asked`, or of all groups, one per line. UserError for an unknown group."""
     groups = sort_groups(docs.group_names(folders))
-    for word in words:
-        if word not in groups:
-            raise UserError(f'There is no group "{word}" to list.{did_you_mean(word, groups)}')
-    return "\n".join(group_lines(group, folders) for group in words or groups)
+    for name in asked:
+        if name not in groups:
+            raise UserError(f'Unknown group "{name}".{did_you_mean(name, groups)}')
+    return "\n".join(list_group(group, folders) for group in asked or groups)
 
 
 def sort_groups(groups: Iterable[str]) -> list[str]:
-    return sorted(
-        groups, key=lambda group: (LISTED_FIRST.index(group) if group in LISTED_FIRST else len(LISTED_FIRST), group)
-    )
+    rank = {group: i for i, group in enumerate(FIRST_GROUPS)}
+    return sorted(groups, key=lambda group: (rank.get(group, len(rank)), group))
 
 
-def group_lines(group: str, folders: list[Path]) -> str:
+def list_group(group: str, folders: list[Path]) -> str:
     choices = docs.group_choices(group, folders)
     width = max(len(name) for name in choices) + 2
     lines = [f"  {name:<{width}}{docs.one_line_summary(path)}".rstrip() for name, path in choices.items()]
     return "\n".join([f"{group}=", *lines, ""])
 
 
-def verb_help(verb: str, row, words: list[str], folders: list[Path]) -> str:
-    """The text of `ganrun VERB --help`: examples, groups, keys; `words` like model=wgan add the keys of that choice."""
-    path = folders[0] / f"{verb}.yaml"
-    if verb == "sweep":
-        base = folders[0] / "sweep/base"
-        own = key_section("settings of a sweep", docs.documented_keys(base / "settings.yaml"), "sweep.")
-        searched = key_section(
-            "and of a search (sweep=tpe and others)", docs.documented_keys(base / "search.yaml"), "sweep."
-        )
-        return f"{SWEEP_HELP}{own.rstrip()}\n\n{searched}"
-    if verb == "compare":
+def verb_help(name: str, verb, args: list[str], folders: list[Path]) -> str:
+    """Return the text of `ganrun VERB --help`. Arguments like model=wgan add the settings of that choice."""
+    if name == "sweep":
+        return SWEEP_HELP + sweep_sections(folders[0] / "sweep/base")
+    if name == "compare":
         return COMPARE_HELP
-    if not row.is_hydra:
-        return f"ganrun {verb} [GROUP] [--config-dir FOLDER]: {row.word}.\n\n" + group_names(folders)
-    run = " RUN" if row.takes_run else ""
+    if not verb.is_hydra:
+        groups = ", ".join(sort_groups(docs.group_names(folders)))
+        return f"usage: ganrun {name} [GROUP] [--config-dir FOLDER]\n\nGROUP is one of {groups}.\n"
+    path = folders[0] / f"{name}.yaml"
+    usage = f"usage: ganrun {name}{' RUN' if verb.takes_run else ''} [key=value ...]"
     parts = [
-        "\n".join([f"usage: ganrun {verb}{run} [key=value ...]", "", *docs.header_comment(path)]),
+        "\n".join([usage, "", *docs.header_comment(path)]),
         group_section(path, folders),
-        key_section("keys", docs.documented_keys(path)),
-        *(choice_section(word, folders) for word in words),
+        key_section("settings", docs.documented_keys(path)),
+        *(choice_section(arg, folders) for arg in args),
         FLAGS_HELP,
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
 
 
-def group_names(folders: list[Path]) -> str:
-    names = ", ".join(sort_groups(docs.group_names(folders)))
-    return f"GROUP is one of {names}.\n"
+def sweep_sections(base: Path) -> str:
+    grid = key_section("settings of a sweep", docs.documented_keys(base / "settings.yaml"), "sweep.")
+    search = key_section("settings of a search (sweep=tpe etc.)", docs.documented_keys(base / "search.yaml"), "sweep.")
+    return f"{grid.rstrip()}\n\n{search}"
 
 
 def group_section(path: Path, folders: list[Path]) -> str:
@@ -136,7 +133,7 @@ def group_section(path: Path, folders: list[Path]) -> str:
     if not chosen:
         return ""
     width = max(map(len, chosen)) + 3
-    lines = ["groups, with their choices (the default in brackets)"]
+    lines = ["config groups and their choices ([default])"]
     for group in sort_groups(chosen):
         names = [f"[{name}]" if name == chosen[group] else name for name in docs.group_choices(group, folders)]
         lines += wrap_text(f"  {group + '=':<{width}}", ", ".join(names))
@@ -144,7 +141,7 @@ def group_section(path: Path, folders: list[Path]) -> str:
 
 
 def reachable_groups(path: Path, folders: list[Path]) -> dict[str, str | None]:
-    """The groups that can be chosen: those of the file's defaults list, and those that its default choices choose."""
+    """Return {group: default choice}: the groups in the file's defaults list, and those that its choices bring in."""
     chosen = docs.default_choices(path)
     for group, choice in list(chosen.items()):
         file = docs.group_choices(group, folders).get(choice)
@@ -165,21 +162,22 @@ def key_section(title: str, keys: list[docs.DocumentedKey], prefix: str = "") ->
 
 
 def format_default(default: str) -> str:
-    """A default as people say it: ${hydra:runtime.choices.model} -> <model>, ??? -> nothing."""
+    """Shorten a default: ${hydra:runtime.choices.model} -> <model>, ??? -> nothing."""
     default = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", r"<\1>", default)
     return re.sub(r"\$\{now:[^}]*\}", "<time>", default).replace("???", "")
 
 
-def choice_section(word: str, folders: list[Path]) -> str:
-    group, _, choice = word.partition("=")
+def choice_section(arg: str, folders: list[Path]) -> str:
+    """Return the settings of a choice like model=wgan, "" for another argument."""
+    group, _, choice = arg.partition("=")
     file = docs.group_choices(group, folders).get(choice) if docs.is_group(group, folders) else None
     if file is None:
         return ""
-    return key_section(f"keys of {word}", docs.documented_keys(file), docs.key_prefix(group, file))
+    return key_section(f"settings of {arg}", docs.documented_keys(file), docs.key_prefix(group, file))
 
 
 def wrap_text(head: str, text: str, indent: int | None = None) -> list[str]:
-    """The text after its head, on as many lines as it needs; the later ones indented like the first."""
+    """Wrap head + text at the terminal's width. Later lines are indented by `indent`, or like the text."""
     indent = len(head) if indent is None else indent
     return textwrap.wrap(head + text, line_width(), subsequent_indent=" " * indent, break_on_hyphens=False) or [head]
 

@@ -21,8 +21,8 @@ from ganrun.cli.arguments import Command
 from ganrun.config import renames
 from ganrun.config.overrides import OVERRIDE, config_dir_flags, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError
-from ganrun.sweep import hydra_context as sweeps
-from ganrun.sweep import naming
+from ganrun.sweep import hydra_context, naming
+from ganrun.sweep.hydra_context import CommandContext
 
 log = logging.getLogger(__name__)
 
@@ -34,25 +34,23 @@ FINISHED_GROUPS: list[object] = []
 
 
 def run_command(command: Command) -> int:
-    """The exit code of the command: of its only job, or of the sweep (1 if some jobs failed, 2 if all were refused)."""
+    """Run the command and return its exit code: that of its only job, or that of the sweep.
+
+    A sweep returns 1 if some of its jobs failed, and 2 if every job was refused because of its config.
+    """
     configure_logging()
-    if sys.path[:1] != [os.getcwd()]:  # so that `_target_: mine.Model` finds mine.py in the working folder
-        sys.path.insert(0, os.getcwd())
-    outcomes: list[tuple[str, int]] = []
-    sweeps.flags, sweeps.words, sweeps.outcomes = command.flags, command.overrides, outcomes
+    context = CommandContext(command.flags, command.overrides)
     try:
-        with hydra_arguments(command):
+        with hydra_context.activate(context, hydra_args(command)):
             start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
-            start(lambda cfg: run_job(command, cfg, outcomes))()
+            start(lambda cfg: run_job(command, cfg, context.outcomes))()
     except Exception as error:
         return report_error(error, hydra_errors.as_composition_error(error, command))
-    finally:
-        sweeps.remove_empty_sweeps()
-    return exit_code(outcomes)
+    return exit_code(context.outcomes)
 
 
 def configure_logging() -> None:
-    """Sends what ganrun logs to stderr as plain lines."""
+    """Print ganrun's log messages to stderr, as plain lines."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("ganrun")
@@ -60,20 +58,10 @@ def configure_logging() -> None:
     logger.setLevel(logging.INFO)
 
 
-@contextmanager
-def hydra_arguments(command: Command) -> Iterator[None]:
-    """sys.argv as Hydra wants it, without the verb and RUN, and Hydra's errors raised instead of printed."""
-    argv, before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    flags = [word for name, value in command.flags.items() for word in ([name, value] if value else [name])]
-    sys.argv = [argv[0], *flags, *command.overrides, *sweep_dir_override(command)]
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        sys.argv = argv
-        os.environ.pop("HYDRA_FULL_ERROR")
-        if before is not None:
-            os.environ["HYDRA_FULL_ERROR"] = before
+def hydra_args(command: Command) -> list[str]:
+    """Return the command-line arguments for Hydra, which knows neither the verb nor RUN."""
+    flags = [arg for name, value in command.flags.items() for arg in ([name, value] if value else [name])]
+    return [*flags, *command.overrides, *sweep_dir_override(command)]
 
 
 def sweep_dir_override(command: Command) -> list[str]:
@@ -85,15 +73,11 @@ def sweep_dir_override(command: Command) -> list[str]:
 
 
 def run_job(command: Command, cfg: DictConfig, outcomes: list[tuple[str, int]]) -> None:
-    """One job: its failure is told and noted, not raised, so that a sweep's other jobs run on."""
+    """Run one job and append its outcome. An error is reported but not raised, so that the other jobs still run."""
     name = current_job_name(command)
-    before = sys.argv
-    sys.argv = [before[0], *rank_args(command)]
-    try:
-        with isolated_ranks():
-            code = call_with_report(lambda: start_job(command, cfg, name), command)
-    finally:
-        sys.argv = before
+    with hydra_context.restored_process(*RANK_VARIABLES), closed_process_group():
+        sys.argv = [sys.argv[0], *rank_args(command)]
+        code = call_with_report(lambda: start_job(command, cfg, name), command)
     outcomes.append((name, code))
 
 
@@ -153,15 +137,11 @@ def rank_args(command: Command) -> list[str]:
 
 
 @contextmanager
-def isolated_ranks() -> Iterator[None]:
-    """Leaves neither rank variables nor a process group of the job behind."""
-    before = {name: os.environ[name] for name in RANK_VARIABLES if name in os.environ}
+def closed_process_group() -> Iterator[None]:
+    """Close the job's process group at the end of the block, if it has opened one."""
     try:
         yield
     finally:
-        for name in RANK_VARIABLES:
-            os.environ.pop(name, None)
-        os.environ.update(before)
         distributed = sys.modules.get("torch.distributed")
         if distributed and distributed.is_available() and distributed.is_initialized():
             FINISHED_GROUPS.append(distributed.group.WORLD)

@@ -1,4 +1,4 @@
-"""Says in a user's words what Hydra, OmegaConf and yaml say in theirs."""
+"""Turns the errors of Hydra, OmegaConf and PyYAML into messages that say what to change."""
 
 import re
 import traceback
@@ -19,7 +19,7 @@ from ganrun.errors import UserError, did_you_mean, is_full_disk
 
 
 def as_user_error(error: BaseException, command: Command) -> UserError | None:
-    """The error as a UserError; None if it is no mistake of the user but a failure of the program."""
+    """Return the error as a UserError, or None if the program is at fault and not the user."""
     for cause in error_chain(error):
         if isinstance(cause, UserError):
             return cause
@@ -31,122 +31,113 @@ def as_user_error(error: BaseException, command: Command) -> UserError | None:
 
 
 def as_composition_error(error: BaseException, command: Command) -> UserError | None:
-    """The same for an error before any job began: Hydra's ValueErrors and OSErrors are mistakes of the user too."""
+    """Do the same for an error before the first job: there, ValueError and OSError are mistakes of the user too."""
     known = as_user_error(error, command)
     return UserError(f"{first_line(error)}.") if known is None and isinstance(error, ValueError | OSError) else known
 
 
 def error_chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, what it was raised from, and so on: Hydra wraps what a class raises that it builds."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__
+    """Yield the error and its causes, outermost first. Hydra wraps the errors of the classes that it builds."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__
 
 
 def first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-# grammar
-
-
 SWEEP_VALUES = ("a,b,c", "range(1,5)", "choice(a,b)", "interval(0,1)", "tag(log,interval(1e-5,1e-2))", "glob(*)")
 
 
 def unreadable_override(error: OverrideParseException, command: Command) -> str:
-    setting = OVERRIDE.match(error.override)
-    if not setting:
-        return f"Cannot read {error.override}: a setting is written key=value."
-    head, value = error.override[: setting.start("value")], setting["value"].strip("'\"")
+    match = OVERRIDE.match(error.override)
+    if not match:
+        return f"Cannot parse {error.override}: write settings as key=value."
+    head, value = error.override[: match.start("value")], match["value"].strip("'\"")
     if value.startswith(("[", "{")) and value.count(value[0]) != value.count({"[": "]", "{": "}"}[value[0]]):
-        return f'Cannot read {error.override}: the "{value[0]}" is not closed.'
+        return f'Cannot parse {error.override}: the "{value[0]}" is not closed.'
     if command.is_sweep and re.fullmatch(r"\w+\(.*\)", value):
-        return f"Cannot read {error.override}. Values of a sweep are {', '.join(SWEEP_VALUES)}."
-    cure = f"\"{head}'{value}'\"" if "'" not in value else f"'{head}\"{value}\"'"
-    return f"Cannot read {error.override}. A value with other signs than letters, digits and ./+-_ is quoted: {cure}"
-
-
-# composition
+        return f"Cannot parse {error.override}. Allowed in a sweep: {', '.join(SWEEP_VALUES)}."
+    quoted = f"\"{head}'{value}'\"" if "'" not in value else f"'{head}\"{value}\"'"
+    return f"Cannot parse {error.override}. Quote a value with characters other than letters, digits, ./+-_: {quoted}"
 
 
 def bad_composition(error: HydraException, command: Command) -> str:
-    """One of Hydra's composition errors: its kind can be told only from its text."""
+    """Explain an error of Hydra's composition, whose kind only its text tells."""
     text = str(error)
     for pattern, explain in COMPOSITION.items():
         match = re.search(pattern, text, re.DOTALL)
         if match:
             return explain(match[1], error, command)
-    detail = next(
-        (first_line(cause) for cause in error_chain(error) if str(cause).strip()), "the config cannot be composed"
-    )
-    return f"{detail} (see: ganrun {command.verb} --info defaults)"
+    lines = [first_line(cause) for cause in error_chain(error) if str(cause).strip()]
+    return f"{[*lines, 'Cannot compose the config.'][0]} (see: ganrun {command.verb} --info defaults)"
 
 
 def several_values(override: str, error: HydraException, command: Command) -> str:
     key, _, values = override.partition("=")
     return (
-        f"{override} asks for several jobs: start them with ganrun {command.verb} -m, or give {key} one value, "
-        f"which may be a list: '{key}=[{values}]'."
+        f"{override} has several values. For a sweep, one job per value: ganrun {command.verb} -m. "
+        f"For a single value that is a list: '{key}=[{values}]'"
     )
 
 
 def group_already_chosen(group: str, error: HydraException, command: Command) -> str:
-    wanted = next((word.lstrip("+") for word in command.overrides if word.lstrip("+").startswith(f"{group}=")), "")
-    return f"{group} is chosen already: write {wanted or f'{group}=CHOICE'} without a +."
+    plain = [arg.lstrip("+") for arg in command.overrides if arg.lstrip("+").startswith(f"{group}=")]
+    return f"The config already has a {group}. Write {[*plain, f'{group}=CHOICE'][0]} without the +."
 
 
 def key_already_exists(key: str, error: HydraException, command: Command) -> str:
-    word = next((word.lstrip("+") for word in command.overrides if word.startswith(f"+{key}=")), f"{key}=VALUE")
-    return f"There is a {key} already: write {word} without the +."
+    plain = [arg.lstrip("+") for arg in command.overrides if arg.startswith(f"+{key}=")]
+    return f"The config already has the key {key}. Write {[*plain, f'{key}=VALUE'][0]} without the +."
 
 
 def nothing_to_delete(name: str, error: HydraException, command: Command) -> str:
     hint = did_you_mean(name, public_names(compose_choices(command)))
-    return f"~{name} takes away what is not there.{hint if '=' not in name else ''}"
+    return f"~{name}: the config has nothing of this name to delete.{hint if '=' not in name else ''}"
 
 
 def other_value(key: str, error: HydraException, command: Command) -> str:
     fact = first_line(error).partition(". ")[2]
-    return f"~{key} names another value than the config has: {fact} Write ~{key} to take it away."
+    return f"~{key} deletes the key only if it has the given value: {fact} To delete it anyway: ~{key}"
 
 
 def wrong_value(override: str, error: HydraException, command: Command) -> str:
-    reason = first_line(error.__cause__) if error.__cause__ else "it does not fit"
+    reason = first_line(error.__cause__) if error.__cause__ else "the value does not fit"
     return f"{override}: {reason}."
 
 
 def no_choice(group: str, error: HydraException, command: Command) -> str:
-    names = ", ".join(docs.group_choices(group, conf_folders(command)))
-    return f"No {group} is chosen: write {group}=CHOICE. Allowed: {names}."
+    return f"Choose a {group}: {group}=CHOICE. Allowed: {', '.join(docs.group_choices(group, conf_folders(command)))}."
 
 
 def unused_group(group: str, error: HydraException, command: Command) -> str:
-    where = re.match(r"In '(.+?)': ", str(error))
-    place = f"In {where[1]}.yaml: there" if where else "There"
-    return f"{place} is no {group} to choose in this config. See: ganrun {command.verb} --help"
+    match = re.match(r"In '(.+?)': ", str(error))
+    file = f" (in {match[1]}.yaml)" if match else ""
+    return f"This config has no group {group}{file}. To list its groups: ganrun {command.verb} --help"
 
 
 def unknown_key(key: str, error: HydraException, command: Command) -> str:
-    """Names the nearest keys at the level where the key leaves the config, and the same key elsewhere."""
+    """Suggest similar keys at the level where the key leaves the config, or the same key elsewhere."""
     config = compose_choices(command)
     parts, node, depth = key.split("."), config, 0
     while isinstance(node, dict) and depth < len(parts) - 1 and parts[depth] in node:
         node, depth = node[parts[depth]], depth + 1
     level, wrong = ".".join(parts[:depth]), parts[depth]
     if level and not isinstance(node, dict):
-        return f"There is no key {key}: {level} is a single value, {node}."
+        return f"Unknown key {key}: {level} is a single value, {node}."
     names = public_names(node) if level else public_names(node) | chosen_groups(config)
-    twins = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
-    hint = f" Did you mean {' or '.join(twins[:3])}?" if twins else did_you_mean(wrong, names)
+    same = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
+    hint = f" Did you mean {' or '.join(same[:3])}?" if same else did_you_mean(wrong, names)
     full = f"{level}.{wrong}" if level else wrong
     if full in ("sweep.trials", "sweep.storage"):
-        return f"{full} is of a search: give sweep=tpe, or random, sobol, cmaes."
-    return f"There is no key {full}.{hint} To add it: +{override_of(key, command)}"
+        return f"{full} needs a search method: sweep=tpe, or random, sobol, cmaes."
+    return f"Unknown key {full}.{hint} To add it: +{override_of(key, command)}"
 
 
 def override_of(key: str, command: Command) -> str:
-    return next((word for word in command.overrides if word.partition("=")[0] == key), f"{key}=VALUE")
+    return next((arg for arg in command.overrides if arg.partition("=")[0] == key), f"{key}=VALUE")
 
 
 def public_names(node: Any) -> set[str]:
@@ -154,7 +145,7 @@ def public_names(node: Any) -> set[str]:
 
 
 def chosen_groups(config: dict) -> set[str]:
-    """The groups that have a choice in this config, those of Hydra's own left out."""
+    """Return the groups that have a choice in this config, without those of Hydra itself."""
     choices = config.get("hydra", {}).get("runtime", {}).get("choices", {})
     return {group for group in choices if not group.startswith("hydra/")} - docs.HIDDEN_GROUPS
 
@@ -168,12 +159,12 @@ def dotted_keys(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def compose_choices(command: Command) -> dict:
-    """The config and Hydra's own node with the choices of groups alone, unresolved; {} if even that fails."""
-    roots = conf_folders(command)
-    choices = [word for word in command.overrides if docs.is_group(word.partition("=")[0], roots)]
-    overrides = [word.partition(",")[0] for word in choices]  # the first value of a sweep
-    if len(roots) > 1:
-        overrides.append(f"hydra.searchpath=['file://{roots[1].resolve()}']")
+    """Return the config, Hydra's own node included, with only the group choices applied. {} if that fails."""
+    folders = conf_folders(command)
+    choices = [arg for arg in command.overrides if docs.is_group(arg.partition("=")[0], folders)]
+    overrides = [arg.partition(",")[0] for arg in choices]  # the first value of a sweep
+    if len(folders) > 1:
+        overrides.append(f"hydra.searchpath=['file://{folders[1].resolve()}']")
     try:
         with initialize_config_dir(config_dir=str(paths.conf_dir()), version_base="1.3"):
             return OmegaConf.to_container(compose(command.verb, overrides, return_hydra_config=True))
@@ -202,59 +193,52 @@ COMPOSITION = {
 def missing_config(error: MissingConfigException, command: Command) -> str:
     group, _, name = (error.missing_cfg_file or "").rpartition("/")
     if not group:
-        return f"There is no config {name}.yaml in {', '.join(map(str, conf_folders(command)))}."
-    roots = conf_folders(command)
-    files = [path for root in roots for path in root.glob("*/*.yaml") if docs.default_choices(path).get(group) == name]
-    place = f"{files[0]} asks for it. " if files else ""
-    return f'There is no {group} "{name}". {place}{did_you_mean(name, error.options or []).lstrip()}'
-
-
-# values and files
+        return f"No config {name}.yaml in {', '.join(map(str, conf_folders(command)))}."
+    configs = [path for folder in conf_folders(command) for path in folder.glob("*/*.yaml")]
+    users = [f" (chosen in {path})" for path in configs if docs.default_choices(path).get(group) == name]
+    return f'Unknown {group} "{name}"{"".join(users[:1])}.{did_you_mean(name, error.options or [])}'
 
 
 def missing_value(error: MissingMandatoryValue, command: Command) -> str:
-    return f"{error.full_key} has no value yet: add {error.full_key}=VALUE."
+    return f"{error.full_key} has no default: add {error.full_key}=VALUE."
 
 
 def bad_value(error: OmegaConfBaseException, command: Command) -> str:
-    suspects = [error.full_key] if error.full_key else [word for word in command.overrides if "${" in word]
-    place = "".join(f"{word}: " for word in suspects)
-    return f"{place}{first_line(error)}. See the config: ganrun {command.verb} --cfg job"
+    suspects = [error.full_key] if error.full_key else [arg for arg in command.overrides if "${" in arg]
+    prefix = "".join(f"{name}: " for name in suspects)
+    return f"{prefix}{first_line(error)}. To print the config: ganrun {command.verb} --cfg job"
 
 
 def broken_yaml(error: yaml.YAMLError, command: Command) -> str:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
-        return f"A config is no yaml: {first_line(error)}."
+        return f"A config is not valid YAML: {first_line(error)}."
     problem = getattr(error, "problem", None) or getattr(error, "context", None)
     return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: {problem}."
 
 
 def bad_target(error: InstantiationException, command: Command) -> str | None:
-    """A class that is not found, or that takes other arguments; None for what it raised while being built."""
+    """Explain a class that is not found or got wrong arguments. None if the class itself raised the error."""
     texts = [" ".join(str(cause).split()) for cause in error_chain(error)]
     target = re.search(r"target '(.*?)'", texts[0])
     name = target[1] if target else "_target_"
     if "Error locating target" in texts[0]:
         reasons = re.findall(r"(?:ModuleNotFoundError|AttributeError|ImportError)\(([\"'])(.*?)\1\)", " ".join(texts))
-        return f"{name}: {reasons[-1][1] if reasons else 'there is no such class'}."
+        return f"{name}: {reasons[-1][1] if reasons else 'no such class'}."
     return f"{name}: {texts[1]}." if is_wrong_call(error.__cause__) else None
 
 
 def is_wrong_call(error: BaseException | None) -> bool:
-    """Whether it is the TypeError of a call itself, made by Hydra, and not one of the code that was called."""
+    """Whether this is the TypeError of Hydra's own call with wrong arguments, not one from inside the callee."""
     frames = list(traceback.walk_tb(error.__traceback__)) if isinstance(error, TypeError) else []
     return bool(frames) and "hydra" in frames[-1][0].f_globals.get("__name__", "")
 
 
-# the system
-
-
 def full_disk(error: OSError, command: Command) -> str | None:
-    return f"The disk is full ({error}). Free some space and start again." if is_full_disk(error) else None
+    return f"The disk is full ({error}). Free some space and run the command again." if is_full_disk(error) else None
 
 
-EXPLANATIONS = {  # the first that fits
+EXPLANATIONS = {  # the first match is used
     OverrideParseException: unreadable_override,
     MissingConfigException: missing_config,
     InstantiationException: bad_target,

@@ -1,46 +1,102 @@
-"""The folders of a sweep and of its jobs."""
+"""The command that Hydra is running, and the state of the process while it does."""
 
+import os
 import shutil
-from collections.abc import Sequence
-from contextlib import suppress
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-flags: dict[str, str] = {}  # of the command that sweeps
-words: list[str] = []  # and its settings
-outcomes: list[tuple[str, int]] = []  # name and exit code of each job that ganrun's own sweeper has run
-opened: dict[
-    Path, list[Path]
-] = {}  # folder of a sweep under way: those of it and its parents that were not there before
+
+@dataclass
+class CommandContext:
+    """One command, from the start of Hydra to its exit code.
+
+    flags: {long name: value}.  overrides: as given to Hydra.  outcomes: (job name, exit code) of each finished job;
+    a run that is no sweep has the name "".  new_folders: {sweep folder: itself and the parents that it needs, all new}.
+    """
+
+    flags: Mapping[str, str]
+    overrides: Sequence[str]
+    outcomes: list[tuple[str, int]] = field(default_factory=list)
+    new_folders: dict[Path, list[Path]] = field(default_factory=dict)
+
+
+_CURRENT: ContextVar[CommandContext] = ContextVar("current ganrun command")
+
+
+def current_command() -> CommandContext:
+    """Return the context of the command that Hydra is running. LookupError if there is none.
+
+    Only for the classes that Hydra builds from a config and to which we cannot pass anything: GanrunSweeper and
+    SweepFolder. All other code gets the context as an argument.
+    """
+    return _CURRENT.get()
+
+
+@contextmanager
+def activate(context: CommandContext, args: Sequence[str]) -> Iterator[None]:
+    """Prepare the process for Hydra, which reads `args` from sys.argv, and make `context` the current command.
+
+    In this block Hydra raises its errors instead of printing them, and classes in the working folder can be imported.
+    Afterwards the process is as it was before, so commands can be nested. A new sweep folder without jobs is removed.
+    """
+    token = _CURRENT.set(context)
+    try:
+        with restored_process("HYDRA_FULL_ERROR"):
+            sys.argv = [sys.argv[0], *args]
+            os.environ["HYDRA_FULL_ERROR"] = "1"
+            if sys.path[:1] != [os.getcwd()]:
+                sys.path = [os.getcwd(), *sys.path]
+            yield
+    finally:
+        _CURRENT.reset(token)
+        remove_empty_sweeps(context.new_folders)
+
+
+@contextmanager
+def restored_process(*variables: str) -> Iterator[None]:
+    """Restore sys.argv, sys.path and these environment variables at the end of the block."""
+    argv, path, environment = sys.argv, sys.path, {name: os.environ.get(name) for name in variables}
+    try:
+        yield
+    finally:
+        sys.argv, sys.path = argv, path
+        for name, value in environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 class SweepFolder(Callback):
-    """Notes the folder that Hydra is about to make, so that `remove_empty` finds it if all jobs are refused."""
+    """Notes which folders Hydra is about to create for a sweep."""
 
     def on_multirun_start(self, config: DictConfig, **_) -> None:
-        with suppress(OmegaConfBaseException):  # Hydra itself says what is wrong with the name
+        with suppress(OmegaConfBaseException):  # Hydra itself reports an invalid name
             folder = Path(config.hydra.sweep.dir)
-            opened[folder] = missing_folders(folder)
+            current_command().new_folders[folder] = missing_folders(folder)
 
 
-def remove_empty_sweeps() -> None:
-    """Removes a new sweep's folder if it holds nothing but Hydra's multirun.yaml, and the parents made for it."""
-    while opened:
-        folder, new = opened.popitem()
+def remove_empty_sweeps(new_folders: Mapping[Path, Sequence[Path]]) -> None:
+    """Remove each new sweep folder that holds nothing but Hydra's multirun.yaml, and the parents created for it."""
+    for folder, new in new_folders.items():
         if folder in new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
             remove_folders(new)
 
 
 def missing_folders(folder: Path) -> list[Path]:
-    """The folder and its parents, from the inside, as far as they are not there."""
+    """Return the folder and its parents that do not exist, the innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def remove_folders(new: Sequence[Path]) -> None:
-    """Removes a new folder, the first of these, with all in it, and the parents that were made for it and are empty."""
+    """Remove the first folder with its content, then those of the others, its parents, that are empty."""
     shutil.rmtree(new[0])
     for path in new[1:]:
         if not any(path.iterdir()):

@@ -19,6 +19,7 @@ from ganrun.sweep.executors.base import Executor
 from ganrun.sweep.executors.hydra_launcher import HydraExecutor
 from ganrun.sweep.executors.local import GpuPool, LocalExecutor, visible_gpus
 from ganrun.sweep.executors.slurm import SlurmExecutor
+from ganrun.sweep.hydra_context import CommandContext
 from ganrun.sweep.report import leaderboard
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.search import space
@@ -27,7 +28,7 @@ from ganrun.sweep.search.space import SearchSpace
 from ganrun.sweep.search.study import GridSearch, SearchStrategy, StudySearch, check_study_is_new
 from ganrun.sweep.signals import interrupt_on_signals
 from ganrun.sweep.state import FINISHED, SWEEP_VARIABLE, SweepJob, SweepState
-from ganrun.training.run_folder import check_writable
+from ganrun.training.run_folder import writable
 
 log = logging.getLogger(__name__)
 # Keys of `sweep` that decide how a sweep runs and not what it is
@@ -36,24 +37,25 @@ LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trial
 
 @dataclass
 class SweepPlan:
-    """What a sweep is: its points, the definition by which it is known again, its name and its folder."""
+    """What a sweep is: its command, its points, the definition that identifies it, its name and its folder."""
 
+    command: CommandContext
     space: SearchSpace
     definition: dict
     name: str
     folder: Path
 
 
-def run_sweep(context, config: DictConfig, words: Sequence[str]) -> None:
-    """Trains what is left of the sweep that these words mean; its outcomes go to `folders.outcomes`."""
-    validate.check_settings(config)
-    plan = build_plan(context, config, words)
+def run_sweep(context, config: DictConfig, words: Sequence[str], command: CommandContext) -> None:
+    """Train the jobs that are left of the sweep with these overrides; the results go to `command.outcomes`."""
+    validate.check_settings(config, command.overrides)
+    plan = build_plan(context, config, words, command)
     configs = validate.compose_values(config, plan.space)
     config.sweep.direction = validate.score_direction(configs, config.sweep)
     if config.dry_run:
         log_plan(plan, config.sweep)
         return
-    check_writable(plan.folder.absolute())
+    writable(plan.folder.absolute())
     if config.sweep.fresh:
         move_aside(plan, config.sweep.get("storage"))
     runner = build_runner(context, config, plan, configs)
@@ -65,10 +67,11 @@ def run_sweep(context, config: DictConfig, words: Sequence[str]) -> None:
         try:
             runner.run()
         finally:
+            command.outcomes[:] = list_outcomes(runner.state.jobs)
             conclude(runner, plan.folder, new)
 
 
-def build_plan(context, config: DictConfig, words: Sequence[str]) -> SweepPlan:
+def build_plan(context, config: DictConfig, words: Sequence[str], command: CommandContext) -> SweepPlan:
     loader, settings = context.config_loader, config.sweep
     wanted = space.parse_space(words, loader, settings.seeds, config.seed, settings.space, settings.only)
     wanted.composed = ConfigCache(
@@ -78,7 +81,7 @@ def build_plan(context, config: DictConfig, words: Sequence[str]) -> SweepPlan:
     )
     definition = build_definition(wanted, settings)
     name = str(settings.name or sweep_name(definition))
-    return SweepPlan(wanted, definition, name, folder_override(words) or state.SWEEPS_DIR / name)
+    return SweepPlan(command, wanted, definition, name, folder_override(words) or state.SWEEPS_DIR / name)
 
 
 def build_runner(context, config: DictConfig, plan: SweepPlan, configs: Sequence[DictConfig]) -> Runner:
@@ -86,8 +89,8 @@ def build_runner(context, config: DictConfig, plan: SweepPlan, configs: Sequence
     settings = config.sweep
     known = state.load_sweep(plan.folder, plan.definition)
     known.study = known.study or plan.name
-    known.command = repeatable_overrides("train", hydra_context.words)
-    known.flags = {name: value for name, value in hydra_context.flags.items() if name == "--config-dir"}
+    known.command = repeatable_overrides("train", plan.command.overrides)
+    known.flags = {name: value for name, value in plan.command.flags.items() if name == "--config-dir"}
     paths = search_path_overrides(config.hydra.overrides.hydra)
     return Runner(
         known,
@@ -183,7 +186,7 @@ def job_args(plan: SweepPlan, job: SweepJob) -> list[str]:
     values = [f"{key}={value}" for key, value in job.values.items()]
     run = quote_override(str(plan.folder / job.name))
     words = [*plan.space.fixed, *values, f"seed={job.seed}", f"folder={run}", "resume=true"]
-    return ["train", *config_dir_flags(hydra_context.flags), *repeatable_overrides("train", words)]
+    return ["train", *config_dir_flags(plan.command.flags), *repeatable_overrides("train", words)]
 
 
 def log_start(runner: Runner, folder: Path) -> None:
@@ -192,14 +195,18 @@ def log_start(runner: Runner, folder: Path) -> None:
     log.info("sweep         %s: %d jobs%s", folder, runner.total, told)
 
 
+def list_outcomes(jobs: Sequence[SweepJob]) -> list[tuple[str, int]]:
+    """Return the name and the exit code of each job that was started."""
+    codes = {"refused": 2, **dict.fromkeys(FINISHED, 0)}
+    return [(job.name, codes.get(job.state, 1)) for job in jobs if job.state != "waiting"]
+
+
 def conclude(runner: Runner, folder: Path, new: Sequence[Path]) -> None:
     """Writes and shows the ranking, and says how the jobs ended; of a sweep that trained nothing, nothing stays.
 
     new: the folders that this start has made, the inner ones first.
     """
     jobs = runner.state.jobs
-    codes = {"refused": 2, **dict.fromkeys(FINISHED, 0)}
-    hydra_context.outcomes[:] = [(job.name, codes.get(job.state, 1)) for job in jobs if job.state != "waiting"]
     if others := runner.proposals.elsewhere():
         log.info("%s", others)
     is_empty = not any((folder / job.name).exists() for job in jobs)

@@ -7,16 +7,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config import schema
 from ganrun.errors import UserError
-from ganrun.sweep import hydra_context
 from ganrun.sweep.report import results
 from ganrun.sweep.search.space import SearchSpace
 
 
-def check_settings(config: DictConfig) -> None:
+def check_settings(config: DictConfig, overrides: Sequence[str]) -> None:
     """Refuses settings that do not do, of the sweep and of what its jobs have in common."""
     schema.check_values(config)
     given = config.sweep
-    for word in hydra_context.words:
+    for word in overrides:
         if word.lstrip("+").startswith("hydra.sweep."):
             raise UserError(
                 f"{word} is not heeded by ganrun's sweeps: folder= or sweep.name= says where they lie. With "

@@ -33,8 +33,8 @@ def test_help_of_a_verb_shows_examples_groups_and_keys(cli, capsys):
 def test_help_with_a_choice_adds_its_keys(cli, capsys):
     assert cli.run("train", "-h", "model=wgan", "data=ring") == 0
     text = capsys.readouterr().out
-    assert "keys of model=wgan\n  model.z_dim=100  length of the noise\n  model.c=0.01     the clamp\n" in text
-    assert "keys of data=ring\n  data.root=null\n" in text
+    assert "settings of model=wgan\n  model.z_dim=100  length of the noise\n  model.c=0.01     the clamp\n" in text
+    assert "settings of data=ring\n  data.root=null\n" in text
 
 
 def test_help_of_eval_shows_the_protocols(cli, capsys):
@@ -42,7 +42,7 @@ def test_help_of_eval_shows_the_protocols(cli, capsys):
     text = capsys.readouterr().out
     assert text.startswith("usage: ganrun eval RUN [key=value ...]\n\nScore a run.")
     assert "protocol=  fid50k\n" in text
-    assert "keys of protocol=fid50k\n  metrics.resize=clean\n" in text
+    assert "settings of protocol=fid50k\n  metrics.resize=clean\n" in text
 
 
 def test_list_shows_a_line_each(cli, tmp_path, capsys):

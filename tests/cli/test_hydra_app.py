@@ -161,7 +161,7 @@ def test_an_interrupt_is_130_and_an_exit_passes(cli):
 def test_a_missing_value_is_told(cli, capfd):
     cli.work = lambda cfg, folder: cfg.need
     assert cli.run("train") == 2
-    assert "need has no value yet: add need=VALUE" in capfd.readouterr().err
+    assert "need has no default: add need=VALUE" in capfd.readouterr().err
 
 
 def test_a_class_that_is_not_there_is_told(cli, capfd):
@@ -303,6 +303,6 @@ def test_the_process_group_of_a_job_is_ended_and_outlives_who_else_holds_it(monk
     fake.is_available = fake.is_initialized = lambda: True
     fake.destroy_process_group = lambda: ended.append(True)
     monkeypatch.setitem(sys.modules, "torch.distributed", fake)
-    with hydra_app.isolated_ranks():
+    with hydra_app.closed_process_group():
         pass
     assert (ended, hydra_app.FINISHED_GROUPS) == ([True], [fake.group.WORLD])

@@ -27,11 +27,11 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["sweep.retries=-1"], "sweep.retries=-1 does not do: it is a whole number from 0"),
         (["sweep.direction=up"], "sweep.direction=up does not do: it is one of min, max, or null"),
         (["sweep.pruner=foo"], "sweep.pruner=foo does not do: it is one of median, hyperband, or null"),
-        (["sweep=foo"], 'There is no sweep "foo"'),
+        (["sweep=foo"], 'Unknown sweep "foo"'),
         (["sweep.metric=val/strange"], "Which values of val/strange are better is not known. Give sweep.direction="),
         (["sweep.sbatch=5"], "sweep.sbatch=5 does not do: it is a text"),
         (["hydra.sweep.dir=x"], "hydra.sweep.dir=x is not heeded"),
-        (["hydra/launcher=foo"], 'There is no hydra/launcher "foo"'),
+        (["hydra/launcher=foo"], 'Unknown hydra/launcher "foo"'),
         (["seed=1,2", "hydra/launcher=joblib"], "gets sweep.jobs jobs at a time, and sweep.jobs is 1"),
         (["hydra/launcher=joblib", "sweep.sbatch=x"], "hydra/launcher=joblib and sweep.sbatch both start the jobs"),
         (["sweep.fresh=perhaps"], "sweep.fresh=perhaps does not do"),
@@ -45,7 +45,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["folder=a,b"], "folder=a,b cannot vary"),
         (["sweep.jobs=1,2"], "sweep.jobs=1,2 cannot vary"),
         ([LAW], "is an interval, which no grid has"),
-        (["optimizer.lrr=interval(0,1)", "sweep=random"], "no key optimizer.lrr"),
+        (["optimizer.lrr=interval(0,1)", "sweep=random"], "Unknown key optimizer.lrr"),
         (["sweep=tpe"], "sweep=tpe has nothing to search for"),
         (["sweep=tpe", LAW, "metrics=none"], "sweep=tpe needs a score to go by"),
         (["sweep=tpe", LAW, "metrics=modes,none"], "sweep=tpe needs a score to go by"),
@@ -58,7 +58,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         ([*VARIED, "sweep.only=['model.d if model==wgan']"], "a condition for model.d, which does not vary"),
         ([*VARIED, "sweep.only=['model.c if model==wgan and nix==3']"], "there is no setting nix for model.c to go by"),
         ([*VARIED, "sweep.only=['model.c if model.k==1', 'model.k if kimg>1']", "model.k=1,2"], "model.k, which is to"),
-        ([*VARIED], "no key model.c"),
+        ([*VARIED], "Unknown key model.c"),
         ([*VARIED, "sweep.only=['model.c if model!=gan,dcgan']"], "'gan,dcgan' in the condition"),
         ([*VARIED, "sweep.only=['model.c if kimg>[']"], "'[' in the condition 'kimg>[' cannot be read"),
         ([*VARIED, "sweep.only=['model.c if seed>3']"], "goes by the seed, which is no part of a point"),
@@ -66,8 +66,8 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         ([LAW, "sweep=random", "sweep.only=5"], "sweep.only=5 does not do: it is a text, or a list"),
         ([LAW, "sweep=random", "sweep.space=5"], "sweep.space=5 does not do: it is a table"),
         (["optimizer.lr=interval(1,0)", "sweep=tpe"], "the interval ends at 0.0, below 1.0, where it begins"),
-        (["optimizer.lr=intervall(0,1)", "sweep=tpe"], "Values of a sweep are a,b,c, range(1,5), choice(a,b)"),
-        (["seed=1,2", "sweep.trials=4"], "sweep.trials is of a search: give sweep=tpe, or random, sobol, cmaes"),
+        (["optimizer.lr=intervall(0,1)", "sweep=tpe"], "Allowed in a sweep: a,b,c, range(1,5), choice(a,b)"),
+        (["seed=1,2", "sweep.trials=4"], "sweep.trials needs a search method: sweep=tpe, or random, sobol, cmaes"),
         (["sweep=random", LAW, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
     ],
 )
@@ -101,7 +101,7 @@ def test_without_slurm_its_queue_is_refused_before_anything_is_written(monkeypat
 
 def test_settings_of_a_sweep_are_refused_without_one(capfd):
     assert main(["train", "data=ring", "sweep.jobs=2"]) == 2
-    assert "sweep.jobs=2 is of a sweep: ganrun train -m" in capfd.readouterr().err
+    assert "sweep.jobs=2 applies to sweeps, which need -m: ganrun train -m" in capfd.readouterr().err
 
 
 def test_a_setting_varies_where_its_condition_holds_and_is_left_alone_elsewhere(capfd, tmp_path):
