@@ -1,5 +1,6 @@
 """Where things lie on disk: the configs and the cache."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -19,3 +20,27 @@ def cache_dir() -> Path:
 def assets_dir() -> Path:
     """The folder of the digits and the classifier that come with the package."""
     return Path(__file__).resolve().parent / "assets"
+
+
+def sha256_of_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes the file whole or not at all."""
+    replace_file(path, text.encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes the file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

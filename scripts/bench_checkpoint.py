@@ -14,10 +14,10 @@ from bench_loop import DCGAN, Work, job_of
 
 from ganrun.config import build
 from ganrun.training import session
-from ganrun.training.callbacks.callback_list import Together
+from ganrun.training.callbacks.callback_list import CallbackList
 from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.checkpoint_io import DurableIO
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 KIMG = 1000  # of a run by default
 NOTE = """\
@@ -66,17 +66,19 @@ class Clock(pl.Callback):
 
 def trained(work: Work) -> tuple[Clock, float]:
     """Trains as `ganrun train` does, in a folder that is removed then. The clock, and thousand images a second."""
-    session.quiet_libraries()
+    session.silence_libraries()
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
         job = job_of(work, Path(name))
         io = DurableIO()
         clock = Clock(io)
-        callbacks = session.callbacks_of(job, Record(Path(job.cfg.folder), job.cfg, None), session.choices_taken(), io)
+        callbacks = session.build_callbacks(
+            job, RunRecord(Path(job.cfg.folder), job.cfg, None), session.config_choices(), io
+        )
         (saving,) = (part for part in callbacks if isinstance(part, Checkpointing))
         saving.on_train_batch_end = clock.timed(saving.on_train_batch_end, clock.still)
         saving.on_train_end = clock.timed(saving.on_train_end, clock.still)  # until all is on the disk
         saving.save, io._save = clock.timed(saving.save, clock.saves), clock.timed(io._save, clock.written)
-        parts, logger = Together([*callbacks, clock]), build.instantiate_optional(job.cfg.logger)
+        parts, logger = CallbackList([*callbacks, clock]), build.instantiate_optional(job.cfg.logger)
         build.build_trainer(job.cfg, callbacks=parts, logger=logger, plugins=[io]).fit(job.model, datamodule=job.data)
     return clock, job.model.images_seen / 1000 / clock.seconds
 

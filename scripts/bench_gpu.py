@@ -158,7 +158,7 @@ def settle() -> None:
 
 def trained(work: Work, measures: list[str], watch: pl.Callback) -> pl.Callback:
     """The callback after a training of the work with these settings."""
-    session.quiet_libraries()
+    session.silence_libraries()
     with tempfile.TemporaryDirectory() as name:
         accelerator = f"trainer.accelerator={'gpu' if ON_CUDA else 'cpu'}"
         fitted(job_of(work, Path(name), ["metrics=none", "kimg=1000000", accelerator, *PLAIN, *measures]), watch)

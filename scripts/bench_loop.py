@@ -20,9 +20,9 @@ from ganrun import paths
 from ganrun.config import build
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.training import session
-from ganrun.training.callbacks.callback_list import Together
+from ganrun.training.callbacks.callback_list import CallbackList
 from ganrun.training.checkpoint_io import DurableIO
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 PLAIN = ["metrics=none", "trainer.accelerator=cpu", "trainer.precision=32-true", "kimg=1000000"]
 NOTE = """\
@@ -146,7 +146,7 @@ class Turns(pl.Callback):
 
 def by_turns(work: Work, rounds: int, batches: int) -> Turns:
     """Trains as `ganrun train` does, in a folder that is removed afterwards, and the examples beside it."""
-    session.quiet_libraries()
+    session.silence_libraries()
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
         job = job_of(work, Path(name))
         turns = Turns({peer.label: peer(job) for peer in work.others}, batches, rounds)
@@ -158,9 +158,9 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
 
 def fitted(job: Experiment, watch: pl.Callback) -> None:
     """Trains with all that `ganrun train` has, and with `watch` after it."""
-    record = Record(Path(job.cfg.folder), job.cfg, None)
+    record = RunRecord(Path(job.cfg.folder), job.cfg, None)
     io = DurableIO()
-    callbacks = Together([*session.callbacks_of(job, record, session.choices_taken(), io), watch])
+    callbacks = CallbackList([*session.build_callbacks(job, record, session.config_choices(), io), watch])
     trainer = build.build_trainer(
         job.cfg, callbacks=callbacks, logger=build.instantiate_optional(job.cfg.logger), plugins=[io]
     )
@@ -180,7 +180,7 @@ def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Experiment
     OmegaConf.resolve(cfg)
     (folder / "run").mkdir()
     job = build_experiment(cfg)
-    session.prepare(job)
+    session.prepare_experiment(job)
     return job
 
 

@@ -26,6 +26,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ganrun.training import run_folder
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with threads cannot be forked
 import torch
 import torch.utils.tensorboard  # beforehand, so that no child has to
@@ -37,7 +39,7 @@ from ganrun.errors import UserError
 from ganrun.training import checkpoint
 from ganrun.training.callbacks.evaluation import Evaluation
 from ganrun.training.checkpoint_io import DurableIO
-from ganrun.training.run_folder import read_lines
+from ganrun.training.run_record import read_metric_lines
 
 SAVE, SCORING = 0, 2  # places in MARKS: whether it is at it, and behind it how often it was
 MARKS = mmap.mmap(-1, 4)  # shared with the children, and still there when one is killed
@@ -176,7 +178,7 @@ def measured(case: Case, kills: int, seed: int, folder: Path) -> Row:
         before, place = row.kills, folder / f"run{number}"
         kill_until_done([*words, f"folder={place}"], place, kills, row, lambda: drawn(draws, seconds), log)
         row.runs += row.kills > before
-        if checkpoint.status(place).get("state") == "done" and state(place) == wanted:
+        if run_folder.read_status(place).get("state") == "done" and state(place) == wanted:
             row.equal += row.kills > before
             shutil.rmtree(place)
         else:
@@ -189,7 +191,7 @@ def kill_until_done(words: list[str], place: Path, kills: int, row: Row, moment:
     """Takes one training to its end, with as many kills on the way as come about, at most `kills` in all."""
     while row.kills < kills:
         code = run(words, log, moment())
-        if code != -signal.SIGKILL or checkpoint.status(place).get("state") == "done":
+        if code != -signal.SIGKILL or run_folder.read_status(place).get("state") == "done":
             break
         note(row, place)
         words = next_command(words, place)
@@ -201,7 +203,7 @@ def kill_until_done(words: list[str], place: Path, kills: int, row: Row, moment:
 
 def next_command(words: list[str], place: Path) -> list[str]:
     """What goes on with a killed run: its start anew where it had not even told that it was a run."""
-    if (place / checkpoint.STATUS).exists():
+    if (place / run_folder.STATUS).exists():
         return ["resume", str(place)]
     shutil.rmtree(place, ignore_errors=True)
     return words
@@ -216,7 +218,7 @@ def note(row: Row, place: Path) -> None:
         row.before_first_save += 1
         return
     try:
-        checkpoint.read(checkpoint.find(str(place)))
+        checkpoint.load_checkpoint(checkpoint.find_checkpoint(str(place)))
         row.found += 1
     except UserError as error:
         row.wrong.append(str(error))
@@ -224,9 +226,11 @@ def note(row: Row, place: Path) -> None:
 
 def state(place: Path) -> dict[str, Any]:
     """What a finished run has come to, as plain types: all in its checkpoint that counts, its losses and scores."""
-    content = checkpoint.read(checkpoint.find(str(place)))
+    content = checkpoint.load_checkpoint(checkpoint.find_checkpoint(str(place)))
     kept = {key: content[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "seen")}
-    lines = [json.dumps({**line, "time": 0}) for line in read_lines(place / "metrics.jsonl") if "last" not in line]
+    lines = [
+        json.dumps({**line, "time": 0}) for line in read_metric_lines(place / "metrics.jsonl") if "last" not in line
+    ]
     return {**apply_to_collection(kept, torch.Tensor, bits), "history": lines}
 
 

@@ -3,7 +3,7 @@
 Names are dotted paths below the package `ganrun`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -17,7 +17,7 @@ MODULES = {  # old module: new module
     "build": "config.build",
     "callbacks.cadence": "training.callbacks.cadence",
     "callbacks.checkpointing": "training.callbacks.checkpointing",
-    "callbacks.compiling": "training.callbacks.cuda_graphs",
+    "callbacks.compiling": "training.callbacks.compilation",
     "callbacks.curves": "training.callbacks.loss_curves",
     "callbacks.evaluation": "training.callbacks.evaluation",
     "callbacks.guard": "training.callbacks.nan_guard",
@@ -126,16 +126,16 @@ SYMBOLS = {  # class or function that was renamed, or that has left its module; 
     "arguments.read_again": "config.overrides.repeatable_overrides",
     "arguments.search_paths": "config.overrides.search_path_overrides",
     "arguments.with_default_experiment": "config.overrides.with_default_experiment",
-    "commands.train.callbacks_of": "training.session.callbacks_of",
+    "commands.train.callbacks_of": "training.session.build_callbacks",
     "commands.train.check_logger": "training.session.check_logger",
-    "commands.train.choices_taken": "training.session.choices_taken",
-    "commands.train.fit": "training.session.fit",
-    "commands.train.held": "training.session.held",
-    "commands.train.is_first": "training.session.is_first",
-    "commands.train.logger_of": "training.session.logger_of",
-    "commands.train.prepare": "training.session.prepare",
-    "commands.train.quiet_libraries": "training.session.quiet_libraries",
-    "commands.train.start": "training.session.start",
+    "commands.train.choices_taken": "training.session.config_choices",
+    "commands.train.fit": "training.session.fit_model",
+    "commands.train.held": "training.session.run_lock",
+    "commands.train.is_first": "training.session.is_main_process",
+    "commands.train.logger_of": "training.session.build_logger",
+    "commands.train.prepare": "training.session.prepare_experiment",
+    "commands.train.quiet_libraries": "training.session.silence_libraries",
+    "commands.train.start": "training.session.run_training",
     "data.decoding.progress": "terminal.progress",
     "metrics.drawing.Finite": "metrics.sampling.AllFinite",
     "metrics.drawing.apart": "metrics.sampling.isolated_rng",
@@ -166,8 +166,34 @@ SYMBOLS = {  # class or function that was renamed, or that has left its module; 
     "sweep.folders.swept": "sweep.naming.swept_values",
     "callbacks.progress.handlers_of_terminal": "terminal.handlers_of_terminal",
     "commands.trained.with_bar": "terminal.with_bar",
+    "callbacks.together.Together": "training.callbacks.callback_list.CallbackList",
+    "callbacks.compiling.Compiling": "training.callbacks.compilation.Compilation",
+    "callbacks.curves.Curves": "training.callbacks.loss_curves.LossCurves",
+    "callbacks.guard.Guard": "training.callbacks.nan_guard.NanGuard",
+    "checkpoint.STATUS": "training.run_folder.STATUS",
+    "checkpoint.find": "training.checkpoint.find_checkpoint",
+    "checkpoint.read": "training.checkpoint.load_checkpoint",
+    "checkpoint.status": "training.run_folder.read_status",
+    "checkpoint_io.digest_of": "paths.sha256_of_file",
+    "checkpoint_io.write": "training.checkpoint_io.write_checkpoint",
+    "commands.trained.Trained": "training.inference.TrainedModel",
+    "commands.trained.data_of": "training.inference.data_for",
+    "commands.trained.device": "training.inference.select_device",
+    "commands.trained.load": "training.inference.load_trained_model",
+    "record.Record": "training.run_record.RunRecord",
+    "record.make_folder": "training.run_folder.make_run_folder",
+    "record.read_lines": "training.run_record.read_metric_lines",
+    "record.replace_file": "paths.replace_file",
+    "record.replace_text": "paths.replace_text",
+    "record.versions": "training.run_folder.package_versions",
+    "verdict.Verdict": "training.diagnosis.Diagnosis",
+    "verdict.judge": "training.diagnosis.diagnose",
 }
-CALLBACK_STATES = {}  # name under which a callback's state stood in a checkpoint: the name today
+CALLBACK_STATES = {  # old name of a callback in a checkpoint: its name today
+    "Curves": "LossCurves",
+    "Guard": "NanGuard",
+    "Together": "CallbackList",
+}
 PACKAGES = {name.rpartition(".")[0] for name in MODULES} - {""}  # folders that held the old modules
 
 
@@ -190,6 +216,14 @@ def update_config(cfg: DictConfig) -> DictConfig:
         if current_name(value) != value:
             OmegaConf.update(cfg, key, current_name(value), force_add=True)
     return cfg
+
+
+def update_callback_states(states: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint's callback states, and those inside the list of ganrun's callbacks, under today's names."""
+    named = {CALLBACK_STATES.get(name, name): state for name, state in states.items()}
+    if inner := named.get("CallbackList"):
+        named["CallbackList"] = {CALLBACK_STATES.get(name, name): state for name, state in inner.items()}
+    return named
 
 
 def find_targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:

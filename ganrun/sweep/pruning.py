@@ -9,7 +9,7 @@ from pytorch_lightning import Callback
 
 from ganrun.sweep import state
 from ganrun.sweep.report import results
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 log = logging.getLogger(__name__)
 KIMG_TOLERANCE = 1.02  # a score of another run counts for a mark up to so much before its own
@@ -24,7 +24,7 @@ class Pruning(Callback):
     Stands after Evaluation.
     """
 
-    def __init__(self, record: Record, folder: Path, settings: dict, kimg: float):
+    def __init__(self, record: RunRecord, folder: Path, settings: dict, kimg: float):
         self.record, self.folder, self.settings, self.kimg = record, folder, settings, kimg
         self.is_pruned, self.judged = False, 0
 
@@ -90,7 +90,7 @@ def build_pruner(settings: dict, marks: float):
     return pruners.MedianPruner(n_startup_trials=settings["pruner_startup"], n_warmup_steps=1)
 
 
-def pruning_callbacks(record: Record, cfg: DictConfig) -> list[Callback]:
+def pruning_callbacks(record: RunRecord, cfg: DictConfig) -> list[Callback]:
     """The pruning of the sweep whose job this is; none where there is no sweep, or it does not prune."""
     if state.SWEEP_VARIABLE not in os.environ:
         return []

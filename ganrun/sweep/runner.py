@@ -145,7 +145,7 @@ class Runner:
         free = None
         for job in self.state.jobs:
             # What a killed sweep had may still be saving; it is gone on with when it has left its folder.
-            if free or job.state != "waiting" or lock.is_held(self.state.folder / job.name):
+            if free or job.state != "waiting" or lock.is_locked(self.state.folder / job.name):
                 continue
             found = self.result(job).state
             if found in FINISHED:

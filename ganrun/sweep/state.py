@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ganrun.errors import UserError, did_you_mean
-from ganrun.training.run_folder import replace_text
+from ganrun.paths import replace_text
 
 try:
     import fcntl

@@ -28,7 +28,7 @@ from ganrun.sweep.search.space import SearchSpace
 from ganrun.sweep.search.study import GridSearch, SearchStrategy, StudySearch, check_study_is_new
 from ganrun.sweep.signals import interrupt_on_signals
 from ganrun.sweep.state import FINISHED, SWEEP_VARIABLE, SweepJob, SweepState
-from ganrun.training.run_folder import writable
+from ganrun.training.run_folder import check_writable
 
 log = logging.getLogger(__name__)
 # Keys of `sweep` that decide how a sweep runs and not what it is
@@ -55,7 +55,7 @@ def run_sweep(context, config: DictConfig, words: Sequence[str], command: Comman
     if config.dry_run:
         log_plan(plan, config.sweep)
         return
-    writable(plan.folder.absolute())
+    check_writable(plan.folder.absolute())
     if config.sweep.fresh:
         move_aside(plan, config.sweep.get("storage"))
     runner = build_runner(context, config, plan, configs)

@@ -13,11 +13,12 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
-from ganrun.training.checkpoint_io import digest_of, write
-from ganrun.training.run_folder import replace_text, versions
+from ganrun.paths import replace_text, sha256_of_file
+from ganrun.training.checkpoint_io import write_checkpoint
+from ganrun.training.run_folder import STATUS, package_versions
 
 SCHEMA = 2  # 2: with random states and the callbacks' own, so that a run goes on exactly
-MANIFEST, STATUS = "manifest.json", "status.json"
+MANIFEST = "manifest.json"
 
 
 @dataclass
@@ -79,12 +80,12 @@ class Manifest:
                 path.unlink(missing_ok=True)
 
 
-def name_of(kimg: float) -> str:
+def checkpoint_name(kimg: float) -> str:
     """The file's name, in whose order checkpoints stand."""
     return f"kimg{kimg:010.3f}.ckpt"
 
 
-def own_entries(cfg: DictConfig, choices: Mapping[str, str], data: str | None = None) -> dict[str, Any]:
+def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], data: str | None = None) -> dict[str, Any]:
     """What ganrun adds to a checkpoint: plain types alone, so that no code runs when it is read.
 
     choices: of the config groups.   data: fingerprint of the training data.
@@ -95,38 +96,38 @@ def own_entries(cfg: DictConfig, choices: Mapping[str, str], data: str | None = 
         "plan": OmegaConf.to_container(cfg, resolve=False),  # in which one setting still follows another
         "choices": dict(choices),
         "data": data,
-        "versions": versions(),
+        "versions": package_versions(),
     }
 
 
-def first_of_branch(folder: Path, content: dict[str, Any]) -> Path:
+def write_branch_checkpoint(folder: Path, content: dict[str, Any]) -> Path:
     """Writes a content as the only checkpoint of a new run folder."""
     place = folder / "checkpoints"
     place.mkdir()
-    path = place / name_of(content["seen"]["images"] / 1000)
-    digest = write(content, path)
+    path = place / checkpoint_name(content["seen"]["images"] / 1000)
+    digest = write_checkpoint(content, path)
     Manifest(last=path.name, sha256={path.name: digest}).commit(place)
     return path
 
 
-def find(run: str, which: str = "last", outputs: Path = Path("outputs")) -> Path:
+def find_checkpoint(run: str, which: str = "last", outputs: Path = Path("outputs")) -> Path:
     """The checkpoint file that a user names: a file, a run folder, or "last" for the newest run below `outputs`.
 
     which: "last" or "best", for a folder.
     """
-    path = place_of(run, f"**/checkpoints/{MANIFEST}", outputs)
+    path = resolve_run(run, f"**/checkpoints/{MANIFEST}", outputs)
     if path.is_file():
         return path
     folder = next((f for f in (path, path / "checkpoints") if (f / MANIFEST).is_file()), None)
     if folder is None:
         found = "is a folder without checkpoints" if path.is_dir() else "does not exist"
         raise UserError(f"{path} {found}. Give a run folder, a checkpoint file, or last for the newest run.")
-    return named_by(folder, which)
+    return checkpoint_by_role(folder, which)
 
 
-def state_of(run: str, which: str = "last", outputs: Path = Path("outputs")) -> tuple[Path, Path | None]:
+def find_run(run: str, which: str = "last", outputs: Path = Path("outputs")) -> tuple[Path, Path | None]:
     """The run folder that a user names, and the checkpoint to go on from: None where nothing was saved yet."""
-    path = place_of(run, f"**/{STATUS}", outputs)
+    path = resolve_run(run, f"**/{STATUS}", outputs)
     if path.is_file():
         return path.parent.parent, path
     folder = path.parent if path.name == "checkpoints" else path
@@ -135,25 +136,17 @@ def state_of(run: str, which: str = "last", outputs: Path = Path("outputs")) -> 
         found = found if path.is_dir() else "does not exist"
         raise UserError(f"{path} {found}. Give a run folder, or last for the newest run; or start it: ganrun train")
     has_saved = (folder / "checkpoints" / MANIFEST).is_file()
-    return folder, named_by(folder / "checkpoints", which) if has_saved else None
+    return folder, checkpoint_by_role(folder / "checkpoints", which) if has_saved else None
 
 
-def status(folder: Path) -> dict[str, Any]:
-    """What status.json of a run folder tells; {} where it tells nothing."""
-    try:
-        return json.loads((folder / STATUS).read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def place_of(run: str, pattern: str, outputs: Path) -> Path:
+def resolve_run(run: str, pattern: str, outputs: Path) -> Path:
     """The path that a user names; last is the newest folder of a run with a file of that pattern."""
     if "://" in run:
         raise UserError(f"{run} is an address. Download the file, from somebody you trust, and give its path.")
-    return newest(pattern, outputs) if run == "last" and not Path(run).exists() else Path(run).expanduser()
+    return newest_run(pattern, outputs) if run == "last" and not Path(run).exists() else Path(run).expanduser()
 
 
-def named_by(folder: Path, which: str) -> Path:
+def checkpoint_by_role(folder: Path, which: str) -> Path:
     """The checkpoint of that role in a folder of checkpoints."""
     if which not in ("last", "best"):
         raise UserError(f"which={which} is not known. Allowed: last, best.")
@@ -163,11 +156,11 @@ def named_by(folder: Path, which: str) -> Path:
     if name is None:
         raise UserError(f"{folder / MANIFEST} is damaged: it names no last checkpoint. Give a .ckpt file beside it.")
     if not (folder / name).is_file():
-        raise UserError(f"{folder / MANIFEST} names {name}, which is not there.{instead(folder / name)}")
+        raise UserError(f"{folder / MANIFEST} names {name}, which is not there.{suggest_other(folder / name)}")
     return folder / name
 
 
-def newest(pattern: str, outputs: Path) -> Path:
+def newest_run(pattern: str, outputs: Path) -> Path:
     """The folder of the run whose file of that pattern is the youngest."""
     found = sorted(outputs.glob(pattern), key=lambda path: path.stat().st_mtime)
     if not found:
@@ -175,20 +168,20 @@ def newest(pattern: str, outputs: Path) -> Path:
     return found[-1].parent.parent if found[-1].name == MANIFEST else found[-1].parent
 
 
-def instead(path: Path) -> str:
+def suggest_other(path: Path) -> str:
     """A clause that names the good checkpoints beside a bad one, the newest first."""
     manifest = Manifest.read(path.parent) if (path.parent / MANIFEST).is_file() else Manifest()
     others = sorted(manifest.names - {path.name}, reverse=True)
-    good = next((path.parent / name for name in others if is_whole(path.parent / name, manifest)), None)
+    good = next((path.parent / name for name in others if is_intact(path.parent / name, manifest)), None)
     return f" There is also {good}" if good else " There is no other one beside it."
 
 
-def is_whole(path: Path, manifest: Manifest) -> bool:
+def is_intact(path: Path, manifest: Manifest) -> bool:
     """Whether a file is there and, where its digest is known, has it."""
-    return path.is_file() and manifest.sha256.get(path.name) in (None, digest_of(path))
+    return path.is_file() and manifest.sha256.get(path.name) in (None, sha256_of_file(path))
 
 
-def check_bytes(path: Path) -> None:
+def check_integrity(path: Path) -> None:
     """Refuses a file that is no archive of tensors, or one of whose bytes has changed since it was written.
 
     torch writes its archives unpacked; of others, a small file could fill the memory.
@@ -200,34 +193,34 @@ def check_bytes(path: Path) -> None:
         reason = f"{damaged} in it is damaged" if damaged else "it is packed" if is_packed else ""
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error):
         known = {b"": "it is empty", b"PK": "it is damaged or cut short"}
-        reason = known.get(start_of(path), "it is no archive of tensors")
+        reason = known.get(first_bytes(path), "it is no archive of tensors")
     manifest = Manifest.read(path.parent) if not reason and (path.parent / MANIFEST).is_file() else Manifest()
-    if not is_whole(path, manifest):
+    if not is_intact(path, manifest):
         reason = "its bytes have changed since it was written"
     if reason:
-        raise UserError(f"{path} cannot be read as a checkpoint ({reason}).{instead(path)}")
+        raise UserError(f"{path} cannot be read as a checkpoint ({reason}).{suggest_other(path)}")
 
 
-def start_of(path: Path) -> bytes:
+def first_bytes(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(2)
 
 
-def read(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint of ours, on the CPU; no code in it is run. Raises UserError for any other file."""
-    check_bytes(path)
+    check_integrity(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:  # objects that are no tensors; torch's own message advises to run their code
         content = None
     except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read as a checkpoint ({reason}).{instead(path)}") from error
+        raise UserError(f"{path} cannot be read as a checkpoint ({reason}).{suggest_other(path)}") from error
     ours = content.get("ganrun") if isinstance(content, dict) else None
     if not isinstance(ours, dict) or not {"config", "schema"} <= ours.keys() or "state_dict" not in content:
-        advice = f"Give a run folder or a .ckpt file that ganrun wrote.{instead(path)}"
+        advice = f"Give a run folder or a .ckpt file that ganrun wrote.{suggest_other(path)}"
         raise UserError(f"{path} is no checkpoint of ganrun's. {advice}")
     if ours["schema"] > SCHEMA:
         version = ours["versions"].get("ganrun")
-        raise UserError(f"{path} was written by a newer ganrun ({version}). Update ganrun.{instead(path)}")
+        raise UserError(f"{path} was written by a newer ganrun ({version}). Update ganrun.{suggest_other(path)}")
     return content

@@ -1,7 +1,6 @@
 """How checkpoints come to the disk: whole and checked, or not at all."""
 
 import errno
-import hashlib
 import os
 import shutil
 import zipfile
@@ -15,7 +14,9 @@ from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
+from ganrun.config.renames import update_callback_states
 from ganrun.errors import Failure, is_full_disk
+from ganrun.paths import sha256_of_file
 
 SPARE = 20 * 2**20  # bytes that a save leaves free
 
@@ -35,12 +36,15 @@ class DurableIO(CheckpointIO):
         self, checkpoint: Mapping[str, Any], path: str | Path, storage_options: Callable[[str], None] | None = None
     ) -> None:
         self.wait()
-        content = apply_to_collection(dict(checkpoint), Tensor, on_host)
+        content = apply_to_collection(dict(checkpoint), Tensor, copy_to_host)
         self._pending = self._writer.submit(self._save, content, Path(path), storage_options)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict:
-        """The content, on the CPU; no code in it is run, whatever `weights_only` says."""
-        return torch.load(path, map_location="cpu", weights_only=True)
+        """Return the content on the CPU, callback states under today's names. Never runs code from the file."""
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if "callbacks" in content:
+            content["callbacks"] = update_callback_states(content["callbacks"])
+        return content
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
@@ -56,50 +60,52 @@ class DurableIO(CheckpointIO):
 
     @staticmethod
     def _save(content: dict, path: Path, is_written: Callable[[str], None] | None) -> None:
-        digest = write(content, path)
+        digest = write_checkpoint(content, path)
         if is_written:
             is_written(digest)
 
 
-def on_host(tensor: Tensor) -> Tensor:
+def copy_to_host(tensor: Tensor) -> Tensor:
     """A copy in main memory that later steps do not change."""
     return tensor.detach().to("cpu", copy=True)
 
 
-def write(content: Mapping[str, Any], path: Path) -> str:
+def write_checkpoint(content: Mapping[str, Any], path: Path) -> str:
     """Writes a checkpoint, whole or not at all; its SHA-256. Raises Failure where the disk is full."""
     partial = path.with_name(f".{path.name}.partial")
-    check_room(content, path)
+    check_free_space(content, path)
     try:
         torch.save(content, partial)
-        flush(partial)
-        digest = checked(partial)
+        fsync_path(partial)
+        digest = verify_archive(partial)
         os.replace(partial, path)
-        flush(path.parent)
+        fsync_path(path.parent)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where there is no room
         partial.unlink(missing_ok=True)
         if isinstance(error, RuntimeError) or is_full_disk(error):
-            raise full(path, "the disk took only a part of it") from error
+            raise full_disk_failure(path, "the disk took only a part of it") from error
         raise
     return digest
 
 
-def check_room(content: Mapping[str, Any], path: Path) -> None:
+def check_free_space(content: Mapping[str, Any], path: Path) -> None:
     sizes: list[int] = []
     apply_to_collection(content, Tensor, lambda tensor: sizes.append(tensor.nbytes))
     free = shutil.disk_usage(path.parent).free
     if free < sum(sizes) + SPARE:
-        raise full(path, f"{free / 2**20:.0f} MiB are free, {(sum(sizes) + SPARE) / 2**20:.0f} MiB are needed")
+        raise full_disk_failure(
+            path, f"{free / 2**20:.0f} MiB are free, {(sum(sizes) + SPARE) / 2**20:.0f} MiB are needed"
+        )
 
 
-def full(path: Path, reason: str) -> Failure:
+def full_disk_failure(path: Path, reason: str) -> Failure:
     return Failure(
         f"{path.name} cannot be saved: {reason}. What was saved before is intact. "
         f"Free some of the disk of {path.parent}, then: ganrun resume {path.parent.parent}"
     )
 
 
-def flush(path: Path) -> None:
+def fsync_path(path: Path) -> None:
     """Until the file, or the folder's list of names, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -108,18 +114,10 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
-def checked(path: Path) -> str:
+def verify_archive(path: Path) -> str:
     """SHA-256 of an archive of tensors whose checksums hold. Raises OSError for another file."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged:
         raise OSError(errno.EIO, f"{damaged} in it is not what was written")
-    return digest_of(path)
-
-
-def digest_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256_of_file(path)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Trained:
+class TrainedModel:
     """A model as it was saved, on its device; cfg is the config of its training, kimg where it stood."""
 
     path: Path
@@ -28,10 +28,10 @@ class Trained:
     choices: dict[str, str]
 
 
-def load(command: DictConfig) -> Trained:
+def load_trained_model(command: DictConfig) -> TrainedModel:
     """The model that a command names by `run` and `which`, on its `device`."""
-    path = checkpoint.find(command.run, command.which)
-    content = checkpoint.read(path)
+    path = checkpoint.find_checkpoint(command.run, command.which)
+    content = checkpoint.load_checkpoint(path)
     cfg = renames.update_config(OmegaConf.create(content["ganrun"]["config"]))
     if not command.get("trust"):
         trust.check_trusted(cfg, path)
@@ -44,10 +44,12 @@ def load(command: DictConfig) -> Trained:
         raise UserError(f"{path} does not fit its own config: {str(error).splitlines()[0]}") from error
     kimg = content["seen"]["images"] / 1000
     log.info("%s of %s, after %g kimg", content["ganrun"]["choices"]["model"], path, kimg)
-    return Trained(path, cfg, model.to(device(command.device)).eval(), data, kimg, content["ganrun"]["choices"])
+    return TrainedModel(
+        path, cfg, model.to(select_device(command.device)).eval(), data, kimg, content["ganrun"]["choices"]
+    )
 
 
-def device(name: str) -> torch.device:
+def select_device(name: str) -> torch.device:
     """The device of that name; auto takes a GPU where there is one."""
     found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
@@ -58,7 +60,7 @@ def device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def data_of(trained: Trained, command: DictConfig) -> DataModule:
+def data_for(trained: TrainedModel, command: DictConfig) -> DataModule:
     """The data that the command names, else the data of the training."""
     if command.get("data") is None:
         return trained.data

@@ -12,7 +12,7 @@ SIZE = r"\d[\d.]* ?[KMGTP]?i?(?:B|bytes)"
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def explain(error: BaseException, cfg: DictConfig) -> Failure | None:
+def explain_failure(error: BaseException, cfg: DictConfig) -> Failure | None:
     """What happened and what to try; None for an error that is neither for want of memory nor of determinism."""
     text = str(error)
     if random := re.search(r"(\w+) does not have a deterministic implementation", text):
@@ -24,12 +24,14 @@ def explain(error: BaseException, cfg: DictConfig) -> Failure | None:
         return None
     is_host = isinstance(error, MemoryError) or "CPUAllocator" in text
     asked = re.search(rf"[aA]llocate ({SIZE})", text)
-    wanted = f"{readable(asked[1])} more were asked for" if asked else "more was asked for"
-    place, state = ("this machine", of_host()) if is_host else ("the GPU", of_gpu(text))
-    return Failure(f"The memory of {place} ran out: {wanted}{state}. Try {', or '.join(ways_out(cfg, is_host))}.")
+    wanted = f"{format_bytes(asked[1])} more were asked for" if asked else "more was asked for"
+    place, state = ("this machine", host_memory()) if is_host else ("the GPU", gpu_memory(text))
+    return Failure(
+        f"The memory of {place} ran out: {wanted}{state}. Try {', or '.join(suggest_settings(cfg, is_host))}."
+    )
 
 
-def ways_out(cfg: DictConfig, is_host: bool) -> list[str]:
+def suggest_settings(cfg: DictConfig, is_host: bool) -> list[str]:
     """Settings that need less memory, first those that leave the experiment most as it is."""
     ways = []
     if not is_host and OmegaConf.select(cfg, "data.device") in ("auto", "cuda"):
@@ -44,22 +46,22 @@ def ways_out(cfg: DictConfig, is_host: bool) -> list[str]:
     return [*ways, f"network.width={width // 2} (half)" if width > 1 else "a smaller network"]
 
 
-def of_gpu(text: str) -> str:
+def gpu_memory(text: str) -> str:
     """What torch says of the GPU: "; of its 8.00 GiB 3.06 MiB were free, 7.20 GiB this run's"."""
     has = re.search(rf"total capacity of ({SIZE}) of which ({SIZE}) is free", text)
     held = re.search(rf"this process has ({SIZE}) memory in use", text)
     return (f"; of its {has[1]} {has[2]} were free" if has else "") + (f", {held[1]} this run's" if held else "")
 
 
-def of_host() -> str:
+def host_memory() -> str:
     """How large the machine's memory is, where the system tells."""
     try:
-        return f"; it has {readable(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))}"
+        return f"; it has {format_bytes(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))}"
     except (AttributeError, ValueError, OSError):
         return ""
 
 
-def readable(size: str | int) -> str:
+def format_bytes(size: str | int) -> str:
     """A number of bytes in the unit that leaves one to four digits before the point; other texts as they are."""
     found = re.fullmatch(r"(\d+)( ?bytes)?", str(size))
     if not found:

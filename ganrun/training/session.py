@@ -16,31 +16,32 @@ from ganrun.config import build, compatibility
 from ganrun.config.experiment import Experiment
 from ganrun.errors import Interrupted, UserError
 from ganrun.training import checkpoint, lock, out_of_memory, summary
-from ganrun.training.callbacks.callback_list import Together
+from ganrun.training.callbacks.callback_list import CallbackList
 from ganrun.training.callbacks.checkpointing import Checkpointing
-from ganrun.training.callbacks.cuda_graphs import Compiling
+from ganrun.training.callbacks.compilation import Compilation
 from ganrun.training.callbacks.evaluation import Evaluation
 from ganrun.training.callbacks.hparams import HParams, hyperparameters
 from ganrun.training.callbacks.length import Length
-from ganrun.training.callbacks.loss_curves import Curves
-from ganrun.training.callbacks.nan_guard import Guard
+from ganrun.training.callbacks.loss_curves import LossCurves
+from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.progress import Progress
 from ganrun.training.callbacks.random_states import RandomStates
 from ganrun.training.callbacks.samples import Samples
 from ganrun.training.callbacks.signals import Signals
 from ganrun.training.checkpoint_io import DurableIO
-from ganrun.training.run_folder import Record, full_disk_told, log_file
+from ganrun.training.run_folder import explain_full_disk, log_to_file
+from ganrun.training.run_record import RunRecord
 
 log = logging.getLogger(__name__)
-ExtraCallbacks = Callable[[Record, DictConfig], list[pl.Callback]]
+ExtraCallbacks = Callable[[RunRecord, DictConfig], list[pl.Callback]]
 
 
-def no_extra(record: Record, cfg: DictConfig) -> list[pl.Callback]:
+def no_extra(record: RunRecord, cfg: DictConfig) -> list[pl.Callback]:
     return []
 
 
-def start(
+def run_training(
     job: Experiment,
     folder: Path,
     choices: Mapping[str, str],
@@ -52,26 +53,26 @@ def start(
     extra: returns callbacks that act after the scores of a batch and before its checkpoint.
     """
     job.cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
-    record = Record(folder, job.cfg, job.cfg.metrics.monitor, job.cfg.metrics.mode, is_first(), choices)
-    record.go_on(job.model.images_seen)
-    with log_file(folder):
-        fit(job, record, choices, path, extra)
+    record = RunRecord(folder, job.cfg, job.cfg.metrics.monitor, job.cfg.metrics.mode, is_main_process(), choices)
+    record.restore(job.model.images_seen)
+    with log_to_file(folder):
+        fit_model(job, record, choices, path, extra)
 
 
-def is_first() -> bool:
+def is_main_process() -> bool:
     """Whether this is the first of all ranks, whoever started them: Lightning, torchrun or Slurm."""
     ranks = [int(os.environ.get(name, 0)) for name in ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")]
     return not any(ranks)
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path) -> Iterator[None]:
     """Within the lock of the folder, which the first process holds for all ranks; a full disk is told."""
-    with full_disk_told(folder), lock.held(folder) if is_first() else nullcontext():
+    with explain_full_disk(folder), lock.exclusive_lock(folder) if is_main_process() else nullcontext():
         yield
 
 
-def choices_taken() -> dict[str, str]:
+def config_choices() -> dict[str, str]:
     """The choice in each config group of this run, Hydra's own left out."""
     return {
         group: name
@@ -80,7 +81,7 @@ def choices_taken() -> dict[str, str]:
     }
 
 
-def prepare(job: Experiment) -> None:
+def prepare_experiment(job: Experiment) -> None:
     """Reads data and finds what the scores need; refuses what turns out not to fit."""
     check_logger(job.cfg.logger)
     job.data.batches_per_step = job.cfg.trainer.get("batches_per_step", 1)  # a run of an older ganrun has none
@@ -93,37 +94,39 @@ def prepare(job: Experiment) -> None:
         job.suite.prepare(job.data, torch.device("cuda" if build.uses_cuda(job.cfg.trainer) else "cpu"))
 
 
-def fit(job: Experiment, record: Record, choices: Mapping[str, str], path: Path | None, extra: ExtraCallbacks) -> None:
+def fit_model(
+    job: Experiment, record: RunRecord, choices: Mapping[str, str], path: Path | None, extra: ExtraCallbacks
+) -> None:
     """Trains the job, and leaves its status behind whatever happens."""
     io = DurableIO()
-    callbacks = callbacks_of(job, record, choices, io, path, extra)
+    callbacks = build_callbacks(job, record, choices, io, path, extra)
     signals = next(part for part in callbacks if isinstance(part, Signals))
-    record.status("running")
+    record.write_status("running")
     state = "failed"
     with signals.caught():
         try:
             place = {"default_root_dir": record.folder, "plugins": [io]}
             trainer = build.build_trainer(
-                job.cfg, callbacks=Together(callbacks), logger=logger_of(job, choices), **place
+                job.cfg, callbacks=CallbackList(callbacks), logger=build_logger(job, choices), **place
             )
             trainer.fit(job.model, datamodule=job.data, ckpt_path=path)
             state = "pruned" if any(getattr(part, "is_pruned", False) for part in callbacks) else "done"
-            summary.show(job, record, callbacks)
+            summary.print_summary(job, record, callbacks)
         except (RuntimeError, MemoryError) as error:
-            if failure := out_of_memory.explain(error, job.cfg):
+            if failure := out_of_memory.explain_failure(error, job.cfg):
                 raise failure from error
             raise
         except Interrupted:
             state = "interrupted"
-            if record.speaks:
+            if record.is_main_process:
                 log.info("go on with    ganrun resume %s", record.folder)
             raise
         finally:
             record.images = job.model.images_seen
-            record.status(state)
+            record.write_status(state)
 
 
-def logger_of(job: Experiment, choices: Mapping[str, str]):
+def build_logger(job: Experiment, choices: Mapping[str, str]):
     """The logger of the config. TensorBoard's forgets what a killed run wrote after its last checkpoint."""
     if not str(job.cfg.logger.get("_target_")).endswith("TensorBoardLogger"):
         return build.instantiate_optional(job.cfg.logger) or False
@@ -134,9 +137,9 @@ def logger_of(job: Experiment, choices: Mapping[str, str]):
     return logger
 
 
-def callbacks_of(
+def build_callbacks(
     job: Experiment,
-    record: Record,
+    record: RunRecord,
     choices: Mapping[str, str],
     io: DurableIO,
     path: Path | None = None,
@@ -144,13 +147,13 @@ def callbacks_of(
 ) -> list[pl.Callback]:
     """In the order in which they act after a batch: the scores are there before the checkpoint that may be the best."""
     cfg = job.cfg
-    curves, guard = Curves(record, cfg.log_every), Guard(record, cfg.log_every, cfg.guard, cfg.guard_skips)
+    curves, guard = LossCurves(record, cfg.log_every), NanGuard(record, cfg.log_every, cfg.guard, cfg.guard_skips)
     signals = Signals(lambda trainer, model: saving.save_now(trainer, model), cfg.log_every)
     evaluation = [Evaluation(job.suite, job.data, record, cfg.validate_kimg, guard, signals)] if job.suite else []
-    entries = checkpoint.own_entries(cfg, choices, job.data.contents.fingerprint)
+    entries = checkpoint.checkpoint_metadata(cfg, choices, job.data.contents.fingerprint)
     saving = Checkpointing(record, entries, io, guard.check, path and path.name, **cfg.checkpoint)
     parts = [
-        Compiling(**build.resolve_compile(cfg)),
+        Compilation(**build.resolve_compile(cfg)),
         RandomStates(cfg.seed),
         HParams(hyperparameters(cfg, choices)),
         Length(cfg.kimg, cfg.minutes),
@@ -172,7 +175,7 @@ def check_logger(node: DictConfig) -> None:
         raise UserError("logger=wandb needs the package wandb: pip install wandb. Or take logger=tensorboard.")
 
 
-def quiet_libraries() -> None:
+def silence_libraries() -> None:
     """Silences what a user of ganrun can do nothing about."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,18 +11,18 @@ from ganrun.metrics.scores.direction import better_direction
 from ganrun.terminal import clock
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.samples import Samples
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 
-def show(job: Experiment, record: Record, callbacks: list) -> None:
+def print_summary(job: Experiment, record: RunRecord, callbacks: list) -> None:
     """Prints last and best scores, then where things lie and how fast it went."""
-    if not record.speaks:
+    if not record.is_main_process:
         return
     console = Console(soft_wrap=True)
     if record.last:
-        console.print(scores(record))
-    if verdict := record.verdict():
-        console.print(verdict.words, highlight=False)
+        console.print(score_table(record))
+    if diagnosis := record.diagnosis():
+        console.print(diagnosis.summary, highlight=False)
     for profiling in (c for c in callbacks if isinstance(c, Profiling)):
         console.print(profiling.table())
     newest = next(c.newest for c in callbacks if isinstance(c, Samples))
@@ -43,7 +43,7 @@ def next_commands(job: Experiment, folder: Path) -> list[str]:
     return [f"{command} trust=true" for command in commands] if trust.needs_trust(job.cfg) else commands
 
 
-def scores(record: Record) -> Table:
+def score_table(record: RunRecord) -> Table:
     """A row per score: its value at the end and at the best checkpoint, and which values are better."""
     table = Table("score", "last", "best", "better", title="scores", title_justify="left")
     table.add_row("kimg", f"{record.last['kimg']:g}", f"{record.best['kimg']:g}" if record.best else "", "")

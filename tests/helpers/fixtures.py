@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganrun.training.session import quiet_libraries
+from ganrun.training.session import silence_libraries
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,6 +18,6 @@ def model_cache(tmp_path_factory):
 def one_quiet_thread():
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    quiet_libraries()
+    silence_libraries()
     yield
     torch.set_num_threads(threads)

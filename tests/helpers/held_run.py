@@ -55,7 +55,7 @@ def write(content, path):
     return really_write(content, path)
 
 
-really_write, checkpoint_io.write = checkpoint_io.write, write
+really_write, checkpoint_io.write_checkpoint = checkpoint_io.write_checkpoint, write
 '''
 RUN = [
     *("model=gan", "data=ring", "network.generator.hidden=[16]", "network.discriminator.hidden=[16]"),

@@ -10,10 +10,10 @@ from helpers.model_training import job_of
 
 from ganrun.config import build
 from ganrun.errors import Failure
-from ganrun.training.callbacks.evaluation import same_statistics
+from ganrun.training.callbacks.evaluation import share_norm_statistics
 from ganrun.training.callbacks.length import Length
-from ganrun.training.callbacks.nan_guard import Guard
-from ganrun.training.session import quiet_libraries
+from ganrun.training.callbacks.nan_guard import NanGuard
+from ganrun.training.session import silence_libraries
 
 EXAMPLES, BATCHES = 8, 6
 EMA = ["ema.half_life_kimg=0.02", "ema.ramp_up=0.5"]
@@ -73,7 +73,7 @@ def fit_with_noise(job, spoilt=None, *callbacks):
 def skipping(devices):
     """The state of a model and the turns that were skipped, in a training with one example that is NaN."""
     job = job_of(*CASES["gan"], *EXACT, f"trainer.devices={devices}")
-    guard = Guard(SimpleNamespace(folder=Path("nowhere")), 2, mode="skip")
+    guard = NanGuard(SimpleNamespace(folder=Path("nowhere")), 2, mode="skip")
     fit_with_noise(job, 2, guard)
     return dict(job.model.state_dict()), guard.skipping.counts
 
@@ -82,7 +82,7 @@ def stopping(devices):
     """What a training says whose last batch holds an example that is NaN."""
     job = job_of(*CASES["gan"], *EXACT, f"trainer.devices={devices}")
     try:
-        fit_with_noise(job, BATCHES - 1, Guard(SimpleNamespace(folder=Path("nowhere")), BATCHES))
+        fit_with_noise(job, BATCHES - 1, NanGuard(SimpleNamespace(folder=Path("nowhere")), BATCHES))
     except Failure as failure:
         return str(failure)
 
@@ -92,7 +92,7 @@ def statistics_of(devices):
     job = job_of("model=dcgan", "data=digits", "network.width=4", "batch_size=8", f"trainer.devices={devices}")
     fit(job, job.data)
     own = {key: value.clone() for key, value in job.model.generator.named_buffers()}
-    same_statistics(job.model, job.model.trainer)
+    share_norm_statistics(job.model, job.model.trainer)
     return own, dict(job.model.generator.named_buffers())
 
 
@@ -112,7 +112,7 @@ def fit(job, data, *callbacks):
 
 def main(folder):
     torch.set_num_threads(1)
-    quiet_libraries()
+    silence_libraries()
     found = {name: weights_of(name, devices=2) for name in CASES}
     found["noise"] = noise_of(devices=2)
     found["statistics"] = statistics_of(devices=2)

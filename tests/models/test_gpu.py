@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 from helpers.model_training import SMALL, Stop, job_of, train
 
-from ganrun.training.callbacks.cuda_graphs import Compiling
+from ganrun.training.callbacks.compilation import Compilation
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")]
 GPU = ["trainer.accelerator=gpu", "schedule=constant"]
@@ -37,7 +37,7 @@ def told(caplog):
 
 
 def graphs():
-    return Compiling(graphs=True, networks=False)
+    return Compilation(graphs=True, networks=False)
 
 
 def losses(*overrides, callbacks=()):

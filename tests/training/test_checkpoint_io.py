@@ -10,8 +10,9 @@ import torch
 from helpers.disks import fill, small_disk
 
 from ganrun.errors import Failure
+from ganrun.paths import sha256_of_file
 from ganrun.training import checkpoint_io
-from ganrun.training.checkpoint_io import DurableIO, digest_of, write
+from ganrun.training.checkpoint_io import DurableIO, write_checkpoint
 
 MIB = 2**20
 
@@ -42,21 +43,21 @@ def calls(monkeypatch):
 
     noted(os, "fsync", lambda handle: ("fsync", os.readlink(f"/proc/self/fd/{handle}").rsplit("/", 1)[-1]))
     noted(os, "replace", lambda old, new: ("replace", old.name, new.name))
-    noted(checkpoint_io, "checked", lambda path: ("read", path.name))
+    noted(checkpoint_io, "verify_archive", lambda path: ("read", path.name))
     return calls
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="handles have no names here")
 def test_a_file_is_flushed_and_read_back_before_it_gets_its_name_and_the_name_is_flushed_too(tmp_path, calls):
-    write(content(), tmp_path / "a.ckpt")
+    write_checkpoint(content(), tmp_path / "a.ckpt")
     beside = ".a.ckpt.partial"
     assert calls == [("fsync", beside), ("read", beside), ("replace", beside, "a.ckpt"), ("fsync", tmp_path.name)]
 
 
 def test_the_digest_is_that_of_the_file_and_the_content_comes_back(tmp_path):
     path = tmp_path / "a.ckpt"
-    digest = write(content(2.5), path)
-    assert digest == hashlib.sha256(path.read_bytes()).hexdigest() == digest_of(path)
+    digest = write_checkpoint(content(2.5), path)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest() == sha256_of_file(path)
     found = DurableIO().load_checkpoint(path)
     assert torch.equal(found["state_dict"]["w"], content(2.5)["state_dict"]["w"])
     assert found["seen"] == {"images": 3}
@@ -71,7 +72,7 @@ def test_what_changes_after_the_call_is_not_what_is_written(tmp_path):
 
 
 def test_never_two_at_a_time_and_each_is_told_when_it_is_on_the_disk(tmp_path, monkeypatch):
-    io, at_work, written, before = DurableIO(), [], {}, checkpoint_io.write
+    io, at_work, written, before = DurableIO(), [], {}, checkpoint_io.write_checkpoint
 
     def slow(*arguments):
         at_work.append(threading.current_thread())
@@ -80,11 +81,11 @@ def test_never_two_at_a_time_and_each_is_told_when_it_is_on_the_disk(tmp_path, m
         at_work.pop()
         return digest
 
-    monkeypatch.setattr(checkpoint_io, "write", slow)
+    monkeypatch.setattr(checkpoint_io, "write_checkpoint", slow)
     for name in "abc":
         io.save_checkpoint(content(), tmp_path / name, partial(written.__setitem__, name))
     io.wait()
-    assert list(written.items()) == [(name, digest_of(tmp_path / name)) for name in "abc"]
+    assert list(written.items()) == [(name, sha256_of_file(tmp_path / name)) for name in "abc"]
 
 
 def test_what_goes_wrong_in_the_thread_is_raised_by_the_next_save_once(tmp_path):
@@ -103,30 +104,30 @@ def test_a_file_that_does_not_hold_what_was_written_never_gets_its_name(tmp_path
         path.write_bytes(good[:900] + bytes([good[900] ^ 1]) + good[901:])
 
     (tmp_path / "a.ckpt").write_text("the good one")
-    monkeypatch.setattr(checkpoint_io, "flush", rot)
+    monkeypatch.setattr(checkpoint_io, "fsync_path", rot)
     with pytest.raises(OSError, match="is not what was written"):
-        write(content(), tmp_path / "a.ckpt")
+        write_checkpoint(content(), tmp_path / "a.ckpt")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.ckpt", "the good one")]
 
 
 def test_too_little_room_is_seen_before_anything_is_written(disk, monkeypatch):
     monkeypatch.setattr(checkpoint_io, "SPARE", MIB)
-    write(content(), disk / "a.ckpt")
+    write_checkpoint(content(), disk / "a.ckpt")
     with pytest.raises(Failure, match=r"b\.ckpt cannot be saved: 3 MiB are free, 5 MiB are needed.*ganrun resume"):
-        write(content(numbers=MIB), disk / "b.ckpt")
+        write_checkpoint(content(numbers=MIB), disk / "b.ckpt")
     assert [path.name for path in disk.iterdir()] == ["a.ckpt"]
 
 
 @pytest.mark.parametrize("free", [0, 4096, 40_000, 300_000])
 def test_a_disk_that_is_full_in_the_middle_keeps_what_was_there_and_nothing_of_the_new_file(disk, monkeypatch, free):
-    monkeypatch.setattr(checkpoint_io, "check_room", lambda *_: None)  # another process takes the room afterwards
+    monkeypatch.setattr(checkpoint_io, "check_free_space", lambda *_: None)  # another process takes the room afterwards
     path = disk / "a.ckpt"
-    digest = write(content(), path)
+    digest = write_checkpoint(content(), path)
     ballast = fill(disk, free)
     with pytest.raises(Failure, match=r"a\.ckpt cannot be saved: .* What was saved before is intact") as found:
-        write(content(numbers=MIB), path)
+        write_checkpoint(content(numbers=MIB), path)
     assert found.value.exit_code == 1
-    assert digest_of(path) == digest
+    assert sha256_of_file(path) == digest
     assert {entry.name for entry in disk.iterdir()} == {"a.ckpt", "ballast"}
     ballast.unlink()
-    write(content(3.0), path)
+    write_checkpoint(content(3.0), path)

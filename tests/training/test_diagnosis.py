@@ -6,14 +6,14 @@ from itertools import permutations, product
 
 import pytest
 
-from ganrun.training.diagnosis import FEWEST, KNOWS, MANY, SIGNIFICANT, judge, orders, p_rising
+from ganrun.training.diagnosis import MAX_EXACT, MIN_SCORES, NEAR_CERTAIN, SIGNIFICANT, count_orders, diagnose, p_rising
 
 NAME = "val/fd_lenet"
 
 
-def verdict(values, mode="min", **told):
-    """The verdict on scores at 100, 200, ... kimg."""
-    return judge(NAME, mode, [(100.0 * (k + 1), value) for k, value in enumerate(values)], **told)
+def diagnosis(values, mode="min", **told):
+    """The diagnosis on scores at 100, 200, ... kimg."""
+    return diagnose(NAME, mode, [(100.0 * (k + 1), value) for k, value in enumerate(values)], **told)
 
 
 # ---- the trend -------------------------------------------------------------------------------------------------------
@@ -34,7 +34,7 @@ def test_the_orders_are_counted_by_their_pairs_in_falling_order(ties):
     values = [k for k, m in enumerate(ties) for _ in range(m)]
     distinct = set(permutations(values))
     falling = [sum(o[i] < o[j] for i in range(6) for j in range(i)) for o in distinct]
-    counts = orders(ties)
+    counts = count_orders(ties)
     assert counts == [falling.count(k) for k in range(len(counts))]
     assert sum(counts) == len(distinct)
 
@@ -61,16 +61,16 @@ def with_s(values, wanted):
 def test_the_normal_law_beyond_many_scores_is_near_the_exact_one(ties):
     rng = random.Random(0)
     for _ in range(20):
-        values = [rng.gauss(0.02 * k, 1) for k in range(MANY)]
+        values = [rng.gauss(0.02 * k, 1) for k in range(MAX_EXACT)]
         values = [math.floor(v * 10 / ties) for v in values] if ties > 1 else values
         longer = [*values, max(values) + 1]
-        counts = orders([longer.count(v) for v in set(longer)])
+        counts = count_orders([longer.count(v) for v in set(longer)])
         exact = sum(counts[: int(len(counts) - 1 - s(longer)) // 2 + 1]) / sum(counts)
         assert p_rising(longer) == pytest.approx(exact, abs=2e-3)
 
 
 def test_many_equal_scores_have_no_trend():
-    assert p_rising([1.0] * (MANY + 1)) > 0.5
+    assert p_rising([1.0] * (MAX_EXACT + 1)) > 0.5
     assert p_rising([1.0] * 5) == 1
 
 
@@ -106,24 +106,24 @@ STATES = {
 @pytest.mark.parametrize("name", STATES)
 def test_a_curve_has_the_state_that_one_sees_and_so_has_its_mirror_image_where_more_is_better(name):
     values, state = STATES[name]
-    assert verdict(values).state == state
-    assert verdict([1 / value if value < math.inf else value for value in values], "max").state == state
+    assert diagnosis(values).state == state
+    assert diagnosis([1 / value if value < math.inf else value for value in values], "max").state == state
 
 
-def test_the_words_tell_what_is_seen():
-    assert verdict(FALLING, longer="ganrun resume run kimg=2000").words == (
+def test_the_summary_tells_what_is_seen():
+    assert diagnosis(FALLING, longer="ganrun resume run kimg=2000").summary == (
         "improving: val/fd_lenet fell from 46 to 38.7 over the last 400 kimg; train on: ganrun resume run kimg=2000"
     )
-    assert verdict(NOISY).words == "converged: no trend to speak of in val/fd_lenet since 600 kimg (5.64 at best)"
-    assert verdict(U_SHAPED).words == (
+    assert diagnosis(NOISY).summary == "converged: no trend to speak of in val/fd_lenet since 600 kimg (5.64 at best)"
+    assert diagnosis(U_SHAPED).summary == (
         "diverged after 300 kimg: val/fd_lenet rose from 12.1 to 54; the best checkpoint, of 300 kimg, is kept"
     )
-    assert verdict([9, 5, math.nan]).words == (
+    assert diagnosis([9, 5, math.nan]).summary == (
         "diverged after 200 kimg: val/fd_lenet is no number at the end; the best checkpoint, of 200 kimg, is kept"
     )
-    assert verdict([9, 5]).words == "unclear: 2 scores are too few to tell"
-    assert verdict([9]).words == "unclear: one score is too few to tell"
-    assert verdict([20, *[400] * 7]).words == "unclear: val/fd_lenet began with 20 at 100 kimg and is at 400"
+    assert diagnosis([9, 5]).summary == "unclear: 2 scores are too few to tell"
+    assert diagnosis([9]).summary == "unclear: one score is too few to tell"
+    assert diagnosis([20, *[400] * 7]).summary == "unclear: val/fd_lenet began with 20 at 100 kimg and is at 400"
 
 
 RING = [0.0056, 0.1536, 0.3692, 0.694, 0.7888, 0.7684, 0.8, 0.87, 0.8536, 0.86]  # gan, experiment=ring, 1000 kimg
@@ -133,7 +133,7 @@ DIGITS = [803.4, 262.1, 177.6, 127.3, 82.13, 77.54, 69.37, 59.27, 45.41, 46.05] 
 
 
 @pytest.mark.parametrize(
-    ("values", "mode", "words"),
+    ("values", "mode", "summary"),
     [
         (RING, "max", "unclear: val/fd_lenet rose from 0.7684 to 0.86 since 600 kimg, too unsteadily to be sure"),
         (GRID, "max", "unclear: val/fd_lenet swings between 0.0132 and 0.0224 since 600 kimg, without a trend"),
@@ -141,17 +141,17 @@ DIGITS = [803.4, 262.1, 177.6, 127.3, 82.13, 77.54, 69.37, 59.27, 45.41, 46.05] 
         (DIGITS, "min", "improving: val/fd_lenet fell from 77.54 to 46.05 over the last 400 kimg"),
     ],
 )
-def test_the_words_on_four_real_trainings(values, mode, words):
-    assert verdict(values, mode).words == words
+def test_the_summary_of_four_real_trainings(values, mode, summary):
+    assert diagnosis(values, mode).summary == summary
 
 
 def test_where_more_is_better_a_rise_is_a_gain():
-    found = verdict([0.1, 0.2, 0.4, 0.5, 0.55, 0.6, 0.66, 0.7], "max")
-    assert found.words == "improving: val/fd_lenet rose from 0.55 to 0.7 over the last 300 kimg"
+    found = diagnosis([0.1, 0.2, 0.4, 0.5, 0.55, 0.6, 0.66, 0.7], "max")
+    assert found.summary == "improving: val/fd_lenet rose from 0.55 to 0.7 over the last 300 kimg"
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "summary"),
     [
         (NOISY, "collapsed: 1 of 8 modes"),
         ([9, 5], "collapsed: 1 of 8 modes"),
@@ -162,27 +162,27 @@ def test_where_more_is_better_a_rise_is_a_gain():
         ),
     ],
 )
-def test_collapsed_samples_are_called_so_whatever_the_scores_do(values, words):
-    found = verdict(values, collapsed="1 of 8 modes")
-    assert (found.state, found.words[: len(words)]) == ("collapsed", words)
+def test_collapsed_samples_are_called_so_whatever_the_scores_do(values, summary):
+    found = diagnosis(values, collapsed="1 of 8 modes")
+    assert (found.state, found.summary[: len(summary)]) == ("collapsed", summary)
 
 
 def test_a_level_curve_is_seldom_called_anything_else_and_a_falling_one_never_diverged():
     rng = random.Random(0)
     for noise, share in ((0.02, 0.9), (0.05, 0.7)):  # trends of under 5 % do not count; of the others, LIKELY ones do
-        level = [verdict([200, 60, 20, *(6 * (1 + rng.gauss(0, noise)) for _ in range(7))]).state for _ in range(400)]
+        level = [diagnosis([200, 60, 20, *(6 * (1 + rng.gauss(0, noise)) for _ in range(7))]).state for _ in range(400)]
         assert level.count("converged") > share * len(level)
         assert level.count("improving") + level.count("diverged") < 2 * SIGNIFICANT * len(level)
-    falling = [verdict([100 * 0.8**k * (1 + rng.gauss(0, 0.1)) for k in range(10)]).state for _ in range(400)]
+    falling = [diagnosis([100 * 0.8**k * (1 + rng.gauss(0, 0.1)) for k in range(10)]).state for _ in range(400)]
     assert falling.count("improving") > 0.8 * len(falling)
     assert {*falling} <= {"improving", "unclear"}
 
 
 @pytest.mark.parametrize("n", range(1, 40))
-def test_there_is_a_verdict_on_any_number_of_scores(n):
-    assert verdict([1.0] * n).state == ("unclear" if n < FEWEST else "converged")
-    assert verdict([0.0] * n).state == ("unclear" if n < FEWEST else "converged")
-    assert verdict([100.0 - k for k in range(n)]).state in ("unclear", "improving", "converged")
+def test_there_is_a_diagnosis_on_any_number_of_scores(n):
+    assert diagnosis([1.0] * n).state == ("unclear" if n < MIN_SCORES else "converged")
+    assert diagnosis([0.0] * n).state == ("unclear" if n < MIN_SCORES else "converged")
+    assert diagnosis([100.0 - k for k in range(n)]).state in ("unclear", "improving", "converged")
 
 
 # ---- the discriminator -----------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def readings(accuracy, d=1.0, g=1.0, side="", before=0.7, n=30):
 
 
 def remark(**told):
-    return verdict(NOISY, readings=readings(**told)).words.removeprefix(verdict(NOISY).words).removeprefix("; ")
+    return diagnosis(NOISY, readings=readings(**told)).summary.removeprefix(diagnosis(NOISY).summary).removeprefix("; ")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def remark(**told):
     [
         ({"accuracy": 0.7, "before": 0.99}, ""),
         ({"accuracy": math.nan}, ""),
-        ({"accuracy": KNOWS - 0.01, "d": 0.0}, ""),
+        ({"accuracy": NEAR_CERTAIN - 0.01, "d": 0.0}, ""),
         ({"accuracy": 0.99}, "the discriminator tells real from fake in 99 % of pairs"),
         ({"accuracy": 0.98, "side": "_a"}, "the discriminator of a tells real from fake in 98 % of pairs"),
         (
@@ -234,5 +234,5 @@ def test_the_discriminator_is_spoken_of_only_where_it_says_something(told, said)
 
 def test_a_player_that_has_not_moved_yet_leaves_its_share_unknown():
     first = [{"train/discriminator/accuracy": 1.0, "train/discriminator/gradient": 1.0}]
-    words = verdict(NOISY, readings=first).words
-    assert words.endswith("tells real from fake in 100 % of pairs")
+    summary = diagnosis(NOISY, readings=first).summary
+    assert summary.endswith("tells real from fake in 100 % of pairs")

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from ganrun.errors import UserError
-from ganrun.training.lock import held
+from ganrun.training.lock import exclusive_lock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from ganrun.training.lock import held
-with held(Path(sys.argv[1])):
+from ganrun.training.lock import exclusive_lock
+with exclusive_lock(Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(60)
 """
@@ -32,7 +32,7 @@ def other(tmp_path):
 
 
 def enter(folder):
-    with held(folder):
+    with exclusive_lock(folder):
         pass
 
 
@@ -50,5 +50,5 @@ def test_a_killed_process_holds_nothing(tmp_path, other):
 def test_one_that_has_left_holds_nothing_and_is_not_named(tmp_path):
     enter(tmp_path)
     assert (tmp_path / ".lock").read_text() == ""
-    with held(tmp_path), pytest.raises(UserError, match=f"by process {os.getpid()} on"):
+    with exclusive_lock(tmp_path), pytest.raises(UserError, match=f"by process {os.getpid()} on"):
         enter(tmp_path)

@@ -6,7 +6,7 @@ import torch
 from omegaconf import OmegaConf
 
 from ganrun.errors import Failure
-from ganrun.training.out_of_memory import explain, readable
+from ganrun.training.out_of_memory import explain_failure, format_bytes
 
 CFG = {
     "batch_size": 64,
@@ -22,7 +22,7 @@ CUDA = (
 
 
 def told(error, **changes):
-    return str(explain(error, OmegaConf.merge(CFG, changes)))
+    return str(explain_failure(error, OmegaConf.merge(CFG, changes)))
 
 
 def raised(kind, act):
@@ -40,7 +40,7 @@ def test_a_full_gpu_is_told_with_what_was_asked_for_what_there_is_and_what_to_tr
 
 
 def test_it_is_a_failure_of_the_run_not_of_its_command():
-    error = explain(torch.cuda.OutOfMemoryError(CUDA), OmegaConf.create(CFG))
+    error = explain_failure(torch.cuda.OutOfMemoryError(CUDA), OmegaConf.create(CFG))
     assert isinstance(error, Failure)
     assert error.exit_code == 1
 
@@ -84,7 +84,7 @@ def test_only_what_would_help_is_offered(changes, absent):
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not fit"), ValueError("out of memory"), KeyError("x")])
 def test_other_errors_are_left_alone(error):
-    assert explain(error, OmegaConf.create(CFG)) is None
+    assert explain_failure(error, OmegaConf.create(CFG)) is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_other_errors_are_left_alone(error):
     [(0, "0 bytes"), (1023, "1023 bytes"), ("2048 bytes", "2.00 KiB"), (3 * 2**40, "3.00 TiB"), ("2.5 GiB", "2.5 GiB")],
 )
 def test_sizes_are_readable(size, text):
-    assert readable(size) == text
+    assert format_bytes(size) == text
 
 
 def test_a_gpu_full_of_graphs_may_go_on_without_them():

@@ -21,7 +21,7 @@ from ganrun.sweep.report import leaderboard, results
 from ganrun.sweep.report import ranking as board
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
-from ganrun.training.run_folder import make_folder
+from ganrun.training.run_folder import make_run_folder
 
 log = logging.getLogger(__name__)
 OWN = ("seed", "folder", "parent", "resume", "dry_run")  # settings that make no other experiment
@@ -43,7 +43,9 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"Which values of {settings['metric']} are better is not known: it cannot rank.")
     known = build_state(folders)
     found = {job.number: results.load_result(Path(job.name), settings.get("metric")) for job in known.jobs}
-    known.folder = make_folder(Path(settings.get("out") or f"outputs/compare/{datetime.now():%Y-%m-%d-%H%M%S}"), "out")
+    known.folder = make_run_folder(
+        Path(settings.get("out") or f"outputs/compare/{datetime.now():%Y-%m-%d-%H%M%S}"), "out"
+    )
     print_comparison(known, found)
     return 0
 

@@ -18,9 +18,10 @@ from ganrun.metrics.picture_folder import PictureFolder
 from ganrun.metrics.scores import copies
 from ganrun.metrics.scores.direction import better_direction
 from ganrun.metrics.suite import Generation
-from ganrun.training.inference import Trained, data_of, device, load
-from ganrun.training.run_folder import make_folder, replace_text, versions
-from ganrun.training.session import quiet_libraries
+from ganrun.paths import replace_text
+from ganrun.training.inference import TrainedModel, data_for, load_trained_model, select_device
+from ganrun.training.run_folder import make_run_folder, package_versions
+from ganrun.training.session import silence_libraries
 
 log = logging.getLogger(__name__)
 
@@ -50,17 +51,17 @@ class EvalResult:
             "basis": {name: {**words, "better": better_direction(name)} for name, words in basis.items()},
             "collapsed": self.collapsed,
             "protocol": self.common,
-            "versions": versions(),
+            "versions": package_versions(),
         }
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Scores the checkpoint, or the folder of pictures, and writes folder/scores.json."""
-    quiet_libraries()
+    silence_libraries()
     schema.check_values(cfg)
     eval_protocol.check_protocol_metrics()
     scored = score_run(cfg) if cfg.pictures is None and cfg.against is None else score_folders(cfg)
-    path = make_folder(folder) / "scores.json"  # only now: nothing is left of an evaluation that fails
+    path = make_run_folder(folder) / "scores.json"  # only now: nothing is left of an evaluation that fails
     for name, picture in scored.pictures.items():
         save_png(path.with_name(f"{name}.png"), picture)
     replace_text(path, json.dumps(scored.content(), indent=2) + "\n")
@@ -69,14 +70,14 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
 def score_run(cfg: DictConfig) -> EvalResult:
     """The scores of a trained model's samples."""
-    trained = load(cfg)
+    trained = load_trained_model(cfg)
     suite = build.instantiate_optional(cfg.get("metrics") or trained.cfg.metrics)
     if suite is None:
         raise UserError(
             "This run was trained with metrics=none. Name some: ganrun eval RUN metrics=lenet (digits), "
             "inception (other pictures), translation (two domains) or modes (mixtures)."
         )
-    data, model = data_of(trained, cfg), trained.model
+    data, model = data_for(trained, cfg), trained.model
     check_same_kind(trained, data)
     eval_protocol.check_protocol_data(data)
     data.reference_splits = tuple(cfg.splits or data.reference_splits)
@@ -102,7 +103,7 @@ def shared_protocol(cfg: DictConfig, told: dict, device, **more) -> dict:
     return {**({"protocol": name} if name else {}), **told, **more, "seed": cfg.seed, "device": device.type}
 
 
-def add_copies(scored: EvalResult, trained: Trained, data: DataModule, suite: Generation, cfg: DictConfig) -> None:
+def add_copies(scored: EvalResult, trained: TrainedModel, data: DataModule, suite: Generation, cfg: DictConfig) -> None:
     """Looks for the samples among the training pictures, where these are of their size."""
     if data.shape != trained.data.shape:
         log.info("No copies are looked for: samples are %s and %s is %s", trained.data.shape, data.name, data.shape)
@@ -114,7 +115,7 @@ def add_copies(scored: EvalResult, trained: Trained, data: DataModule, suite: Ge
     scored.pictures = found.pictures
 
 
-def check_same_kind(trained: Trained, data: DataModule) -> None:
+def check_same_kind(trained: TrainedModel, data: DataModule) -> None:
     """Refuses data that hold other things than the model makes."""
     lacking = [key for key in trained.model.needs if key not in (*data.gives, "y")]
     if lacking or len(data.shape) != len(trained.data.shape):
@@ -129,7 +130,7 @@ def score_folders(cfg: DictConfig) -> EvalResult:
     """The scores of the pictures of one folder against those of another."""
     check_folders(cfg)
     fakes, real = PictureFolder(cfg.pictures, cfg.seed), PictureFolder(cfg.against)
-    count, place = cfg.samples or len(fakes.paths), device(cfg.device)
+    count, place = cfg.samples or len(fakes.paths), select_device(cfg.device)
     if count > len(fakes.paths):
         raise UserError(f"{cfg.pictures} holds {len(fakes.paths):,} pictures, and samples={count} asks for more.")
     suite = build.instantiate_optional(cfg.metrics)

@@ -16,23 +16,23 @@ from ganrun.config import renames, resume_rules, trust
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.errors import UserError
 from ganrun.sweep import pruning
-from ganrun.training import checkpoint, session
-from ganrun.training.run_folder import make_folder
+from ganrun.training import checkpoint, run_folder, session
+from ganrun.training.run_folder import make_run_folder
 
 log = logging.getLogger(__name__)
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Trains on in the run's own folder; as a branch, in a new one that begins with this run's state."""
-    session.quiet_libraries()
+    session.silence_libraries()
     words = [*(cfg.get("changes") or [])]
-    if not session.is_first():  # a rank: the first process has found, or made, the folder
+    if not session.is_main_process():  # a rank: the first process has found, or made, the folder
         cfg.run, cfg.branch = os.environ["GANRUN_FOLDER"], False
-    place, path = checkpoint.state_of(cfg.run, cfg.which if cfg.branch else "last")
+    place, path = checkpoint.find_run(cfg.run, cfg.which if cfg.branch else "last")
     if cfg.branch:
         start_branch(cfg, place, path, words)
         return
-    if not (place / checkpoint.STATUS).is_file():
+    if not (place / run_folder.STATUS).is_file():
         raise UserError(f"{path} lies in no run folder. To begin a new run with it: ganrun resume {path} branch=true")
 
     def wanted(saved: DictConfig) -> DictConfig:
@@ -48,7 +48,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
 def resume_existing(cfg: DictConfig, folder: Path) -> None:
     """Goes on with the run of this very config in `folder`: what `ganrun train resume=true` does where there is one."""
-    place, path = checkpoint.state_of(str(folder))
+    place, path = checkpoint.find_run(str(folder))
     if not continue_training(place, path, lambda saved: check_changes(str(folder), saved, cfg, [])):
         log.info("%s is finished", place)
 
@@ -58,8 +58,8 @@ def continue_training(place: Path, path: Path | None, wanted_of: Callable[[DictC
 
     wanted_of: the config to go on with, from that of the run. False where there is nothing left to do.
     """
-    with session.held(place):
-        content = checkpoint.read(path) if path else None
+    with session.run_lock(place):
+        content = checkpoint.load_checkpoint(path) if path else None
         saved, choices = load_plan(place, content)
         check_owner(place, choices, path)
         wanted = wanted_of(saved)
@@ -71,13 +71,13 @@ def continue_training(place: Path, path: Path | None, wanted_of: Callable[[DictC
         if wanted.dry_run:
             dry_run.print_plan(job, place)
             return True
-        session.prepare(job)
+        session.prepare_experiment(job)
         if content:
             check_fit(job, content, path)
             job.data.start_batch = content["seen"]["images"] // job.data.batch_size
             job.model.images_seen = content["seen"]["images"]
         log.info("%s", f"going on from {path}" if path else f"starting anew in {place}, where nothing was saved yet")
-        session.start(job, place, choices, path, pruning.pruning_callbacks)
+        session.run_training(job, place, choices, path, pruning.pruning_callbacks)
         return True
 
 
@@ -85,7 +85,7 @@ def start_branch(cfg: DictConfig, place: Path, path: Path | None, words: list[st
     """Makes a run folder whose first checkpoint is this one under the changed config, and trains on there."""
     if path is None:
         raise UserError(f"{place} has saved nothing yet that a branch could begin with: ganrun resume {cfg.run}")
-    content = checkpoint.read(path)
+    content = checkpoint.load_checkpoint(path)
     saved, choices = load_plan(place, content)
     if not cfg.trust:
         trust.check_trusted(saved, path)
@@ -96,11 +96,11 @@ def start_branch(cfg: DictConfig, place: Path, path: Path | None, words: list[st
     check_networks(job, content, path)
     apply_optimizer_settings(job, content)
     name = f"{choices['model']}-{choices['data']}"
-    folder = make_folder(Path(cfg.folder or f"outputs/train/{name}/{datetime.now():%Y-%m-%d-%H%M%S}"))
+    folder = make_run_folder(Path(cfg.folder or f"outputs/train/{name}/{datetime.now():%Y-%m-%d-%H%M%S}"))
     content["ganrun"]["plan"] = OmegaConf.to_container(wanted)
     content["callbacks"] = {}  # the best, the clock and the marks are the new run's own
-    Path(folder / checkpoint.STATUS).write_text("{}\n")
-    continue_training(folder, checkpoint.first_of_branch(folder, content), lambda saved: saved)
+    Path(folder / run_folder.STATUS).write_text("{}\n")
+    continue_training(folder, checkpoint.write_branch_checkpoint(folder, content), lambda saved: saved)
 
 
 def apply_optimizer_settings(job: Experiment, content: Mapping[str, Any]) -> None:
@@ -118,7 +118,7 @@ def load_plan(place: Path, content: Mapping[str, Any] | None) -> tuple[DictConfi
             saved = renames.update_config(OmegaConf.load(place / "config.yaml"))
             if "save_dir" in saved.logger:  # in this file, what followed from the folder no longer does
                 saved.logger.save_dir = str(place)
-            return saved, checkpoint.status(place)["choices"]
+            return saved, run_folder.read_status(place)["choices"]
         except (OSError, KeyError) as error:
             raise UserError(f"{place} ended before its config was written. Start it again: ganrun train") from error
     ours = content["ganrun"]
@@ -142,7 +142,7 @@ def check_changes(run: str, saved: DictConfig, wanted: DictConfig, words: list[s
 
 def is_finished(place: Path, wanted: DictConfig) -> bool:
     """Whether the run has had all its images or minutes, and its last scores."""
-    told = checkpoint.status(place)
+    told = run_folder.read_status(place)
     minutes = told.get("seconds", 0) / 60
     has_all = told.get("kimg", 0) >= wanted.kimg or (wanted.minutes is not None and minutes >= wanted.minutes)
     return told.get("state") == "done" and has_all
@@ -157,7 +157,7 @@ def set_choices(choices: Mapping[str, str]) -> None:
 
 def check_owner(place: Path, choices: Mapping[str, str], path: Path | None) -> None:
     """Refuses a checkpoint of another run: going on from it would replace this one's."""
-    own = checkpoint.status(place).get("choices", choices)
+    own = run_folder.read_status(place).get("choices", choices)
     names = [" ".join(f"{group}={told.get(group)}" for group in ("model", "data")) for told in (choices, own)]
     if names[0] != names[1]:
         raise UserError(

@@ -13,30 +13,30 @@ from ganrun.config import schema
 from ganrun.data.images import save_png, to_uint8
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import with_bar
-from ganrun.training.inference import Trained, load
-from ganrun.training.run_folder import make_folder
-from ganrun.training.session import quiet_libraries
+from ganrun.training.inference import TrainedModel, load_trained_model
+from ganrun.training.run_folder import make_run_folder
+from ganrun.training.session import silence_libraries
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Draws n samples and writes them as a grid, a folder or an array."""
-    quiet_libraries()
+    silence_libraries()
     writers = {"grid": write_sample_grid, "folder": write_folder, "npz": write_npz}
     if cfg["as"] not in writers:
         raise UserError(f"as={cfg['as']} is not known.{did_you_mean(str(cfg['as']), writers)}")
     schema.check_values(cfg)
-    trained = load(cfg)
+    trained = load_trained_model(cfg)
     if not hasattr(trained.model, "sample"):
         raise UserError(f"{trained.choices['model']} translates and draws no samples: ganrun translate {cfg.run}")
     if cfg["as"] == "folder" and len(trained.data.shape) != 3:
         raise UserError("These samples are points, not pictures. Take as=grid (a scatter) or as=npz.")
     y = class_labels(trained, cfg)
     x = generate_samples(trained, cfg, y)
-    out = make_folder(Path(cfg.out or folder), "out")
+    out = make_run_folder(Path(cfg.out or folder), "out")
     Console(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
 
 
-def class_labels(trained: Trained, cfg: DictConfig) -> Tensor | None:
+def class_labels(trained: TrainedModel, cfg: DictConfig) -> Tensor | None:
     """The classes asked for, in turn: int64 [n]; None for models that know none."""
     if "y" not in trained.model.needs:
         if cfg.classes is not None:
@@ -50,7 +50,7 @@ def class_labels(trained: Trained, cfg: DictConfig) -> Tensor | None:
     return torch.tensor(asked)[torch.arange(cfg.n) % len(asked)]
 
 
-def generate_samples(trained: Trained, cfg: DictConfig, y: Tensor | None) -> Tensor:
+def generate_samples(trained: TrainedModel, cfg: DictConfig, y: Tensor | None) -> Tensor:
     """n samples on the CPU; a function of the seed and the batches' size, whatever the device."""
     generator = seeds.generator(cfg.seed)
     parts = [slice(start, min(start + cfg.batch_size, cfg.n)) for start in range(0, cfg.n, cfg.batch_size)]
@@ -61,12 +61,12 @@ def generate_samples(trained: Trained, cfg: DictConfig, y: Tensor | None) -> Ten
     return torch.cat(draws)
 
 
-def write_sample_grid(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
+def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
     save_png(out / "grid.png", trained.data.draw(x, cfg.columns))
     return out / "grid.png"
 
 
-def write_folder(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
+def write_folder(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
     """A picture each, in a folder per class where there are classes."""
     for i, picture in enumerate(to_uint8(x)):
         place = out if y is None else out / str(y[i].item())
@@ -75,7 +75,7 @@ def write_folder(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: 
     return out
 
 
-def write_npz(trained: Trained, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
+def write_npz(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
     """x: uint8 [n, H, W, C], or float32 [n, 2] for points; y: int64 [n] where there are classes."""
     arrays = {"x": to_uint8(x).permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()}
     np.savez_compressed(out / "samples.npz", **arrays, **({} if y is None else {"y": y.numpy()}))

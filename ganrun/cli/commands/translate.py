@@ -12,19 +12,19 @@ from ganrun.data.decode import SUFFIXES, BadPictureError, decode
 from ganrun.data.images import grid, save_png, to_float, to_uint8
 from ganrun.errors import UserError
 from ganrun.terminal import with_bar
-from ganrun.training.inference import Trained, load
-from ganrun.training.run_folder import make_folder
-from ganrun.training.session import quiet_libraries
+from ganrun.training.inference import TrainedModel, load_trained_model
+from ganrun.training.run_folder import make_run_folder
+from ganrun.training.session import silence_libraries
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Translates each picture of `input`, and draws the first beside their translations."""
-    quiet_libraries()
+    silence_libraries()
     if cfg.to not in ("a", "b"):
         raise UserError(f"to={cfg.to} is not known. Allowed: a, b.")
     schema.check_values(cfg)
     paths = find_images(Path(cfg.input).expanduser())
-    trained = load(cfg)
+    trained = load_trained_model(cfg)
     if not hasattr(trained.model, "translate"):
         raise UserError(f"{trained.choices['model']} draws samples and translates none: ganrun sample {cfg.run}")
     x = torch.stack([load_image(trained, path) for path in with_bar(paths, "reading")])
@@ -33,7 +33,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
         for part in with_bar(x.split(cfg.batch_size), "translating")
     ]
     there = to_uint8(torch.cat(parts))
-    out = make_folder(Path(cfg.out or folder), "out")
+    out = make_run_folder(Path(cfg.out or folder), "out")
     for path, picture in zip(output_paths(paths, Path(cfg.input).expanduser()), there, strict=True):
         (out / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
         save_png(out / "pictures" / path, picture.expand(3, -1, -1))
@@ -61,7 +61,7 @@ def output_paths(paths: list[Path], place: Path) -> list[Path]:
     return [path.with_suffix(".png") if stems[path.with_suffix("")] == 1 else Path(f"{path}.png") for path in found]
 
 
-def load_image(trained: Trained, path: Path) -> torch.Tensor:
+def load_image(trained: TrainedModel, path: Path) -> torch.Tensor:
     """One picture of the model's size: uint8 [C, H, W]."""
     data = trained.cfg.data
     try:

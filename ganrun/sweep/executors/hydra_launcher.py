@@ -86,9 +86,9 @@ class HydraExecutor(Executor):
 
     def warned(self) -> None:
         """Has what was handed over save and end, for a while: a launcher kills what its processes have started."""
-        asked = [folder for folder in self.launching if lock.ask_to_end(folder)]
+        asked = [folder for folder in self.launching if lock.terminate_owner(folder)]
         latest = time.monotonic() + GRACE_SECONDS
-        while any(map(lock.is_held, asked)) and time.monotonic() < latest:
+        while any(map(lock.is_locked, asked)) and time.monotonic() < latest:
             time.sleep(0.1)
 
     def stop(self) -> dict[int, LaunchedJob]:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from ganrun.paths import replace_text
 from ganrun.sweep.naming import short_keys
 from ganrun.sweep.report.ranking import PointResult, best_job, ranking_row
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
-from ganrun.training.run_folder import replace_text
 
 log = logging.getLogger(__name__)
 REPORT_FILE = "report.html"

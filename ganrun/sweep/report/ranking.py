@@ -12,10 +12,10 @@ from statistics import mean, stdev
 from rich.markup import escape
 from rich.table import Table
 
+from ganrun.paths import replace_text
 from ganrun.sweep.naming import format_value, short_keys
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob
-from ganrun.training.run_folder import replace_text
 
 LEADERBOARD_FILE = "leaderboard.csv"
 

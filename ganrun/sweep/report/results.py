@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.metrics.scores.direction import better_direction
-from ganrun.training.run_folder import read_lines
+from ganrun.training.run_record import read_metric_lines
 
 # What scores may differ in and still be ranked: what follows from the run, and what other scores need
 FREE = ("floor", "averaged_weights", "kid_", "prdc_", "is_splits", "intra_", "accuracy")
@@ -49,7 +49,7 @@ def load_result(folder: Path, metric: str | None = None, mode: str | None = None
     mode = mode or (score_mode(metric) if metric else metrics.get("mode")) or "min"
     metric = metric or metrics.get("monitor")
     found = RunResult(status.get("state", ""), status.get("kimg", 0.0), status.get("seconds", 0.0), metric, mode)
-    for line in read_lines(folder / "metrics.jsonl"):
+    for line in read_metric_lines(folder / "metrics.jsonl"):
         if "protocol" in line and metric in line:
             found.history.append((line["kimg"], line[metric]))
             found.protocol = score_protocol(metric, config, line["protocol"])

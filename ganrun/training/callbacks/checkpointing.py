@@ -7,7 +7,7 @@ from pytorch_lightning import Callback
 from ganrun.training import checkpoint
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.checkpoint_io import DurableIO
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 
 class Checkpointing(Callback):
@@ -20,7 +20,7 @@ class Checkpointing(Callback):
 
     def __init__(
         self,
-        record: Record,
+        record: RunRecord,
         own_entries: dict,
         io: DurableIO,
         check: Callable,
@@ -73,13 +73,13 @@ class Checkpointing(Callback):
 
     def save(self, trainer, model) -> None:
         """Saves this very state, once; it is on the disk after `io.wait()`."""
-        with self.record.beside_training():
+        with self.record.outside_training():
             self.check(trainer, model)
             self.io.wait()
             is_for_good = bool(self.for_good and self.for_good.is_due(model))
             for cadence in filter(None, (self.cadence, self.for_good)):
                 cadence.done(model)
-            name = checkpoint.name_of(model.images_seen / 1000)
+            name = checkpoint.checkpoint_name(model.images_seen / 1000)
             is_best = self.record.best.get("kimg") == model.images_seen / 1000
             manifest = self._with_scores(self.manifest.followed_by(name, is_best, is_for_good, self.keep), model)
             trainer.save_checkpoint(self.folder / name, storage_options=lambda digest: self._commit(manifest, digest))
@@ -100,7 +100,7 @@ class Checkpointing(Callback):
         return self.record.best.get("kimg") == model.images_seen / 1000 and self.manifest.best != self._name_of_best()
 
     def _name_of_best(self) -> str | None:
-        return checkpoint.name_of(self.record.best["kimg"]) if self.record.best else None
+        return checkpoint.checkpoint_name(self.record.best["kimg"]) if self.record.best else None
 
     def _with_scores(self, manifest: checkpoint.Manifest, model) -> checkpoint.Manifest:
         """The manifest, with what names the best, and its value for both checkpoints; None for one without a score."""

@@ -13,9 +13,11 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
-from ganrun.training.run_folder import replace_file
+from ganrun.paths import replace_file
 
-NAME = "events.out.tfevents.0000000000.hparams"  # before all others, which TensorBoard reads in this order, and once
+EVENT_FILE = (
+    "events.out.tfevents.0000000000.hparams"  # before all others, which TensorBoard reads in this order, and once
+)
 CHOICES = ("model", "network", "data", "optimizer", "schedule")
 DERIVED = ("shape", "z_dim", "classes")  # of a network: they follow from data and model
 
@@ -38,10 +40,10 @@ class HParams(Callback):
         self._write(trainer)
 
     def on_train_end(self, trainer, model):
-        self._write(trainer, outcome(api_pb2.STATUS_SUCCESS))
+        self._write(trainer, session_end(api_pb2.STATUS_SUCCESS))
 
     def on_exception(self, trainer, model, exception):
-        self._write(trainer, outcome(api_pb2.STATUS_FAILURE))
+        self._write(trainer, session_end(api_pb2.STATUS_FAILURE))
 
     def _write(self, trainer, *outcome: Summary) -> None:
         _, session, _ = hparams(dict(self.settings), {})
@@ -52,15 +54,15 @@ class HParams(Callback):
         for logger in trainer.loggers if trainer.is_global_zero else ():
             if isinstance(logger, TensorBoardLogger):
                 Path(logger.log_dir).mkdir(parents=True, exist_ok=True)
-                replace_file(Path(logger.log_dir) / NAME, content.getvalue())
+                replace_file(Path(logger.log_dir) / EVENT_FILE, content.getvalue())
 
 
-def of_best(score: str) -> str:
+def best_tag(score: str) -> str:
     """ "val/fid" -> "best/fid": the column of that score at the best checkpoint."""
     return f"best/{score.removeprefix('val/')}"
 
 
-def outcome(status: int) -> Summary:
+def session_end(status: int) -> Summary:
     end = plugin_data_pb2.SessionEndInfo(status=status)
     info = plugin_data_pb2.HParamsPluginData(session_end_info=end, version=metadata.PLUGIN_DATA_VERSION)
     data = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=info.SerializeToString())

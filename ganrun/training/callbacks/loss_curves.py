@@ -7,16 +7,16 @@ from pytorch_lightning import Callback
 from torch import Tensor
 
 from ganrun.models.losses import full
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 
-class Curves(Callback):
+class LossCurves(Callback):
     """Reads the players' terms from the device every `every` batches and hands them to the logger and the record.
 
     `latest` keeps the last reading: {"train/<player>/<term>": value}.
     """
 
-    def __init__(self, record: Record, every: int):
+    def __init__(self, record: RunRecord, every: int):
         self.record, self.every = record, every
         self.latest: dict[str, float] = {}
         self.before: dict[str, float] = {}  # the clock of the run before it went on
@@ -33,33 +33,37 @@ class Curves(Callback):
             self._read(trainer, model)
 
     def state_dict(self) -> dict:
-        return {"seconds": self.record.seconds, "aside": self.record.aside, "first": self.record.first}
+        return {
+            "seconds": self.record.seconds,
+            "overhead_seconds": self.record.overhead_seconds,
+            "first": self.record.first,
+        }
 
     def load_state_dict(self, state: dict) -> None:
-        self.before = state
+        self.before = {"overhead_seconds" if name == "aside" else name: value for name, value in state.items()}
 
     def _read(self, trainer, model) -> None:
-        found = terms_of(model)
+        found = mean_terms(model)
         self.latest = dict(zip(found, torch.stack([*found.values()]).tolist(), strict=True)) if found else {}
         self.record.images = model.images_seen
         if trainer.is_global_zero:
-            self.record.read(model.images_seen, self.latest)
+            self.record.add_curves(model.images_seen, self.latest)
             for logger in trainer.loggers:
                 speed = {"images_per_second": self.record.images_per_second}
                 logger.log_metrics({**self.latest, **speed}, step=model.images_seen)
 
 
-def terms_of(model) -> dict[str, Tensor]:
+def mean_terms(model) -> dict[str, Tensor]:
     """Each player's terms as means, its accuracy where it scores pairs, its gradient's norm: scalars on the device."""
     found = {}
     for player, terms in model.terms.items():
         own = {name: full(value).mean() for name, value in terms.items()}
-        own |= {**accuracies(terms), "gradient": model.gradient_norm(player)}
+        own |= {**pair_accuracies(terms), "gradient": model.gradient_norm(player)}
         found |= {f"train/{player}/{name}": value for name, value in own.items()}
     return found
 
 
-def accuracies(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def pair_accuracies(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """{"accuracy": the share of pairs, i-th real and i-th fake, in which the real one scores higher}; ties count half.
 
     An estimate of the probability that a real example is ranked above a fake one, whatever the loss: .5 where they

@@ -13,10 +13,10 @@ from torch import Tensor
 from ganrun.errors import Failure
 from ganrun.models.steps.skip_nonfinite import Skipping, scaler_of
 from ganrun.training.checkpoint import Manifest
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 log = logging.getLogger(__name__)
-KEPT = 4096  # values of a term that are kept until the next look; of larger terms none are
+MAX_VALUES = 4096  # values of a term that are kept until the next look; of larger terms none are
 
 
 class Turn(NamedTuple):
@@ -28,17 +28,17 @@ class Turn(NamedTuple):
     batches: int
 
 
-class Guard(Callback):
+class NanGuard(Callback):
     """Looks every `every` batches, and whenever `check` is called, for a loss, gradient or weight that is not finite.
 
     Between two looks it only holds on to each turn's terms, so that a step costs the device nothing and the first bad
     batch is known afterwards. A look is one transfer, and finds the same on all ranks.
     mode: "stop" ends the training at the first one found. "skip" does not take a turn whose gradient is not finite, at
     the price of waiting for the device once a turn, and ends the training after `skips` of one player in a row.
-    Stands before Curves, which then show what was skipped, and before whatever scores, draws or saves the model.
+    Stands before LossCurves, which then show what was skipped, and before whatever scores, draws or saves the model.
     """
 
-    def __init__(self, record: Record, every: int, mode: str = "stop", skips: int = 10):
+    def __init__(self, record: RunRecord, every: int, mode: str = "stop", skips: int = 10):
         self.record, self.every, self.skips = record, every, skips
         self.skipping = Skipping() if mode == "skip" else None
         self.told: set[str] = set()
@@ -60,7 +60,7 @@ class Guard(Callback):
         for player, terms in model.terms.items():
             if terms is not self.newest.get(player):
                 self.newest[player] = terms
-                small = {name: value for name, value in terms.items() if value.numel() <= KEPT}
+                small = {name: value for name, value in terms.items() if value.numel() <= MAX_VALUES}
                 self.turns.append(Turn(player, small, model.images_seen, model.batches_seen))
         if self.skipping:
             self._follow_skips(trainer, model)
@@ -75,18 +75,19 @@ class Guard(Callback):
         """Raises Failure for a number that is not finite; costs nothing where no batch was trained on since."""
         if model.batches_seen == self.batches:
             return
-        watched = [*losses_of(self.turns), *gradients_of(model, trainer, self.turns), *weights_of(model)]
+        watched = [*turn_losses(self.turns), *gradient_norms(model, trainer, self.turns), *weight_norms(model)]
         values = torch.stack([value for _, value, _ in watched])
         values = trainer.strategy.reduce(values, reduce_op="sum").tolist()  # not finite where it is so on any rank
         for (name, _, turn), value in zip(watched, values, strict=True):
             if not math.isfinite(value):
                 kind = "nan" if math.isnan(value) else "infinite"
-                raise Failure(f"{name} became {kind} {place(turn)}{others(turn.terms)}. {self._way_on(model)}")
+                event = f"{name} became {kind} {describe_turn(turn)}{describe_other_terms(turn.terms)}"
+                raise Failure(f"{event}. {self._way_on(model)}")
         self.turns, self.batches = [], model.batches_seen
 
     def _follow_skips(self, trainer, model) -> None:
         """Tells of each player's first skipped turn, shows how many there were, ends the training after too many."""
-        now = place(Turn("", {}, model.images_seen, model.batches_seen))
+        now = describe_turn(Turn("", {}, model.images_seen, model.batches_seen))
         for player, count in self.skipping.counts.items():
             if player in model.terms:
                 model.terms[player]["skipped"] = torch.tensor(float(count), device=model.device)
@@ -101,7 +102,7 @@ class Guard(Callback):
 
     def _way_on(self, model) -> str:
         """The last good checkpoint, and the command that goes on from it."""
-        rates = half_rates(model)
+        rates = halved_rates(model)
         folder = self.record.folder / "checkpoints"
         last = Manifest.read(folder).last
         if last is None:
@@ -110,18 +111,18 @@ class Guard(Callback):
         return f"The last good checkpoint: {folder / last}. Go on from it with lower rates: {command}"
 
 
-def losses_of(turns: list[Turn]) -> list[tuple[str, Tensor, Turn]]:
+def turn_losses(turns: list[Turn]) -> list[tuple[str, Tensor, Turn]]:
     """Of each turn its loss: name, scalar, turn."""
     return [(f"train/{turn.player}/loss", turn.terms["loss"], turn) for turn in turns]
 
 
-def gradients_of(model, trainer, turns: list[Turn]) -> list[tuple[str, Tensor, Turn]]:
+def gradient_norms(model, trainer, turns: list[Turn]) -> list[tuple[str, Tensor, Turn]]:
     """Of each player's last turn the gradient's norm: name, scalar, turn. A GradScaler lets it overflow: then none."""
     last = {} if scaler_of(trainer) else {turn.player: turn for turn in turns}
     return [(f"train/{name}/gradient", model.gradient_norm(name), turn) for name, turn in last.items()]
 
 
-def weights_of(model) -> list[tuple[str, Tensor, Turn]]:
+def weight_norms(model) -> list[tuple[str, Tensor, Turn]]:
     """Of each parameter, averaged weight and buffer the largest magnitude: name, scalar, the turn that it is after."""
     now = Turn("", {}, model.images_seen, model.batches_seen)
     named = [*model.named_parameters(), *model.named_buffers()]
@@ -131,11 +132,11 @@ def weights_of(model) -> list[tuple[str, Tensor, Turn]]:
     return [(name, value, now) for (name, _), value in zip(named, largest, strict=True)]
 
 
-def place(turn: Turn) -> str:
+def describe_turn(turn: Turn) -> str:
     return f"at {turn.images / 1000:.10g} kimg (batch {turn.batches})"
 
 
-def others(terms: Mapping[str, Tensor]) -> str:
+def describe_other_terms(terms: Mapping[str, Tensor]) -> str:
     """Which terms beside the loss are not finite, and which are: ", and so did real, but not fake"."""
     names = {True: [], False: []}
     for name, value in terms.items():
@@ -145,7 +146,7 @@ def others(terms: Mapping[str, Tensor]) -> str:
     return (f", and so did {bad}" if bad else "") + (f", but not {good}" if good else "")
 
 
-def half_rates(model) -> str:
+def halved_rates(model) -> str:
     """The settings that would halve each player's learning rate."""
     groups = {
         player.name: each.param_groups[0] for player, each in zip(model.players(), model._optimizers, strict=True)

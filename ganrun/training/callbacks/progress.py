@@ -10,8 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 from ganrun.terminal import clock, handlers_of_terminal
-from ganrun.training.callbacks.loss_curves import Curves
-from ganrun.training.run_folder import Record
+from ganrun.training.callbacks.loss_curves import LossCurves
+from ganrun.training.run_record import RunRecord
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,9 @@ class Progress(Callback):
     In a terminal it is redrawn four times a second; elsewhere it is logged every `seconds` and after each score.
     """
 
-    def __init__(self, record: Record, curves: Curves, kimg: float, minutes: float | None = None, seconds: float = 20):
+    def __init__(
+        self, record: RunRecord, curves: LossCurves, kimg: float, minutes: float | None = None, seconds: float = 20
+    ):
         self.record, self.curves, self.kimg, self.minutes = record, curves, kimg, minutes
         self.is_live = sys.stderr.isatty()
         self.pause = 0.25 if self.is_live else seconds
@@ -78,7 +80,7 @@ class Progress(Callback):
             f"{model.images_seen / 1000:.1f}/{self.kimg:g} kimg",
             f"{self.record.images_per_second:,.0f} images/s",
             f"{clock(self.left(model.images_seen))} left",
-            *(f"{short(name)} {value:.3g}" for name, value in self.curves.latest.items() if is_shown(name)),
+            *(f"{short_name(name)} {value:.3g}" for name, value in self.curves.latest.items() if is_shown(name)),
         ]
         monitor = self.record.monitor
         if self.record.best:
@@ -91,7 +93,7 @@ def is_shown(name: str) -> bool:
     return not name.endswith("/gradient")
 
 
-def short(name: str) -> str:
+def short_name(name: str) -> str:
     """ "train/discriminator/real" -> "D.real": players by their first letter."""
     _, player, term = name.split("/")
     return f"{player[0].upper()}.{term}"

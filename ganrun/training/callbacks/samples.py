@@ -8,13 +8,13 @@ from torch import Tensor
 from ganrun.data.images import save_png
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.signals import Signals
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 
 class Samples(Callback):
     """Draws model.pictures at every mark and at the end, to samples/ in the run folder and to loggers that show any."""
 
-    def __init__(self, data, record: Record, every_kimg: float | None, signals: Signals):
+    def __init__(self, data, record: RunRecord, every_kimg: float | None, signals: Signals):
         """signals: end a drawing, which then stays due."""
         self.data, self.record, self.signals = data, record, signals
         self.cadence = Cadence(every_kimg)
@@ -46,8 +46,8 @@ class Samples(Callback):
         """Whether it was done."""
         if not trainer.is_global_zero:
             return True
-        with self.record.beside_training():
-            pictures = self.signals.unless_stopped(lambda: drawn(model, self.data))
+        with self.record.outside_training():
+            pictures = self.signals.unless_stopped(lambda: render_pictures(model, self.data))
             if pictures is None:
                 return False
             self.folder.mkdir(exist_ok=True)
@@ -56,17 +56,17 @@ class Samples(Callback):
                 path = self.folder / f"{name}-kimg{model.images_seen / 1000:010.3f}.png"
                 save_png(path, picture)
                 self.newest.append(path)
-                show(trainer.loggers, name, picture, model.images_seen)
+                log_picture(trainer.loggers, name, picture, model.images_seen)
         return True
 
 
-def drawn(model, data) -> dict[str, Tensor]:
+def render_pictures(model, data) -> dict[str, Tensor]:
     """The model's pictures: {name: uint8 [3, H, W]}."""
     found = model.pictures(data)
     return {name: data.draw(examples.float().cpu(), columns) for name, (examples, columns) in found.items()}
 
 
-def show(loggers, name: str, picture: Tensor, step: int) -> None:
+def log_picture(loggers, name: str, picture: Tensor, step: int) -> None:
     """Hands a picture, uint8 [3, H, W], to the loggers that can show one."""
     for logger in loggers:
         if hasattr(logger.experiment, "add_image"):

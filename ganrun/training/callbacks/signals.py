@@ -20,7 +20,7 @@ SHOW_CURSOR = b"\x1b[?25h"  # the line that shows the progress hides it
 T = TypeVar("T")
 
 
-class Dropped(BaseException):
+class WorkDropped(BaseException):
     """Ends work beside the training; goes no further than `unless_stopped`."""
 
 
@@ -47,7 +47,7 @@ class Signals(Callback):
                 raise Interrupted(self.signum)
         except Interrupted as error:
             if "SLURM_JOB_ID" in os.environ and error.exit_code == 128 + signal.SIGUSR1:
-                requeue()
+                requeue_slurm_job()
             raise
         finally:
             for signum, handler in before.items():
@@ -60,7 +60,7 @@ class Signals(Callback):
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         if trainer.world_size > 1 and model.batches_seen % self.every:
             return
-        signum = self.signum if trainer.world_size == 1 else highest(self.signum or 0, model.device)
+        signum = self.signum if trainer.world_size == 1 else highest_signal(self.signum or 0, model.device)
         if signum:
             self.save(trainer, model)
             raise self._interrupted(signum)
@@ -80,11 +80,11 @@ class Signals(Callback):
             try:
                 self.is_droppable = True
                 if self.signum:
-                    raise Dropped
+                    raise WorkDropped
                 return work()
             finally:
                 self.is_droppable = False
-        except Dropped:  # also where it came in that finally
+        except WorkDropped:  # also where it came in that finally
             self.is_droppable, self.has_dropped = False, True
             return None
 
@@ -103,9 +103,9 @@ class Signals(Callback):
         if not self.trainer:
             raise Interrupted(signum)
         with suppress(RuntimeError):  # in the middle of another message
-            tell(signal.Signals(signum).name)
+            log_signal(signal.Signals(signum).name)
         if self.is_droppable:
-            raise Dropped
+            raise WorkDropped
 
     def _end_at_once(self, signum: int) -> None:
         launcher = self.trainer.strategy.launcher if self.trainer else None
@@ -123,11 +123,11 @@ class Signals(Callback):
 
 
 @rank_zero_only
-def tell(name: str) -> None:
+def log_signal(name: str) -> None:
     log.warning("%s: stops after this batch and saves; a second one stops at once", name)
 
 
-def highest(signum: int, device: torch.device) -> int:
+def highest_signal(signum: int, device: torch.device) -> int:
     """Of all ranks' numbers."""
     found = torch.tensor(signum, device=device)
     torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
@@ -135,7 +135,7 @@ def highest(signum: int, device: torch.device) -> int:
 
 
 @rank_zero_only
-def requeue() -> None:
+def requeue_slurm_job() -> None:
     """Has Slurm start this job again, a job of an array for itself; Slurm then ends what is left of its processes."""
     job = os.environ["SLURM_JOB_ID"]
     if "SLURM_ARRAY_JOB_ID" in os.environ:

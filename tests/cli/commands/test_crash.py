@@ -15,7 +15,7 @@ from ganrun.cli.main import main
 from ganrun.training import checkpoint_io, run_folder
 from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.callbacks.evaluation import Evaluation
-from ganrun.training.callbacks.loss_curves import Curves
+from ganrun.training.callbacks.loss_curves import LossCurves
 from ganrun.training.callbacks.samples import Samples
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "crash_test.py"
@@ -23,7 +23,7 @@ OFTEN = [*SHORT, "checkpoint.kimg=0.02", "log_every=1", "validate_kimg=0.1", "pi
 WRITERS = {  # at which of its calls the disk fills up, to so many bytes that are free
     "a look before saving": (Checkpointing, "save", 4, 2**19),
     "a save": (Checkpointing, "save", 5, 2**13),
-    "the curves": (Curves, "_read", 7, 0),
+    "the curves": (LossCurves, "_read", 7, 0),
     "the scores": (Evaluation, "_evaluate", 2, 0),
     "the pictures": (Samples, "_draw", 2, 0),
     "the end": (Checkpointing, "on_train_end", 1, 0),
@@ -69,7 +69,7 @@ def whole(workplace):
 
 @pytest.fixture
 def disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_folder, "LEAST_FREE", 0)
+    monkeypatch.setattr(run_folder, "MIN_FREE", 0)
     monkeypatch.setattr(checkpoint_io, "SPARE", 2**20)
     with small_disk(tmp_path / "disk", 6) as place:
         yield place
@@ -93,7 +93,7 @@ def test_a_full_disk_ends_the_training_with_a_message_and_it_goes_on_when_there_
     whole, disk, monkeypatch, capfd, writer
 ):
     if writer == "a save":
-        monkeypatch.setattr(checkpoint_io, "check_room", lambda *_: None)  # the room was there at the look
+        monkeypatch.setattr(checkpoint_io, "check_free_space", lambda *_: None)  # the room was there at the look
     run = disk / "run"
     with monkeypatch.context() as patch:
         fill_up(patch, disk, *WRITERS[writer])
@@ -117,7 +117,7 @@ def test_a_full_disk_ends_the_training_with_a_message_and_it_goes_on_when_there_
 
 def test_a_start_or_resume_on_a_full_disk_is_refused_before_anything_happens(whole, disk, monkeypatch, capsys):
     shutil.copytree(whole, disk / "run")
-    monkeypatch.setattr(run_folder, "LEAST_FREE", 2**20)
+    monkeypatch.setattr(run_folder, "MIN_FREE", 2**20)
     ballast = fill(disk, 0)
     before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and path not in (ballast,)}
     assert main(["train", *OFTEN, f"folder={disk}/new"]) == 2

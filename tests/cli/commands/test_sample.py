@@ -62,7 +62,7 @@ def pixels(path):
 
 
 def loaded(run):
-    return inference.load(OmegaConf.create({"run": str(run), "which": "last", "device": "cpu"})).model
+    return inference.load_trained_model(OmegaConf.create({"run": str(run), "which": "last", "device": "cpu"})).model
 
 
 def test_the_chosen_classes_take_turns_in_any_number_of_batches(drawn):

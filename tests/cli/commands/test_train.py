@@ -90,7 +90,7 @@ def test_the_picture_is_what_the_last_checkpoint_draws(full):
     run, _ = full
     pixels = np.asarray(Image.open(run / PICTURE))
     assert pixels.shape == (10 * 30 + 2, 10 * 30 + 2, 3)  # a row for each class, 2 pixels between
-    last = inference.load(OmegaConf.create({"run": str(run), "which": "last", "device": "cpu"}))
+    last = inference.load_trained_model(OmegaConf.create({"run": str(run), "which": "last", "device": "cpu"}))
     ((examples, columns),) = last.model.pictures(last.data).values()
     assert np.array_equal(pixels, last.data.draw(examples, columns).permute(1, 2, 0).numpy())
 
@@ -117,19 +117,19 @@ def test_the_manifest_tells_the_score_that_names_the_best_and_its_values(full):
         assert told["scores"][which] == {"kimg": scores["kimg"], "value": scores["val/fd_lenet"]}
 
 
-def test_the_curves_end_with_last_best_and_the_verdict(full):
+def test_the_curves_end_with_last_best_and_the_diagnosis(full):
     run, told = full
     *_, closing = (json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines())
     found = status(run)
-    told_twice = {key: found[key] for key in ("last", "best", "verdict")}
+    told_twice = {key: found[key] for key in ("last", "best", "diagnosis")}
     assert closing == {"kimg": 0.032, "time": closing["time"], **told_twice}
-    assert found["verdict"]["words"].startswith(found["verdict"]["state"])
-    assert found["verdict"]["words"] in told
+    assert found["diagnosis"]["summary"].startswith(found["diagnosis"]["state"])
+    assert found["diagnosis"]["summary"] in told
 
 
-def test_without_scores_there_is_no_verdict(train):
+def test_without_scores_there_is_no_diagnosis(train):
     run = train(*RING)
-    assert "verdict" not in status(run)
+    assert "diagnosis" not in status(run)
     assert lines(run, "last") == []
 
 

@@ -7,7 +7,7 @@ import torch
 from helpers.model_training import SMALL, job_of, train
 
 from ganrun.networks.eval_mode import evaluating
-from ganrun.training.callbacks.cuda_graphs import Compiling
+from ganrun.training.callbacks.compilation import Compilation
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ from ganrun.training.callbacks.cuda_graphs import Compiling
 def test_compiled_networks_train_to_the_same_weights_under_the_same_names(name):
     overrides = [*SMALL[name], "trainer.precision=64-true", "optimizer=sgd", "optimizer.fused=false"]
     plain = train(job_of(*overrides), 3).model.state_dict()
-    job = train(job_of(*overrides), 3, Compiling(graphs=False, networks=True))
+    job = train(job_of(*overrides), 3, Compilation(graphs=False, networks=True))
     found = job.model.state_dict()
     assert list(found) == list(plain)
     assert all(torch.allclose(found[key], plain[key], atol=1e-9) for key in plain if torch.is_tensor(plain[key]))

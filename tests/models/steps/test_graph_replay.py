@@ -10,7 +10,7 @@ from helpers.recorder import Recorder
 
 from ganrun.errors import Failure
 from ganrun.models.steps.graph_replay import WARM_UP, Replays
-from ganrun.training.callbacks.nan_guard import Guard
+from ganrun.training.callbacks.nan_guard import NanGuard
 
 CASES = {
     **SMALL,
@@ -156,7 +156,7 @@ def test_a_turn_that_cannot_be_replayed_is_told_of_once_and_taken_as_it_is(playe
 def test_a_number_that_is_none_is_found_at_the_same_turn(batch, tmp_path):
     found = []
     for callbacks in ([], [Replaying()]):
-        guard = Guard(SimpleNamespace(folder=tmp_path), every=50)
+        guard = NanGuard(SimpleNamespace(folder=tmp_path), every=50)
         with pytest.raises(Failure) as failure:
             train(job_of(*RING), 20, SpoiltData(batch), *callbacks, guard)
         found.append(str(failure.value))

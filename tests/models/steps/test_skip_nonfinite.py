@@ -14,15 +14,15 @@ from ganrun.errors import Failure
 from ganrun.models import losses
 from ganrun.seeds import seed_training_noise
 from ganrun.training.callbacks.length import Length
-from ganrun.training.callbacks.loss_curves import Curves
-from ganrun.training.callbacks.nan_guard import Guard
+from ganrun.training.callbacks.loss_curves import LossCurves
+from ganrun.training.callbacks.nan_guard import NanGuard
 
 QUICK = [*RING, "optimizer.lr=0.01", "ema.half_life_kimg=0.05"]
 NAN = float("nan")
 
 
 def skipping(folder, skips=10, every=50):
-    return Guard(SimpleNamespace(folder=folder), every, mode="skip", skips=skips)
+    return NanGuard(SimpleNamespace(folder=folder), every, mode="skip", skips=skips)
 
 
 def by_hand(job, batches, spoilt, skipped):
@@ -135,15 +135,15 @@ class Book:
     def __init__(self, folder):
         self.folder, self.pages, self.restart_clock = folder, [], lambda **_: None
 
-    def read(self, images, curves):
+    def add_curves(self, images, curves):
         self.pages.append(curves)
 
 
 def test_what_was_skipped_is_told_once_and_counted_in_the_curves(tmp_path, caplog):
     book = Book(tmp_path)
-    guard = Guard(book, 2, mode="skip")
+    guard = NanGuard(book, 2, mode="skip")
     with caplog.at_level(logging.WARNING, "ganrun"):
-        train(job_of(*QUICK), 8, SpoiltData(3, 5, 6), guard, Curves(book, 2))
+        train(job_of(*QUICK), 8, SpoiltData(3, 5, 6), guard, LossCurves(book, 2))
     assert [page.get("train/discriminator/skipped") for page in book.pages] == [None, 1, 3, 3]
     assert all(math.isfinite(value) for page in book.pages for value in page.values())
     assert [record.getMessage() for record in caplog.records] == [
@@ -159,7 +159,7 @@ def test_the_counts_go_on_where_a_checkpoint_had_them(tmp_path):
     with pytest.raises(Failure, match="in 4 turns in a row"):
         train(job_of(*QUICK), 6, SpoiltData(1, 2), second)
     assert second.skipping.counts == {"discriminator": 5}
-    assert Guard(SimpleNamespace(folder=tmp_path), 2).state_dict() == {}
+    assert NanGuard(SimpleNamespace(folder=tmp_path), 2).state_dict() == {}
 
 
 def with_scaler(job, batches, scale, *callbacks):
@@ -180,7 +180,7 @@ def with_scaler(job, batches, scale, *callbacks):
 
 
 def test_gradients_that_overflow_at_first_in_16_mixed_lower_the_scale_and_stop_nothing(tmp_path):
-    stop, skip = Guard(SimpleNamespace(folder=tmp_path), 1), skipping(tmp_path, every=1)
+    stop, skip = NanGuard(SimpleNamespace(folder=tmp_path), 1), skipping(tmp_path, every=1)
     by_itself, with_skips = (with_scaler(job_of(*QUICK), 12, 2.0**24, guard) for guard in (stop, skip))
     assert by_itself == with_skips < 2.0**24
     assert sum(skip.skipping.counts.values()) == math.log2(2.0**24 / with_skips)

@@ -23,7 +23,7 @@ def training(tmp_path):
 
     trainer = SimpleNamespace(is_global_zero=True, save_checkpoint=save_checkpoint)
     record = SimpleNamespace(
-        folder=tmp_path, monitor=MONITOR, mode="max", last={}, best={}, beside_training=nullcontext
+        folder=tmp_path, monitor=MONITOR, mode="max", last={}, best={}, outside_training=nullcontext
     )
     saved = []
 
@@ -83,13 +83,13 @@ def test_without_scores_there_is_no_best(training):
 @pytest.mark.parametrize(("keep", "kept"), [(None, [20, 40, 60, 80, 100]), (2, [80, 100])])
 def test_some_stay_for_good(training, tmp_path, keep, kept):
     told = training({10: 1.0}, every_kimg=20, keep=keep)
-    assert told["kept"] == [checkpoint.name_of(kimg) for kimg in kept]
+    assert told["kept"] == [checkpoint.checkpoint_name(kimg) for kimg in kept]
     files = {path.name for path in (tmp_path / "checkpoints").glob("*.ckpt")}
     assert files == {*told["kept"], told["best"], told["previous"], told["last"]}
 
 
 def test_a_training_that_goes_on_forgets_what_came_after_its_start_and_what_a_killed_one_left(tmp_path):
-    names = [checkpoint.name_of(kimg) for kimg in (10, 20, 30, 40)]
+    names = [checkpoint.checkpoint_name(kimg) for kimg in (10, 20, 30, 40)]
     for name in [*names, "kimg000099.000.ckpt", f".{names[3]}.partial"]:
         (tmp_path / name).write_text("weights")
     manifest = checkpoint.Manifest(last=names[3], previous=names[2], best=names[1], kept=[names[0], names[3]])

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from ganrun.training.callbacks.evaluation import Evaluation
 from ganrun.training.callbacks.signals import Signals
-from ganrun.training.run_folder import Record
+from ganrun.training.run_record import RunRecord
 
 KIMG = 1000
 
@@ -19,7 +19,7 @@ class World:
 
     def __init__(self, folder, monkeypatch, cost, samples=5000, every=None, features=84, rank=0):
         self.now, self.cost = 0.0, cost
-        monkeypatch.setattr("ganrun.training.run_folder.time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr("ganrun.training.run_record.time", SimpleNamespace(monotonic=lambda: self.now))
         extractor = SimpleNamespace(num_features=features)
         self.suite = SimpleNamespace(
             samples=samples,
@@ -28,7 +28,7 @@ class World:
             collapsed=lambda scores: None,
             extractor=extractor,
         )
-        record = Record(folder, OmegaConf.create({"kimg": KIMG}), "val/fid", speaks=not rank)
+        record = RunRecord(folder, OmegaConf.create({"kimg": KIMG}), "val/fid", is_main_process=not rank)
         guard = SimpleNamespace(check=lambda *_: None)
         self.evaluation = Evaluation(self.suite, None, record, every, guard, Signals(save=None, every=1))
         self.trainer = SimpleNamespace(world_size=1, precision="32-true", is_global_zero=not rank, loggers=[])

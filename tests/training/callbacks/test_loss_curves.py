@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganrun.training.callbacks.loss_curves import accuracies
+from ganrun.training.callbacks.loss_curves import pair_accuracies
 
 NAN = float("nan")
 
@@ -26,15 +26,15 @@ def scores(*values):
     ],
 )
 def test_a_pair_counts_where_the_real_one_scores_higher_and_ties_count_half(real, fake, accuracy):
-    (found,) = accuracies({"loss": scores(1.0), "real": real, "fake": fake}).values()
+    (found,) = pair_accuracies({"loss": scores(1.0), "real": real, "fake": fake}).values()
     assert found.item() == pytest.approx(accuracy, nan_ok=True)
 
 
 def test_the_accuracy_is_the_same_for_any_rising_function_of_the_scores():
     real, fake = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0)) + torch.tensor([[0.5], [0.0]])
     plain, squashed = (
-        accuracies({"real": real, "fake": fake}),
-        accuracies({"real": real.sigmoid(), "fake": fake.sigmoid()}),
+        pair_accuracies({"real": real, "fake": fake}),
+        pair_accuracies({"real": real.sigmoid(), "fake": fake.sigmoid()}),
     )
     assert plain == squashed
     expected = 0.5 * (1 + torch.erf(torch.tensor(0.5 / 2)))  # P(N(.5, 1) > N(0, 1))
@@ -43,7 +43,7 @@ def test_the_accuracy_is_the_same_for_any_rising_function_of_the_scores():
 
 def test_each_side_has_its_own():
     terms = {"real_a": scores(1.0), "fake_a": scores(0.0), "real_b": scores(0.0), "fake_b": scores(1.0)}
-    assert {name: value.item() for name, value in accuracies(terms).items()} == {"accuracy_a": 1, "accuracy_b": 0}
+    assert {name: value.item() for name, value in pair_accuracies(terms).items()} == {"accuracy_a": 1, "accuracy_b": 0}
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_each_side_has_its_own():
     ],
 )
 def test_without_pairs_there_is_none(terms):
-    assert accuracies(terms) == {}
+    assert pair_accuracies(terms) == {}

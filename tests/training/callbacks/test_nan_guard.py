@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ganrun.models.base import Adversarial, Player
-from ganrun.training.callbacks.nan_guard import Guard, Turn, others, place
+from ganrun.training.callbacks.nan_guard import NanGuard, Turn, describe_other_terms, describe_turn
 
 NAN, INF = float("nan"), float("inf")
 
@@ -34,7 +34,7 @@ def way_on(tmp_path):
         (tmp_path / folder / "checkpoints").mkdir(parents=True)
         if last:
             (tmp_path / folder / "checkpoints" / "manifest.json").write_text(json.dumps({"last": last}))
-        return Guard(SimpleNamespace(folder=tmp_path / folder), 50)._way_on(model)
+        return NanGuard(SimpleNamespace(folder=tmp_path / folder), 50)._way_on(model)
 
     return say
 
@@ -76,13 +76,13 @@ def test_the_rate_is_that_of_the_settings_not_that_of_the_schedule_at_this_momen
 )
 def test_the_terms_are_told_apart(real, fake, text):
     terms = {"loss": torch.tensor(NAN), "real": torch.tensor(real), "fake": torch.tensor(fake)}
-    assert others(terms) == text
+    assert describe_other_terms(terms) == text
 
 
 def test_a_loss_without_terms_is_named_alone():
-    assert others({"loss": torch.tensor(NAN), "skipped": torch.tensor(3.0)}) == ""
+    assert describe_other_terms({"loss": torch.tensor(NAN), "skipped": torch.tensor(3.0)}) == ""
 
 
 @pytest.mark.parametrize(("images", "text"), [(12300, "12.3 kimg"), (64, "0.064 kimg"), (123456789, "123456.789 kimg")])
 def test_the_place_is_exact(images, text):
-    assert place(Turn("d", {}, images, 7)) == f"at {text} (batch 7)"
+    assert describe_turn(Turn("d", {}, images, 7)) == f"at {text} (batch 7)"

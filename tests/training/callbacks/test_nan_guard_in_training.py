@@ -10,7 +10,7 @@ from helpers.model_training import RING, SMALL, job_of, train
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganrun.errors import Failure
-from ganrun.training.callbacks.nan_guard import Guard
+from ganrun.training.callbacks.nan_guard import NanGuard
 
 QUICK = [*RING, "optimizer.lr=0.01"]
 NAN = float("nan")
@@ -45,7 +45,7 @@ class Saving(pl.Callback):
 
 
 def guard_of(folder, every=50, **settings):
-    return Guard(SimpleNamespace(folder=folder), every, **settings)
+    return NanGuard(SimpleNamespace(folder=folder), every, **settings)
 
 
 def stopped(job, folder, *callbacks, looks=50, saves=3):
@@ -186,7 +186,7 @@ class Operations(TorchDispatchMode):
         return function(*arguments, **(keywords or {}))
 
 
-class Watched(Guard):
+class Watched(NanGuard):
     """A guard that counts what it computes after each batch, and in a look at a batch that was looked at."""
 
     def on_train_start(self, *arguments):

@@ -79,7 +79,7 @@ def highest(monkeypatch):
         found.calls += 1
         return max(signum, found.other)
 
-    monkeypatch.setattr(signals, "highest", highest)
+    monkeypatch.setattr(signals, "highest_signal", highest)
     return found
 
 

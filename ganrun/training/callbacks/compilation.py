@@ -6,10 +6,10 @@ from ganrun.models.steps.cuda_graph import CudaGraphs
 from ganrun.models.steps.graph_replay import Replays
 
 
-class Compiling(Callback):
+class Compilation(Callback):
     """Has a training go faster than Python can ask for its operations.
 
-    graphs: record each player's turn and replay it, see turns/replays.py.
+    graphs: record each player's turn and replay it, see models/steps/graph_replay.py.
     networks: let torch.compile fuse what the networks do; it takes its time at the first batches.
     """
 

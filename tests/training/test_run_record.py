@@ -1,0 +1,75 @@
+"""What a run folder tells of scores and diagnosis when the run ends."""
+
+import json
+import math
+
+import pytest
+from omegaconf import OmegaConf
+
+from ganrun.training.run_record import RunRecord
+
+NAME = "val/fid"
+FALLING = [50, 40, 30, 25, 20, 15, 12, 10]
+
+
+@pytest.fixture
+def record(tmp_path):
+    def make(values=(), kimg=800, minutes=None, monitor=NAME, images=800_000):
+        record = RunRecord(tmp_path, OmegaConf.create({"kimg": kimg, "minutes": minutes}), monitor)
+        for k, value in enumerate(values):
+            record.add_scores(100_000 * (k + 1), {NAME: value}, {})
+        record.images = images
+        return record
+
+    return make
+
+
+def closing(folder):
+    return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+
+
+def test_the_history_is_that_of_the_monitored_score(record):
+    assert record([3, math.nan, 2]).history == [(100, 3), (200, pytest.approx(math.nan, nan_ok=True)), (300, 2)]
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "interrupted"])
+def test_at_the_end_both_files_tell_last_best_and_diagnosis(record, tmp_path, state):
+    record([50, 40, 30, 20]).write_status(state)
+    status, line = json.loads((tmp_path / "status.json").read_text()), closing(tmp_path)
+    assert status["state"] == state
+    assert line == {"time": line["time"], "kimg": 800, **{key: status[key] for key in ("last", "best", "diagnosis")}}
+    way = f"train on: ganrun resume {tmp_path} kimg=1600"
+    summary = f"improving: val/fid fell from 50 to 20 over the last 300 kimg; {way}"
+    assert status["diagnosis"] == {"state": "improving", "summary": summary}
+
+
+def test_a_running_or_unscored_training_has_no_diagnosis(record, tmp_path):
+    record(FALLING).write_status("running")
+    assert "diagnosis" not in json.loads((tmp_path / "status.json").read_text())
+    record(monitor=None).write_status("done")
+    assert "diagnosis" not in json.loads((tmp_path / "status.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("limits", "images", "setting"),
+    [
+        ({"kimg": 1000}, 1_000_000, " kimg=2000"),
+        ({"kimg": 1000}, 1_000_032, " kimg=2000"),
+        ({"kimg": 0.1}, 128, " kimg=0.2"),
+        ({"kimg": 1000, "minutes": 1.5}, 300_000, " minutes=3"),
+        ({"kimg": 1000, "minutes": 9}, 1_000_000, " kimg=2000"),
+        ({"kimg": 1000}, 300_000, ""),  # interrupted
+    ],
+)
+def test_a_longer_training_is_one_by_the_limit_that_ended_this_one(record, tmp_path, limits, images, setting):
+    summary = record(FALLING, **limits, images=images).diagnosis().summary
+    assert summary.endswith(f"; train on: ganrun resume {tmp_path}{setting}")
+
+
+def test_the_diagnosis_is_that_of_the_newest_samples_and_readings(record):
+    run = record([5, 5, 5, 5])
+    run.add_curves(400_000, {"train/discriminator/accuracy": 0.99})
+    run.add_scores(500_000, {NAME: 5}, {}, collapsed="1 of 8 modes")
+    assert run.diagnosis().summary.startswith("collapsed: 1 of 8 modes; the discriminator tells real from fake in 99 %")
+    run.add_scores(600_000, {NAME: 5}, {})
+    assert run.diagnosis().state == "converged"
