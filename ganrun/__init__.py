@@ -1,21 +1,45 @@
 """ganrun: trains, scores, samples and compares generative adversarial networks."""
 
 import sys
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 from typing import Any
 
 __version__ = "0.2.0"
 
 
 class _RenamedModules:
-    """Passes imports of modules of version 0.1 to ganrun.config.renames, which is loaded only for them."""
+    """Lets names of version 0.1 be imported: ganrun.config.renames, loaded only for them, knows where they are now."""
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if not fullname.startswith("ganrun.") or "ganrun.config.renames" in fullname:
+        if not fullname.startswith("ganrun."):
             return None
-        from ganrun.config.renames import RenamedModules
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec and spec.loader and spec.submodule_search_locations is None:
+            _add_old_names(spec.loader)
+        elif not spec and "ganrun.config.renames" not in fullname:
+            from ganrun.config.renames import RenamedModules
 
-        return RenamedModules().find_spec(fullname, path, target)
+            return RenamedModules().find_spec(fullname, path, target)
+        return spec
 
 
-sys.meta_path.append(_RenamedModules())
+def _add_old_names(loader: Any) -> None:
+    """Have the module look for a name that it lacks in the table of renamed ones."""
+    run = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        def look_up(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+            from ganrun.config import renames
+
+            return renames.look_up(module.__name__, name)
+
+        module.__getattr__ = look_up
+        run(module)
+
+    loader.exec_module = exec_module
+
+
+sys.meta_path.insert(0, _RenamedModules())

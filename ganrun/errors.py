@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MANY = 60  # names that nobody reads through
+MAX_NAMES_LISTED = 60  # names that nobody reads through
 
 
 class UserError(Exception):
@@ -41,4 +41,4 @@ def did_you_mean(found: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     near = get_close_matches(found, names, n=3, cutoff=0.5)
     guess = f" Did you mean {' or '.join(near)}?" if near else ""
-    return guess if len(names) > MANY else f"{guess} Allowed: {', '.join(names)}."
+    return guess if len(names) > MAX_NAMES_LISTED else f"{guess} Allowed: {', '.join(names)}."

@@ -1,17 +1,19 @@
-"""What is shown in a terminal: progress bars, times, log handlers."""
+"""Output in a terminal: progress bars, durations, log handlers."""
 
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import track
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds as 1:02:03 or 2:03."""
+def format_duration(seconds: float) -> str:
+    """Format a duration as 1:02:03 (hours) or 2:03 (minutes); "?" for infinity."""
     if seconds == float("inf"):
         return "?"
     minutes, s = divmod(round(seconds), 60)
@@ -19,20 +21,18 @@ def clock(seconds: float) -> str:
     return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
 
 
-def progress(steps: Iterable, total: int, title: str) -> Iterable:
-    """The steps, with a progress bar in a terminal and a line in the log elsewhere."""
+def progress_bar(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]:
+    """Iterate over `items` with a progress bar in a terminal; elsewhere log the title once.
+
+    total: number of items, where `items` has no length.
+    """
     if not sys.stderr.isatty():
         log.info("%s", title)
-        return steps
-    return track(steps, description=title, total=total, console=Console(stderr=True), transient=True)
+        return items
+    return track(items, title, total=total, console=Console(stderr=True), transient=True)
 
 
-def handlers_of_terminal() -> list[logging.StreamHandler]:
-    """The handlers that show ganrun's logs where the line is shown."""
-    found = logging.getLogger("ganrun").handlers
-    return [handler for handler in found if isinstance(handler, logging.StreamHandler) and handler.stream.isatty()]
-
-
-def with_bar(items: Sequence, word: str) -> Iterable:
-    """The items, one after the other, with a bar on stderr that goes when they are done."""
-    return track(items, word, console=Console(stderr=True), transient=True)
+def terminal_log_handlers() -> list[logging.StreamHandler]:
+    """Return the log handlers of ganrun that write to a terminal."""
+    handlers = logging.getLogger("ganrun").handlers
+    return [handler for handler in handlers if isinstance(handler, logging.StreamHandler) and handler.stream.isatty()]

@@ -106,7 +106,7 @@ class Watch(pl.Callback):
             self.tracer.__enter__()
         else:
             trainer.should_stop = True
-            self.is_replayed = bool(model.replays and model.replays.recordings)
+            self.is_replayed = bool(model.graphed_steps and model.graphed_steps.captured)
             if self.tracer:
                 self.tracer.__exit__(None, None, None)
                 self._read_trace()
@@ -147,7 +147,7 @@ class Losses(pl.Callback):
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         self.seen.append(torch.stack([terms["loss"].float().mean() for terms in model.terms.values()]).clone())
-        self.is_replayed = bool(model.replays and model.replays.recordings)
+        self.is_replayed = bool(model.graphed_steps and model.graphed_steps.captured)
         trainer.should_stop = model.batches_seen == COMPARED
 
 

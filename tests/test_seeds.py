@@ -21,24 +21,24 @@ def slow_mix(*parts):
 
 def test_the_mix_is_that_of_a_slow_loop():
     for parts in [(), (0,), (1, 2, 3), (2**40, -1), (4294967295, 7)]:
-        assert seeds.mix(*parts) == slow_mix(*parts)
-        assert 0 <= seeds.mix(*parts) < 2**32
+        assert seeds.hash_integers(*parts) == slow_mix(*parts)
+        assert 0 <= seeds.hash_integers(*parts) < 2**32
 
 
 def test_no_two_of_many_near_places_share_a_number():
     places = list(itertools.product(range(8), range(8), range(200)))
-    numbers = {seeds.mix(*place) for place in places}
+    numbers = {seeds.hash_integers(*place) for place in places}
     assert len(numbers) >= len(places) - 1  # 12,800 of 2^32 numbers: .02 pairs by chance
 
 
 def test_every_bit_of_the_number_is_set_for_half_of_the_batches():
-    numbers = [seeds.mix(0, 0, batch) for batch in range(4000)]
+    numbers = [seeds.hash_integers(0, 0, batch) for batch in range(4000)]
     shares = [sum(number >> bit & 1 for number in numbers) / len(numbers) for bit in range(32)]
     assert all(0.46 < share < 0.54 for share in shares)
 
 
 def test_the_order_of_the_parts_counts():
-    assert seeds.mix(1, 2) != seeds.mix(2, 1)
+    assert seeds.hash_integers(1, 2) != seeds.hash_integers(2, 1)
 
 
 def noise(seed, rank, batch):

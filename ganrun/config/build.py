@@ -15,7 +15,7 @@ from ganrun.config import schema, trust
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
-from ganrun.models.ema import Average
+from ganrun.models.ema import ExponentialMovingAverage
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
     base = {
         "optimizers": {name: _build_optimizer(cfg, special) for name, special in cfg.optimizers.items()},
         "schedule": instantiate_optional(cfg.schedule),
-        "average": Average(**cfg.ema) if cfg.ema.half_life_kimg else None,
+        "average": ExponentialMovingAverage(**cfg.ema) if cfg.ema.half_life_kimg else None,
         "clip": cfg.clip,
         "channels_last": cfg.channels_last,
         "seed": cfg.seed,

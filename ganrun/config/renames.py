@@ -4,6 +4,7 @@ Names are dotted paths below the package `ganrun`.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -101,7 +102,7 @@ MODULES = {  # old module: new module
     "sweep.start": "sweep.sweeper",
     "trust": "config.trust",
     "turns.graphs": "models.steps.cuda_graph",
-    "turns.recording": "models.steps.recording",
+    "turns.recording": "models.steps.captured_step",
     "turns.replays": "models.steps.graph_replay",
     "turns.skipping": "models.steps.skip_nonfinite",
     "turns.snapshot": "models.steps.snapshot",
@@ -136,7 +137,35 @@ SYMBOLS = {  # class or function that was renamed, or that has left its module; 
     "commands.train.prepare": "training.session.prepare_experiment",
     "commands.train.quiet_libraries": "training.session.silence_libraries",
     "commands.train.start": "training.session.run_training",
-    "data.decoding.progress": "terminal.progress",
+    "data.decoding.progress": "terminal.progress_bar",
+    "data.arrays.Contents": "data.cache.LoadedData",
+    "data.arrays.Store": "data.cache.CacheWriter",
+    "data.arrays.build": "data.cache.write_cache",
+    "data.arrays.place": "data.cache.cache_folder",
+    "data.arrays.read": "data.cache.open_cache",
+    "data.decode.BadPictureError": "data.decode.BadImageError",
+    "data.decode.as_array": "data.decode.to_array",
+    "data.decode.check_form": "data.decode.check_image_format",
+    "data.decode.fitted": "data.decode.fit_to_square",
+    "data.decode.form": "data.decode.resize_images",
+    "data.decode.in_mode": "data.decode.convert_mode",
+    "data.decode.pictures_in": "data.decode.find_images",
+    "data.digits.shipped": "data.digits.load_shipped_digits",
+    "data.folder.found_pictures": "data.folder.require_images",
+    "data.order.Order": "data.shuffle.EndlessShuffle",
+    "data.order.seeded": "seeds.named_generator",
+    "durations.clock": "terminal.format_duration",
+    "losses.full": "models.losses.at_least_float32",
+    "losses.of_generator": "models.losses.generator_loss",
+    "models.average.Average": "models.ema.ExponentialMovingAverage",
+    "networks.init.normal": "networks.init.normal_",
+    "networks.init.orthogonal": "networks.init.orthogonal_",
+    "networks.init.xavier": "networks.init.xavier_",
+    "networks.modes.evaluating": "networks.eval_mode.eval_mode",
+    "networks.modes.jointly": "networks.eval_mode.forward_batches",
+    "pictures.grid": "data.images.make_grid",
+    "pictures.scatter": "data.images.plot_points",
+    "seeds.mix": "seeds.hash_integers",
     "metrics.drawing.Finite": "metrics.sampling.AllFinite",
     "metrics.drawing.apart": "metrics.sampling.isolated_rng",
     "metrics.drawing.counting_device": "metrics.sampling.float64_device",
@@ -164,8 +193,8 @@ SYMBOLS = {  # class or function that was renamed, or that has left its module; 
     "sweep.folders.short_names": "sweep.naming.short_keys",
     "sweep.folders.shortened": "sweep.naming.format_value",
     "sweep.folders.swept": "sweep.naming.swept_values",
-    "callbacks.progress.handlers_of_terminal": "terminal.handlers_of_terminal",
-    "commands.trained.with_bar": "terminal.with_bar",
+    "callbacks.progress.handlers_of_terminal": "terminal.terminal_log_handlers",
+    "commands.trained.with_bar": "terminal.progress_bar",
     "callbacks.together.Together": "training.callbacks.callback_list.CallbackList",
     "callbacks.compiling.Compiling": "training.callbacks.compilation.Compilation",
     "callbacks.curves.Curves": "training.callbacks.loss_curves.LossCurves",
@@ -236,6 +265,14 @@ def find_targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
         yield from find_targets(value, path)
 
 
+def look_up(module: str, name: str) -> Any:
+    """Return what `name` of this module is today. Raise AttributeError where the rename table does not know it."""
+    parent, _, last = current_name(f"{module}.{name}").rpartition(".")
+    if name.startswith("__") or (parent, last) == (module, name):
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    return getattr(import_module(parent), last)
+
+
 class RenamedModules(MetaPathFinder, Loader):
     """Imports old modules as empty ones that look up each name where it is now. Asked only where no module is found."""
 
@@ -249,11 +286,4 @@ class RenamedModules(MetaPathFinder, Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        def look_up(name: str) -> Any:
-            path = current_name(f"{module.__name__}.{name}")
-            parent, _, last = path.rpartition(".")
-            if name.startswith("__") or parent == module.__name__:
-                raise AttributeError(f"module {module.__name__} has no attribute {name}")
-            return getattr(import_module(parent), last)
-
-        module.__getattr__ = look_up
+        module.__getattr__ = partial(look_up, module.__name__)

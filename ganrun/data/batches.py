@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from ganrun.data.images import to_float
-from ganrun.data.prefetch import made_ahead
-from ganrun.data.shuffle import Order, seeded
+from ganrun.data.prefetch import prefetch
+from ganrun.data.shuffle import EndlessShuffle
 from ganrun.errors import UserError
+from ganrun.seeds import named_generator
 
 Batch = dict[str, Tensor]
 
 
-class Batches:
+class TrainingBatches:
     """The endless training batches of one data set.
 
     arrays: uint8 pictures [N, C, H, W], float points [N, d], int64 labels [N], by batch key. x and y share one order,
@@ -42,7 +43,7 @@ class Batches:
         start = k * self.batch_size + rank * share
         batch = {}
         for order, arrays in self._groups:
-            index = order.take(start, share)
+            index = order.indices(start, share)
             for key, array in arrays.items():
                 batch[key] = array.index_select(0, index)
         if self.flip:
@@ -64,7 +65,7 @@ class Batches:
         Where they go to a GPU from the machine's memory, a thread gathers them meanwhile.
         """
         gather = partial(self._gathered, rank=rank, world=world)
-        gathered = made_ahead(gather, start) if self._is_apart else map(gather, count(start))
+        gathered = prefetch(gather, start) if self._is_apart else map(gather, count(start))
         yield from map(self._finished, gathered)
 
     @property
@@ -72,7 +73,7 @@ class Batches:
         return any(array.device != self.device for _, arrays in self._groups for array in arrays.values())
 
     def _flip(self, batch: Batch, k: int, mine: slice) -> None:
-        generator = seeded(self.seed, "flip", k)
+        generator = named_generator(self.seed, "flip", k)
         for key, part in batch.items():
             if part.dim() == 4:
                 is_flipped = torch.rand(self.batch_size, generator=generator)[mine] < 0.5
@@ -88,12 +89,12 @@ class Batches:
         return {key: to_float(part) if part.dtype == torch.uint8 else part for key, part in on_device.items()}
 
 
-def _order(name: str, arrays: Batch, seed: int) -> Order:
+def _order(name: str, arrays: Batch, seed: int) -> EndlessShuffle:
     first = next(iter(arrays.values()))
-    return Order(len(first), seed, name, first.device)
+    return EndlessShuffle(len(first), seed, name, first.device)
 
 
-def resident(arrays: Batch, wish: str, device: torch.device) -> Batch:
+def place_on_device(arrays: Batch, wish: str, device: torch.device) -> Batch:
     """The arrays where batches are to be gathered: on the GPU or in (memory-mapped) main memory.
 
     wish: auto (on a CUDA device, when they take less than half of its free memory), cpu, cuda.

@@ -28,7 +28,7 @@ VERSION = 1  # of the cache's content: raise it when decoding or resizing change
 
 
 @dataclass(frozen=True)
-class Contents:
+class LoadedData:
     """A loaded data set.
 
     splits: {"train": {"x": uint8 [N, C, H, W] or float [N, d], "y": int64 [N], ...}, "test": {...}}
@@ -42,7 +42,7 @@ class Contents:
     skipped: list[str] = field(default_factory=list)
 
 
-class Store:
+class CacheWriter:
     """A cache folder that is being written."""
 
     def __init__(self, folder: Path):
@@ -61,7 +61,7 @@ class Store:
     def save(self, split: str, key: str, array: np.ndarray) -> None:
         np.save(self._path(split, key), array)
 
-    def keep(self, split: str, key: str, rows: list[int]) -> None:
+    def keep_rows(self, split: str, key: str, rows: list[int]) -> None:
         """Leaves these rows of an array, in this order."""
         old = np.load(self._path(split, key), mmap_mode="r")
         fresh = open_memmap(self.folder / "fresh.npy", mode="w+", dtype=old.dtype, shape=(len(rows), *old.shape[1:]))
@@ -74,7 +74,7 @@ class Store:
         return self.folder / f"{split}-{key}.npy"
 
 
-def place(name: str, options: dict, files: Iterable[Path]) -> Path:
+def cache_folder(name: str, options: dict, files: Iterable[Path]) -> Path:
     """The cache folder of a data set, by its options and its files' sizes and times: no file is opened."""
     key = sha256(json.dumps([VERSION, options], sort_keys=True, default=str).encode())
     for path in files:
@@ -83,7 +83,7 @@ def place(name: str, options: dict, files: Iterable[Path]) -> Path:
     return cache_dir() / "data" / f"{name}-{key.hexdigest()[:16]}"
 
 
-def build(folder: Path, options: dict, write: Callable[[Store], dict]) -> None:
+def write_cache(folder: Path, options: dict, write: Callable[[CacheWriter], dict]) -> None:
     """Writes the cache unless it is there.
 
     write: fills the store; returns what the manifest tells beside it (classes, skipped, is_paired).
@@ -91,7 +91,7 @@ def build(folder: Path, options: dict, write: Callable[[Store], dict]) -> None:
     if (folder / "manifest.json").is_file():
         return
     with _space_to_write(folder) as fresh:
-        facts = write(Store(fresh))
+        facts = write(CacheWriter(fresh))
         _write_manifest(fresh, options, facts)
         _move(fresh, folder)
     for line in facts.get("skipped", [])[:10]:
@@ -144,7 +144,7 @@ def _fingerprint(arrays: dict[str, np.ndarray], options: dict) -> str:
     return digest.hexdigest()[:32]
 
 
-def read(folder: Path) -> Contents:
+def open_cache(folder: Path) -> LoadedData:
     """The cached data set, its arrays memory-mapped: the files are never written, whatever happens to the tensors."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
@@ -154,12 +154,12 @@ def read(folder: Path) -> Contents:
             f"The prepared data in {folder} are damaged ({error}): remove that folder and start again."
         ) from error
     told = {key: manifest[key] for key in ("classes", "is_paired", "skipped") if key in manifest}
-    return Contents(splits, manifest["fingerprint"], **told)
+    return LoadedData(splits, manifest["fingerprint"], **told)
 
 
-def in_memory(arrays: dict[str, np.ndarray], options: dict, **told) -> Contents:
+def in_memory(arrays: dict[str, np.ndarray], options: dict, **told) -> LoadedData:
     """A small data set that needs no cache: {"train-x": array, ...}."""
-    return Contents(_splits(arrays), _fingerprint(arrays, options), **told)
+    return LoadedData(_splits(arrays), _fingerprint(arrays, options), **told)
 
 
 def _splits(arrays: dict[str, np.ndarray]) -> dict[str, dict[str, Tensor]]:

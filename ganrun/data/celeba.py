@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ganrun.data.cache import Store
-from ganrun.data.decode import RESIZE, check_form, decode
+from ganrun.data.cache import CacheWriter
+from ganrun.data.decode import RESIZE, check_image_format, decode
 from ganrun.data.decode_all import check_bad_images, decode_all
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError, did_you_mean
@@ -21,7 +21,7 @@ EXPECTED = (
     "list_eval_partition.txt (or both as .csv)."
 )
 TRAIN, TEST = "0", "2"  # of list_eval_partition; 1 is the validation part, which is not used
-Table = dict[str, list[str]]  # picture's name -> the rest of its line
+Rows = dict[str, list[str]]  # picture's name -> the rest of its line
 
 
 class Celeba(FileSource):
@@ -35,13 +35,13 @@ class Celeba(FileSource):
     def __init__(
         self, root: str | None, size: int, channels: int, crop: int, attributes: list[str] | None, bad_images: str
     ):
-        check_form(size, channels)
+        check_image_format(size, channels)
         check_bad_images(bad_images)
         if crop <= 0:
             raise UserError(f"data.crop={crop} must be a positive number of pixels.")
         self.root, self.size, self.channels, self.crop, self.bad_images = root, size, channels, crop, bad_images
         self.attributes = [attributes] if isinstance(attributes, str) else list(attributes or [])
-        self.classes = combinations(self.attributes)
+        self.classes = class_names(self.attributes)
 
     def options(self) -> dict:
         names = ("size", "channels", "crop", "attributes", "bad_images")
@@ -64,7 +64,7 @@ class Celeba(FileSource):
                     return pictures, *tables
         raise UserError(f"data.root={self.root} does not hold CelebA. {EXPECTED}")
 
-    def write(self, store: Store) -> dict:
+    def write(self, store: CacheWriter) -> dict:
         _, attributes, partition = self._found
         header, flags = read_table(attributes)
         columns = [_column(name, header, attributes) for name in self.attributes]
@@ -77,22 +77,24 @@ class Celeba(FileSource):
             skipped += self._write_split(store, split, names, flags, columns) if names else []
         return {"classes": self.classes, "skipped": skipped}
 
-    def _write_split(self, store: Store, split: str, names: list[str], flags: Table, columns: list[int]) -> list[str]:
+    def _write_split(
+        self, store: CacheWriter, split: str, names: list[str], flags: Rows, columns: list[int]
+    ) -> list[str]:
         pictures, attributes, partition = self._found
         unknown = [name for name in names if name not in flags]
         if unknown:
             raise UserError(f"{partition} names {len(unknown)} pictures that {attributes} lacks, such as {unknown[0]}.")
-        read = partial(decode, size=self.size, channels=self.channels, prepare=partial(centre_square, side=self.crop))
+        read = partial(decode, size=self.size, channels=self.channels, prepare=partial(crop_centre, side=self.crop))
         paths = [pictures / name for name in names]
         shape = (self.channels, self.size, self.size)
         kept, skipped = decode_all(store, split, "x", paths, shape, read, self.bad_images)
         if columns:
-            labels = [label([flags[names[i]][column] for column in columns]) for i in kept]
+            labels = [class_index([flags[names[i]][column] for column in columns]) for i in kept]
             store.save(split, "y", np.array(labels, dtype=np.int64))
         return skipped
 
 
-def combinations(attributes: list[str]) -> list[str]:
+def class_names(attributes: list[str]) -> list[str]:
     """Class names for all combinations: [Male, Smiling] -> not-Male+not-Smiling, not-Male+Smiling, ..."""
     classes = [""] if attributes else []
     for name in attributes:
@@ -100,19 +102,19 @@ def combinations(attributes: list[str]) -> list[str]:
     return classes
 
 
-def label(flags: list[str]) -> int:
+def class_index(flags: list[str]) -> int:
     """The index of a combination of "1" and "-1": the first flag is the highest bit."""
     return int("".join("1" if flag == "1" else "0" for flag in flags), 2)
 
 
-def centre_square(picture: Image.Image, side: int) -> Image.Image:
+def crop_centre(picture: Image.Image, side: int) -> Image.Image:
     """The square of `side` pixels in the middle, or the largest that there is."""
     side = min(side, *picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     return picture.crop((left, top, left + side, top + side))
 
 
-def read_table(path: Path) -> tuple[list[str], Table]:
+def read_table(path: Path) -> tuple[list[str], Rows]:
     """Column names ([] where the file has none) and rows of an official .txt or a Kaggle .csv list."""
     with path.open(newline="") as file:
         lines = list(csv.reader(file)) if path.suffix == ".csv" else [line.split() for line in file]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ganrun.data.cache import Store
-from ganrun.data.decode import RESIZE, check_form, form
+from ganrun.data.cache import CacheWriter
+from ganrun.data.decode import RESIZE, check_image_format, resize_images
 from ganrun.data.download import download
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
@@ -43,7 +43,7 @@ class Cifar10(FileSource):
     classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
     def __init__(self, root: str | None, size: int, channels: int):
-        check_form(size, channels)
+        check_image_format(size, channels)
         self.root, self.size, self.channels = root, size, channels
 
     def options(self) -> dict:
@@ -68,17 +68,17 @@ class Cifar10(FileSource):
                 return root / archive, names
         raise UserError(f"data.root={self.root} does not hold CIFAR-10. {EXPECTED}")
 
-    def write(self, store: Store) -> dict:
+    def write(self, store: CacheWriter) -> dict:
         place, names = self._found
-        parse = python_batch if names is PYTHON else binary_batch
+        parse = parse_python_batch if names is PYTHON else parse_binary_batch
         for split, parts in names.items():
-            batches = [parse(content, f"{place}: {name}") for name, content in contents(place, parts).items()]
-            store.save(split, "x", form(np.concatenate([x for x, _ in batches]), self.size, self.channels))
+            batches = [parse(content, f"{place}: {name}") for name, content in read_files(place, parts).items()]
+            store.save(split, "x", resize_images(np.concatenate([x for x, _ in batches]), self.size, self.channels))
             store.save(split, "y", np.concatenate([y for _, y in batches]))
         return {"classes": self.classes}
 
 
-def contents(place: Path, names: list[str]) -> dict[str, bytes]:
+def read_files(place: Path, names: list[str]) -> dict[str, bytes]:
     """The named files of a folder or archive, in order.
 
     An archive is never unpacked to disk: only plain files of these names are read from it, so that no path, link or
@@ -117,7 +117,7 @@ class _Bounded:
         return self.stream.read(size)
 
 
-def binary_batch(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
+def parse_binary_batch(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     """uint8 [N, 3, 32, 32], int64 [N] from records of one label byte and 3,072 pixel bytes."""
     if not content or len(content) % 3073:
         raise UserError(f"{where} is damaged: {len(content)} bytes are not whole records of 3,073. Download it again.")
@@ -125,7 +125,7 @@ def binary_batch(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     return _checked(records[:, 1:], records[:, 0], where)
 
 
-def python_batch(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
+def parse_python_batch(content: bytes, where: str) -> tuple[np.ndarray, np.ndarray]:
     """uint8 [N, 3, 32, 32], int64 [N] from a pickled dict of `data` and `labels`; no code in it is run."""
     try:
         batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()

@@ -18,11 +18,11 @@ BACKGROUND = (255, 255, 255)  # behind transparent pictures and beside padded on
 Prepare = Callable[[Image.Image], Image.Image]
 
 
-class BadPictureError(Exception):
+class BadImageError(Exception):
     """A file that cannot be decoded; its message names the file and the reason."""
 
 
-def check_form(size: int, channels: int, fit: str = "crop") -> None:
+def check_image_format(size: int, channels: int, fit: str = "crop") -> None:
     """Raises a UserError for a picture form that there cannot be."""
     if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
         raise UserError(f"data.size={size} is no picture size: give a positive number of pixels, such as data.size=64.")
@@ -40,23 +40,23 @@ def decode(path: Path, size: int, channels: int, fit: str = "crop", prepare: Pre
     """
     picture = upright(path)
     picture = prepare(picture) if prepare else picture
-    return as_array(fitted(in_mode(picture, "L" if channels == 1 else "RGB"), size, fit))
+    return to_array(fit_to_square(convert_mode(picture, "L" if channels == 1 else "RGB"), size, fit))
 
 
 def upright(path: Path) -> Image.Image:
     """The picture in mode L or RGB as it is to be looked at, of its own size. Raises BadPictureError."""
     try:
         with Image.open(path) as file:
-            return plain(ImageOps.exif_transpose(file))
+            return to_grey_or_rgb(ImageOps.exif_transpose(file))
     except Exception as error:  # Pillow's readers raise a dozen types on damaged files
-        raise BadPictureError(f"{path}: {_reason(error)}") from error
+        raise BadImageError(f"{path}: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
     return "not a picture" if isinstance(error, Image.UnidentifiedImageError) else str(error) or type(error).__name__
 
 
-def plain(picture: Image.Image) -> Image.Image:
+def to_grey_or_rgb(picture: Image.Image) -> Image.Image:
     """The picture in mode L or RGB: 16 bits scaled down, transparency laid over white."""
     if picture.mode.startswith("I"):
         # Pillow hands 16-bit grey out as I;16, older versions as I (32 bits): both hold 0..65535.
@@ -65,13 +65,13 @@ def plain(picture: Image.Image) -> Image.Image:
     if picture.mode == "F":
         raise ValueError("pictures of floating-point numbers have no agreed range")
     if picture.mode in ("1", "L") and "transparency" not in picture.info:
-        return in_mode(picture, "L")
+        return convert_mode(picture, "L")
     if picture.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in picture.info:
         return _over_background(picture.convert("RGBA"))
-    return in_mode(picture, "RGB")
+    return convert_mode(picture, "RGB")
 
 
-def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+def convert_mode(picture: Image.Image, mode: str) -> Image.Image:
     """The picture in that mode; itself where it is in it, of which Pillow would make a copy."""
     return picture if picture.mode == mode else picture.convert(mode)
 
@@ -81,13 +81,13 @@ def _over_background(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(background, picture).convert("RGB")
 
 
-def fitted(picture: Image.Image, size: int, fit: str = "crop") -> Image.Image:
+def fit_to_square(picture: Image.Image, size: int, fit: str = "crop") -> Image.Image:
     """The picture as a square of `size` pixels.
 
     crop: the largest centred square; pad: the whole picture, white beside it; stretch: the whole picture, distorted.
     """
     if fit == "pad":
-        return padded(picture, size)
+        return pad_to_square(picture, size)
     width, height = picture.size
     box = (0.0, 0.0, float(width), float(height))
     if fit == "crop":
@@ -97,7 +97,7 @@ def fitted(picture: Image.Image, size: int, fit: str = "crop") -> Image.Image:
     return picture.resize((size, size), Image.Resampling.LANCZOS, box=box)
 
 
-def padded(picture: Image.Image, size: int) -> Image.Image:
+def pad_to_square(picture: Image.Image, size: int) -> Image.Image:
     """The whole picture, its longer side `size` pixels, in the middle of a white square."""
     longer = max(picture.size)
     width, height = (max(1, round(side * size / longer)) for side in picture.size)
@@ -106,13 +106,13 @@ def padded(picture: Image.Image, size: int) -> Image.Image:
     return square
 
 
-def as_array(picture: Image.Image) -> np.ndarray:
+def to_array(picture: Image.Image) -> np.ndarray:
     """uint8 [C, H, W] of an L or RGB picture."""
     pixels = np.asarray(picture)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def form(images: np.ndarray, size: int, channels: int) -> np.ndarray:
+def resize_images(images: np.ndarray, size: int, channels: int) -> np.ndarray:
     """Square uint8 images [N, C, h, h] with another size and another number of channels: [N, channels, size, size].
 
     28-pixel digits grow to 29..32 by a black margin, which keeps every stroke as it is; all else is resized.
@@ -125,10 +125,10 @@ def form(images: np.ndarray, size: int, channels: int) -> np.ndarray:
         return images if channels == images.shape[1] else np.repeat(images, channels, axis=1)
     mode = "L" if channels == 1 else "RGB"
     pictures = (Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)) for image in images)
-    return np.stack([as_array(fitted(picture.convert(mode), size)) for picture in pictures])
+    return np.stack([to_array(fit_to_square(picture.convert(mode), size)) for picture in pictures])
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def find_images(folder: Path) -> list[Path]:
     """All picture files below a folder, by name; hidden files and folders are left out, links to folders followed."""
     found = []
     for place, folders, names in os.walk(folder, followlinks=True):

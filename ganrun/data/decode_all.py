@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ganrun.data.cache import Store
-from ganrun.data.decode import BadPictureError
+from ganrun.data.cache import CacheWriter
+from ganrun.data.decode import BadImageError
 from ganrun.errors import UserError, did_you_mean
-from ganrun.terminal import progress
+from ganrun.terminal import progress_bar
 
 log = logging.getLogger(__name__)
 BLOCK = 32
@@ -26,7 +26,13 @@ def check_bad_images(wish: str) -> None:
 
 
 def decode_all(
-    store: Store, split: str, key: str, paths: list[Path], shape: tuple[int, int, int], decode: Decode, bad_images: str
+    store: CacheWriter,
+    split: str,
+    key: str,
+    paths: list[Path],
+    shape: tuple[int, int, int],
+    decode: Decode,
+    bad_images: str,
 ) -> tuple[list[int], list[str]]:
     """Decodes every picture into the store's array; returns the indices that were kept and the skipped, with reasons.
 
@@ -47,7 +53,7 @@ def decode_all(
         raise UserError(f"None of the {len(paths)} pictures could be decoded, the first being {reasons[0]}.")
     array.flush()
     if reasons:
-        store.keep(split, key, kept)
+        store.keep_rows(split, key, kept)
     return kept, [reasons[i] for i in sorted(reasons)]
 
 
@@ -59,13 +65,13 @@ def _over_blocks(paths: list[Path], decode: Decode, array: np.ndarray, title: st
         for i in range(start, min(start + BLOCK, len(paths))):
             try:
                 array[i] = decode(paths[i])
-            except BadPictureError as error:
+            except BadImageError as error:
                 failed[i] = str(error)
         return failed
 
     pool = ThreadPoolExecutor(_cores())  # Pillow decodes and resizes outside Python's lock
     try:
-        yield from progress(pool.map(fill, range(0, len(paths), BLOCK)), -(-len(paths) // BLOCK), title)
+        yield from progress_bar(pool.map(fill, range(0, len(paths), BLOCK)), title, -(-len(paths) // BLOCK))
     finally:
         pool.shutdown(cancel_futures=True)
 

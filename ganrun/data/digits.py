@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from ganrun.data import cache
-from ganrun.data.cache import Contents
-from ganrun.data.decode import check_form, form
+from ganrun.data.cache import LoadedData
+from ganrun.data.decode import check_image_format, resize_images
 from ganrun.data.source import Source
 from ganrun.errors import UserError
 from ganrun.paths import assets_dir
@@ -22,20 +22,21 @@ class Digits(Source):
     classes = [str(digit) for digit in range(10)]
 
     def __init__(self, size: int, channels: int):
-        check_form(size, channels)
+        check_image_format(size, channels)
         self.size, self.channels = size, channels
 
-    def load(self) -> Contents:
-        digits = shipped()
+    def load(self) -> LoadedData:
+        digits = load_shipped_digits()
         images = {
-            f"{split}-x": form(digits[f"x_{split}"][:, None], self.size, self.channels) for split in ("train", "test")
+            f"{split}-x": resize_images(digits[f"x_{split}"][:, None], self.size, self.channels)
+            for split in ("train", "test")
         }
         labels = {f"{split}-y": digits[f"y_{split}"].astype(np.int64) for split in ("train", "test")}
         options = {"name": self.name, "size": self.size, "channels": self.channels}
         return cache.in_memory({**images, **labels}, options, classes=self.classes)
 
 
-def shipped(path: Path = SHIPPED) -> dict[str, np.ndarray]:
+def load_shipped_digits(path: Path = SHIPPED) -> dict[str, np.ndarray]:
     """The file's arrays: x_train uint8 [9000, 28, 28], y_train [9000], x_test [1000, 28, 28], y_test [1000]."""
     try:
         with path.open("rb") as file:

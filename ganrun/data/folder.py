@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganrun.data.cache import Store
-from ganrun.data.decode import RESIZE, SUFFIXES, check_form, decode, pictures_in
+from ganrun.data.cache import CacheWriter
+from ganrun.data.decode import RESIZE, SUFFIXES, check_image_format, decode, find_images
 from ganrun.data.decode_all import check_bad_images, decode_all
-from ganrun.data.shuffle import seeded
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
+from ganrun.seeds import named_generator
 
 EXPECTED = "Expected is a folder of pictures; two or more subfolders side by side are classes."
 
@@ -25,7 +25,7 @@ class Folder(FileSource):
     name = "folder"
 
     def __init__(self, root: str | None, size: int, channels: int, fit: str, bad_images: str, held_out: float):
-        check_form(size, channels, fit)
+        check_image_format(size, channels, fit)
         check_bad_images(bad_images)
         if not 0 <= held_out < 1:
             raise UserError(f"data.held_out={held_out} must be a share from 0 to below 1.")
@@ -42,7 +42,7 @@ class Folder(FileSource):
 
     @cached_property
     def _paths(self) -> list[Path]:
-        return found_pictures(self._root, EXPECTED)
+        return require_images(self._root, EXPECTED)
 
     def files(self) -> list[Path]:
         return self._paths
@@ -53,7 +53,7 @@ class Folder(FileSource):
         names = sorted({parts[0] for parts in places})
         return names if len(names) > 1 and all(len(parts) > 1 for parts in places) else []
 
-    def write(self, store: Store) -> dict:
+    def write(self, store: CacheWriter) -> dict:
         skipped = []
         for split, paths in self._splits().items():
             read = partial(decode, size=self.size, channels=self.channels, fit=self.fit)
@@ -70,16 +70,16 @@ class Folder(FileSource):
         count = round(self.held_out * len(self._paths))
         if not count:
             return {"train": self._paths}
-        drawn = set(torch.randperm(len(self._paths), generator=seeded("held out"))[:count].tolist())
+        drawn = set(torch.randperm(len(self._paths), generator=named_generator("held out"))[:count].tolist())
         return {
             "train": [path for i, path in enumerate(self._paths) if i not in drawn],
             "test": [path for i, path in enumerate(self._paths) if i in drawn],
         }
 
 
-def found_pictures(folder: Path, expected: str) -> list[Path]:
+def require_images(folder: Path, expected: str) -> list[Path]:
     """All pictures below a folder: at least one, or a UserError."""
-    paths = pictures_in(folder)
+    paths = find_images(folder)
     if not paths:
         raise UserError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))}). {expected}")
     return paths

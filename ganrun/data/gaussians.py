@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from ganrun.data import cache
-from ganrun.data.cache import Contents
-from ganrun.data.shuffle import seeded
+from ganrun.data.cache import LoadedData
 from ganrun.data.source import Source
 from ganrun.errors import UserError
+from ganrun.seeds import named_generator
 
 
 class Mixture(Source):
@@ -29,8 +29,8 @@ class Mixture(Source):
         self.centers, self.sigma, self.points, self.seed = centers, sigma, points, seed
         self.classes = [str(mode) for mode in range(len(centers))]
 
-    def load(self) -> Contents:
-        generator = seeded(self.seed, self.name)
+    def load(self) -> LoadedData:
+        generator = named_generator(self.seed, self.name)
         noise = torch.randn(self.points, 2, generator=generator)
         y = torch.randperm(self.points, generator=generator) % len(self.centers)
         x = self.centers[y] + self.sigma * noise

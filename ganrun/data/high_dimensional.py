@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ganrun.data import cache
-from ganrun.data.cache import Contents
+from ganrun.data.cache import LoadedData
 from ganrun.data.gaussians import Mixture
-from ganrun.data.shuffle import seeded
 from ganrun.errors import UserError
+from ganrun.seeds import named_generator
 
 
 class HighDimensional(Mixture):
@@ -48,12 +48,12 @@ class HighDimensional(Mixture):
         for key, value in (("modes", modes), ("deviation", deviation), ("near", near)):
             if value <= 0:
                 raise UserError(f"data.{key}={value} must be positive.")
-        means = spread * torch.randn(modes, dimensions, generator=seeded(seed, self.name, "means"))
+        means = spread * torch.randn(modes, dimensions, generator=named_generator(seed, self.name, "means"))
         super().__init__(means, deviation * math.sqrt(directions), points, seed)
         self.directions, self.deviation, self.near = directions, deviation, near
 
-    def load(self) -> Contents:
-        generator = seeded(self.seed, self.name)
+    def load(self) -> LoadedData:
+        generator = named_generator(self.seed, self.name)
         noise = torch.randn(self.points, self.directions, generator=generator)
         y = torch.randperm(self.points, generator=generator) % len(self.centers)
         x = torch.addmm(self.centers[y], noise, self.sheet().T, alpha=self.deviation)
@@ -62,7 +62,7 @@ class HighDimensional(Mixture):
 
     def sheet(self) -> Tensor:
         """B, the directions in which every mode extends: [dimensions, directions], orthonormal columns."""
-        generator = seeded(self.seed, self.name, "sheet")
+        generator = named_generator(self.seed, self.name, "sheet")
         square = torch.randn(self.centers.shape[1], self.directions, dtype=torch.float64, generator=generator)
         return torch.linalg.qr(square).Q.float()
 

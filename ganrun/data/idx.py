@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ganrun.data.cache import Store
-from ganrun.data.decode import RESIZE, check_form, form
+from ganrun.data.cache import CacheWriter
+from ganrun.data.decode import RESIZE, check_image_format, resize_images
 from ganrun.data.download import download
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
@@ -24,7 +24,7 @@ class Idx(FileSource):
     md5: tuple[str, str, str, str]  # of the four gzipped files, in the order of PARTS
 
     def __init__(self, root: str | None, size: int, channels: int):
-        check_form(size, channels)
+        check_image_format(size, channels)
         self.root, self.size, self.channels = root, size, channels
 
     def options(self) -> dict:
@@ -55,10 +55,10 @@ class Idx(FileSource):
                 return found
         raise UserError(f"data.root={self.root} does not hold {self.title}. {expected}")
 
-    def write(self, store: Store) -> dict:
+    def write(self, store: CacheWriter) -> dict:
         for split, images, labels in (("train", *self._paths[:2]), ("test", *self._paths[2:])):
             x, y = self._read_pair(images, labels)
-            store.save(split, "x", form(x[:, None], self.size, self.channels))
+            store.save(split, "x", resize_images(x[:, None], self.size, self.channels))
             store.save(split, "y", y.astype(np.int64))
         return {"classes": self.classes}
 

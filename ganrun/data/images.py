@@ -23,7 +23,7 @@ def to_uint8(picture: Tensor) -> Tensor:
     return picture.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def grid(x: Tensor, columns: int = 8) -> Tensor:
+def make_grid(x: Tensor, columns: int = 8) -> Tensor:
     """Pictures side by side, row by row: uint8 [3, H, W].
 
     x: float [N, 1 or 3, h, w] in [-1, 1].
@@ -41,7 +41,7 @@ def grid(x: Tensor, columns: int = 8) -> Tensor:
     return canvas
 
 
-def scatter(points: Tensor, real: Tensor | None = None, size: int = 400) -> Tensor:
+def plot_points(points: Tensor, real: Tensor | None = None, size: int = 400) -> Tensor:
     """Points as coloured dots over the real points in grey: uint8 [3, size, size].
 
     points, real: [N, 2]; y upwards. The real points (else the points) set the limits; what is outside is not drawn.

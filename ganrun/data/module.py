@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ganrun.data import images
-from ganrun.data.batches import Batch, Batches, resident
-from ganrun.data.cache import Contents
+from ganrun.data.batches import Batch, TrainingBatches, place_on_device
+from ganrun.data.cache import LoadedData
 from ganrun.data.images import to_float
-from ganrun.data.shuffle import seeded
 from ganrun.data.source import Source
 from ganrun.errors import UserError
+from ganrun.seeds import named_generator
 
 CHUNK = 512
 
@@ -71,7 +71,7 @@ class DataModule(pl.LightningDataModule):
 
     # reading
 
-    def look(self) -> None:
+    def check_files(self) -> None:
         """Raises UserError where the user's files are not there; reads and downloads nothing."""
         if getattr(self.source, "root", None) is not None:
             self.source.files()
@@ -83,7 +83,7 @@ class DataModule(pl.LightningDataModule):
         _ = self.contents
 
     @cached_property
-    def contents(self) -> Contents:
+    def contents(self) -> LoadedData:
         """The arrays, memory-mapped; prepared first when nobody did."""
         self.source.prepare()
         contents = self.source.load()
@@ -117,17 +117,19 @@ class DataModule(pl.LightningDataModule):
     # training
 
     @cached_property
-    def batches(self) -> Batches:
+    def batches(self) -> TrainingBatches:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         arrays = {key: array for key, array in self.contents.splits["train"].items() if key in self.gives}
-        return Batches(resident(arrays, self.device, device), self.batch_size, self.seed, self.flip, device)
+        return TrainingBatches(
+            place_on_device(arrays, self.device, device), self.batch_size, self.seed, self.flip, device
+        )
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
         """Rank's slice of training batch number k: a pure function of (seed, k)."""
         return self.batches.batch(k, rank, world)
 
-    def train_dataloader(self) -> "Endless":
-        return Endless(self)
+    def train_dataloader(self) -> "EndlessLoader":
+        return EndlessLoader(self)
 
     # real examples
 
@@ -140,7 +142,7 @@ class DataModule(pl.LightningDataModule):
         total = sum(map(len, parts))
         wanted = torch.arange(total)
         if limit is not None and limit < total:
-            wanted = torch.randperm(total, generator=seeded("reference"))[:limit].sort().values
+            wanted = torch.randperm(total, generator=named_generator("reference"))[:limit].sort().values
         start = 0
         for part in parts:
             inside = wanted[(wanted >= start) & (wanted < start + len(part))] - start
@@ -162,7 +164,7 @@ class DataModule(pl.LightningDataModule):
         """n labels, every prefix in the training data's proportions: int64 [n]; i % classes when all are equal."""
         if "y" not in self.gives:
             raise UserError(f"data={self.name} has no labels.")
-        return in_proportion(torch.bincount(self.contents.splits["train"]["y"]), n)
+        return proportional_labels(torch.bincount(self.contents.splits["train"]["y"]), n)
 
     @property
     def test_split(self) -> str:
@@ -181,12 +183,12 @@ class DataModule(pl.LightningDataModule):
     def draw(self, x: Tensor, columns: int = 8) -> Tensor:
         """x as one picture, uint8 [3, H, W]: a grid of pictures, or points over the real ones."""
         if "point" not in self.gives:
-            return images.grid(x, columns)
+            return images.make_grid(x, columns)
         real = torch.cat(list(self.reference("x", limit=5000)))
-        return images.scatter(self.source.plane(x), self.source.plane(real))
+        return images.plot_points(self.source.plane(x), self.source.plane(real))
 
 
-class Endless:
+class EndlessLoader:
     """The trainer's iterable: for each of its steps `data.batches_per_step` batches, made when they are asked for.
 
     They go on from `data.start_batch`, for the trainer's rank, without end.
@@ -204,7 +206,7 @@ class Endless:
             yield [next(stream)] if count == 1 else islice(stream, count)
 
 
-def in_proportion(counts: Tensor, n: int) -> Tensor:
+def proportional_labels(counts: Tensor, n: int) -> Tensor:
     """Labels 0..K-1, spread evenly so that every prefix has the proportions of counts: int64 [n].
 
     The j-th of a class's c examples stands at (j + 1/2) / c of the way through all.

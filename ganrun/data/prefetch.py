@@ -10,7 +10,7 @@ T = TypeVar("T")
 DEPTH = 2  # items that are ready or in the making: one hides the time of the other
 
 
-def made_ahead(make: Callable[[int], T], start: int) -> Iterator[T]:
+def prefetch(make: Callable[[int], T], start: int) -> Iterator[T]:
     """make(start), make(start + 1) and so on, without end, in one thread; an error comes where its item would."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
     try:

@@ -1,18 +1,12 @@
 """The order of the training examples: a pure function of the seed, whatever was drawn before."""
 
-from hashlib import blake2b
-
 import torch
 from torch import Tensor
 
-
-def seeded(*parts: int | str) -> torch.Generator:
-    """A CPU generator of its own whose stream depends on `parts` alone."""
-    digest = blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+from ganrun.seeds import named_generator
 
 
-class Order:
+class EndlessShuffle:
     """Endless permutations of n indices, one an epoch, laid end to end.
 
     name keeps the orders of one seed apart (a and b of an unpaired data set).
@@ -22,7 +16,7 @@ class Order:
         self.n, self.seed, self.name, self.device = n, seed, name, device
         self._epochs: dict[int, Tensor] = {}
 
-    def take(self, start: int, count: int) -> Tensor:
+    def indices(self, start: int, count: int) -> Tensor:
         """Indices number start to start + count: int64 [count]."""
         epoch, offset = divmod(start, self.n)
         if offset + count <= self.n:
@@ -34,6 +28,6 @@ class Order:
         found = self._epochs.get(epoch)
         if found is None:
             self._epochs = {e: order for e, order in self._epochs.items() if e == epoch - 1}
-            found = torch.randperm(self.n, generator=seeded(self.seed, self.name, epoch)).to(self.device)
+            found = torch.randperm(self.n, generator=named_generator(self.seed, self.name, epoch)).to(self.device)
             self._epochs[epoch] = found
         return found

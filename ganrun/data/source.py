@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ganrun.data import cache
-from ganrun.data.cache import Contents, Store
+from ganrun.data.cache import CacheWriter, LoadedData
 from ganrun.errors import UserError
 
 
@@ -25,7 +25,7 @@ class Source:
     def prepare(self) -> None:
         """Does once what takes long: downloads, decodes."""
 
-    def load(self) -> Contents:
+    def load(self) -> LoadedData:
         raise NotImplementedError
 
     def plane(self, points: Tensor) -> Tensor:
@@ -48,20 +48,20 @@ class FileSource(Source):
         """All files that are read, found without opening one."""
         raise NotImplementedError
 
-    def write(self, store: Store) -> dict:
+    def write(self, store: CacheWriter) -> dict:
         """Fills the cache; returns the manifest's classes, skipped, is_paired."""
         raise NotImplementedError
 
     @cached_property
-    def place(self) -> Path:
+    def cache_folder(self) -> Path:
         """The cache folder."""
-        return cache.place(self.name, self.options(), self.files())
+        return cache.cache_folder(self.name, self.options(), self.files())
 
     def prepare(self) -> None:
-        cache.build(self.place, self.options(), self.write)
+        cache.write_cache(self.cache_folder, self.options(), self.write)
 
-    def load(self) -> Contents:
-        return cache.read(self.place)
+    def load(self) -> LoadedData:
+        return cache.open_cache(self.cache_folder)
 
 
 def root_folder(root: str | None, data: str, expected: str) -> Path:

@@ -5,17 +5,17 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from ganrun.data.cache import Contents
+from ganrun.data.cache import LoadedData
 from ganrun.data.digits import Digits
 from ganrun.data.idx import Mnist
-from ganrun.data.shuffle import seeded
 from ganrun.data.source import Source
 from ganrun.errors import UserError
+from ganrun.seeds import named_generator
 
 TEST_TRIPLES = 26_000  # as many as the papers score
 
 
-class Stacks:
+class StackedImages:
     """Pictures uint8 [N, 3, H, W], put together when they are asked for: 128,000 of them would take 300 MB.
 
     digits: uint8 [D, H, W].   triples: int64 [N, 3], which digits.
@@ -42,8 +42,8 @@ class Stacks:
     def nbytes(self) -> int:
         return self.digits.nbytes + self.triples.nbytes
 
-    def to(self, device: torch.device) -> "Stacks":
-        return Stacks(self.digits.to(device), self.triples.to(device))
+    def to(self, device: torch.device) -> "StackedImages":
+        return StackedImages(self.digits.to(device), self.triples.to(device))
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """The pictures at these places; dim: 0."""
@@ -54,7 +54,7 @@ class Stacks:
         return self.digits[self.triples[which]]
 
 
-class Stacked(Source):
+class StackedSource(Source):
     """Triples of a source's digits, each digit drawn at random; y = 100 a + 10 b + c of the digits a, b, c.
 
     Metz et al. 2017 (Unrolled GAN); Lin et al. 2018 (PacGAN) train on 128,000 triples. Departure from PacGAN's code:
@@ -72,20 +72,20 @@ class Stacked(Source):
     def prepare(self) -> None:
         self.digits.prepare()
 
-    def load(self) -> Contents:
+    def load(self) -> LoadedData:
         digits = self.digits.load()
         counts = {"train": self.triples, "test": TEST_TRIPLES}
         splits = {split: self._stack(split, count, **digits.splits[split]) for split, count in counts.items()}
         key = f"{digits.fingerprint}/{self.name}/{self.triples}/{self.seed}"
-        return Contents(splits, sha256(key.encode()).hexdigest()[:32], classes=self.classes)
+        return LoadedData(splits, sha256(key.encode()).hexdigest()[:32], classes=self.classes)
 
     def _stack(self, split: str, count: int, x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        triples = torch.randint(len(x), (count, 3), generator=seeded(self.seed, self.name, split))
+        triples = torch.randint(len(x), (count, 3), generator=named_generator(self.seed, self.name, split))
         a, b, c = y[triples].unbind(1)
-        return {"x": Stacks(x[:, 0], triples), "y": 100 * a + 10 * b + c}
+        return {"x": StackedImages(x[:, 0], triples), "y": 100 * a + 10 * b + c}
 
 
-class StackedDigits(Stacked):
+class StackedDigits(StackedSource):
     """Triples of the shipped digits, all 1,000 modes equally likely."""
 
     name = "stacked_digits"
@@ -94,7 +94,7 @@ class StackedDigits(Stacked):
         super().__init__(Digits(size, channels=1), triples, seed)
 
 
-class StackedMnist(Stacked):
+class StackedMnist(StackedSource):
     """Triples of MNIST's digits, from its files under `root`, or downloaded when `root` is None."""
 
     name = "stacked_mnist"

@@ -3,10 +3,10 @@
 from functools import cached_property, partial
 from pathlib import Path
 
-from ganrun.data.cache import Store
-from ganrun.data.decode import RESIZE, check_form, decode
+from ganrun.data.cache import CacheWriter
+from ganrun.data.decode import RESIZE, check_image_format, decode
 from ganrun.data.decode_all import check_bad_images, decode_all
-from ganrun.data.folder import found_pictures
+from ganrun.data.folder import require_images
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
 
@@ -19,7 +19,7 @@ class Unpaired(FileSource):
     name = "unpaired"
 
     def __init__(self, root: str | None, size: int, channels: int, fit: str, bad_images: str):
-        check_form(size, channels, fit)
+        check_image_format(size, channels, fit)
         check_bad_images(bad_images)
         self.root, self.size, self.channels, self.fit, self.bad_images = root, size, channels, fit, bad_images
 
@@ -39,9 +39,9 @@ class Unpaired(FileSource):
         missing = [place.name for place in places.values() if place not in there]
         if missing not in ([], ["testA", "testB"]):
             raise UserError(f"data.root={self.root} lacks {', '.join(missing)}. {EXPECTED}")
-        return {part: found_pictures(place, EXPECTED) for part, place in places.items() if place in there}
+        return {part: require_images(place, EXPECTED) for part, place in places.items() if place in there}
 
-    def write(self, store: Store) -> dict:
+    def write(self, store: CacheWriter) -> dict:
         names, skipped = {}, []
         for (split, key), paths in self._paths.items():
             read = partial(decode, size=self.size, channels=self.channels, fit=self.fit)

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from ganrun.data import cache
-from ganrun.data.cache import Contents
-from ganrun.data.decode import check_form, form
-from ganrun.data.digits import shipped
+from ganrun.data.cache import LoadedData
+from ganrun.data.decode import check_image_format, resize_images
+from ganrun.data.digits import load_shipped_digits
 from ganrun.data.source import Source
 from ganrun.errors import UserError
 
@@ -26,7 +26,7 @@ class UnpairedDigits(Source):
     classes = [str(digit) for digit in range(10)]
 
     def __init__(self, size: int, channels: int):
-        check_form(size, channels)
+        check_image_format(size, channels)
         if channels != 3:
             raise UserError(f"data=unpaired_digits are colour pictures: data.channels={channels} is not possible.")
         self.size = size
@@ -34,15 +34,15 @@ class UnpairedDigits(Source):
     def count_classes(self) -> int:
         return 0
 
-    def load(self) -> Contents:
-        digits = shipped()
-        grey = {split: form(digits[f"x_{split}"][:, None], self.size, 1) for split in ("train", "test")}
+    def load(self) -> LoadedData:
+        digits = load_shipped_digits()
+        grey = {split: resize_images(digits[f"x_{split}"][:, None], self.size, 1) for split in ("train", "test")}
         second = in_second_half(digits["y_train"])
         parts = {
-            "train-a": coloured(grey["train"][~second], "a"),
-            "train-b": coloured(grey["train"][second], "b"),
-            "test-a": coloured(grey["test"], "a"),
-            "test-b": coloured(grey["test"], "b"),
+            "train-a": colour_digits(grey["train"][~second], "a"),
+            "train-b": colour_digits(grey["train"][second], "b"),
+            "test-a": colour_digits(grey["test"], "a"),
+            "test-b": colour_digits(grey["test"], "b"),
             "test-y": digits["y_test"].astype(np.int64),
         }
         options = {"name": self.name, "size": self.size, "paper": PAPER, "ink": INK}
@@ -69,7 +69,7 @@ def in_second_half(labels: np.ndarray) -> np.ndarray:
     return second
 
 
-def coloured(grey: np.ndarray, domain: str) -> np.ndarray:
+def colour_digits(grey: np.ndarray, domain: str) -> np.ndarray:
     """uint8 [N, 1, H, W] -> uint8 [N, 3, H, W]: intensity 0 becomes the domain's paper, 255 its ink."""
     shades = np.linspace(PAPER[domain], INK[domain], 256).round().astype(np.uint8)  # [256, 3]
     return np.ascontiguousarray(shades[grey[:, 0]].transpose(0, 3, 1, 2))

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganrun.data.decode import BadPictureError, as_array, upright
-from ganrun.data.folder import found_pictures
-from ganrun.data.shuffle import seeded
+from ganrun.data.decode import BadImageError, to_array, upright
+from ganrun.data.folder import require_images
 from ganrun.errors import UserError
-from ganrun.terminal import progress
+from ganrun.seeds import named_generator
+from ganrun.terminal import progress_bar
 
 WINDOW = 64  # pictures decoded at once
 MOST_BYTES = 2**26  # of one part of pictures, which becomes four times as large as floats
@@ -38,7 +38,7 @@ class PictureFolder:
         if not self.folder.is_dir():
             what = "is a file, not a folder" if self.folder.is_file() else "does not exist"
             raise UserError(f"{folder} {what}. Give two folders: ganrun eval --folder A --against B")
-        self.paths = found_pictures(self.folder, "Expected is a folder of pictures, in subfolders or not.")
+        self.paths = require_images(self.folder, "Expected is a folder of pictures, in subfolders or not.")
         if len(self.paths) < 2:
             raise UserError(f"{folder} holds one picture, {self.paths[0].name}: scores need two or more.")
 
@@ -59,19 +59,19 @@ class PictureFolder:
 
         Raises UserError for one that cannot be read.
         """
-        order = torch.randperm(len(self.paths), generator=seeded("folder", self.seed))[:limit]
+        order = torch.randperm(len(self.paths), generator=named_generator("folder", self.seed))[:limit]
         paths = [self.paths[i] for i in order]
         windows = [paths[start : start + WINDOW] for start in range(0, len(paths), WINDOW)]
         with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-            for window in progress(windows, len(windows), f"reading {len(paths):,} pictures of {self.folder}"):
+            for window in progress_bar(windows, f"reading {len(paths):,} pictures of {self.folder}"):
                 yield from group_by_size([*pool.map(load_picture, window)])
 
 
 def load_picture(path: Path) -> np.ndarray:
     """One picture: uint8 [1 or 3, H, W]."""
     try:
-        return as_array(upright(path))
-    except BadPictureError as error:
+        return to_array(upright(path))
+    except BadImageError as error:
         raise UserError(f"Cannot decode {error}. Mend the file, or take it out of its folder.") from error
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, distributed
 from torchmetrics import Metric
 
 from ganrun.errors import UserError
-from ganrun.seeds import generator, mix
+from ganrun.seeds import generator, hash_integers
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -77,4 +77,4 @@ def nan_unless_finite(scores: dict[str, float], finite: AllFinite) -> dict[str, 
 
 def scoring_seed(seed: int) -> int:
     """A seed for the global streams that differs from the samples' own."""
-    return mix(seed, 0x5C0)
+    return hash_integers(seed, 0x5C0)

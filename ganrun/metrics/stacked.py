@@ -9,7 +9,6 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ganrun.data.images import to_uint8
-from ganrun.data.shuffle import seeded
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import (
@@ -20,6 +19,7 @@ from ganrun.metrics.sampling import (
     nan_unless_finite,
     scoring_seed,
 )
+from ganrun.seeds import named_generator
 
 MODES = 1000
 
@@ -60,7 +60,7 @@ def mode_probabilities(y: Tensor) -> Tensor:
 def perfect_scores(law: Tensor, samples: int) -> dict[str, float]:
     """The scores of a perfect generator that a perfect classifier reads: those of `samples` draws from the law."""
     coverage = StackedCoverage(law)
-    coverage.update(torch.multinomial(law, samples, replacement=True, generator=seeded("stacked floor")))
+    coverage.update(torch.multinomial(law, samples, replacement=True, generator=named_generator("stacked floor")))
     return {name: value.item() for name, value in coverage.compute().items()}
 
 

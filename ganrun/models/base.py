@@ -8,9 +8,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from ganrun.models.ema import Average
-from ganrun.models.steps.graph_replay import Replays
-from ganrun.models.steps.skip_nonfinite import Skipping
+from ganrun.models.ema import ExponentialMovingAverage
+from ganrun.models.steps.graph_replay import GraphedSteps
+from ganrun.models.steps.skip_nonfinite import NonfiniteStepSkipper
 from ganrun.seeds import seed_training_noise
 
 Batch = Mapping[str, Tensor]
@@ -50,7 +50,7 @@ class Adversarial(pl.LightningModule):
         self,
         optimizers: Mapping[str, Callable[..., torch.optim.Optimizer]],
         schedule: Callable[[float], float] | None = None,
-        average: Average | None = None,
+        average: ExponentialMovingAverage | None = None,
         clip: float | None = None,
         channels_last: bool = False,
         seed: int = 0,
@@ -65,8 +65,8 @@ class Adversarial(pl.LightningModule):
         self.batches_seen = self.images_seen = 0  # over all ranks; Lightning's global_step counts optimizer steps
         self.progress = 0.0  # share of the training done, kept by callbacks/length.py
         self.after_batch: Callable[[], None] | None = None  # set by callbacks/together.py
-        self.guard: Skipping | None = None  # asked whether a turn is to be taken, set by callbacks/guard.py
-        self.replays: Replays | None = None  # takes the turns from recordings, set by callbacks/compiling.py
+        self.guard: NonfiniteStepSkipper | None = None  # asked whether a turn is to be taken, set by callbacks/guard.py
+        self.graphed_steps: GraphedSteps | None = None  # takes the turns from recordings, set by callbacks/compiling.py
 
     # ---- what a model writes -----------------------------------------------------------------------------------------
     def players(self) -> list[Player]:
@@ -156,7 +156,7 @@ class Adversarial(pl.LightningModule):
         self.images_seen += len(next(iter(batch.values()))) * self.trainer.world_size
 
     def _turn(self, player: Player, optimizer, batch: Batch) -> None:
-        terms = (self.replays.take if self.replays else self.take_turn)(player, optimizer, batch)
+        terms = (self.graphed_steps.take_turn if self.graphed_steps else self.take_turn)(player, optimizer, batch)
         if terms is not None:
             self._update_averages(player, batch)
             self.terms[player.name] = terms
@@ -165,19 +165,19 @@ class Adversarial(pl.LightningModule):
         """Moves the player by one step and returns the terms of its loss; None where the guard refuses the step."""
         self._freeze_all_but(player)
         if self.guard:
-            self.guard.before_turn(self)
+            self.guard.save_state(self)
         terms = player.loss(batch)
         terms = terms if isinstance(terms, Mapping) else {"loss": terms}
-        for w in self.moved(player):
+        for w in self.parameters_of(player):
             w.grad = None  # optimizer.zero_grad() does this too, at ten times the price
         self.manual_backward(terms["loss"])
-        if self.guard and not self.guard.admits(self, player.name, optimizer):
+        if self.guard and not self.guard.accepts(self, player.name, optimizer):
             return None
         optimizer.step()
         self.after_turn(player)
         return {name: value.detach() for name, value in terms.items()}
 
-    def moved(self, player: Player) -> list[nn.Parameter]:
+    def parameters_of(self, player: Player) -> list[nn.Parameter]:
         """The weights that the player moves."""
         return self._moved[player.name]
 

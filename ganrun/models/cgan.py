@@ -6,7 +6,7 @@ from torch import Tensor
 from ganrun import seeds
 from ganrun.models.base import Batch
 from ganrun.models.gan import GAN
-from ganrun.networks.eval_mode import evaluating
+from ganrun.networks.eval_mode import eval_mode
 
 
 class CGAN(GAN):
@@ -31,7 +31,7 @@ class CGAN(GAN):
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Examples [n, ...] of the classes y [n]; without y the classes take turns."""
         y = torch.arange(n) % self.classes if y is None else y
-        with evaluating(self.net("generator")) as net:
+        with eval_mode(self.net("generator")) as net:
             return net(self.noise(n, generator), y.to(self.device))
 
     def pictures(self, data, columns: int = 10, most: int = 20):

@@ -6,7 +6,7 @@ from torch.nn.functional import l1_loss
 from ganrun.models.base import Adversarial, Batch, Player
 from ganrun.models.image_pool import ImagePool
 from ganrun.models.losses import least_squares
-from ganrun.networks.eval_mode import evaluating, jointly
+from ganrun.networks.eval_mode import eval_mode, forward_batches
 
 
 class CycleGAN(Adversarial):
@@ -30,8 +30,8 @@ class CycleGAN(Adversarial):
     def generators_loss(self, batch: Batch):
         a, b = batch["a"], batch["b"]
         own_a, own_b = ([a], [b]) if self.identity else ([], [])  # already there: to be left as they are
-        fake_a, *same_a = jointly(self.b_to_a, b, *own_a)
-        fake_b, *same_b = jointly(self.a_to_b, a, *own_b)
+        fake_a, *same_a = forward_batches(self.b_to_a, b, *own_a)
+        fake_b, *same_b = forward_batches(self.a_to_b, a, *own_b)
         self.fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
         fool = least_squares(self.d_a(fake_a), 1) + least_squares(self.d_b(fake_b), 1)
         cycle = l1_loss(self.b_to_a(fake_b), a) + l1_loss(self.a_to_b(fake_a), b)
@@ -42,14 +42,14 @@ class CycleGAN(Adversarial):
     def discriminators_loss(self, batch: Batch):
         terms = {}
         for side, d in (("a", self.d_a), ("b", self.d_b)):
-            real, fake = jointly(d, batch[side], self.pools[side](self.fakes[side]))
+            real, fake = forward_batches(d, batch[side], self.pools[side](self.fakes[side]))
             terms[f"loss_{side}"] = 0.5 * (least_squares(real, 1) + least_squares(fake, 0))  # halved: section 7.1
             terms |= {f"real_{side}": real, f"fake_{side}": fake}
         return {"loss": terms["loss_a"] + terms["loss_b"], **terms}
 
     def translate(self, x: Tensor, to: str) -> Tensor:
         """Pictures [B, C, H, W] in [-1, 1] of the other domain -> their translation to domain `to`, "a" or "b"."""
-        with evaluating(self.net("a_to_b" if to == "b" else "b_to_a")) as net:
+        with eval_mode(self.net("a_to_b" if to == "b" else "b_to_a")) as net:
             return net(x.to(self.some_weight))
 
     def pictures(self, data):

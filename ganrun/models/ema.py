@@ -7,7 +7,7 @@ from torch import nn
 
 
 @dataclass
-class Average:
+class ExponentialMovingAverage:
     """An exponential moving average, its memory measured in images, so that it does not change with the batch size.
 
     half_life_kimg: images (in thousands) after which a weight counts half.

@@ -7,7 +7,7 @@ from ganrun import seeds
 from ganrun.models import losses
 from ganrun.models.base import Adversarial, Batch, Player
 from ganrun.networks import latents
-from ganrun.networks.eval_mode import evaluating
+from ganrun.networks.eval_mode import eval_mode
 
 
 class GAN(Adversarial):
@@ -23,7 +23,7 @@ class GAN(Adversarial):
     ):
         super().__init__(**base)
         self.generator, self.discriminator = generator, discriminator
-        self.z_dim, self.k, self.fooling = z_dim, k, losses.of_generator(generator_loss)
+        self.z_dim, self.k, self.fooling = z_dim, k, losses.generator_loss(generator_loss)
 
     def players(self) -> list[Player]:
         return [
@@ -49,7 +49,7 @@ class GAN(Adversarial):
 
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Examples [n, ...] of the averaged generator; y is there for models with labels."""
-        with evaluating(self.net("generator")) as net:
+        with eval_mode(self.net("generator")) as net:
             return net(self.noise(n, generator))
 
     def pictures(self, data):

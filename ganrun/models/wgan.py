@@ -24,7 +24,7 @@ class WGAN(GAN):
         return {"loss": loss, "distance": -loss, "real": real, "fake": fake}
 
     def generator_loss(self, batch: Batch):
-        return -losses.full(self.score(self.fake_like(batch), batch)).mean()
+        return -losses.at_least_float32(self.score(self.fake_like(batch), batch)).mean()
 
     @torch.no_grad()
     def after_turn(self, player: Player) -> None:

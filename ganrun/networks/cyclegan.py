@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from ganrun.errors import UserError
 
-LEAST_SIDE = 24  # pixels; on fewer the discriminator's last norm has a single value to normalize
+MIN_SIDE = 24  # pixels; on fewer the discriminator's last norm has a single value to normalize
 
 
-def normed(convolution: nn.Module, channels: int, activation: nn.Module) -> list[nn.Module]:
+def with_instance_norm(convolution: nn.Module, channels: int, activation: nn.Module) -> list[nn.Module]:
     return [convolution, nn.InstanceNorm2d(channels), activation]
 
 
@@ -20,7 +20,9 @@ class Residual(nn.Module):
         super().__init__()
         convolutions = [nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect") for _ in range(2)]
         first, second = convolutions
-        self.layers = nn.Sequential(*normed(first, channels, nn.ReLU(True)), *normed(second, channels, nn.Identity()))
+        self.layers = nn.Sequential(
+            *with_instance_norm(first, channels, nn.ReLU(True)), *with_instance_norm(second, channels, nn.Identity())
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
@@ -39,21 +41,23 @@ class ResNetGenerator(nn.Module):
         super().__init__()
         channels = self._channels(shape)
         blocks = blocks if blocks is not None else (6 if shape[1] <= 128 else 9)
-        layers = normed(nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect"), width, nn.ReLU(True))
+        layers = with_instance_norm(
+            nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect"), width, nn.ReLU(True)
+        )
         for w in (width, 2 * width):
-            layers += normed(nn.Conv2d(w, 2 * w, 3, 2, 1), 2 * w, nn.ReLU(True))
+            layers += with_instance_norm(nn.Conv2d(w, 2 * w, 3, 2, 1), 2 * w, nn.ReLU(True))
         layers += [Residual(4 * width) for _ in range(blocks)]
         for w in (4 * width, 2 * width):
             up = nn.ConvTranspose2d(w, w // 2, 3, 2, 1, output_padding=1)
-            layers += normed(up, w // 2, nn.ReLU(True))
+            layers += with_instance_norm(up, w // 2, nn.ReLU(True))
         last = nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
         self.layers = nn.Sequential(*layers, last, nn.Tanh())
 
     @staticmethod
     def _channels(shape: Sequence[int]) -> int:
-        if len(shape) != 3 or any(side % 4 or side < LEAST_SIDE for side in shape[1:]):
+        if len(shape) != 3 or any(side % 4 or side < MIN_SIDE for side in shape[1:]):
             raise UserError(
-                f"network=cyclegan translates pictures whose sides are multiples of 4, from {LEAST_SIDE} on; "
+                f"network=cyclegan translates pictures whose sides are multiples of 4, from {MIN_SIDE} on; "
                 f"the data's shape is {list(shape)}. Give such a data.size=, 64 say."
             )
         return shape[0]
@@ -73,7 +77,7 @@ class PatchDiscriminator(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for inputs, outputs, stride in ((1, 2, 2), (2, 4, 2), (4, 8, 1)):
             convolution = nn.Conv2d(inputs * width, outputs * width, 4, stride, 1)
-            layers += normed(convolution, outputs * width, nn.LeakyReLU(0.2, True))
+            layers += with_instance_norm(convolution, outputs * width, nn.LeakyReLU(0.2, True))
         self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:

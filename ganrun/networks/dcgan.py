@@ -10,7 +10,7 @@ from ganrun.errors import UserError
 SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}  # pixels of a picture: pixels of its smallest feature map
 
 
-def doublings(shape: Sequence[int]) -> tuple[int, int]:
+def smallest_side_and_doublings(shape: Sequence[int]) -> tuple[int, int]:
     """Side of the smallest feature map and how often it doubles up to a picture of `shape` (C, H, W)."""
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in SMALLEST:
         found = "points" if len(shape) == 1 else f"pictures of {shape[1]}x{shape[2]} pixels"
@@ -31,7 +31,7 @@ class Generator(nn.Module):
 
     def __init__(self, shape: Sequence[int], z_dim: int, width: int = 64):
         super().__init__()
-        smallest, n = doublings(shape)
+        smallest, n = smallest_side_and_doublings(shape)
         widths = [width * 2**i for i in reversed(range(n))]
         layers = [nn.ConvTranspose2d(z_dim, widths[0], smallest, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(True)]
         for inputs, outputs in pairwise(widths):
@@ -51,7 +51,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, shape: Sequence[int], width: int = 64, batch_norm: bool = True):
         super().__init__()
-        self.smallest, n = doublings(shape)
+        self.smallest, n = smallest_side_and_doublings(shape)
         widths = [width * 2**i for i in range(n)]
         layers = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for inputs, outputs in pairwise(widths):

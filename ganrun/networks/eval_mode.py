@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 
-def jointly(network: nn.Module, *batches: Tensor) -> list[Tensor]:
+def forward_batches(network: nn.Module, *batches: Tensor) -> list[Tensor]:
     """network(batch) for each batch [B, ...], in one pass where no BatchNorm would mix their statistics."""
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
         return [network(batch) for batch in batches]
@@ -15,7 +15,7 @@ def jointly(network: nn.Module, *batches: Tensor) -> list[Tensor]:
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[nn.Module]:
+def eval_mode(network: nn.Module) -> Iterator[nn.Module]:
     """The network in evaluation mode and without gradients; afterwards each module is in the mode it was in."""
     modes = [(module, module.training) for module in network.modules()]
     compiled, network._compiled_call_impl = network._compiled_call_impl, None  # would be compiled again for other sizes

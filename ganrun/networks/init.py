@@ -8,7 +8,7 @@ LINEAR = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d)
 
 
-def normal(network: nn.Module, std: float = 0.02) -> None:
+def normal_(network: nn.Module, std: float = 0.02) -> None:
     """Weights ~ N(0, std), those of norm layers ~ N(1, std), biases 0. Radford et al. 2016, section 4 (std .02).
 
     The paper does not speak of norm layers; N(1, std) is what its authors' code and Zhu et al. 2017 do.
@@ -19,12 +19,12 @@ def normal(network: nn.Module, std: float = 0.02) -> None:
             nn.init.normal_(layer.weight, 1, std)
 
 
-def xavier(network: nn.Module, gain: float = 1.0) -> None:
+def xavier_(network: nn.Module, gain: float = 1.0) -> None:
     """Weights uniform with variance gain^2 2 / (inputs + outputs), biases 0. Glorot & Bengio 2010, eq. 16."""
     _fill(network, lambda weight: nn.init.xavier_uniform_(weight, gain))
 
 
-def orthogonal(network: nn.Module, gain: float = 1.0) -> None:
+def orthogonal_(network: nn.Module, gain: float = 1.0) -> None:
     """Weights with orthogonal rows or columns, times gain, biases 0. Saxe et al. 2014."""
     _fill(network, lambda weight: nn.init.orthogonal_(weight, gain))
 

@@ -13,7 +13,7 @@ from ganrun.sweep.report import results
 from ganrun.sweep.report.live_table import LiveTable
 from ganrun.sweep.search.study import SearchStrategy, StudyUnreachable
 from ganrun.sweep.state import FINISHED, RunnerRegistry, SweepJob, SweepState
-from ganrun.terminal import clock
+from ganrun.terminal import format_duration
 from ganrun.training import lock
 
 log = logging.getLogger(__name__)
@@ -233,7 +233,7 @@ class Runner:
 
     def _say(self, job: SweepJob, found: results.RunResult, seconds: float) -> None:
         over = sum(other.state in CLOSED for other in self.state.jobs)
-        line = f"job {job.name}: {job.state}, {clock(seconds)}"
+        line = f"job {job.name}: {job.state}, {format_duration(seconds)}"
         if math.isfinite(found.score):
             line += f", {found.metric} {found.score:.4g}"
         if job.state in ("failed", "refused"):
@@ -245,7 +245,7 @@ class Runner:
         to_do = self.total - sum(job.state in CLOSED for job in self.state.jobs)
         if not self.seconds or not to_do:
             return ""
-        return f", {clock(to_do * mean(self.seconds) / self.pool.size)} left"
+        return f", {format_duration(to_do * mean(self.seconds) / self.pool.size)} left"
 
     # ---- results -------------------------------------------------------------------------------------------------
     def result(self, job: SweepJob) -> results.RunResult:

@@ -8,7 +8,7 @@ from rich.table import Table
 from ganrun.config import trust
 from ganrun.config.experiment import Experiment
 from ganrun.metrics.scores.direction import better_direction
-from ganrun.terminal import clock
+from ganrun.terminal import format_duration
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.samples import Samples
 from ganrun.training.run_record import RunRecord
@@ -27,7 +27,8 @@ def print_summary(job: Experiment, record: RunRecord, callbacks: list) -> None:
         console.print(profiling.table())
     newest = next(c.newest for c in callbacks if isinstance(c, Samples))
     console.print(
-        f"{record.images / 1000:,.1f} kimg in {clock(record.seconds)}, {record.images_per_second:,.0f} images/s"
+        f"{record.images / 1000:,.1f} kimg in {format_duration(record.seconds)}, "
+        f"{record.images_per_second:,.0f} images/s"
     )
     console.print(f"run folder    {record.folder}")
     for path in newest:

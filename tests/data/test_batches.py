@@ -6,10 +6,11 @@ from collections import Counter
 import pytest
 import torch
 
-from ganrun.data.batches import Batches, resident
+from ganrun.data.batches import TrainingBatches, place_on_device
 from ganrun.data.images import to_float
-from ganrun.data.shuffle import Order, seeded
+from ganrun.data.shuffle import EndlessShuffle
 from ganrun.errors import UserError
+from ganrun.seeds import named_generator
 
 
 def numbered(n):
@@ -19,7 +20,7 @@ def numbered(n):
 
 @pytest.mark.parametrize(("n", "batch_size"), [(10, 4), (7, 7), (3, 8), (1, 5), (64, 1)])
 def test_every_example_is_seen_once_in_every_epoch(n, batch_size):
-    batches = Batches(numbered(n), batch_size, seed=1)
+    batches = TrainingBatches(numbered(n), batch_size, seed=1)
     epochs = 4
     seen = torch.cat([batches.batch(k)["y"] for k in range(-(-n * epochs // batch_size))])
     for epoch in range(epochs):
@@ -27,59 +28,61 @@ def test_every_example_is_seen_once_in_every_epoch(n, batch_size):
 
 
 def test_epochs_differ_in_their_order_and_so_do_seeds_and_names():
-    orders = [Order(50, seed, name).take(start, 50) for seed in (0, 1) for name in "ab" for start in (0, 50)]
+    orders = [
+        EndlessShuffle(50, seed, name).indices(start, 50) for seed in (0, 1) for name in "ab" for start in (0, 50)
+    ]
     assert len({tuple(order.tolist()) for order in orders}) == len(orders)
 
 
 def test_the_first_place_is_taken_by_every_example_alike():
-    first = Counter(int(Order(4, seed, "x").take(0, 1)) for seed in range(2000))
+    first = Counter(int(EndlessShuffle(4, seed, "x").indices(0, 1)) for seed in range(2000))
     assert all(abs(count - 500) < 5 * (500 * 0.75) ** 0.5 for count in first.values())  # five deviations
 
 
 def test_a_batch_depends_on_seed_and_number_alone():
-    unbroken = Batches(numbered(10), 4, seed=3, flip=True)
+    unbroken = TrainingBatches(numbered(10), 4, seed=3, flip=True)
     stream = [unbroken.batch(k) for k in range(12)]
     for k in (11, 0, 7, 3):
-        again = Batches(numbered(10), 4, seed=3, flip=True).batch(k)
+        again = TrainingBatches(numbered(10), 4, seed=3, flip=True).batch(k)
         assert all(torch.equal(again[key], stream[k][key]) for key in "xy")
 
 
 def test_a_stream_that_starts_later_goes_on_with_the_unbroken_one():
-    whole = itertools.islice(Batches(numbered(10), 4, seed=0).endless(), 9)
-    resumed = itertools.islice(Batches(numbered(10), 4, seed=0).endless(start=5), 4)
+    whole = itertools.islice(TrainingBatches(numbered(10), 4, seed=0).endless(), 9)
+    resumed = itertools.islice(TrainingBatches(numbered(10), 4, seed=0).endless(start=5), 4)
     for expected, found in zip(list(whole)[5:], resumed, strict=True):
         assert torch.equal(expected["y"], found["y"])
 
 
 @pytest.mark.parametrize("world", [2, 3, 6])
 def test_the_ranks_slices_make_up_the_joint_batch(world):
-    joint = Batches(numbered(10), 6, seed=0, flip=True)
+    joint = TrainingBatches(numbered(10), 6, seed=0, flip=True)
     for k in range(5):
-        slices = [Batches(numbered(10), 6, seed=0, flip=True).batch(k, rank, world) for rank in range(world)]
+        slices = [TrainingBatches(numbered(10), 6, seed=0, flip=True).batch(k, rank, world) for rank in range(world)]
         for key, whole in joint.batch(k).items():
             assert torch.equal(torch.cat([part[key] for part in slices]), whole)
 
 
 def test_a_batch_that_cannot_be_shared_names_a_size_that_can():
     with pytest.raises(UserError, match="batch_size=8"):
-        Batches(numbered(10), 6, seed=0).batch(0, 0, 4)
+        TrainingBatches(numbered(10), 6, seed=0).batch(0, 0, 4)
 
 
 def test_pictures_keep_their_labels_and_are_scaled():
-    x, y = Batches(numbered(200), 64, seed=0).batch(2).values()
+    x, y = TrainingBatches(numbered(200), 64, seed=0).batch(2).values()
     assert x.dtype == torch.float32
     assert torch.equal(x[:, 0, 0, 0], to_float(y.to(torch.uint8)))
 
 
 def test_points_are_handed_out_as_they_are():
-    points = torch.randn(10, 2, generator=seeded("points"))
-    batch = Batches({"x": points, "y": torch.arange(10)}, 5, seed=0).batch(0)
+    points = torch.randn(10, 2, generator=named_generator("points"))
+    batch = TrainingBatches({"x": points, "y": torch.arange(10)}, 5, seed=0).batch(0)
     assert torch.equal(batch["x"], points[batch["y"]])
 
 
 def test_two_domains_are_drawn_independently_and_each_wholly():
     domains = {"a": numbered(6)["x"], "b": numbered(9)["x"]}
-    batches = Batches(domains, 18, seed=0)
+    batches = TrainingBatches(domains, 18, seed=0)
     a, b = (batches.batch(0)[key][:, 0, 0, 0] for key in "ab")
     assert set(Counter(a.tolist()).values()) == {3}
     assert set(Counter(b.tolist()).values()) == {2}
@@ -88,7 +91,7 @@ def test_two_domains_are_drawn_independently_and_each_wholly():
 
 def test_a_flip_mirrors_left_and_right_for_half_of_the_pictures():
     x = torch.tensor([[0, 255], [255, 255]], dtype=torch.uint8).expand(1000, 1, 2, 2).clone()
-    flipped = Batches({"x": x}, 1000, seed=0, flip=True).batch(0)["x"]
+    flipped = TrainingBatches({"x": x}, 1000, seed=0, flip=True).batch(0)["x"]
     is_mirrored = flipped[:, 0, 0, 1] == -1
     assert torch.equal(is_mirrored, flipped[:, 0, 0, 0] == 1)
     assert (flipped[:, 0, 1] == 1).all()
@@ -97,14 +100,14 @@ def test_a_flip_mirrors_left_and_right_for_half_of_the_pictures():
 
 def test_flips_differ_between_batches():
     x = torch.tensor([[[0, 255]]], dtype=torch.uint8).expand(64, 1, 1, 2).clone()
-    batches = Batches({"x": x}, 64, seed=0, flip=True)
+    batches = TrainingBatches({"x": x}, 64, seed=0, flip=True)
     assert not torch.equal(batches.batch(0)["x"], batches.batch(1)["x"])
 
 
 def test_batches_leave_the_global_generator_and_the_arrays_alone():
     arrays = numbered(10)
     before = torch.random.get_rng_state()
-    Batches(arrays, 4, seed=0, flip=True).batch(0)["x"].zero_()
+    TrainingBatches(arrays, 4, seed=0, flip=True).batch(0)["x"].zero_()
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(arrays["x"], numbered(10)["x"])
 
@@ -112,16 +115,16 @@ def test_batches_leave_the_global_generator_and_the_arrays_alone():
 @pytest.mark.parametrize("wish", ["auto", "cpu"])
 def test_without_a_gpu_the_arrays_stay_where_they_are(wish):
     arrays = numbered(3)
-    assert resident(arrays, wish, torch.device("cpu")) is arrays
+    assert place_on_device(arrays, wish, torch.device("cpu")) is arrays
 
 
 @pytest.mark.parametrize("wish", ["cuda", "gpu"])
 def test_a_device_that_cannot_be_is_refused(wish):
     with pytest.raises(UserError, match=f"data.device={wish}"):
-        resident(numbered(3), wish, torch.device("cpu"))
+        place_on_device(numbered(3), wish, torch.device("cpu"))
 
 
 def test_a_batch_of_thousands_of_epochs_is_their_orders_end_to_end():
-    order = Order(2, 0, "x")
-    found = order.take(1, 6000)
-    assert torch.equal(found, torch.cat([order.take(place, 1) for place in range(1, 6001)]))
+    order = EndlessShuffle(2, 0, "x")
+    found = order.indices(1, 6000)
+    assert torch.equal(found, torch.cat([order.indices(place, 1) for place in range(1, 6001)]))

@@ -20,13 +20,13 @@ def write(store):
 
 
 def built(options, write=write):
-    folder = arrays.place("name", options, [])
-    arrays.build(folder, options, write)
+    folder = arrays.cache_folder("name", options, [])
+    arrays.write_cache(folder, options, write)
     return folder
 
 
 def test_what_was_written_is_read_back():
-    contents = arrays.read(built({"size": 4}))
+    contents = arrays.open_cache(built({"size": 4}))
     assert np.array_equal(contents.splits["train"]["x"].numpy(), PIXELS)
     assert contents.splits["train"]["y"].tolist() == [0, 1, 2, 3, 4, 5]
     assert (contents.classes, contents.skipped, contents.is_paired) == (["a", "b"], ["c.png: empty"], False)
@@ -67,26 +67,26 @@ def test_writers_at_the_same_time_end_with_one_whole_cache(cache):
     with ThreadPoolExecutor(8) as pool:
         folders = set(pool.map(lambda _: built({"size": 4}), range(8)))
     assert list((cache / "data").iterdir()) == list(folders)
-    assert np.array_equal(arrays.read(folders.pop()).splits["train"]["x"].numpy(), PIXELS)
+    assert np.array_equal(arrays.open_cache(folders.pop()).splits["train"]["x"].numpy(), PIXELS)
 
 
 def test_writing_to_a_loaded_tensor_leaves_the_file_alone():
     folder = built({"size": 4})
-    arrays.read(folder).splits["train"]["x"].zero_()
+    arrays.open_cache(folder).splits["train"]["x"].zero_()
     assert np.array_equal(np.load(folder / "train-x.npy"), PIXELS)
 
 
 def test_the_place_follows_options_and_files(tmp_path):
     picture = tmp_path / "a.png"
     picture.write_bytes(b"one")
-    places = [arrays.place("name", {"size": 4}, [picture]), arrays.place("name", {"size": 5}, [picture])]
-    places.append(arrays.place("name", {"size": 4}, []))
+    places = [arrays.cache_folder("name", {"size": 4}, [picture]), arrays.cache_folder("name", {"size": 5}, [picture])]
+    places.append(arrays.cache_folder("name", {"size": 4}, []))
     picture.write_bytes(b"other")
-    places.append(arrays.place("name", {"size": 4}, [picture]))
+    places.append(arrays.cache_folder("name", {"size": 4}, [picture]))
     os.utime(picture, (1, 1))
-    places.append(arrays.place("name", {"size": 4}, [picture]))
+    places.append(arrays.cache_folder("name", {"size": 4}, [picture]))
     assert len(set(places)) == 5
-    assert places[-1] == arrays.place("name", {"size": 4}, [picture])
+    assert places[-1] == arrays.cache_folder("name", {"size": 4}, [picture])
 
 
 def test_the_fingerprint_follows_content_and_options_but_not_the_root():
@@ -95,26 +95,26 @@ def test_the_fingerprint_follows_content_and_options_but_not_the_root():
         store.save("train", "y", np.arange(6) + 1)
         return facts
 
-    prints = [arrays.read(built({"root": root, "size": 4})).fingerprint for root in ("/a", "/b")]
+    prints = [arrays.open_cache(built({"root": root, "size": 4})).fingerprint for root in ("/a", "/b")]
     assert prints[0] == prints[1]
-    assert len({*prints, arrays.read(built({"root": "/c", "size": 4}, other)).fingerprint}) == 2
-    assert len({*prints, arrays.read(built({"size": 5})).fingerprint}) == 2
+    assert len({*prints, arrays.open_cache(built({"root": "/c", "size": 4}, other)).fingerprint}) == 2
+    assert len({*prints, arrays.open_cache(built({"size": 5})).fingerprint}) == 2
 
 
 def test_rows_are_kept_in_order():
     def keep(store):
         write(store)
-        store.keep("train", "x", [0, 3, 4])
+        store.keep_rows("train", "x", [0, 3, 4])
         return {}
 
-    assert np.array_equal(arrays.read(built({}, keep)).splits["train"]["x"].numpy(), PIXELS[[0, 3, 4]])
+    assert np.array_equal(arrays.open_cache(built({}, keep)).splits["train"]["x"].numpy(), PIXELS[[0, 3, 4]])
 
 
 def test_a_damaged_cache_is_named():
     folder = built({"size": 4})
     (folder / "train-x.npy").write_bytes((folder / "train-x.npy").read_bytes()[:140])
     with pytest.raises(UserError, match=f"{folder} are damaged"):
-        arrays.read(folder)
+        arrays.open_cache(folder)
 
 
 def test_data_that_outgrow_the_disk_are_refused_before_they_are_written():

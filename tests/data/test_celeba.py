@@ -6,7 +6,7 @@ from helpers.celeba_files import NAMES, face, write_tables
 from PIL import Image
 
 from ganrun.data import celeba
-from ganrun.data.celeba import Celeba, centre_square, combinations
+from ganrun.data.celeba import Celeba, class_names, crop_centre
 from ganrun.errors import UserError
 
 LAYOUTS = ["official", "torchvision", "kaggle"]
@@ -57,7 +57,7 @@ def test_only_the_centre_square_is_seen(root, open_celeba):
 
 
 def test_a_crop_is_no_larger_than_the_picture():
-    assert centre_square(Image.new("RGB", (100, 60)), 108).size == (60, 60)
+    assert crop_centre(Image.new("RGB", (100, 60)), 108).size == (60, 60)
 
 
 def test_without_attributes_there_are_no_labels(root, open_celeba):
@@ -74,7 +74,7 @@ def test_with_attributes_the_number_of_classes_is_known_without_a_file(open_cele
 
 
 def test_the_first_attribute_is_the_highest_bit():
-    assert combinations(["Male", "Smiling"]) == [
+    assert class_names(["Male", "Smiling"]) == [
         "not-Male+not-Smiling",
         "not-Male+Smiling",
         "Male+not-Smiling",

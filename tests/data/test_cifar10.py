@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.cifar10_files import LABELS, PIXELS, files, write_folder
 
-from ganrun.data.cifar10 import Cifar10, python_batch
+from ganrun.data.cifar10 import Cifar10, parse_python_batch
 from ganrun.errors import UserError
 
 LAYOUTS = ["cifar-10-batches-py", "cifar-10-batches-bin"]
@@ -80,7 +80,7 @@ def test_a_hostile_pickle_is_refused_and_not_run(tmp_path, monkeypatch, attack, 
     with pytest.raises(
         UserError, match=rf"data_batch_1.*refused.*{name}".replace("builtins", r"(builtins|__builtin__)")
     ):
-        python_batch(content, "data_batch_1")
+        parse_python_batch(content, "data_batch_1")
     assert not (tmp_path / "pwned").exists()
 
 
@@ -91,7 +91,7 @@ def test_a_real_python_2_pickle_is_read():
         b"U\x01bq\x06\x87q\x07Rq\x08(K\x01K\x01M\x00\x0c\x86q\tcnumpy\ndtype\nq\nU\x02u1q\x0bK\x00K\x01\x87q\x0cRq\r"
         b"(K\x03U\x01|q\x0eNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tbI00\nT\x00\x0c\x00\x00" + PIXELS[0, 0].tobytes()
     ) + b"q\x0ftbU\x06labelsq\x10]q\x11K\x07au."
-    pixels, labels = python_batch(content, "data_batch_1")
+    pixels, labels = parse_python_batch(content, "data_batch_1")
     assert np.array_equal(pixels.reshape(-1), PIXELS[0, 0])
     assert labels.tolist() == [7]
 
@@ -113,7 +113,7 @@ DAMAGES = {
 @pytest.mark.parametrize("name", DAMAGES)
 def test_a_damaged_pickle_is_named(name):
     with pytest.raises(UserError, match=r"data_batch_3 is damaged"):
-        python_batch(DAMAGES[name], "data_batch_3")
+        parse_python_batch(DAMAGES[name], "data_batch_3")
 
 
 def test_a_damaged_binary_batch_is_named(tmp_path, build):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganrun.data.decode import BadPictureError, check_form, decode, fitted, form, pictures_in
+from ganrun.data.decode import BadImageError, check_image_format, decode, find_images, fit_to_square, resize_images
 from ganrun.errors import UserError
 
 RED, GREEN, BLUE = (200, 30, 60), (20, 180, 40), (10, 60, 220)
@@ -145,34 +145,34 @@ def bands():
 
 
 def test_crop_keeps_the_centre_square():
-    assert (np.asarray(fitted(bands(), 10, "crop")) == GREEN).all()
+    assert (np.asarray(fit_to_square(bands(), 10, "crop")) == GREEN).all()
 
 
 def test_crop_of_a_tall_picture_keeps_its_middle():
-    assert (np.asarray(fitted(bands().transpose(Image.Transpose.ROTATE_90), 10, "crop")) == GREEN).all()
+    assert (np.asarray(fit_to_square(bands().transpose(Image.Transpose.ROTATE_90), 10, "crop")) == GREEN).all()
 
 
 def test_pad_keeps_the_whole_picture_in_the_middle_of_white():
-    padded = np.asarray(fitted(bands(), 30, "pad"))
+    padded = np.asarray(fit_to_square(bands(), 30, "pad"))
     assert (padded[:10] == 255).all()
     assert (padded[20:] == 255).all()
     assert np.array_equal(padded[10:20], np.asarray(bands()))
 
 
 def test_stretch_fills_the_square_with_the_whole_picture():
-    stretched = np.asarray(fitted(bands(), 30, "stretch"))
+    stretched = np.asarray(fit_to_square(bands(), 30, "stretch"))
     assert [tuple(stretched[y, x].tolist()) for y, x in ((0, 3), (15, 15), (29, 26))] == [RED, GREEN, BLUE]
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_a_picture_of_the_right_size_is_not_changed(fit):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    assert np.array_equal(np.asarray(fitted(Image.fromarray(pixels), 16, fit)), pixels)
+    assert np.array_equal(np.asarray(fit_to_square(Image.fromarray(pixels), 16, fit)), pixels)
 
 
 def test_shrinking_is_antialiased():
     board = np.kron([[0, 255] * 16, [255, 0] * 16] * 16, np.ones((1, 1))).astype(np.uint8)
-    inner = np.asarray(fitted(Image.fromarray(board), 4))
+    inner = np.asarray(fit_to_square(Image.fromarray(board), 4))
     assert np.abs(inner.astype(int) - 127).max() <= 3
 
 
@@ -190,7 +190,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, name, content):
         corners(64, 64).save(path)
         content = path.read_bytes()[:100]
     path.write_bytes(content)
-    with pytest.raises(BadPictureError, match=r"broken\.png: \w"):
+    with pytest.raises(BadImageError, match=r"broken\.png: \w"):
         decode(path, size=4, channels=3)
 
 
@@ -208,31 +208,31 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, name, content):
 )
 def test_an_impossible_form_is_refused(arguments, message):
     with pytest.raises(UserError, match=message):
-        check_form(*arguments)
+        check_image_format(*arguments)
 
 
 def test_digits_grow_by_a_black_margin():
     images = np.random.default_rng(0).integers(1, 256, (2, 1, 28, 28), dtype=np.uint8)
-    grown = form(images, 32, 1)
+    grown = resize_images(images, 32, 1)
     assert np.array_equal(grown[:, :, 2:30, 2:30], images)
     assert grown.sum() == images.sum()
 
 
 def test_grey_images_become_three_equal_channels_and_back():
     images = np.random.default_rng(0).integers(0, 256, (2, 1, 8, 8), dtype=np.uint8)
-    colour = form(images, 8, 3)
+    colour = resize_images(images, 8, 3)
     assert all(np.array_equal(colour[:, [channel]], images) for channel in range(3))
-    assert np.array_equal(form(colour, 8, 1), images)
+    assert np.array_equal(resize_images(colour, 8, 1), images)
 
 
 def test_arrays_are_resized_like_pictures():
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    resized = form(pixels.transpose(2, 0, 1)[None], 20, 3)[0]
-    assert np.array_equal(resized.transpose(1, 2, 0), np.asarray(fitted(Image.fromarray(pixels), 20)))
+    resized = resize_images(pixels.transpose(2, 0, 1)[None], 20, 3)[0]
+    assert np.array_equal(resized.transpose(1, 2, 0), np.asarray(fit_to_square(Image.fromarray(pixels), 20)))
 
 
 def test_pictures_are_found_in_any_depth_and_hidden_files_are_not(tmp_path):
     for name in ("b.PNG", "a/c/d.jpeg", "a/notes.txt", ".hidden.png", "__MACOSX/._x.png", ".git/e.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.relative_to(tmp_path).as_posix() for path in pictures_in(tmp_path)] == ["a/c/d.jpeg", "b.PNG"]
+    assert [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)] == ["a/c/d.jpeg", "b.PNG"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganrun.data.digits import SHIPPED, Digits, shipped
+from ganrun.data.digits import SHIPPED, Digits, load_shipped_digits
 from ganrun.data.images import to_float
-from ganrun.data.unpaired_digits import INK, PAPER, UnpairedDigits, coloured, in_second_half
+from ganrun.data.unpaired_digits import INK, PAPER, UnpairedDigits, colour_digits, in_second_half
 from ganrun.errors import UserError
 
 BYTE = 1 / 127.5  # one step of a byte, in the range [-1, 1]
@@ -30,7 +30,7 @@ def test_every_class_is_there_as_often(digits):
 
 
 def test_the_shipped_pictures_are_the_pinned_ones():
-    arrays = shipped()
+    arrays = load_shipped_digits()
     digest = hashlib.sha256(arrays["x_train"].tobytes() + arrays["x_test"].tobytes()).hexdigest()
     assert digest[:16] == "a1970e2f68cc249b"
     assert SHIPPED.stat().st_size < 2_500_000
@@ -53,22 +53,22 @@ def test_a_damaged_file_is_named(tmp_path, content):
     path = tmp_path / "digits.npz"
     path.write_bytes(SHIPPED.read_bytes()[:5000] if content is None else content)
     with pytest.raises(UserError, match=r"digits\.npz are damaged"):
-        shipped(path)
+        load_shipped_digits(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"missing.*digits\.npz"):
-        shipped(tmp_path / "digits.npz")
+        load_shipped_digits(tmp_path / "digits.npz")
 
 
 def test_training_domains_share_no_digit_and_have_every_class_alike():
-    labels = shipped()["y_train"]
+    labels = load_shipped_digits()["y_train"]
     second = in_second_half(labels)
     assert np.bincount(labels[second]).tolist() == np.bincount(labels[~second]).tolist() == [450] * 10
 
 
 def test_the_training_domains_are_those_digits(domains):
-    arrays, splits = shipped(), domains.contents.splits
+    arrays, splits = load_shipped_digits(), domains.contents.splits
     second = in_second_half(arrays["y_train"])
     for key, mine in (("a", ~second), ("b", second)):
         found = domains.intensity(to_float(splits["train"][key]), key)[:, 0, 2:30, 2:30]
@@ -79,13 +79,13 @@ def test_the_test_split_holds_counterparts_with_labels(domains):
     a, b, y = (domains.test(key) for key in "aby")
     assert domains.is_paired
     assert (domains.intensity(a, "a") - domains.intensity(b, "b")).abs().max() < BYTE
-    assert y.tolist() == shipped()["y_test"].tolist()
+    assert y.tolist() == load_shipped_digits()["y_test"].tolist()
 
 
 @pytest.mark.parametrize("domain", ["a", "b"])
 def test_intensity_inverts_the_colouring_of_every_shade(domain):
     shades = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16)
-    picture = to_float(torch.from_numpy(coloured(shades, domain)))
+    picture = to_float(torch.from_numpy(colour_digits(shades, domain)))
     found = UnpairedDigits(28, 3).intensity(picture, domain)
     assert found.shape == (1, 1, 16, 16)
     assert (found - to_float(torch.from_numpy(shades))).abs().max() < BYTE
@@ -99,7 +99,7 @@ def test_intensity_stays_in_range_for_any_picture():
 
 @pytest.mark.parametrize("domain", ["a", "b"])
 def test_paper_and_ink_have_their_colours(domain):
-    ends = coloured(np.array([0, 255], dtype=np.uint8).reshape(1, 1, 1, 2), domain)
+    ends = colour_digits(np.array([0, 255], dtype=np.uint8).reshape(1, 1, 1, 2), domain)
     assert ends[0, :, 0, 0].tolist() == list(PAPER[domain])
     assert ends[0, :, 0, 1].tolist() == list(INK[domain])
 

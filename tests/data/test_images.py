@@ -5,7 +5,16 @@ import pytest
 import torch
 from PIL import Image
 
-from ganrun.data.images import BETWEEN, GENERATED_COLOUR, REAL_COLOUR, grid, save_png, scatter, to_float, to_uint8
+from ganrun.data.images import (
+    BETWEEN,
+    GENERATED_COLOUR,
+    REAL_COLOUR,
+    make_grid,
+    plot_points,
+    save_png,
+    to_float,
+    to_uint8,
+)
 
 ALL_BYTES = torch.arange(256, dtype=torch.uint8)
 
@@ -27,7 +36,7 @@ def test_floats_out_of_range_are_clamped():
 
 def test_a_grid_shows_its_pictures_row_by_row_between_grey_lines():
     x = torch.tensor([-1.0, 0.2, 1.0]).view(3, 1, 1, 1).expand(3, 1, 4, 5)
-    picture = grid(x, columns=2)
+    picture = make_grid(x, columns=2)
     assert picture.shape == (3, 2 + 2 * (4 + 2), 2 + 2 * (5 + 2))
     assert (picture[:, 2:6, 2:7] == 0).all()
     assert (picture[:, 2:6, 9:14] == 153).all()
@@ -37,17 +46,17 @@ def test_a_grid_shows_its_pictures_row_by_row_between_grey_lines():
 
 
 def test_a_grid_is_no_wider_than_its_pictures():
-    assert grid(torch.zeros(3, 3, 4, 4), columns=8).shape == (3, 8, 20)
+    assert make_grid(torch.zeros(3, 3, 4, 4), columns=8).shape == (3, 8, 20)
 
 
 def test_a_grid_keeps_the_order_of_the_colours():
     red = torch.tensor([1.0, -1.0, -1.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    assert grid(red)[:, 3, 3].tolist() == [255, 0, 0]
+    assert make_grid(red)[:, 3, 3].tolist() == [255, 0, 0]
 
 
 def test_a_scatter_draws_generated_points_over_real_ones_with_y_upwards():
     real = torch.tensor([[-1.0, -1.0], [1.0, 1.0], [1.0, -1.0], [-1.0, 1.0]])
-    picture = scatter(torch.tensor([[1.0, 1.0]]), real)
+    picture = plot_points(torch.tensor([[1.0, 1.0]]), real)
     assert picture.shape == (3, 400, 400)
     # a side is 2 with an eighth on each side: -1 stands at a tenth of 399, 1 at nine tenths
     assert picture[:, 40, 359].tolist() == list(GENERATED_COLOUR)
@@ -58,7 +67,7 @@ def test_a_scatter_draws_generated_points_over_real_ones_with_y_upwards():
 @pytest.mark.parametrize("point", [[50.0, 0.0], [float("nan"), 0.0], [0.0, float("-inf")]])
 def test_a_scatter_leaves_out_what_lies_outside(point):
     real = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
-    assert torch.equal(scatter(torch.tensor([point]), real), scatter(torch.zeros(0, 2), real))
+    assert torch.equal(plot_points(torch.tensor([point]), real), plot_points(torch.zeros(0, 2), real))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

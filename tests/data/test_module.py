@@ -11,7 +11,7 @@ import torch
 from ganrun.data.digits import Digits
 from ganrun.data.gaussians import Ring
 from ganrun.data.images import to_float
-from ganrun.data.module import in_proportion
+from ganrun.data.module import proportional_labels
 from ganrun.data.unpaired_digits import UnpairedDigits
 from ganrun.errors import UserError
 
@@ -136,7 +136,7 @@ def test_labels_of_balanced_classes_go_round(digits):
 @pytest.mark.parametrize("counts", [[1, 1], [5, 1], [3, 0, 7], [900] * 3, [1, 2, 3, 4]])
 def test_every_prefix_of_the_labels_has_the_proportions(counts):
     counts = torch.tensor(counts)
-    labels = in_proportion(counts, 3 * int(counts.sum()))
+    labels = proportional_labels(counts, 3 * int(counts.sum()))
     share = counts / counts.sum()
     for n in range(1, len(labels) + 1):
         assert (torch.bincount(labels[:n], minlength=len(counts)) - n * share).abs().max() <= len(counts) / 2

@@ -7,12 +7,12 @@ from contextlib import closing
 import pytest
 import torch
 
-from ganrun.data.batches import Batches
-from ganrun.data.prefetch import DEPTH, made_ahead
+from ganrun.data.batches import TrainingBatches
+from ganrun.data.prefetch import DEPTH, prefetch
 
 
 def test_the_items_come_in_order_from_where_it_starts():
-    with closing(made_ahead(lambda k: k * k, 3)) as items:
+    with closing(prefetch(lambda k: k * k, 3)) as items:
         assert list(itertools.islice(items, 5)) == [9, 16, 25, 36, 49]
 
 
@@ -25,7 +25,7 @@ def test_the_next_items_are_made_while_one_is_used_and_no_more():
             enough.set()
         return k
 
-    with closing(made_ahead(make, 0)) as items:
+    with closing(prefetch(make, 0)) as items:
         assert next(items) == 0
         assert enough.wait(10)
     assert made == list(range(1 + DEPTH))
@@ -33,7 +33,7 @@ def test_the_next_items_are_made_while_one_is_used_and_no_more():
 
 def test_an_error_comes_where_its_item_would_and_the_thread_ends():
     before = threading.active_count()
-    items = made_ahead(lambda k: 1 / (2 - k), 0)
+    items = prefetch(lambda k: 1 / (2 - k), 0)
     assert [next(items), next(items)] == [0.5, 1]
     with pytest.raises(ZeroDivisionError):
         next(items)
@@ -43,8 +43,8 @@ def test_an_error_comes_where_its_item_would_and_the_thread_ends():
 @pytest.mark.parametrize("start", [0, 5])
 def test_batches_gathered_ahead_are_the_same(monkeypatch, start):
     arrays = {"x": torch.arange(40, dtype=torch.uint8).view(10, 1, 2, 2), "y": torch.arange(10)}
-    expected = list(itertools.islice(Batches(arrays, 4, seed=1, flip=True).endless(start, 1, 2), 9))
-    monkeypatch.setattr(Batches, "_is_apart", True)
-    with closing(Batches(arrays, 4, seed=1, flip=True).endless(start, 1, 2)) as stream:
+    expected = list(itertools.islice(TrainingBatches(arrays, 4, seed=1, flip=True).endless(start, 1, 2), 9))
+    monkeypatch.setattr(TrainingBatches, "_is_apart", True)
+    with closing(TrainingBatches(arrays, 4, seed=1, flip=True).endless(start, 1, 2)) as stream:
         for batch, found in zip(expected, stream, strict=False):
             assert all(torch.equal(batch[key], found[key]) for key in "xy")

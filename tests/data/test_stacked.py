@@ -5,9 +5,9 @@ import pytest
 import torch
 from helpers.idx_files import write_idx
 
-from ganrun.data.digits import shipped
+from ganrun.data.digits import load_shipped_digits
 from ganrun.data.images import to_float
-from ganrun.data.stacked import StackedDigits, StackedMnist, Stacks
+from ganrun.data.stacked import StackedDigits, StackedImages, StackedMnist
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import LeNetExtractor
 from ganrun.metrics.stacked import classify_modes
@@ -22,7 +22,7 @@ def digits(build):
 @pytest.fixture
 def stacks():
     pictures = torch.randint(0, 256, (7, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return Stacks(pictures, torch.tensor([[0, 1, 2], [6, 6, 6], [5, 0, 3]]))
+    return StackedImages(pictures, torch.tensor([[0, 1, 2], [6, 6, 6], [5, 0, 3]]))
 
 
 def whole(stacks):
@@ -46,7 +46,7 @@ def test_stacks_take_the_room_of_their_digits_alone(digits):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_label_names_the_digits_of_the_three_channels(digits, split):
-    known = shipped()
+    known = load_shipped_digits()
     label_of = {x.tobytes(): int(y) for x, y in zip(known[f"x_{split}"], known[f"y_{split}"], strict=True)}
     arrays = digits.contents.splits[split]
     for picture, y in zip(arrays["x"][:50], arrays["y"][:50], strict=True):
@@ -69,7 +69,11 @@ def test_modes_are_equally_likely():
 
 def test_the_classifier_reads_a_mode_as_often_as_three_digits_in_a_row(digits):
     extractor, stacks, y = LeNetExtractor(), *digits.contents.splits["test"].values()
-    single = (extractor(stacks.digits[:, None])[1].argmax(1) == torch.from_numpy(shipped()["y_test"])).double().mean()
+    single = (
+        (extractor(stacks.digits[:, None])[1].argmax(1) == torch.from_numpy(load_shipped_digits()["y_test"]))
+        .double()
+        .mean()
+    )
     read = (classify_modes(extractor, stacks[:2000]) == y[:2000]).double().mean()
     expected = single**3
     assert abs(read - expected) < 5 * (expected * (1 - expected) / 2000) ** 0.5
@@ -77,8 +81,8 @@ def test_the_classifier_reads_a_mode_as_often_as_three_digits_in_a_row(digits):
 
 def test_batches_are_those_of_the_whole_tensor(digits, build):
     arrays, batch = digits.contents.splits["train"], digits.batch(3)
-    index = digits.batches._groups[0][0].take(24, 8)
-    assert torch.equal(batch["x"], to_float(whole(Stacks(arrays["x"].digits, arrays["x"].triples[index]))))
+    index = digits.batches._groups[0][0].indices(24, 8)
+    assert torch.equal(batch["x"], to_float(whole(StackedImages(arrays["x"].digits, arrays["x"].triples[index]))))
     assert torch.equal(batch["y"], arrays["y"][index])
 
 

@@ -71,10 +71,10 @@ class Recorder:
     def __init__(self):
         self.replayed = 0
 
-    def aside(self):
+    def side_stream(self):
         return nullcontext()
 
-    def record(self, work):
+    def capture(self, work):
         draws, tape = torch.get_rng_state(), Tape()
         try:
             with tape:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.metric_fakes import Noise, Pictures
 
-from ganrun.data.digits import shipped
+from ganrun.data.digits import load_shipped_digits
 from ganrun.data.images import to_float
 from ganrun.data.module import DataModule
 from ganrun.data.stacked import StackedDigits
@@ -19,7 +19,7 @@ UNIFORM = torch.full((1000,), 1e-3, dtype=torch.float64)
 @pytest.fixture(scope="module")
 def faces():
     """One picture of each digit that the classifier names right: uint8 [10, 28, 28]."""
-    x, y = torch.from_numpy(shipped()["x_test"]), torch.from_numpy(shipped()["y_test"])
+    x, y = torch.from_numpy(load_shipped_digits()["x_test"]), torch.from_numpy(load_shipped_digits()["y_test"])
     is_right = LeNetExtractor()(x[:, None])[1].argmax(1) == y
     return torch.stack([x[is_right & (y == digit)][0] for digit in range(10)])
 

@@ -8,7 +8,7 @@ import torch
 from helpers.model_training import SMALL, job_of, train
 from torch import nn
 
-from ganrun.models.ema import Average
+from ganrun.models.ema import ExponentialMovingAverage
 
 FOREVER = 1e12  # a ramp_up that never binds
 
@@ -22,26 +22,28 @@ def one_weight(value):
 @pytest.mark.parametrize("batch", [1, 10, 250])
 def test_after_one_half_life_half_of_the_first_weight_is_left_whatever_the_batch(batch):
     mean, live = one_weight(1.0), one_weight(0.0)
-    average = Average(half_life_kimg=0.5, ramp_up=FOREVER)
+    average = ExponentialMovingAverage(half_life_kimg=0.5, ramp_up=FOREVER)
     for seen in range(0, 500, batch):
         average.update(mean, live, batch, seen)
     assert float(mean.weight.detach()) == pytest.approx(0.5, rel=1e-5)
 
 
 def test_one_update_of_many_images_is_as_many_updates_of_one():
-    average = Average(half_life_kimg=2, ramp_up=FOREVER)
+    average = ExponentialMovingAverage(half_life_kimg=2, ramp_up=FOREVER)
     assert average.decay(64, 0) == pytest.approx(average.decay(1, 0) ** 64)
 
 
 @pytest.mark.parametrize(("seen", "half_life"), [(0, 5), (900, 50), (9_900, 500), (19_900, 1000), (1_000_000, 1000)])
 def test_the_half_life_is_a_share_of_the_images_seen_until_it_is_the_one_asked_for(seen, half_life):
-    assert Average(half_life_kimg=1, ramp_up=0.05).decay(100, seen) == pytest.approx(0.5 ** (100 / half_life))
+    assert ExponentialMovingAverage(half_life_kimg=1, ramp_up=0.05).decay(100, seen) == pytest.approx(
+        0.5 ** (100 / half_life)
+    )
 
 
 def test_buffers_are_copied():
     mean, live = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
     live(torch.randn(8, 2, generator=torch.Generator().manual_seed(0)))
-    Average(1.0).update(mean, live, 8, 0)
+    ExponentialMovingAverage(1.0).update(mean, live, 8, 0)
     assert torch.equal(mean.running_mean, live.running_mean)
     assert torch.equal(mean.running_var, live.running_var)
     assert int(mean.num_batches_tracked) == 1

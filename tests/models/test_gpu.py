@@ -50,7 +50,7 @@ def losses(*overrides, callbacks=()):
 @pytest.mark.parametrize("name", PAPERS)
 def test_replayed_graphs_lead_to_the_losses_of_plain_turns(name, caplog):
     model, found = losses(*PAPERS[name], callbacks=[graphs()])
-    assert set(model.replays.recordings) == {player.name for player in model.players()}
+    assert set(model.graphed_steps.captured) == {player.name for player in model.players()}
     assert not told(caplog)
     _, wanted = losses(*PAPERS[name])
     near = 1e-4 if name != "cyclegan" else 0.05 * wanted.abs().max().item()
@@ -60,7 +60,7 @@ def test_replayed_graphs_lead_to_the_losses_of_plain_turns(name, caplog):
 @pytest.mark.parametrize("name", PAPERS)
 def test_graphs_are_made_at_the_usual_precision_and_layout(name, caplog):
     model, found = losses(*PAPERS[name], "trainer.precision=bf16-mixed", "channels_last=true", callbacks=[graphs()])
-    assert len(model.replays.recordings) == 2
+    assert len(model.graphed_steps.captured) == 2
     assert not told(caplog)
     assert found.isfinite().all()
 

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from ganrun.networks import latents
-from ganrun.networks.eval_mode import evaluating, jointly
+from ganrun.networks.eval_mode import eval_mode, forward_batches
 
 
 def test_inside_all_modules_evaluate_and_no_gradient_is_kept():
-    with evaluating(nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))) as network:
+    with eval_mode(nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))) as network:
         assert not any(module.training for module in network.modules())
         assert not torch.is_grad_enabled()
 
@@ -20,7 +20,7 @@ def test_inside_all_modules_evaluate_and_no_gradient_is_kept():
 def test_afterwards_each_module_is_in_the_mode_it_was_in_even_after_an_error(error):
     network = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))
     network[1].eval()
-    with contextlib.suppress(KeyError), evaluating(network):
+    with contextlib.suppress(KeyError), eval_mode(network):
         if error:
             raise error
     assert [module.training for module in network.modules()] == [True, True, False]
@@ -35,7 +35,7 @@ def test_several_batches_at_once_are_what_they_are_one_by_one_and_a_single_pass_
     batches = [torch.randn(n, 1, 8, 8, dtype=torch.double) for n in (1, 3, 2)]
     apart = [network(batch) for batch in batches]
     passes.clear()
-    for found, expected in zip(jointly(network, *batches), apart, strict=True):
+    for found, expected in zip(forward_batches(network, *batches), apart, strict=True):
         assert torch.allclose(found, expected, rtol=0, atol=1e-12)
     assert passes == ([6] if norm is nn.InstanceNorm2d else [1, 3, 2])
 

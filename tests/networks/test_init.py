@@ -16,7 +16,7 @@ def seeded():
 
 def test_normal_weights_have_the_deviation_of_section_4_and_norms_lie_about_one():
     network = dcgan.Generator((3, 64, 64), 100, 32)
-    init.normal(network)
+    init.normal_(network)
     for layer in network.layers:
         if isinstance(layer, nn.ConvTranspose2d):
             n = layer.weight.numel()
@@ -30,13 +30,13 @@ def test_normal_weights_have_the_deviation_of_section_4_and_norms_lie_about_one(
 
 def test_norms_without_weights_are_left_as_they_are():
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.InstanceNorm2d(2))
-    init.normal(network)
+    init.normal_(network)
     assert not network[0].bias.any()
 
 
 def test_xavier_weights_are_uniform_with_the_variance_of_equation_16():
     layer = nn.Linear(300, 500)
-    init.xavier(layer, gain=2.0)
+    init.xavier_(layer, gain=2.0)
     bound = 2 * (6 / 800) ** 0.5
     assert float(layer.weight.abs().max().detach()) == pytest.approx(bound, rel=1e-3)
     assert float(layer.weight.var().detach()) == pytest.approx(4 * 2 / 800, rel=0.02)
@@ -46,7 +46,7 @@ def test_xavier_weights_are_uniform_with_the_variance_of_equation_16():
 @pytest.mark.parametrize(("inputs", "outputs"), [(6, 4), (4, 6)])
 def test_orthogonal_weights_keep_lengths_but_for_the_gain(inputs, outputs):
     layer = nn.Linear(inputs, outputs)
-    init.orthogonal(layer, gain=3.0)
+    init.orthogonal_(layer, gain=3.0)
     w = layer.weight.detach()
     product = w @ w.T if outputs < inputs else w.T @ w
     assert torch.allclose(product, 9 * torch.eye(4), atol=1e-5)

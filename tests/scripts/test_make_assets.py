@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ganrun.data.digits import shipped
+from ganrun.data.digits import load_shipped_digits
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "make_assets.py"
 
@@ -41,7 +41,7 @@ def test_a_cut_file_holds_the_chosen_digits_and_is_the_same_each_time(script, tm
     for name in ("one.npz", "two.npz"):
         script.save_compressed(tmp_path / name, script.cut_digits(str(tmp_path)))
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
-    cut = shipped(tmp_path / "one.npz")
+    cut = load_shipped_digits(tmp_path / "one.npz")
     assert cut["y_train"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9] * 3
     assert cut["y_test"].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert np.array_equal(cut["x_test"], images[:10])

@@ -50,7 +50,7 @@ class EvalResult:
             "floors": self.floors,
             "basis": {name: {**words, "better": better_direction(name)} for name, words in basis.items()},
             "collapsed": self.collapsed,
-            "protocol": self.common,
+            "protocol": self.shared_protocol,
             "versions": package_versions(),
         }
 

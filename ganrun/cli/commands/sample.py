@@ -12,7 +12,7 @@ from ganrun import seeds
 from ganrun.config import schema
 from ganrun.data.images import save_png, to_uint8
 from ganrun.errors import UserError, did_you_mean
-from ganrun.terminal import with_bar
+from ganrun.terminal import progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.run_folder import make_run_folder
 from ganrun.training.session import silence_libraries
@@ -56,7 +56,7 @@ def generate_samples(trained: TrainedModel, cfg: DictConfig, y: Tensor | None) -
     parts = [slice(start, min(start + cfg.batch_size, cfg.n)) for start in range(0, cfg.n, cfg.batch_size)]
     draws = [
         trained.model.sample(p.stop - p.start, None if y is None else y[p], generator).float().cpu()
-        for p in with_bar(parts, "drawing")
+        for p in progress_bar(parts, "sampling")
     ]
     return torch.cat(draws)
 

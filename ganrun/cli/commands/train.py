@@ -33,7 +33,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     job = build_experiment(cfg)
     check_writable(folder.absolute())
     if cfg.dry_run:
-        job.data.look()
+        job.data.check_files()
         dry_run.print_plan(job, folder)
         return
     prepare_experiment(job)

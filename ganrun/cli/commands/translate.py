@@ -8,10 +8,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from ganrun.config import schema
-from ganrun.data.decode import SUFFIXES, BadPictureError, decode
-from ganrun.data.images import grid, save_png, to_float, to_uint8
+from ganrun.data.decode import SUFFIXES, BadImageError, decode
+from ganrun.data.images import make_grid, save_png, to_float, to_uint8
 from ganrun.errors import UserError
-from ganrun.terminal import with_bar
+from ganrun.terminal import progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.run_folder import make_run_folder
 from ganrun.training.session import silence_libraries
@@ -27,10 +27,10 @@ def run(cfg: DictConfig, folder: Path) -> None:
     trained = load_trained_model(cfg)
     if not hasattr(trained.model, "translate"):
         raise UserError(f"{trained.choices['model']} draws samples and translates none: ganrun sample {cfg.run}")
-    x = torch.stack([load_image(trained, path) for path in with_bar(paths, "reading")])
+    x = torch.stack([load_image(trained, path) for path in progress_bar(paths, "loading images")])
     parts = [
         trained.model.translate(to_float(part), cfg.to).cpu()
-        for part in with_bar(x.split(cfg.batch_size), "translating")
+        for part in progress_bar(x.split(cfg.batch_size), "translating")
     ]
     there = to_uint8(torch.cat(parts))
     out = make_run_folder(Path(cfg.out or folder), "out")
@@ -38,7 +38,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
         (out / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
         save_png(out / "pictures" / path, picture.expand(3, -1, -1))
     pairs = torch.stack([x[:32], there[:32]], 1).flatten(0, 1)
-    save_png(out / "pairs.png", grid(to_float(pairs), 8))
+    save_png(out / "pairs.png", make_grid(to_float(pairs), 8))
     console = Console(soft_wrap=True)
     console.print(f"{len(paths)} pictures    {out / 'pictures'}")
     console.print(f"side by side    {out / 'pairs.png'}")
@@ -66,5 +66,5 @@ def load_image(trained: TrainedModel, path: Path) -> torch.Tensor:
     data = trained.cfg.data
     try:
         return torch.tensor(decode(path, data.size, data.channels, data.get("fit", "crop")))
-    except BadPictureError as error:
+    except BadImageError as error:
         raise UserError(f"{error}. Take it out of input=, or mend it.") from error

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from ganrun.data.images import to_uint8
-from ganrun.data.shuffle import seeded
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import generate_batches, isolated_rng, scoring_seed
 from ganrun.metrics.scores.nearest import copy_shares, nearest_neighbours, plot_neighbours
+from ganrun.seeds import named_generator
 
 MAX_TRAINING_IMAGES = 10_000  # training pictures that are compared by their features, drawn once and for all
 BATCH = 500
@@ -35,7 +35,7 @@ def find_copies(model, data, extractor: Extractor, samples: int, seed: int = 0) 
         x = torch.cat([to_uint8(part).cpu() for part, _ in generate_batches(model, data, samples, BATCH, seed)])
     splits = data.contents.splits
     train, held_out = splits["train"]["x"], splits["test"]["x"][:samples] if "test" in splits else None
-    some = train[torch.randperm(len(train), generator=seeded("copies"))[:MAX_TRAINING_IMAGES].sort().values]
+    some = train[torch.randperm(len(train), generator=named_generator("copies"))[:MAX_TRAINING_IMAGES].sort().values]
     seen = extract_features(extractor, some, model.device)
     own = extract_features(extractor, x, model.device)
     scores = copy_shares(x, train) | with_extractor(copy_shares(own, seen), extractor)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from ganrun.data.images import grid, to_float
+from ganrun.data.images import make_grid, to_float
 from ganrun.errors import UserError
 from ganrun.metrics.sampling import float64_device
 
@@ -103,4 +103,4 @@ def plot_neighbours(samples: Tensor, train: Tensor, index: Tensor, n: int = 8) -
     """
     places = index[:n].to(train.device)
     rows = [torch.cat([x[None].cpu(), train[i].cpu()]) for x, i in zip(samples[:n], places, strict=True)]
-    return grid(to_float(torch.cat(rows)), columns=1 + index.shape[1])
+    return make_grid(to_float(torch.cat(rows)), columns=1 + index.shape[1])

@@ -6,14 +6,14 @@ from contextlib import contextmanager, suppress
 import torch
 
 
-class CudaGraphs:
+class CudaGraphCapture:
     """Records what is asked of a CUDA device, as a graph."""
 
     def __init__(self, device: torch.device):
         self.device, self.side = device, torch.cuda.Stream(device)
 
     @contextmanager
-    def aside(self) -> Iterator[None]:
+    def side_stream(self) -> Iterator[None]:
         """What is done within runs on a stream of its own, as what is to be recorded has to beforehand."""
         current = torch.cuda.current_stream(self.device)
         self.side.wait_stream(current)
@@ -21,7 +21,7 @@ class CudaGraphs:
             yield
         current.wait_stream(self.side)
 
-    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         """What does the work again, in the same memory. Nothing is done while it is recorded."""
         graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         try:

@@ -5,7 +5,7 @@ from typing import Any
 from ganrun.models.steps.snapshot import Snapshot
 
 
-class Skipping:
+class NonfiniteStepSkipper:
     """What a model asks about each turn between its backward pass and its step: whether the gradient is finite.
 
     To know that, it waits for the device, once a turn. A turn that is refused leaves no trace but its random draws: no
@@ -21,26 +21,26 @@ class Skipping:
         self.counts: dict[str, int] = {}
         self.in_a_row: dict[str, int] = {}
 
-    def before_turn(self, model) -> None:
+    def save_state(self, model) -> None:
         """Keeps what a turn's passes change beside gradients."""
         self.before = Snapshot(model.buffers(), model.modules())
 
-    def admits(self, model, player: str, optimizer: Any) -> bool:
+    def accepts(self, model, player: str, optimizer: Any) -> bool:
         """Whether `player`'s turn is to be taken; undoes it where not. optimizer: Lightning's, of this player."""
         if model.gradient_norm(player).isfinite():
             self.in_a_row[player] = 0
             return True
         for counts in (self.counts, self.in_a_row):
             counts[player] = counts.get(player, 0) + 1
-        scaler = scaler_of(model.trainer)
+        scaler = grad_scaler(model.trainer)
         if scaler:
             scaler.unscale_(optimizer.optimizer)
             scaler.update()
         optimizer.zero_grad()
-        self.before.put_back()
+        self.before.restore()
         return False
 
 
-def scaler_of(trainer):
+def grad_scaler(trainer):
     """The GradScaler of trainer.precision=16-mixed; None at any other precision."""
     return getattr(trainer.precision_plugin, "scaler", None)

@@ -12,7 +12,7 @@ class Snapshot:
         self.tensors = [(tensor, tensor.detach().clone()) for tensor in tensors]
         self.extras = [(module, module.get_extra_state()) for module in modules if has_extra_state(module)]
 
-    def put_back(self) -> None:
+    def restore(self) -> None:
         """Makes all as it was, in the same memory."""
         for tensor, before in self.tensors:
             tensor.detach().copy_(before)

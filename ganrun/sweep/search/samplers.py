@@ -1,11 +1,11 @@
 """Optuna's samplers, seeded so that a point depends on its number and on what was told, not on interruptions."""
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Any
 
 from ganrun.errors import UserError
+from ganrun.seeds import hash_names
 from ganrun.sweep.search.space import Axis
 
 
@@ -16,7 +16,7 @@ def sampler_for_trial(name: str, axes: Sequence[Axis], seed: int, number: int) -
 
         return PartialFixedSampler(sobol_point(axes, seed, number), RandomSampler())
     return combine_samplers(
-        {axis.key: build_sampler(name, seed_of(seed, number, place)) for place, axis in enumerate(axes)}
+        {axis.key: build_sampler(name, hash_names(seed, number, place, size=4)) for place, axis in enumerate(axes)}
     )
 
 
@@ -61,11 +61,6 @@ def sobol_point(axes: Sequence[Axis], seed: int, number: int) -> dict[str, Any]:
         found = {axis.key: suggest_value(point, axis) for axis in axes}
         study.tell(point, 0.0)
     return found
-
-
-def seed_of(*parts: int) -> int:
-    """A 32-bit number that depends on all parts."""
-    return int.from_bytes(blake2b("/".join(map(str, parts)).encode(), digest_size=4).digest(), "little")
 
 
 def build_sampler(name: str, seed: int):

@@ -2,8 +2,8 @@
 
 from pytorch_lightning import Callback
 
-from ganrun.models.steps.cuda_graph import CudaGraphs
-from ganrun.models.steps.graph_replay import Replays
+from ganrun.models.steps.cuda_graph import CudaGraphCapture
+from ganrun.models.steps.graph_replay import GraphedSteps
 
 
 class Compilation(Callback):
@@ -17,7 +17,7 @@ class Compilation(Callback):
         self.graphs, self.networks = graphs, networks
 
     def on_train_start(self, trainer, model):
-        model.replays = Replays(model, CudaGraphs(model.device)) if self.graphs else None
+        model.graphed_steps = GraphedSteps(model, CudaGraphCapture(model.device)) if self.graphs else None
         for player in model.players() if self.networks else ():
             for net in player.nets:
                 net.compile()  # in place: the names in its state dict stay

@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning import Callback
 from torch import Tensor
 
-from ganrun.models.losses import full
+from ganrun.models.losses import at_least_float32
 from ganrun.training.run_record import RunRecord
 
 
@@ -57,7 +57,7 @@ def mean_terms(model) -> dict[str, Tensor]:
     """Each player's terms as means, its accuracy where it scores pairs, its gradient's norm: scalars on the device."""
     found = {}
     for player, terms in model.terms.items():
-        own = {name: full(value).mean() for name, value in terms.items()}
+        own = {name: at_least_float32(value).mean() for name, value in terms.items()}
         own |= {**pair_accuracies(terms), "gradient": model.gradient_norm(player)}
         found |= {f"train/{player}/{name}": value for name, value in own.items()}
     return found
@@ -73,7 +73,7 @@ def pair_accuracies(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for side in (name.removeprefix("real") for name in terms if name.split("_")[0] == "real"):
         real, fake = terms[f"real{side}"], terms.get(f"fake{side}")
         if fake is not None and real.ndim and real.shape == fake.shape:  # a mean has no pairs
-            gap = full(real) - full(fake)
+            gap = at_least_float32(real) - at_least_float32(fake)
             is_above = 0.5 * ((gap > 0).float() + (gap >= 0).float())
             found[f"accuracy{side}"] = torch.where(gap.isnan(), gap, is_above).mean()
     return found

@@ -11,7 +11,7 @@ from pytorch_lightning import Callback
 from torch import Tensor
 
 from ganrun.errors import Failure
-from ganrun.models.steps.skip_nonfinite import Skipping, scaler_of
+from ganrun.models.steps.skip_nonfinite import NonfiniteStepSkipper, grad_scaler
 from ganrun.training.checkpoint import Manifest
 from ganrun.training.run_record import RunRecord
 
@@ -40,7 +40,7 @@ class NanGuard(Callback):
 
     def __init__(self, record: RunRecord, every: int, mode: str = "stop", skips: int = 10):
         self.record, self.every, self.skips = record, every, skips
-        self.skipping = Skipping() if mode == "skip" else None
+        self.skipping = NonfiniteStepSkipper() if mode == "skip" else None
         self.told: set[str] = set()
 
     def state_dict(self) -> dict:
@@ -118,7 +118,7 @@ def turn_losses(turns: list[Turn]) -> list[tuple[str, Tensor, Turn]]:
 
 def gradient_norms(model, trainer, turns: list[Turn]) -> list[tuple[str, Tensor, Turn]]:
     """Of each player's last turn the gradient's norm: name, scalar, turn. A GradScaler lets it overflow: then none."""
-    last = {} if scaler_of(trainer) else {turn.player: turn for turn in turns}
+    last = {} if grad_scaler(trainer) else {turn.player: turn for turn in turns}
     return [(f"train/{name}/gradient", model.gradient_norm(name), turn) for name, turn in last.items()]
 
 

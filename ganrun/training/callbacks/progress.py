@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ganrun.terminal import clock, handlers_of_terminal
+from ganrun.terminal import format_duration, terminal_log_handlers
 from ganrun.training.callbacks.loss_curves import LossCurves
 from ganrun.training.run_record import RunRecord
 
@@ -36,7 +36,7 @@ class Progress(Callback):
             self.live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
             self.live.start()
             # rich keeps what is written to sys.stderr above its line; handlers of logs hold the stream of before
-            self.streams = {handler: handler.setStream(sys.stderr) for handler in handlers_of_terminal()}
+            self.streams = {handler: handler.setStream(sys.stderr) for handler in terminal_log_handlers()}
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         now = time.monotonic()
@@ -79,7 +79,7 @@ class Progress(Callback):
         parts = [
             f"{model.images_seen / 1000:.1f}/{self.kimg:g} kimg",
             f"{self.record.images_per_second:,.0f} images/s",
-            f"{clock(self.left(model.images_seen))} left",
+            f"{format_duration(self.left(model.images_seen))} left",
             *(f"{short_name(name)} {value:.3g}" for name, value in self.curves.latest.items() if is_shown(name)),
         ]
         monitor = self.record.monitor

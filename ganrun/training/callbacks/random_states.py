@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback
 
-from ganrun.seeds import mix
+from ganrun.seeds import hash_integers
 
 
 class RandomStates(Callback):
@@ -38,8 +38,8 @@ class RandomStates(Callback):
     def on_train_start(self, trainer, model):
         """The streams go on where they were: by now, building and loading have drawn what they draw."""
         if self.found is None:
-            random.seed(mix(self.seed))
-            np.random.seed(mix(self.seed))
+            random.seed(hash_integers(self.seed))
+            np.random.seed(hash_integers(self.seed))
             return
         version, words, gauss = self.found["python"]
         random.setstate((version, tuple(words), gauss))

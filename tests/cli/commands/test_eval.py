@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from ganrun.cli.main import main
-from ganrun.data.digits import shipped
+from ganrun.data.digits import load_shipped_digits
 from ganrun.metrics.extractors.base import LeNetExtractor
 from ganrun.metrics.scores.direction import better_direction
 from ganrun.paths import conf_dir
@@ -209,7 +209,7 @@ def write(folder, images, names):
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """Folders of pictures of digits, by name."""
-    x, place = shipped()["x_train"], tmp_path_factory.mktemp("digits")
+    x, place = load_shipped_digits()["x_train"], tmp_path_factory.mktemp("digits")
     names = [f"{i:03}.png" for i in range(300)]
     folders = {"first": write(place / "first", x[:300], names), "second": write(place / "second", x[300:600], names)}
     folders["small"] = write(place / "small", x[:4], names[:4])
@@ -231,7 +231,7 @@ def frechet(a, b):
 
 def test_two_folders_have_the_distance_of_their_arrays(digits, evaluate):
     found = evaluate("--folder", digits["first"], "--against", digits["second"], "metrics=lenet")
-    x = shipped()["x_train"]
+    x = load_shipped_digits()["x_train"]
     assert found["scores"]["val/fd_lenet"] == pytest.approx(frechet(features(x[:300]), features(x[300:600])), rel=1e-5)
     assert (found["pictures"], found["against"]) == (str(digits["first"]), str(digits["second"]))
     assert (found["protocol"]["samples"], found["protocol"]["reference"]) == (300, 300)
@@ -264,9 +264,9 @@ def test_samples_written_as_pictures_score_as_the_samples(place, scored, evaluat
     with np.load("array/samples.npz") as arrays:
         x = arrays["x"][..., 0]
     real = Path("real")
-    write(real, shipped()["x_test"][:200], [f"{i}.png" for i in range(200)])
+    write(real, load_shipped_digits()["x_test"][:200], [f"{i}.png" for i in range(200)])
     found = evaluate("--folder", "drawn", "--against", real, "metrics=lenet")
-    expected = frechet(features(x), features(shipped()["x_test"][:200]))
+    expected = frechet(features(x), features(load_shipped_digits()["x_test"][:200]))
     assert found["scores"]["val/fd_lenet"] == pytest.approx(expected, rel=1e-4)
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 import torch
 
-from ganrun.data.batches import Batches
+from ganrun.data.batches import TrainingBatches
 from ganrun.models.wgan import WGAN
 from ganrun.training.callbacks.profiling import TRACED
 
@@ -37,7 +37,7 @@ def slowed(monkeypatch, owner, name, seconds):
 
 
 def test_time_is_found_where_it_was_spent(cli, monkeypatch, capfd):
-    slowed(monkeypatch, Batches, "_gathered", 0.01)
+    slowed(monkeypatch, TrainingBatches, "_gathered", 0.01)
     slowed(monkeypatch, WGAN, "generator_loss", 0.1)  # in 6 of 30 batches: 20 ms a batch
     assert cli.run("train", *WORDS, "profile=true", "folder=run") == 0
     found = table(cli.folder / "run")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.model_training import SMALL, job_of, train
 
-from ganrun.networks.eval_mode import evaluating
+from ganrun.networks.eval_mode import eval_mode
 from ganrun.training.callbacks.compilation import Compilation
 
 
@@ -27,7 +27,7 @@ def test_compiled_networks_train_to_the_same_weights_under_the_same_names(name):
 def test_networks_that_evaluate_are_not_compiled_for_every_size_of_a_batch():
     network, calls = torch.nn.Linear(2, 2), []
     network._compiled_call_impl = lambda *inputs: calls.append(inputs)
-    with evaluating(network) as inside:
+    with eval_mode(network) as inside:
         assert inside(torch.ones(3, 2)).shape == (3, 2)
     assert not calls
     network(torch.ones(3, 2))

@@ -9,7 +9,7 @@ from helpers.model_training import RING, SMALL, SpoiltData, Stop, job_of, train
 from helpers.recorder import Recorder
 
 from ganrun.errors import Failure
-from ganrun.models.steps.graph_replay import WARM_UP, Replays
+from ganrun.models.steps.graph_replay import WARMUP_STEPS, GraphedSteps
 from ganrun.training.callbacks.nan_guard import NanGuard
 
 CASES = {
@@ -33,7 +33,7 @@ class Replaying(pl.Callback):
         self.recorder = Recorder()
 
     def on_train_start(self, trainer, model):
-        model.replays = Replays(model, self.recorder)
+        model.graphed_steps = GraphedSteps(model, self.recorder)
 
 
 class Told(pl.Callback):
@@ -49,7 +49,7 @@ class Told(pl.Callback):
 
 def replays_of(model, batches):
     """How many of the turns are not taken as they are alone."""
-    return sum(max(0, batches // player.every - WARM_UP) for player in model.players())
+    return sum(max(0, batches // player.every - WARMUP_STEPS) for player in model.players())
 
 
 def assert_same(found, wanted):

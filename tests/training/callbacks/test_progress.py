@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ganrun.terminal import clock
+from ganrun.terminal import format_duration
 from ganrun.training.callbacks.progress import Progress
 
 CASES = [  # kimg, minutes, images so far, of which before the clock started, seconds so far, seconds left
@@ -64,4 +64,4 @@ def test_a_warning_stands_above_the_line_that_is_redrawn(monkeypatch):
 
 
 def test_a_time_reads_as_a_clock_shows_it():
-    assert [clock(seconds) for seconds in (5, 65, 3665, float("inf"))] == ["0:05", "1:05", "1:01:05", "?"]
+    assert [format_duration(seconds) for seconds in (5, 65, 3665, float("inf"))] == ["0:05", "1:05", "1:01:05", "?"]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 @dataclass
-class Recording:
+class CapturedStep:
     """A player's turn: what a replay reads beside the batch, and what it leaves behind."""
 
     rates: list[Tensor]  # of the optimizer's groups, where they change
@@ -18,9 +18,9 @@ class Recording:
     gradients: list[Tensor | None] = field(default_factory=list)
     replay: Callable[[], None] = lambda: None
 
-    def keep(self, terms: Mapping[str, Tensor]) -> None:
+    def store(self, terms: Mapping[str, Tensor]) -> None:
         self.shapes = {name: value.shape for name, value in terms.items()}
-        self.values = packed(terms)
+        self.values = concatenate_terms(terms)
 
     def terms(self) -> dict[str, Tensor]:
         """The terms of the latest replay, which the next one does not touch, in float32 at least."""
@@ -28,7 +28,7 @@ class Recording:
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
 
-def put_steps(optimizer, on_device: bool) -> None:
+def move_step_counts(optimizer, on_device: bool) -> None:
     """Puts the counts of an optimizer's steps on the device, or where torch has them."""
     for group in optimizer.param_groups:
         for w in group["params"]:
@@ -39,7 +39,7 @@ def put_steps(optimizer, on_device: bool) -> None:
 
 
 @contextmanager
-def recordable(optimizer, rates: Sequence[Tensor]) -> Iterator[None]:
+def capturable(optimizer, rates: Sequence[Tensor]) -> Iterator[None]:
     """Has the optimizer do all on the device for a while, and read its rates there where there are any."""
     groups = optimizer.param_groups
     own = [dict(group) for group in groups]
@@ -55,7 +55,7 @@ def recordable(optimizer, rates: Sequence[Tensor]) -> Iterator[None]:
             group.update(before)
 
 
-def packed(terms: Mapping[str, Tensor]) -> Tensor:
+def concatenate_terms(terms: Mapping[str, Tensor]) -> Tensor:
     """All values, one after the other, in float32 at least."""
     flattened = [value.detach().flatten() for value in terms.values()]
     return torch.cat([part.double() if part.dtype == torch.float64 else part.float() for part in flattened])
