@@ -266,11 +266,13 @@ def find_targets(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def look_up(module: str, name: str) -> Any:
-    """Return what `name` of this module is today. Raise AttributeError where the rename table does not know it."""
-    parent, _, last = current_name(f"{module}.{name}").rpartition(".")
-    if name.startswith("__") or (parent, last) == (module, name):
-        raise AttributeError(f"module {module!r} has no attribute {name!r}")
-    return getattr(import_module(parent), last)
+    """Return what `name` of this module, or of one that it replaces, is today; raise AttributeError where unknown."""
+    today = module.removeprefix("ganrun.")
+    for known in (today, *(old for old, new in MODULES.items() if new == today)):
+        parent, _, symbol = current_name(f"ganrun.{known}.{name}").rpartition(".")
+        if (parent, symbol) != (module, name) and not name.startswith("__"):
+            return getattr(import_module(parent), symbol)
+    raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
 
 class RenamedModules(MetaPathFinder, Loader):

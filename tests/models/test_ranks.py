@@ -17,7 +17,8 @@ def ranks(tmp_path_factory):
     """What each of two ranks ends with."""
     folder = tmp_path_factory.mktemp("ranks")
     command = [sys.executable, two_ranks.__file__, str(folder)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(two_ranks.__file__).parents[1])}
+    paths = [str(Path(two_ranks.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert result.returncode == 0, result.stderr
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
