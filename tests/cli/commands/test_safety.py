@@ -129,13 +129,13 @@ def test_a_checkpoint_of_another_model_does_not_take_the_place_of_this_ones(trai
     before = {path: path.read_bytes() for path in (run / "checkpoints").iterdir()}
     for name in ("run", "run/checkpoints/kimg000000.190.ckpt"):
         assert main(["resume", name]) == 2
-        assert "is of model=wgan data=ring, and run trains model=gan data=ring" in capsys.readouterr().err
+        assert "is a checkpoint of model=wgan data=ring, but run trains model=gan data=ring" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in (run / "checkpoints").iterdir()} == before
     (cli.folder / "a" / "b").mkdir(parents=True)
     (cli.folder / "a" / "b" / "c.ckpt").write_bytes(other)
     assert main(["resume", "a/b/c.ckpt"]) == 2
     message = capsys.readouterr().err
-    assert "a/b/c.ckpt lies in no run folder" in message
+    assert "a/b/c.ckpt is not in a run folder" in message
     assert [path.name for path in (cli.folder / "a").rglob("*")] == ["b", "c.ckpt"]
     (advice,) = [shlex.split(line.split("ganrun ")[-1]) for line in message.splitlines() if "branch=true" in line]
     assert main([*advice, "folder=begun", "kimg=0.22"]) == 0

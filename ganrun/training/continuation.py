@@ -1,0 +1,140 @@
+"""Continues a run in its own folder, from its last checkpoint."""
+
+import logging
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from ganrun.config import renames, resume_rules
+from ganrun.config.experiment import Experiment, build_experiment
+from ganrun.errors import UserError
+from ganrun.training import checkpoint, run_folder, session
+
+log = logging.getLogger(__name__)
+BuildConfig = Callable[[DictConfig], DictConfig]
+PrintPlan = Callable[[Experiment, Path], None]
+
+
+def continue_training(
+    run_dir: Path,
+    path: Path | None,
+    build_config: BuildConfig,
+    print_plan: PrintPlan,
+    extra: session.ExtraCallbacks = session.no_extra,
+) -> bool:
+    """Continue the run from the checkpoint `path`, or start it again if it has none. Return False if it is finished.
+
+    build_config: gets the run's saved config and returns the one to continue with.  print_plan: called for dry_run=true
+    instead of training.
+    """
+    with session.run_lock(run_dir):
+        content = checkpoint.load_checkpoint(path) if path else None
+        saved, choices = load_plan(run_dir, content)
+        check_owner(run_dir, choices, path)
+        cfg = build_config(saved)
+        cfg.folder = str(run_dir)
+        if is_finished(run_dir, cfg):
+            return False
+        set_choices(choices)
+        experiment = build_experiment(cfg)
+        if cfg.dry_run:
+            print_plan(experiment, run_dir)
+            return True
+        session.prepare_experiment(experiment)
+        if content and path:
+            restore_progress(experiment, content, path)
+        log.info("%s", f"resuming from {path}" if path else f"starting {run_dir} again: it has no checkpoint yet")
+        session.run_training(experiment, run_dir, choices, path, extra)
+        return True
+
+
+def resume_existing(
+    cfg: DictConfig, run_dir: Path, print_plan: PrintPlan, extra: session.ExtraCallbacks = session.no_extra
+) -> None:
+    """Continue the run in `run_dir`, which must be of this config, if it is not finished (train resume=true)."""
+    run_dir, path = checkpoint.find_run(str(run_dir))
+    if not continue_training(run_dir, path, lambda saved: check_changes(str(run_dir), saved, cfg), print_plan, extra):
+        log.info("%s is finished", run_dir)
+
+
+def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[DictConfig, dict[str, str]]:
+    """Return config and group choices of a run: from its checkpoint `content`, or from its files if there is none."""
+    if content is None:
+        try:
+            saved = renames.update_config(OmegaConf.load(run_dir / "config.yaml"))
+            if "save_dir" in saved.logger:  # config.yaml is resolved, so save_dir no longer follows from `folder`
+                saved.logger.save_dir = str(run_dir)
+            return saved, run_folder.read_status(run_dir)["choices"]
+        except (OSError, KeyError) as error:
+            raise UserError(f"{run_dir} ended before its config was written. Start it again: ganrun train") from error
+    metadata = content["ganrun"]
+    if metadata["schema"] < checkpoint.SCHEMA:
+        raise UserError(f"{run_dir} is a run of an older ganrun that cannot be resumed. Train it again: ganrun train")
+    return renames.update_config(OmegaConf.create(metadata["plan"])), metadata["choices"]
+
+
+def check_changes(run: str, saved: DictConfig, cfg: DictConfig, overrides: list[str] | None = None) -> DictConfig:
+    """Return `cfg`. Raise UserError if it changes a setting that must stay the same during a run.
+
+    run: RUN as the user gave it.  overrides: the user's own, for the command in the message.
+    """
+    cfg.parent = saved.get("parent")
+    for key, (before, after) in resume_rules.changed_settings(saved, cfg).items():
+        if not resume_rules.is_resumable(key):
+            setting = shlex.join(overrides or []) or shlex.quote(f"{key}={after}")
+            raise UserError(
+                f"{key} cannot change from {before} to {after} during a run. Leave it out, or start a new run from "
+                f"this state: ganrun resume {run} branch=true {setting}"
+            )
+    return cfg
+
+
+def is_finished(run_dir: Path, cfg: DictConfig) -> bool:
+    """Whether the run has reached the config's length and has its final scores."""
+    status = run_folder.read_status(run_dir)
+    minutes = status.get("seconds", 0) / 60
+    is_long_enough = status.get("kimg", 0) >= cfg.kimg or (cfg.minutes is not None and minutes >= cfg.minutes)
+    return status.get("state") == "done" and is_long_enough
+
+
+def set_choices(choices: Mapping[str, str]) -> None:
+    """Make the group choices of the run those of this process, for its messages."""
+    current = HydraConfig.get().runtime.choices
+    with read_write(current), open_dict(current):
+        current.update(choices)
+
+
+def restore_progress(experiment: Experiment, content: Mapping[str, Any], path: Path) -> None:
+    """Set the position in the data. UserError if the checkpoint has other networks, or the data has changed since."""
+    check_networks(experiment, content, path)
+    data = experiment.data
+    if content["ganrun"]["data"] not in (None, data.contents.fingerprint):
+        raise UserError(
+            f"The files of data={data.name} have changed since {path} was written. Restore them, or train again."
+        )
+    data.start_batch = content["seen"]["images"] // data.batch_size
+    experiment.model.images_seen = content["seen"]["images"]
+
+
+def check_owner(run_dir: Path, choices: Mapping[str, str], path: Path | None) -> None:
+    """Raise UserError for a checkpoint of another run: continuing from it would overwrite this one."""
+    own = run_folder.read_status(run_dir).get("choices", choices)
+    theirs, ours = (" ".join(f"{group}={names.get(group)}" for group in ("model", "data")) for names in (choices, own))
+    if theirs != ours:
+        raise UserError(
+            f"{path} is a checkpoint of {theirs}, but {run_dir} trains {ours}. To start a new run from it: "
+            f"ganrun resume {path} branch=true"
+        )
+
+
+def check_networks(experiment: Experiment, content: Mapping[str, Any], path: Path) -> None:
+    experiment.model.configure_model()
+    try:
+        experiment.model.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"The weights in {path} do not fit the networks of the config: {reason}") from error
