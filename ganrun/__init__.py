@@ -1,9 +1,17 @@
-"""ganrun: trains, scores, samples and compares generative adversarial networks."""
+"""ganrun: trains, scores, samples and compares generative adversarial networks.
+
+From Python: ganrun.load, ganrun.train, ganrun.runs (see ganrun/api.py).
+"""
 
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganrun.api import load as load
+    from ganrun.api import runs as runs
+    from ganrun.api import train as train
 
 __version__ = "0.2.0"
 
@@ -40,6 +48,15 @@ def _add_old_names(loader: Any) -> None:
         run(module)
 
     loader.exec_module = exec_module
+
+
+def __getattr__(name: str) -> Any:
+    """The names of the Python API, imported when first used: `import ganrun` imports no torch."""
+    if name in ("load", "runs", "train"):
+        from ganrun import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module ganrun has no attribute {name}")
 
 
 sys.meta_path.insert(0, _RenamedModules())

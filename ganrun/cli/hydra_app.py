@@ -49,6 +49,29 @@ def run_command(command: Command) -> int:
     return exit_code(context.outcomes)
 
 
+def call_command(command: Command) -> Path:
+    """Run a command of a single job and return its folder. Errors are raised, those of the config as UserError."""
+    configure_logging()
+    outcomes: list[Path | Exception] = []
+    try:
+        with hydra_context.activate(CommandContext(command.flags, command.overrides), hydra_args(command)):
+            start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
+            start(lambda cfg: outcomes.append(folder_or_error(command, cfg)))()
+    except Exception as error:
+        raise hydra_errors.as_composition_error(error, command) or error from error
+    if isinstance(outcomes[0], Exception):
+        raise hydra_errors.as_user_error(outcomes[0], command) or outcomes[0]
+    return outcomes[0]
+
+
+def folder_or_error(command: Command, cfg: DictConfig) -> Path | Exception:
+    """Run a job; its error is returned, because Hydra would print it when raised."""
+    try:
+        return run_isolated(command, cfg, "")
+    except Exception as error:
+        return error
+
+
 def configure_logging() -> None:
     """Print ganrun's log messages to stderr, as plain lines."""
     handler = logging.StreamHandler()
@@ -75,10 +98,15 @@ def sweep_dir_override(command: Command) -> list[str]:
 def run_job(command: Command, cfg: DictConfig, outcomes: list[tuple[str, int]]) -> None:
     """Run one job and append its outcome. An error is reported but not raised, so that the other jobs still run."""
     name = current_job_name(command)
+    outcomes.append((name, call_with_report(lambda: run_isolated(command, cfg, name), command)))
+
+
+def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:
+    """Run a job, leave sys.argv, environment and process groups as they were, and return the folder that it wrote."""
     with hydra_context.restored_process(*RANK_VARIABLES), closed_process_group():
         sys.argv = [sys.argv[0], *rank_args(command)]
-        code = call_with_report(lambda: start_job(command, cfg, name), command)
-    outcomes.append((name, code))
+        start_job(command, cfg, name)
+        return Path(os.environ["GANRUN_FOLDER"])
 
 
 def current_job_name(command: Command) -> str:
@@ -148,7 +176,7 @@ def closed_process_group() -> Iterator[None]:
             distributed.destroy_process_group()
 
 
-def call_with_report(work: Callable[[], None], command: Command) -> int:
+def call_with_report(work: Callable[[], object], command: Command) -> int:
     try:
         work()
     except Exception as error:

@@ -1,31 +1,123 @@
 """A trained model, from its checkpoint alone."""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
+from ganrun import seeds
 from ganrun.config import build, renames, trust
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
+from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
+from ganrun.training.run_record import read_metric_lines
 
 log = logging.getLogger(__name__)
+ClassLabels = int | Sequence[int] | Tensor | None
 
 
 @dataclass
 class TrainedModel:
-    """A model as it was saved, on its device; cfg is the config of its training, kimg where it stood."""
+    """A model as it was saved, in evaluation mode on its device.
+
+    path: the checkpoint file.   config: the resolved config of the training.   model: the LightningModule.
+    kimg: thousands of images that it had seen.   choices: the training's choice in each config group.
+    """
 
     path: Path
-    cfg: DictConfig
+    config: DictConfig
     model: Adversarial
     data: DataModule
     kimg: float
     choices: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"<{self.choices['model']} on {self.choices['data']} after {self.kimg:g} kimg, {self.path}>"
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The scores that the training computed for this checkpoint; empty if it computed none."""
+        lines = read_metric_lines(self.run_dir / "metrics.jsonl")
+        scored = [line for line in lines if "protocol" in line and line["kimg"] == self.kimg]
+        return {name: value for name, value in scored[-1].items() if name.startswith("val/")} if scored else {}
+
+    @property
+    def generators(self) -> dict[str, nn.Module]:
+        """The networks that samples come from, averaged where the training kept an average; CycleGAN has two."""
+        return {name: self.model.net(name) for name in self.model.averages}
+
+    @property
+    def generator(self) -> nn.Module:
+        """The only generator. Raises UserError for a model with several."""
+        if len(self.generators) != 1:
+            raise UserError(f"{self} has several generators: take generators[NAME], {' or '.join(self.generators)}.")
+        return next(iter(self.generators.values()))
+
+    def sample(
+        self, n: int, y: ClassLabels = None, seed: int = 0, batch_size: int = 500, show_progress: bool = False
+    ) -> Tensor:
+        """Draw n samples: float32 on the CPU, images [n, C, H, W] in [-1, 1] or points [n, 2].
+
+        y: a class, or several that are taken in turn (None: all classes in turn); only for models with classes.
+        The same seed and batch_size give the same samples on every device.
+        Raises UserError for a class that the model does not have, and if it draws no samples.
+        """
+        sample = getattr(self.model, "sample", None)
+        if sample is None:
+            raise UserError(f"{self.choices['model']} translates and draws no samples: ganrun translate {self.run_dir}")
+        labels = self.labels(n, y)
+        generator = seeds.generator(seed)
+        samples = []
+        starts = range(0, n, batch_size)
+        for start in progress_bar(starts, "sampling") if show_progress else starts:
+            size = min(batch_size, n - start)
+            part = None if labels is None else labels[start : start + size]
+            samples.append(sample(size, part, generator).float().cpu())
+        return torch.cat(samples)
+
+    def labels(self, n: int, y: ClassLabels) -> Tensor | None:
+        """The classes of n samples, taken in turn: int64 [n]; None for models without classes."""
+        if "y" not in self.model.needs:
+            if y is not None:
+                raise UserError(f"{self.choices['model']} has no classes. Leave the classes out, or train model=cgan.")
+            return None
+        count: int = getattr(self.model, "classes")  # noqa: B009  a LightningModule's attributes have no types
+        classes = list(range(count)) if y is None else [y] if isinstance(y, int | str) else [*y]
+        classes = [int(c) if isinstance(c, Tensor) else c for c in classes]
+        if not classes or any(not isinstance(c, int) or not 0 <= c < count for c in classes):
+            allowed = f"whole numbers from 0 to {count - 1}, such as classes=[0,1]"
+            raise UserError(f"classes={classes}: classes must be {allowed}.")
+        return torch.tensor(classes)[torch.arange(n) % len(classes)]
+
+    def translate(self, x: Tensor, to: str, batch_size: int = 8) -> Tensor:
+        """Translate images [n, C, H, W] in [-1, 1] to domain `to`, "a" or "b": the same shape, on the CPU.
+
+        Raises UserError if the model does not translate, or if the images do not have its shape.
+        """
+        translate = self.translator(to)
+        if x.ndim != 4 or tuple(x.shape[1:]) != tuple(self.data.shape):
+            raise UserError(f"The images must be [n, {', '.join(map(str, self.data.shape))}], got {[*x.shape]}.")
+        return torch.cat([translate(batch, to).float().cpu() for batch in x.split(batch_size)])
+
+    def translator(self, to: str) -> Callable[[Tensor, str], Tensor]:
+        """The model's own `translate`. Raises UserError if it does not translate to that domain."""
+        translate = getattr(self.model, "translate", None)
+        if translate is None:
+            raise UserError(f"{self.choices['model']} does not translate: ganrun sample {self.run_dir}")
+        if to not in ("a", "b"):
+            raise UserError(f"to={to} is no domain of the model. Allowed: to=a, to=b.")
+        return translate
+
+    @property
+    def run_dir(self) -> Path:
+        """The run folder that holds the checkpoint."""
+        return self.path.parent.parent
 
 
 def load_trained_model(command: DictConfig) -> TrainedModel:
@@ -64,5 +156,5 @@ def data_for(trained: TrainedModel, command: DictConfig) -> DataModule:
     """The data that the command names, else the data of the training."""
     if command.get("data") is None:
         return trained.data
-    cfg = OmegaConf.create({"data": command.data, "batch_size": 1, "seed": trained.cfg.seed})
+    cfg = OmegaConf.create({"data": command.data, "batch_size": 1, "seed": trained.config.seed})
     return build.build_data(cfg)

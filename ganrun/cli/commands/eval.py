@@ -71,7 +71,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
 def score_run(cfg: DictConfig) -> EvalResult:
     """The scores of a trained model's samples."""
     trained = load_trained_model(cfg)
-    suite = build.instantiate_optional(cfg.get("metrics") or trained.cfg.metrics)
+    suite = build.instantiate_optional(cfg.get("metrics") or trained.config.metrics)
     if suite is None:
         raise UserError(
             "This run was trained with metrics=none. Name some: ganrun eval RUN metrics=lenet (digits), "

@@ -3,16 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from rich.console import Console
 from torch import Tensor
 
-from ganrun import seeds
 from ganrun.config import schema
 from ganrun.data.images import save_png, to_uint8
 from ganrun.errors import UserError, did_you_mean
-from ganrun.terminal import progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.run_folder import make_run_folder
 from ganrun.training.session import silence_libraries
@@ -26,39 +23,18 @@ def run(cfg: DictConfig, folder: Path) -> None:
         raise UserError(f"as={cfg['as']} is not known.{did_you_mean(str(cfg['as']), writers)}")
     schema.check_values(cfg)
     trained = load_trained_model(cfg)
-    if not hasattr(trained.model, "sample"):
-        raise UserError(f"{trained.choices['model']} translates and draws no samples: ganrun translate {cfg.run}")
     if cfg["as"] == "folder" and len(trained.data.shape) != 3:
         raise UserError("These samples are points, not pictures. Take as=grid (a scatter) or as=npz.")
-    y = class_labels(trained, cfg)
-    x = generate_samples(trained, cfg, y)
+    x, y = generate_samples(trained, cfg)
     out = make_run_folder(Path(cfg.out or folder), "out")
     Console(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
 
 
-def class_labels(trained: TrainedModel, cfg: DictConfig) -> Tensor | None:
-    """The classes asked for, in turn: int64 [n]; None for models that know none."""
-    if "y" not in trained.model.needs:
-        if cfg.classes is not None:
-            raise UserError(f"{trained.choices['model']} knows no classes. Leave classes= out, or train model=cgan.")
-        return None
-    most = trained.model.classes
-    asked = list(range(most)) if cfg.classes is None else cfg.classes
-    asked = [asked] if isinstance(asked, (int, str)) else list(asked)
-    if not asked or any(not isinstance(c, int) or not 0 <= c < most for c in asked):
-        raise UserError(f"classes={asked} does not do: whole numbers from 0 to {most - 1}, such as classes=[0,1].")
-    return torch.tensor(asked)[torch.arange(cfg.n) % len(asked)]
-
-
-def generate_samples(trained: TrainedModel, cfg: DictConfig, y: Tensor | None) -> Tensor:
-    """n samples on the CPU; a function of the seed and the batches' size, whatever the device."""
-    generator = seeds.generator(cfg.seed)
-    parts = [slice(start, min(start + cfg.batch_size, cfg.n)) for start in range(0, cfg.n, cfg.batch_size)]
-    draws = [
-        trained.model.sample(p.stop - p.start, None if y is None else y[p], generator).float().cpu()
-        for p in progress_bar(parts, "sampling")
-    ]
-    return torch.cat(draws)
+def generate_samples(trained: TrainedModel, cfg: DictConfig) -> tuple[Tensor, Tensor | None]:
+    """The samples that the config asks for, and their classes if the model has classes."""
+    classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
+    y = trained.labels(cfg.n, classes)
+    return trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True), y
 
 
 def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:

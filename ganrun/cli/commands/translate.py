@@ -20,18 +20,13 @@ from ganrun.training.session import silence_libraries
 def run(cfg: DictConfig, folder: Path) -> None:
     """Translates each picture of `input`, and draws the first beside their translations."""
     silence_libraries()
-    if cfg.to not in ("a", "b"):
-        raise UserError(f"to={cfg.to} is not known. Allowed: a, b.")
     schema.check_values(cfg)
     paths = find_images(Path(cfg.input).expanduser())
     trained = load_trained_model(cfg)
-    if not hasattr(trained.model, "translate"):
-        raise UserError(f"{trained.choices['model']} draws samples and translates none: ganrun sample {cfg.run}")
+    trained.translator(cfg.to)
     x = torch.stack([load_image(trained, path) for path in progress_bar(paths, "loading images")])
-    parts = [
-        trained.model.translate(to_float(part), cfg.to).cpu()
-        for part in progress_bar(x.split(cfg.batch_size), "translating")
-    ]
+    batches = progress_bar(x.split(cfg.batch_size), "translating")
+    parts = [trained.translate(to_float(batch), cfg.to, cfg.batch_size) for batch in batches]
     there = to_uint8(torch.cat(parts))
     out = make_run_folder(Path(cfg.out or folder), "out")
     for path, picture in zip(output_paths(paths, Path(cfg.input).expanduser()), there, strict=True):
@@ -63,7 +58,7 @@ def output_paths(paths: list[Path], place: Path) -> list[Path]:
 
 def load_image(trained: TrainedModel, path: Path) -> torch.Tensor:
     """One picture of the model's size: uint8 [C, H, W]."""
-    data = trained.cfg.data
+    data = trained.config.data
     try:
         return torch.tensor(decode(path, data.size, data.channels, data.get("fit", "crop")))
     except BadImageError as error:

@@ -31,6 +31,7 @@ class RunResult:
     score: float = math.nan
     protocol: dict[str, str] = field(default_factory=dict)
     history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, value of the metric)
+    seed: int | None = None
 
     @property
     def cost(self) -> float:
@@ -49,6 +50,7 @@ def load_result(folder: Path, metric: str | None = None, mode: str | None = None
     mode = mode or (score_mode(metric) if metric else metrics.get("mode")) or "min"
     metric = metric or metrics.get("monitor")
     found = RunResult(status.get("state", ""), status.get("kimg", 0.0), status.get("seconds", 0.0), metric, mode)
+    found.seed = config.get("seed")
     for line in read_metric_lines(folder / "metrics.jsonl"):
         if "protocol" in line and metric in line:
             found.history.append((line["kimg"], line[metric]))

@@ -1,0 +1,105 @@
+"""The Python API: load a trained model, train one, list runs.
+
+    import ganrun
+
+    run = ganrun.train(["model=cgan", "data=digits", "minutes=3"])
+    model = ganrun.load(run.folder)
+    images = model.sample(16, y=7)  # float [16, 1, 28, 28] in [-1, 1]
+
+`import ganrun` imports neither torch nor Hydra; the first use of one of these functions does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from ganrun.cli.arguments import parse_command
+from ganrun.cli.hydra_app import call_command
+from ganrun.errors import UserError
+from ganrun.sweep.report import results
+from ganrun.training import checkpoint
+from ganrun.training.inference import TrainedModel, load_trained_model
+from ganrun.training.run_folder import read_status
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: how far its training came, and its scores.
+
+    state: running, done, failed, interrupted or pruned.   kimg: thousands of images seen.
+    metric: the score that names the best checkpoint, None if nothing is scored.   score: its best value, else NaN.
+    best, last: all scores at the best and at the last scoring, such as {"val/fd_lenet": 5.6, "val/is_lenet": 9.7}.
+    """
+
+    folder: str
+    state: str
+    model: str
+    data: str
+    seed: int | None
+    kimg: float
+    seconds: float
+    images_per_second: float
+    metric: str | None
+    score: float
+    best: dict[str, float]
+    last: dict[str, float]
+
+
+def load(
+    run: str | PathLike[str] = "last", which: str = "best", device: str = "auto", trust: bool = False
+) -> TrainedModel:
+    """Load a trained model.
+
+    run: a run folder, a checkpoint file, or "last" for the newest run below outputs/.
+    which: the checkpoint of a run folder, "best" or "last". A run without scores has no best one: its last is loaded.
+    device: "auto", "cpu", "cuda" or "mps".   trust: build classes that are not ganrun's own, which runs their code.
+    Raises UserError if there is no such run, or if its checkpoint cannot be read.
+    """
+    if which == "best" and checkpoint.Manifest.read(checkpoint.find_checkpoint(str(run), "last").parent).best is None:
+        which = "last"
+    return load_trained_model(OmegaConf.create({"run": str(run), "which": which, "device": device, "trust": trust}))
+
+
+def train(overrides: Sequence[str], config_dir: str | PathLike[str] | None = None) -> Run:
+    """Train in this process, as `ganrun train OVERRIDES` does, and return the run with its scores.
+
+    overrides: such as ["model=cgan", "data=digits", "minutes=3"].   config_dir: a folder with your own configs.
+    Raises UserError for settings that cannot work, before anything is written, and Failure if the training fails.
+    """
+    flags = {"--config-dir": str(config_dir)} if config_dir else {}
+    return describe_run(call_command(parse_command("train", False, flags, [*overrides])))
+
+
+def runs(outputs: str | PathLike[str] = "outputs") -> list[Run]:
+    """List the runs below a folder, the oldest first. Folders that cannot be read as runs are left out.
+
+    A list of dataclasses: pandas.DataFrame(ganrun.runs()) has a row per run.
+    """
+    paths = sorted(Path(outputs).glob(f"**/{checkpoint.STATUS}"), key=lambda path: path.stat().st_mtime)
+    return [describe_run(path.parent) for path in paths if read_status(path.parent)]
+
+
+def describe_run(folder: str | PathLike[str]) -> Run:
+    """The run in a run folder. Raises UserError if there is none."""
+    path = Path(folder)
+    status, result = read_status(path), results.load_result(path)
+    if not status:
+        raise UserError(f"{path} is no run folder: it has no {checkpoint.STATUS}. ganrun.runs() lists the runs.")
+    choices = status.get("choices", {})
+    return Run(
+        folder=str(path),
+        state=status.get("state", ""),
+        model=choices.get("model", ""),
+        data=choices.get("data", ""),
+        seed=result.seed,
+        kimg=status.get("kimg", 0.0),
+        seconds=status.get("seconds", 0.0),
+        images_per_second=status.get("images_per_second", 0.0),
+        metric=result.metric,
+        score=result.score,
+        best=status.get("best", {}),
+        last=status.get("last", {}),
+    )
