@@ -1,4 +1,4 @@
-"""Where things lie on disk: the configs and the cache."""
+"""Folders, files and CPUs of this machine."""
 
 import hashlib
 import os
@@ -6,23 +6,24 @@ from pathlib import Path
 
 
 def conf_dir() -> Path:
-    """The folder of the configs: inside the package in a wheel, beside it in a checkout."""
+    """Return the folder of the configs: inside the package in a wheel, beside it in a checkout."""
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
 
 
 def cache_dir() -> Path:
-    """The folder of prepared data, downloads and statistics: $GANRUN_CACHE, else ~/.cache/ganrun."""
+    """Return the folder of prepared data, downloads and statistics: $GANRUN_CACHE, else ~/.cache/ganrun."""
     return Path(os.environ.get("GANRUN_CACHE") or "~/.cache/ganrun").expanduser()
 
 
 def assets_dir() -> Path:
-    """The folder of the digits and the classifier that come with the package."""
+    """Return the folder of the digits and the classifier that come with the package."""
     return Path(__file__).resolve().parent / "assets"
 
 
 def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(2**20):
@@ -31,12 +32,12 @@ def sha256_of_file(path: Path) -> str:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Writes the file whole or not at all."""
+    """Write the file as a whole or not at all."""
     replace_file(path, text.encode())
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Writes the file whole or not at all."""
+    """Write the file as a whole or not at all."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(content)
@@ -44,3 +45,8 @@ def replace_file(path: Path, content: bytes) -> None:
     except OSError:
         partial.unlink(missing_ok=True)
         raise
+
+
+def cpu_count() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,11 +1,12 @@
-"""Output in a terminal: progress bars, durations, log handlers."""
+"""Output in a terminal: durations, progress bars, displays that are redrawn in place."""
 
 import logging
 import sys
 from collections.abc import Iterable
 from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.progress import track
 
 T = TypeVar("T")
@@ -30,6 +31,24 @@ def progress_bar(items: Iterable[T], title: str, total: int | None = None) -> It
         log.info("%s", title)
         return items
     return track(items, title, total=total, console=Console(stderr=True), transient=True)
+
+
+class LiveDisplay:
+    """A line or table on stderr that is redrawn in place; logs appear above it. It starts at once."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        self._live.start()
+        # rich replaces sys.stderr to print above the display, but log handlers still hold the old stream.
+        self._streams = {handler: handler.setStream(sys.stderr) for handler in terminal_log_handlers()}
+
+    def update(self, content: RenderableType) -> None:
+        self._live.update(content, refresh=True)
+
+    def stop(self) -> None:
+        for handler, stream in self._streams.items():
+            handler.setStream(stream)
+        self._live.stop()
 
 
 def terminal_log_handlers() -> list[logging.StreamHandler]:

@@ -1,7 +1,6 @@
 """Many picture files -> one array, on all cores, with a progress bar."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -12,6 +11,7 @@ import numpy as np
 from ganrun.data.cache import CacheWriter
 from ganrun.data.decode import BadImageError
 from ganrun.errors import UserError, did_you_mean
+from ganrun.paths import cpu_count
 from ganrun.terminal import progress_bar
 
 log = logging.getLogger(__name__)
@@ -69,12 +69,8 @@ def _over_blocks(paths: list[Path], decode: Decode, array: np.ndarray, title: st
                 failed[i] = str(error)
         return failed
 
-    pool = ThreadPoolExecutor(_cores())  # Pillow decodes and resizes outside Python's lock
+    pool = ThreadPoolExecutor(cpu_count())  # Pillow decodes and resizes outside Python's lock
     try:
         yield from progress_bar(pool.map(fill, range(0, len(paths), BLOCK)), title, -(-len(paths) // BLOCK))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from ganrun.paths import cpu_count
 from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, JobCommand
 
 try:
@@ -157,8 +158,7 @@ class LocalExecutor(Executor):
     def _settings(self, lease: GpuLease | None) -> dict[str, str]:
         found = dict(self.settings)
         if self.size > 1 and "OMP_NUM_THREADS" not in os.environ:
-            cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            found["OMP_NUM_THREADS"] = str(max(1, cores // self.size))
+            found["OMP_NUM_THREADS"] = str(max(1, cpu_count() // self.size))
         if lease:
             found["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
         return found

@@ -1,16 +1,14 @@
 """What a sweep shows while it runs."""
 
-import logging
 import math
 import sys
 import time
 
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from ganrun.sweep.report import results
 from ganrun.sweep.state import FINISHED
+from ganrun.terminal import LiveDisplay
 
 
 class LiveTable:
@@ -22,23 +20,17 @@ class LiveTable:
 
     def __enter__(self):
         if sys.stderr.isatty():
-            self.live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
-            self.live.start()
-            # rich keeps what is written to sys.stderr above its table; handlers of logs hold the stream of before
-            handlers = [h for h in logging.getLogger("ganrun").handlers if isinstance(h, logging.StreamHandler)]
-            self.streams = {handler: handler.setStream(sys.stderr) for handler in handlers}
+            self.live = LiveDisplay()
         return self
 
     def __exit__(self, *_):
         if self.live:
-            for handler, stream in self.streams.items():
-                handler.setStream(stream)
             self.live.stop()
 
     def show(self) -> None:
         if self.live and time.monotonic() - self.shown > 1:
             self.shown = time.monotonic()
-            self.live.update(self._table(), refresh=True)
+            self.live.update(self._table())
 
     def _table(self) -> Table:
         runner = self.runner

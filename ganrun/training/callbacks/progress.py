@@ -5,11 +5,9 @@ import sys
 import time
 
 from pytorch_lightning import Callback
-from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
-from ganrun.terminal import format_duration, terminal_log_handlers
+from ganrun.terminal import LiveDisplay, format_duration
 from ganrun.training.callbacks.loss_curves import LossCurves
 from ganrun.training.run_record import RunRecord
 
@@ -28,15 +26,12 @@ class Progress(Callback):
         self.record, self.curves, self.kimg, self.minutes = record, curves, kimg, minutes
         self.is_live = sys.stderr.isatty()
         self.pause = 0.25 if self.is_live else seconds
-        self.live: Live | None = None
+        self.live: LiveDisplay | None = None
 
     def on_train_start(self, trainer, model):
         self.shown, self.scored = time.monotonic(), None
         if self.is_live and trainer.is_global_zero:
-            self.live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
-            self.live.start()
-            # rich keeps what is written to sys.stderr above its line; handlers of logs hold the stream of before
-            self.streams = {handler: handler.setStream(sys.stderr) for handler in terminal_log_handlers()}
+            self.live = LiveDisplay()
 
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         now = time.monotonic()
@@ -55,15 +50,13 @@ class Progress(Callback):
 
     def _stop(self) -> None:
         if self.live:
-            for handler, stream in self.streams.items():
-                handler.setStream(stream)
             self.live.stop()
             self.live = None
 
     def _show(self, model) -> None:
         line = self.line(model)
         if self.live:
-            self.live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+            self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
         else:
             log.info(line)
 
