@@ -8,7 +8,7 @@ from ganrun.networks import latents
 
 
 class DCGAN(GAN):
-    """Radford et al. 2016: the GAN of Goodfellow et al. with convolutional players and uniform noise (section 4)."""
+    """Radford et al. 2016: the GAN of Goodfellow et al. with convolutional networks and uniform noise (section 4)."""
 
     needs = ("x", "picture")
 

@@ -1,4 +1,4 @@
-"""The first GAN."""
+"""The original GAN."""
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,10 @@ from ganrun.networks.eval_mode import eval_mode
 
 
 class GAN(Adversarial):
-    """Goodfellow et al. 2014, Algorithm 1: k steps of the discriminator, each on fresh data and noise, then one of G.
+    """Goodfellow et al. 2014, Algorithm 1: k steps of D, each on fresh data and noise, then one step of G.
 
-    generator: [B, z_dim] -> [B, ...].  discriminator: [B, ...] -> scores.  generator_loss: non_saturating or minimax.
+    generator: z [B, z_dim] -> x [B, ...].  discriminator: x [B, ...] -> scores.
+    generator_loss: non_saturating or minimax.
     """
 
     averages = ("generator",)
@@ -23,7 +24,7 @@ class GAN(Adversarial):
     ):
         super().__init__(**base)
         self.generator, self.discriminator = generator, discriminator
-        self.z_dim, self.k, self.fooling = z_dim, k, losses.generator_loss(generator_loss)
+        self.z_dim, self.k, self.loss_of_fakes = z_dim, k, losses.generator_loss(generator_loss)
 
     def players(self) -> list[Player]:
         return [
@@ -36,7 +37,7 @@ class GAN(Adversarial):
         return {"loss": losses.logistic(real, fake), "real": real, "fake": fake}
 
     def generator_loss(self, batch: Batch):
-        return self.fooling(self.score(self.fake_like(batch), batch))
+        return self.loss_of_fakes(self.score(self.fake_like(batch), batch))
 
     def score(self, x: Tensor, batch: Batch) -> Tensor:
         return self.discriminator(x)
@@ -48,10 +49,10 @@ class GAN(Adversarial):
         return latents.normal(n, self.z_dim, self.some_weight, generator)
 
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
-        """Examples [n, ...] of the averaged generator; y is there for models with labels."""
+        """Return examples [n, ...] of the averaged generator; y is for conditional models."""
         with eval_mode(self.net("generator")) as net:
             return net(self.noise(n, generator))
 
     def pictures(self, data):
-        n = 64 if len(data.shape) == 3 else 2500  # pictures, or points
+        n = 64 if len(data.shape) == 3 else 2500  # images, else points
         return {"samples": (self.sample(n, generator=seeds.generator(0)), 8)}

@@ -1,57 +1,55 @@
-"""The history of generated pictures that CycleGAN's discriminators look at."""
+"""The history of generated images that CycleGAN's discriminators are trained on."""
 
 import torch
 from torch import Tensor, nn
 
 
 class ImagePool(nn.Module):
-    """Keeps `size` generated pictures. Shrivastava et al. 2017, section 2.3, as Zhu et al. 2017 use it (size 50).
+    """Keeps `size` generated images. Shrivastava et al. 2017, section 2.3, as Zhu et al. 2017 use it (size 50).
 
-    A picture that comes while the pool fills is kept and given back; later ones are, with probability 1/2 each, given
-    back as they are, or take the place of a kept picture, which is given back. size 0 gives back all as they are.
-    All is decided on the pictures' device, by draws from its default generator: no step waits for a GPU, and a
-    recorded one can be replayed. The kept pictures are in the state dict. Of several processes each has a pool of its
-    own; a checkpoint holds that of the first.
+    While the pool fills, each image is stored and returned. Later, with probability 1/2 each, an image is either
+    returned as it is, or swapped for a stored image, which is returned instead. Size 0 returns all images as they are.
+    All decisions are made on the images' device with its default generator: no step waits for a GPU, and CUDA graphs
+    can replay it. The stored images are part of the state dict. With several processes each has its own pool, and a
+    checkpoint holds the pool of the first.
     """
 
     def __init__(self, size: int = 50):
         super().__init__()
         self.size = size
-        self.kept: Tensor | None = None  # [size, C, H, W], of which the first `filled` are pictures
+        self.kept: Tensor | None = None  # [size, C, H, W], of which the first `filled` are images
         self.filled = torch.zeros(1, dtype=torch.int64)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Pictures [B, C, H, W] -> as many, some of them older."""
-        pictures = pictures.detach()
+    def forward(self, images: Tensor) -> Tensor:
+        """Return as many images [B, C, H, W] as given, without gradient, some of them older."""
+        images = images.detach()
         if not self.size:
-            return pictures
-        self._move_to(pictures)
-        swaps = torch.rand(len(pictures), device=pictures.device) < 0.5
-        places = torch.randint(self.size, (len(pictures),), device=pictures.device)
-        single = (x.split(1) for x in (pictures, swaps, places))
-        return torch.cat([self._swap(*each) for each in zip(*single, strict=True)])
+            return images
+        kept = self.kept = self._kept_like(images)
+        self.filled = self.filled.to(images.device)
+        swaps = torch.rand(len(images), device=images.device) < 0.5
+        indices = torch.randint(self.size, (len(images),), device=images.device)
+        singles = (x.split(1) for x in (images, swaps, indices))
+        return torch.cat([self._swap(kept, *each) for each in zip(*singles, strict=True)])
 
-    def _swap(self, picture: Tensor, is_swapped: Tensor, place: Tensor) -> Tensor:
+    def _swap(self, kept: Tensor, image: Tensor, is_swapped: Tensor, index: Tensor) -> Tensor:
         is_filling = self.filled < self.size
-        place = torch.where(is_filling, self.filled, place)
-        older = self.kept.index_select(0, place)
-        is_kept = (is_swapped | is_filling).view(-1, 1, 1, 1)
-        self.kept.index_copy_(0, place, torch.where(is_kept, picture, older))
+        index = torch.where(is_filling, self.filled, index)
+        older = kept.index_select(0, index)
+        is_stored = (is_swapped | is_filling).view(-1, 1, 1, 1)
+        kept.index_copy_(0, index, torch.where(is_stored, image, older))
         self.filled += is_filling
-        return torch.where(is_kept & ~is_filling, older, picture)
+        return torch.where(is_stored & ~is_filling, older, image)
 
-    def _move_to(self, pictures: Tensor) -> None:
-        if self.kept is None:
-            self.kept = pictures.new_zeros(self.size, *pictures.shape[1:])
-        self.kept, self.filled = self.kept.to(pictures), self.filled.to(pictures.device)
+    def _kept_like(self, images: Tensor) -> Tensor:
+        return images.new_zeros(self.size, *images.shape[1:]) if self.kept is None else self.kept.to(images)
 
     def get_extra_state(self) -> dict:
-        return {"kept": self.kept[: int(self.filled)].clone()} if self.filled else {}
+        return {"kept": self.kept[: int(self.filled)].clone()} if self.kept is not None and self.filled else {}
 
     def set_extra_state(self, state: dict) -> None:
-        pictures = state.get("kept", torch.empty(0))
-        self.filled.fill_(len(pictures))
-        if len(pictures):
-            if self.kept is None:
-                self.kept = pictures.new_zeros(self.size, *pictures.shape[1:])
-            self.kept[: len(pictures)] = pictures
+        images = state.get("kept", torch.empty(0))
+        self.filled.fill_(len(images))
+        if len(images):
+            self.kept = images.new_zeros(self.size, *images.shape[1:]) if self.kept is None else self.kept
+            self.kept[: len(images)] = images

@@ -1,4 +1,4 @@
-"""What the players lower, as pure functions of the discriminator's raw scores (logits, any shape)."""
+"""Losses as pure functions of the discriminator's raw scores (logits of any shape)."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from ganrun.errors import UserError, did_you_mean
 
 
 def at_least_float32(scores: Tensor) -> Tensor:
-    """Scores in float32 at least, also where networks compute in 16 bits: a difference of means needs more."""
+    """Return scores of 16 bits as float32, others as they are: a difference of means needs the precision."""
     return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
@@ -30,10 +30,10 @@ def minimax(fake: Tensor) -> Tensor:
 
 
 def generator_loss(name: str) -> Callable[[Tensor], Tensor]:
-    """The generator's loss of that name in the first GAN: scores of fakes -> scalar."""
+    """Return the loss of the original GAN's generator by name: scores of fakes -> scalar."""
     choices = {"non_saturating": non_saturating, "minimax": minimax}
     if name not in choices:
-        raise UserError(f"model.generator_loss={name} is not known.{did_you_mean(name, choices)}")
+        raise UserError(f"Unknown model.generator_loss={name}.{did_you_mean(name, choices)}")
     return choices[name]
 
 

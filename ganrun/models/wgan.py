@@ -8,10 +8,10 @@ from ganrun.models.gan import GAN
 
 
 class WGAN(GAN):
-    """Arjovsky et al. 2017, Algorithm 1: n_critic critic steps on fresh data, weights clamped to [-c, c], one of G.
+    """Arjovsky et al. 2017, Algorithm 1: n_critic critic steps, weights clamped to [-c, c], then one step of G.
 
-    Player and curves keep the name "discriminator"; `distance` is the critic's estimate of the Wasserstein distance, up
-    to the critic's Lipschitz constant.
+    The critic's player is named "discriminator", as in the other models. The term `distance` is the critic's estimate
+    of the Wasserstein distance, up to its Lipschitz constant.
     """
 
     def __init__(self, *args, n_critic: int, c: float, **kwargs):

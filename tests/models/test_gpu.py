@@ -74,7 +74,7 @@ def test_a_recording_that_breaks_off_leaves_the_training_as_it_is_without(caplog
 
     broken, plain = train(asking(), 20, graphs()).model, train(asking(), 20).model
     (record,) = told(caplog)
-    assert "The turn of the generator cannot be replayed" in record.message
+    assert "The step of the generator cannot be replayed" in record.message
     assert same(broken, plain)
 
 

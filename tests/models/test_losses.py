@@ -75,5 +75,5 @@ def test_losses_are_scalars_for_scores_of_any_shape():
 
 def test_an_unknown_loss_of_the_generator_is_refused_with_the_nearest_name():
     assert losses.generator_loss("minimax") is losses.minimax
-    with pytest.raises(UserError, match=r"model.generator_loss=minmax is not known.*minimax"):
+    with pytest.raises(UserError, match=r"Unknown model.generator_loss=minmax.*minimax"):
         losses.generator_loss("minmax")

@@ -1,4 +1,4 @@
-"""A turn that was recorded, and how an optimizer lets itself be."""
+"""One player's captured step, and how an optimizer is made capturable."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass
 class CapturedStep:
-    """A player's turn: what a replay reads beside the batch, and what it leaves behind."""
+    """A captured optimizer step: what a replay reads besides the batch, and where it leaves its results."""
 
-    rates: list[Tensor]  # of the optimizer's groups, where they change
+    learning_rates: list[Tensor]  # of the optimizer's groups; empty where a schedule does not change them
     shapes: dict[str, torch.Size] = field(default_factory=dict)
-    values: Tensor | None = None  # all terms, one after the other
+    values: Tensor = field(default_factory=lambda: torch.empty(0))  # all terms, one after the other
     gradients: list[Tensor | None] = field(default_factory=list)
     replay: Callable[[], None] = lambda: None
 
@@ -23,13 +23,13 @@ class CapturedStep:
         self.values = concatenate_terms(terms)
 
     def terms(self) -> dict[str, Tensor]:
-        """The terms of the latest replay, which the next one does not touch, in float32 at least."""
+        """Return the terms of the last replay, in float32 or float64, as copies that the next one does not change."""
         parts = self.values.clone().split([shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for (name, shape), part in zip(self.shapes.items(), parts, strict=True)}
 
 
 def move_step_counts(optimizer, on_device: bool) -> None:
-    """Puts the counts of an optimizer's steps on the device, or where torch has them."""
+    """Move the optimizer's step counts to its weights' device, or back to where torch keeps them."""
     for group in optimizer.param_groups:
         for w in group["params"]:
             entry = optimizer.state.get(w, {})
@@ -39,23 +39,23 @@ def move_step_counts(optimizer, on_device: bool) -> None:
 
 
 @contextmanager
-def capturable(optimizer, rates: Sequence[Tensor]) -> Iterator[None]:
-    """Has the optimizer do all on the device for a while, and read its rates there where there are any."""
+def capturable(optimizer, learning_rates: Sequence[Tensor]) -> Iterator[None]:
+    """Have the optimizer compute on the device alone while a step is captured, with the learning rates given there."""
     groups = optimizer.param_groups
-    own = [dict(group) for group in groups]
+    settings = [dict(group) for group in groups]
     for group in groups:
         if "capturable" in group and any(w.is_cuda for w in group["params"]):
             group["capturable"] = True
-    for group, rate in zip(groups, rates, strict=False):
-        group["lr"] = rate
+    for group, learning_rate in zip(groups, learning_rates, strict=False):
+        group["lr"] = learning_rate
     try:
         yield
     finally:
-        for group, before in zip(groups, own, strict=True):
+        for group, before in zip(groups, settings, strict=True):
             group.update(before)
 
 
 def concatenate_terms(terms: Mapping[str, Tensor]) -> Tensor:
-    """All values, one after the other, in float32 at least."""
-    flattened = [value.detach().flatten() for value in terms.values()]
-    return torch.cat([part.double() if part.dtype == torch.float64 else part.float() for part in flattened])
+    """Return all values of the terms as one vector, in float32 or float64."""
+    values = [value.detach().flatten() for value in terms.values()]
+    return torch.cat([value.double() if value.dtype == torch.float64 else value.float() for value in values])

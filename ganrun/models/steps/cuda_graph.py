@@ -1,4 +1,4 @@
-"""What a GPU is asked to do, recorded as one graph."""
+"""Capture of CUDA graphs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -7,37 +7,38 @@ import torch
 
 
 class CudaGraphCapture:
-    """Records what is asked of a CUDA device, as a graph."""
+    """Captures work on a CUDA device as a graph that can be replayed."""
 
     def __init__(self, device: torch.device):
-        self.device, self.side = device, torch.cuda.Stream(device)
+        self.device, self.stream = device, torch.cuda.Stream(device)
 
     @contextmanager
     def side_stream(self) -> Iterator[None]:
-        """What is done within runs on a stream of its own, as what is to be recorded has to beforehand."""
+        """Run work on the stream of the capture, as CUDA asks for the warm-up steps before it."""
         current = torch.cuda.current_stream(self.device)
-        self.side.wait_stream(current)
-        with torch.cuda.stream(self.side):
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
             yield
-        current.wait_stream(self.side)
+        current.wait_stream(self.stream)
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        """What does the work again, in the same memory. Nothing is done while it is recorded."""
+        """Return a function that replays `work` in the same memory. The capture itself computes nothing."""
         graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         try:
-            # Other threads may go on meanwhile: one of them pins batches.
-            with torch.cuda.graph(graph, pool=pool, stream=self.side, capture_error_mode="thread_local"):
+            # Only this thread may break the capture: another one pins batches meanwhile.
+            with torch.cuda.graph(graph, pool=pool, stream=self.stream, capture_error_mode="thread_local"):
                 work()
         except BaseException:
-            self._clear_up(pool)
+            self._end_failed_capture(pool)
             raise
         return graph.replay
 
-    def _clear_up(self, pool) -> None:
-        """A recording that breaks off leaves the allocator and the generator believing that it goes on."""
+    def _end_failed_capture(self, pool) -> None:
+        """Reset the allocator and the generator, which a failed capture leaves in capturing mode."""
         index = self.device.index or 0
-        end = getattr(torch._C, "_cuda_endAllocateToPool", None) or torch._C._cuda_endAllocateCurrentStreamToPool
-        with suppress(RuntimeError):  # a torch that has ended it by itself
+        names = ("_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool")  # of new and of older torch
+        end = next(getattr(torch._C, name) for name in names if hasattr(torch._C, name))
+        with suppress(RuntimeError):  # some versions of torch end it by themselves
             end(index, pool)
             torch._C._cuda_releasePool(index, pool)
         fresh = torch.Generator(self.device)

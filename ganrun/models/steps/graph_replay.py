@@ -1,6 +1,7 @@
-"""Turns that are recorded once and replayed, so that a GPU is told of each as a whole: CUDA graphs.
+"""Players' steps captured once as CUDA graphs and replayed.
 
-Of small networks a step consists of some hundred kernels that take less time than asking for them does.
+A step of a small network consists of some hundred kernels, each shorter than the time Python takes to launch it.
+A graph launches them all at once.
 """
 
 import logging
@@ -13,77 +14,76 @@ from ganrun.models.steps.captured_step import CapturedStep, capturable, concaten
 from ganrun.models.steps.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
-WARMUP_STEPS = 3  # turns of a player before it is recorded: kernels are chosen, the optimizer's state is made
-VERIFIED_REPLAYS = 2  # of its first replays
-TOLERANCE = (
-    0.02  # how far terms and gradients of a replay may lie, relative to their size, from the turn's taken as it is
-)
-STEP_TOLERANCE = 0.25  # and its step: Adam makes whole steps of gradients that are nothing but rounding
+WARMUP_STEPS = 3  # of a player before the capture: kernels are chosen, the optimizer's state is created
+VERIFIED_REPLAYS = 2
+TOLERANCE = 0.02  # largest relative difference between terms and gradients of a replay and of the step itself
+STEP_TOLERANCE = 0.25  # the same for the weights' change: where gradients are only rounding errors, Adam amplifies them
 
 
 class GraphedSteps:
-    """Takes the turns of a model's players: the first few as they are, then by replaying a step.
+    """Takes a model's steps: each player's first ones as usual, then by replaying a captured CUDA graph.
 
-    A player's first two replays are proved: the turn is taken as it is, too, from the same state, and both have to
-    end alike. Where it cannot be recorded, or they do not, all turns are taken as they are, and a message says so.
+    The first two replays of each player are verified: the step is also taken as usual from the same state, and both
+    must give the same result. If they differ, or the capture fails, all steps are taken as usual and a warning is
+    logged.
 
-    What a turn computes from numbers of Python's that change from batch to batch is not seen by a replay, and a small
-    change may not be seen by the proof either: such numbers have to be tensors on the device, as ImagePool's are.
+    A replay does not see Python numbers that change from batch to batch, and the verification may miss small changes.
+    Such numbers must be tensors on the device, as in ImagePool.
 
-    model: an Adversarial on one device.  recorder: CudaGraphs, or what does the like.
+    model: an Adversarial on one device.  graphs: CudaGraphCapture, or a stand-in.
     """
 
     def __init__(self, model, graphs):
         self.model, self.graphs = model, graphs
-        self.batch: dict[str, Tensor] = {}  # what all recordings compute with
-        self.latest: Mapping[str, Tensor] | None = None  # the batch that was copied there
-        self.turns_taken: dict[str, int] = {}  # player -> turns taken so far
-        self.captured: dict[str, CapturedStep] = {}
+        self.batch: dict[str, Tensor] = {}  # the memory that all captured steps read
+        self.copied_batch: Mapping[str, Tensor] | None = None  # the batch that was last copied there
+        self.steps_taken: dict[str, int] = {}  # by player
+        self.captured: dict[str, CapturedStep] = {}  # by player
         self.is_disabled = False
 
     def take_turn(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The terms of `player`'s turn on the batch. optimizer: Lightning's, of this player."""
-        turn = self.turns_taken[player.name] = self.turns_taken.get(player.name, 0) + 1
+        """Take one step of the player and return the terms of its loss. optimizer: the player's, from Lightning."""
+        step = self.steps_taken[player.name] = self.steps_taken.get(player.name, 0) + 1
         if self.is_disabled:
             return self.model.take_turn(player, optimizer, batch)
-        if turn > WARMUP_STEPS + VERIFIED_REPLAYS:
+        if step > WARMUP_STEPS + VERIFIED_REPLAYS:
             return self._replay(player, optimizer, batch)
         with self.graphs.side_stream():
-            take = self._verify if turn > WARMUP_STEPS else self.model.take_turn
-            return take(player, optimizer, batch)
+            take_turn = self._verify if step > WARMUP_STEPS else self.model.take_turn
+            return take_turn(player, optimizer, batch)
 
     def _replay(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         self._copy_batch(batch)
         step = self.captured[player.name]
-        for rate, group in zip(step.rates, optimizer.param_groups, strict=False):
-            rate.fill_(group["lr"])
+        for learning_rate, group in zip(step.learning_rates, optimizer.param_groups, strict=False):
+            learning_rate.fill_(group["lr"])
         step.replay()
         return step.terms()
 
     def _copy_batch(self, batch: Mapping[str, Tensor]) -> None:
         if not self.batch:
             self.batch = {key: value.clone() for key, value in batch.items()}
-        elif batch is not self.latest:
+        elif batch is not self.copied_batch:
             for key, value in self.batch.items():
                 value.copy_(batch[key])
-        self.latest = batch
+        self.copied_batch = batch
 
     def _verify(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         weights = self.model.parameters_of(player)
         move_step_counts(optimizer, on_device=True)
-        before, draws, start = self._state(optimizer), rng_states(self.model.device), flatten(weights)
+        before, generators, start = self._snapshot(optimizer), rng_states(self.model.device), flatten(weights)
 
-        def start_again() -> None:
+        def restore() -> None:
             before.restore()
-            for generator, state in draws:
+            for generator, state in generators:
                 generator.set_state(state)
 
-        def outcome(terms) -> tuple[Tensor, Tensor, Tensor]:
+        def results(terms) -> tuple[Tensor, Tensor, Tensor]:
             gradients = [w.grad for w in weights if w.grad is not None]
             return concatenate_terms(terms), flatten(gradients), flatten(weights) - start
 
-        wanted = outcome(self.model.take_turn(player, optimizer, batch))
-        start_again()
+        expected = results(self.model.take_turn(player, optimizer, batch))
+        restore()
         try:
             if player.name not in self.captured:
                 self.captured[player.name] = self._capture(player, optimizer, batch)
@@ -92,11 +92,11 @@ class GraphedSteps:
             self._disable(player, root_cause(error))
         else:
             for w, gradient in zip(weights, self.captured[player.name].gradients, strict=True):
-                w.grad = gradient  # where the replays leave it
-            if all(map(is_close, outcome(terms), wanted, (TOLERANCE, TOLERANCE, STEP_TOLERANCE))):
+                w.grad = gradient  # the memory that replays write to
+            if all(map(is_close, results(terms), expected, (TOLERANCE, TOLERANCE, STEP_TOLERANCE))):
                 return terms
-            self._disable(player, "replayed, it ends elsewhere")
-        start_again()
+            self._disable(player, "its replay gives another result")
+        restore()
         move_step_counts(optimizer, on_device=False)
         return self.model.take_turn(player, optimizer, batch)
 
@@ -104,13 +104,13 @@ class GraphedSteps:
         self._copy_batch(batch)
         rates = [group["lr"] for group in optimizer.param_groups] if self.model.schedule else []
         step = CapturedStep([torch.tensor(rate, dtype=torch.float32, device=self.model.device) for rate in rates])
-        with capturable(optimizer, step.rates):
+        with capturable(optimizer, step.learning_rates):
             step.replay = self.graphs.capture(lambda: step.store(self.model.take_turn(player, optimizer, self.batch)))
         step.gradients = [w.grad for w in self.model.parameters_of(player)]
         return step
 
-    def _state(self, optimizer) -> Snapshot:
-        """All that a turn changes."""
+    def _snapshot(self, optimizer) -> Snapshot:
+        """Return a copy of everything that a step changes."""
         state = [value for entry in optimizer.state.values() for value in entry.values() if torch.is_tensor(value)]
         return Snapshot([*self.model.parameters(), *self.model.buffers(), *state], self.model.modules())
 
@@ -118,30 +118,31 @@ class GraphedSteps:
         self.is_disabled = True
         self.captured.clear()
         log.warning(
-            "The turn of the %s cannot be replayed as a CUDA graph: %s. The training goes on without, as with "
+            "The step of the %s cannot be replayed as a CUDA graph: %s. Training continues without graphs, as with "
             "trainer.compile=off.",
             player.name,
             reason,
         )
 
 
-def flatten(weights: Sequence[Tensor]) -> Tensor:
-    return torch.cat([w.detach().flatten() for w in weights])
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """Return all tensors as one vector."""
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
-def is_close(found: Tensor, wanted: Tensor, share: float) -> bool:
-    """Whether the difference is no more than this share of what is wanted."""
-    return bool((found - wanted).norm() <= share * wanted.norm())
+def is_close(result: Tensor, expected: Tensor, tolerance: float) -> bool:
+    """Return whether the norm of the difference is at most this share of the expected norm."""
+    return bool((result - expected).norm() <= tolerance * expected.norm())
 
 
 def rng_states(device: torch.device) -> list[tuple[torch.Generator, Tensor]]:
-    """The default generators of the CPU and of the device, each with where it stands."""
+    """Return the default generators of the CPU and of the device, each with its state."""
     on_device = [torch.cuda.default_generators[device.index or 0]] if device.type == "cuda" else []
     return [(generator, generator.get_state()) for generator in (torch.default_generator, *on_device)]
 
 
 def root_cause(error: BaseException) -> str:
-    """The first line of what came first: what follows is only that the step broke off."""
+    """Return the first line of the first error in the chain; the later ones only say that the capture failed."""
     while error.__context__:
         error = error.__context__
     return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""Turns that are not taken, because their gradient is no number."""
+"""Steps that are skipped because their gradient is NaN or Inf."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ from ganrun.models.steps.snapshot import Snapshot
 
 
 class NonfiniteStepSkipper:
-    """What a model asks about each turn between its backward pass and its step: whether the gradient is finite.
+    """Decides between a player's backward pass and its optimizer step whether the gradient is finite.
 
-    To know that, it waits for the device, once a turn. A turn that is refused leaves no trace but its random draws: no
-    weight and no average moves, buffers (BatchNorm's statistics) and extra states (an image pool) are as before it.
-    All ranks decide alike, since their gradients are averaged by then.
-    Under trainer.precision=16-mixed the gradients are still scaled: one that overflows is refused, counted, and lowers
-    the scale as GradScaler does by itself.
+    This waits for the device once per step. A skipped step leaves no trace but its random numbers: weights, averages,
+    buffers (BatchNorm's statistics) and extra states (an image pool) are as before. All ranks decide alike, because
+    their gradients are averaged by then.
+    Under trainer.precision=16-mixed the gradients are still scaled: an overflow is skipped and counted, and lowers the
+    scale as GradScaler itself would.
 
-    counts: player -> turns refused so far.  in_a_row: of these, since the last one that was taken.
+    counts: player -> number of skipped steps.  in_a_row: player -> skipped steps since the last one taken.
     """
 
     def __init__(self):
@@ -22,11 +22,11 @@ class NonfiniteStepSkipper:
         self.in_a_row: dict[str, int] = {}
 
     def save_state(self, model) -> None:
-        """Keeps what a turn's passes change beside gradients."""
+        """Copy what the forward and backward passes of a step change, besides gradients."""
         self.before = Snapshot(model.buffers(), model.modules())
 
     def accepts(self, model, player: str, optimizer: Any) -> bool:
-        """Whether `player`'s turn is to be taken; undoes it where not. optimizer: Lightning's, of this player."""
+        """Return whether the player's gradient is finite; if not, undo the step. optimizer: the player's."""
         if model.gradient_norm(player).isfinite():
             self.in_a_row[player] = 0
             return True
@@ -42,5 +42,5 @@ class NonfiniteStepSkipper:
 
 
 def grad_scaler(trainer):
-    """The GradScaler of trainer.precision=16-mixed; None at any other precision."""
+    """Return the GradScaler of trainer.precision=16-mixed; None at any other precision."""
     return getattr(trainer.precision_plugin, "scaler", None)

@@ -51,7 +51,7 @@ class NanGuard(Callback):
             self.skipping.counts, self.skipping.in_a_row = dict(state["counts"]), dict(state["in_a_row"])
 
     def on_train_start(self, trainer, model):
-        model.guard = self.skipping
+        model.step_skipper = self.skipping
         self.turns: list[Turn] = []  # since the last look
         self.newest: dict[str, Mapping[str, Tensor]] = dict(model.terms)
         self.batches = model.batches_seen  # at the last look

@@ -123,7 +123,7 @@ def told(caplog):
 NOT_REPLAYABLE = [
     (asks_the_device, "_local_scalar_dense"),
     (brings_a_number, "lift_fresh"),
-    (counts_in_python, "ends elsewhere"),
+    (counts_in_python, "its replay gives another result"),
 ]
 
 
@@ -146,7 +146,7 @@ def test_a_turn_that_cannot_be_replayed_is_told_of_once_and_taken_as_it_is(playe
     assert not told(caplog)
     found = train(job(), LONG, Replaying()).model.state_dict()
     (record,) = told(caplog)
-    assert f"The turn of the {player} cannot be replayed" in record.message
+    assert f"The step of the {player} cannot be replayed" in record.message
     assert reason in record.message
     assert "\n" not in record.message
     assert_same(found, plain)

@@ -60,7 +60,7 @@ def test_the_command_is_one_that_a_shell_takes(way_on, tmp_path):
 
 def test_the_rate_is_that_of_the_settings_not_that_of_the_schedule_at_this_moment(way_on):
     model = Pair({"d": 1.0}, schedule=lambda progress: 0.01)
-    model._set_rates()
+    model._set_learning_rates()
     assert model._optimizers[0].param_groups[0]["lr"] == 0.01
     assert way_on(model).endswith("optimizers.d.lr=0.5")
 
