@@ -1,4 +1,4 @@
-"""Runs a command through Hydra: one job, or a sweep of them, each in its own folder and each failing for itself."""
+"""Runs a command through Hydra: one job or a sweep, each job in its own folder. A failed job does not stop the others."""
 
 import importlib
 import logging
@@ -26,10 +26,10 @@ from ganrun.sweep.hydra_context import CommandContext
 
 log = logging.getLogger(__name__)
 
-# Lightning sets these for its ranks and leaves them behind: the next job of a sweep would wait for ranks that are gone.
+# Lightning sets these for its ranks and does not reset them. The next job of a sweep would wait for ranks that are gone.
 RANK_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GANRUN_FOLDER")
-# Process groups of jobs that are over. Whoever lets go of one last frees it, and DDP does so without giving up the
-# interpreter's lock, for which a thread of the group may be waiting: neither would end (pytorch/pytorch#56297).
+# Process groups of finished jobs, kept alive on purpose: DDP frees the last reference without releasing the GIL, for
+# which a thread of the group may be waiting, and the process would deadlock (pytorch/pytorch#56297).
 FINISHED_GROUPS: list[object] = []
 
 
@@ -88,8 +88,8 @@ def hydra_args(command: Command) -> list[str]:
 
 
 def sweep_dir_override(command: Command) -> list[str]:
-    """A sweep with folder=F puts the folders of its jobs into F."""
-    given = {setting["key"]: setting["value"] for word in command.overrides if (setting := OVERRIDE.match(word))}
+    """Return the override that puts the jobs of a sweep with folder=F into F; [] if it is not needed."""
+    given = {match["key"]: match["value"] for arg in command.overrides if (match := OVERRIDE.match(arg))}
     if not command.is_sweep or "folder" not in given or "hydra.sweep.dir" in given:
         return []
     return [] if "folder" not in naming.fixed_keys(command.overrides) else [f"hydra.sweep.dir={given['folder']}"]
@@ -110,7 +110,7 @@ def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:
 
 
 def current_job_name(command: Command) -> str:
-    """The name of a sweep's job; "" for a single job."""
+    """Return the name of the running job of a sweep, "" outside a sweep."""
     config = HydraConfig.get()
     if config.mode != RunMode.MULTIRUN:
         return ""
@@ -124,7 +124,7 @@ def start_job(command: Command, cfg: DictConfig, name: str) -> None:
     if command.changes:
         OmegaConf.update(cfg, "changes", command.changes, force_add=True)
     with open_dict(cfg):
-        cfg.pop("sweep", None)  # of the sweep, not of its jobs
+        cfg.pop("sweep", None)  # these settings are not part of a job
     renames.update_config(cfg)
     folder = choose_run_dir(command, cfg, name)
     set_literal(cfg, "folder", str(folder))
@@ -135,15 +135,14 @@ def start_job(command: Command, cfg: DictConfig, name: str) -> None:
 
 
 def set_literal(cfg: DictConfig, key: str, text: str) -> None:
-    """Sets the key to the text as it is, even if it looks like an interpolation."""
+    """Set the key to the text, even if that looks like an interpolation."""
     OmegaConf.update(cfg, key, text.replace("${", "\\${"), force_add=True)
 
 
 def choose_run_dir(command: Command, cfg: DictConfig, name: str) -> Path:
-    """Where the job writes: handed over to a rank, in the sweep's folder, or the config's `folder`."""
-    handed = os.environ.get("GANRUN_FOLDER")
-    if handed:
-        return Path(handed)
+    """Return the run folder: that of the first rank, or one in the sweep's folder, or the config's `folder`."""
+    if first_rank_dir := os.environ.get("GANRUN_FOLDER"):
+        return Path(first_rank_dir)
     config = HydraConfig.get()
     is_swept = "folder" in naming.swept_values(list(config.overrides.task), naming.fixed_keys(command.overrides))
     if name and not is_swept:
@@ -152,9 +151,9 @@ def choose_run_dir(command: Command, cfg: DictConfig, name: str) -> Path:
 
 
 def rank_args(command: Command) -> list[str]:
-    """The words that start this very job again: Lightning starts its further ranks by them.
+    """Return the arguments with which Lightning starts the other ranks of this job.
 
-    A sweep's job gets its own overrides and no -m. Lightning appends hydra.run.dir and two more of its own.
+    A job of a sweep gets its own overrides and no -m. Lightning appends hydra.run.dir and two more overrides.
     """
     config = HydraConfig.get()
     overrides = command.overrides
@@ -177,6 +176,7 @@ def closed_process_group() -> Iterator[None]:
 
 
 def call_with_report(work: Callable[[], object], command: Command) -> int:
+    """Call `work` and return its exit code, after reporting the error if there is one."""
     try:
         work()
     except Exception as error:
@@ -184,16 +184,17 @@ def call_with_report(work: Callable[[], object], command: Command) -> int:
     return 0
 
 
-def report_error(error: Exception, known: UserError | None) -> int:
-    """The exit code for the error, after telling it: a user's mistake in one message, a failure with its traceback."""
-    if known is None:
+def report_error(error: Exception, user_error: UserError | None) -> int:
+    """Print a UserError as one message, another error with its traceback. Return the exit code."""
+    if user_error is None:
         traceback.print_exception(error)
         return 1
-    print(f"ganrun: {known}", file=sys.stderr)
-    return known.exit_code
+    print(f"ganrun: {user_error}", file=sys.stderr)
+    return user_error.exit_code
 
 
 def exit_code(outcomes: list[tuple[str, int]]) -> int:
+    """Return the exit code of the whole command, after logging which jobs failed."""
     failed = [(name, code) for name, code in outcomes if code]
     if failed and outcomes[0][0]:
         names = ", ".join(name for name, _ in failed)
