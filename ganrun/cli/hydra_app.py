@@ -1,4 +1,4 @@
-"""Runs a command through Hydra: one job or a sweep, each job in its own folder. A failed job does not stop the others."""
+"""Runs a command through Hydra: one job or a sweep, each in its own folder. A failed job does not stop the others."""
 
 import importlib
 import logging
@@ -26,7 +26,7 @@ from ganrun.sweep.hydra_context import CommandContext
 
 log = logging.getLogger(__name__)
 
-# Lightning sets these for its ranks and does not reset them. The next job of a sweep would wait for ranks that are gone.
+# Lightning sets these for its ranks and leaves them set: the next job of a sweep would wait for ranks that are gone.
 RANK_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GANRUN_FOLDER")
 # Process groups of finished jobs, kept alive on purpose: DDP frees the last reference without releasing the GIL, for
 # which a thread of the group may be waiting, and the process would deadlock (pytorch/pytorch#56297).

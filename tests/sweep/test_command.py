@@ -220,7 +220,7 @@ def test_a_named_search_is_gone_on_with_by_its_name(start, run, tmp_path):
     with start("sweep", "resume", "s", "sweep.storage=null") as moved:
         said, _ = moved.communicate(timeout=100)
     assert moved.returncode == 2
-    assert "sweep.storage=null makes another sweep" in said
+    assert "sweep.storage cannot change when a sweep is resumed" in said
     with start("sweep", "resume", "s", "sweep.fresh=true") as anew:
         said, _ = anew.communicate(timeout=100)
     assert anew.returncode == 2

@@ -187,9 +187,9 @@ def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "ganrun sweep NAME shows a sweep"),
+        ([], "To show a sweep: ganrun sweep NAME"),
         (["nix"], "nix is no folder of a sweep"),
-        (["resume"], "ganrun sweep NAME shows a sweep"),
+        (["resume"], "To show a sweep: ganrun sweep NAME"),
         (["resume", "nix"], "nix is no folder of a sweep"),
     ],
 )

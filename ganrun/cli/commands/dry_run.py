@@ -1,4 +1,4 @@
-"""What a training would do, in words: ganrun train dry_run=true."""
+"""ganrun train dry_run=true: prints what the run would do."""
 
 from math import ceil
 from pathlib import Path
@@ -10,57 +10,58 @@ from ganrun.config import build
 from ganrun.config.experiment import Experiment
 
 
-def print_plan(job: Experiment, folder: Path) -> None:
-    """Prints data, networks, players, length and place of a training."""
+def print_plan(experiment: Experiment, run_dir: Path) -> None:
+    """Print data, networks, players, length and run folder of a training run."""
     console = Console(soft_wrap=True)
-    for table in (plan_table(job), networks_table(job), players_table(job)):
+    for table in (plan_table(experiment), networks_table(experiment), players_table(experiment)):
         for column in table.columns:
             column.overflow = "fold"
         console.print(table)
-    console.print(f"writes to    {folder}")
-    console.print("dry_run=true: nothing was written. Leave it out to train.")
+    console.print(f"run folder   {run_dir}")
+    console.print("dry_run=true: nothing was written. Remove it to train.")
 
 
-def plan_table(job: Experiment) -> Table:
-    cfg, data = job.cfg, job.data
+def plan_table(experiment: Experiment) -> Table:
+    cfg, data, suite = experiment.cfg, experiment.data, experiment.suite
     table = Table("", "plan", title="ganrun train", title_justify="left")
-    table.add_row("data", f"{data.name}: {' x '.join(map(str, data.shape))}, gives {', '.join(data.gives)}")
-    batches = f"{cfg.batch_size} examples each, {ceil(round(cfg.kimg * 1000, 6) / cfg.batch_size):,} of them"
-    table.add_row("batches", batches)
+    table.add_row("data", f"{data.name}: {' x '.join(map(str, data.shape))}, batch keys {', '.join(data.gives)}")
+    batches = ceil(round(cfg.kimg * 1000, 6) / cfg.batch_size)
+    table.add_row("batches", f"{batches:,} batches of {cfg.batch_size} examples")
     table.add_row("length", f"{cfg.kimg:g} kimg" + (f" or {cfg.minutes:g} minutes" if cfg.minutes else ""))
-    table.add_row("scores", f"{job.suite.monitor}, {job.suite.samples:,} samples" if job.suite else "none")
-    table.add_row("memory", f"{training_bytes(job) / 2**20:,.0f} MiB for weights, gradients and optimizers")
-    kind = "cuda" if build.uses_cuda(cfg.trainer) else cfg.trainer.accelerator.replace("auto", "cpu")
-    speed = {"graphs": "CUDA graphs", "networks": "torch.compile"}
-    chosen = [word for name, word in speed.items() if build.resolve_compile(cfg)[name]]
-    table.add_row("device", ", ".join([kind, f"precision {build.resolve_precision(cfg)}", *chosen]))
+    table.add_row("scores", f"{suite.monitor}, {suite.samples:,} samples" if suite else "none")
+    table.add_row("memory", f"{training_bytes(experiment) / 2**20:,.0f} MiB for weights, gradients and optimizers")
+    device = "cuda" if build.uses_cuda(cfg.trainer) else cfg.trainer.accelerator.replace("auto", "cpu")
+    labels = {"graphs": "CUDA graphs", "networks": "torch.compile"}
+    used = [label for name, label in labels.items() if build.resolve_compile(cfg)[name]]
+    table.add_row("device", ", ".join([device, f"precision {build.resolve_precision(cfg)}", *used]))
     return table
 
 
-def networks_table(job: Experiment) -> Table:
+def networks_table(experiment: Experiment) -> Table:
     table = Table("network", "class", "parameters", title="networks", title_justify="left")
-    for name, network in job.model.named_children():
+    for name, network in experiment.model.named_children():
         count = sum(w.numel() for w in network.parameters())
         if count:
             table.add_row(name, type(network).__name__, f"{count:,}")
     return table
 
 
-def players_table(job: Experiment) -> Table:
-    names = {id(network): name for name, network in job.model.named_children()}
-    columns = ("player", "moves", "lowers", "every", "optimizer")
-    table = Table(*columns, title="players", title_justify="left", pad_edge=False)
-    for player in job.model.players():
-        moved = ", ".join(names.get(id(network), type(network).__name__) for network in player.nets)
-        lr = job.cfg.optimizers[player.name].get("lr", job.cfg.optimizer.lr)
-        optimizer = f"{job.cfg.optimizer._target_.rsplit('.', 1)[-1]} {lr:g}"
-        every = "batch" if player.every == 1 else f"{player.every} batches"
-        table.add_row(player.name, moved, player.loss.__name__, every, optimizer)
+def players_table(experiment: Experiment) -> Table:
+    cfg, model = experiment.cfg, experiment.model
+    names = {id(network): name for name, network in model.named_children()}
+    table = Table("player", "networks", "loss", "steps", "optimizer", title="players", title_justify="left")
+    for player in model.players():
+        networks = ", ".join(names.get(id(network), type(network).__name__) for network in player.nets)
+        lr = cfg.optimizers[player.name].get("lr", cfg.optimizer.lr)
+        optimizer = f"{cfg.optimizer._target_.rsplit('.', 1)[-1]}, lr {lr:g}"
+        steps = "every batch" if player.every == 1 else f"every {player.every} batches"
+        table.add_row(player.name, networks, player.loss.__name__, steps, optimizer)
     return table
 
 
-def training_bytes(job: Experiment) -> int:
-    """Bytes of weights, gradients and two moments, and of averaged copies; activations come on top."""
-    sizes = {name: sum(w.numel() for w in net.parameters()) for name, net in job.model.named_children()}
-    averaged = sum(sizes[name] for name in job.model.averages) if job.model.average else 0
+def training_bytes(experiment: Experiment) -> int:
+    """Return the bytes of weights, gradients, Adam's two moments and averaged weights. Activations are not counted."""
+    model = experiment.model
+    sizes = {name: sum(w.numel() for w in net.parameters()) for name, net in model.named_children()}
+    averaged = sum(sizes[name] for name in model.averages) if model.average else 0
     return 4 * (4 * sum(sizes.values()) + averaged)

@@ -1,4 +1,4 @@
-"""ganrun sweep: shows a sweep, or goes on with it."""
+"""ganrun sweep: shows the results of a sweep, or continues it."""
 
 from collections.abc import Sequence
 
@@ -10,33 +10,32 @@ from ganrun.sweep import state, sweeper
 from ganrun.sweep.report import leaderboard
 
 
-def main(words: Sequence[str]) -> int:
-    """`NAME` shows the sweep's leaderboard; `resume NAME` trains what is left of it, with sweep.*= changed as asked."""
-    settings = [word for word in words if OVERRIDE.match(word)]
-    names = [word for word in words if word not in settings]
+def main(args: Sequence[str]) -> int:
+    """Show the leaderboard of a sweep (`NAME`), or train the jobs that are left (`resume NAME`). Return exit code."""
+    changes = [arg for arg in args if OVERRIDE.match(arg)]
+    names = [arg for arg in args if arg not in changes]
     is_resume = names[:1] == ["resume"]
-    if len(names) != 1 + is_resume or (settings and not is_resume):
-        raise UserError("ganrun sweep NAME shows a sweep, ganrun sweep resume NAME goes on with it. NAME may be last.")
-    folder = state.find_sweep(names[-1])
-    known = state.load_sweep(folder)
+    if len(names) != 1 + is_resume or (changes and not is_resume):
+        raise UserError(
+            "To show a sweep: ganrun sweep NAME. To continue it: ganrun sweep resume NAME [sweep.key=value]. "
+            "NAME is a folder, a name in outputs/sweeps, or last."
+        )
+    sweep = state.load_sweep(state.find_sweep(names[-1]))
     if is_resume:
-        return resume_sweep(known, settings)
+        return resume_sweep(sweep, changes)
     hydra_app.configure_logging()
-    settings = known.definition["settings"]
-    with known.locked():
-        leaderboard.show_leaderboard(known, settings["metric"], settings["direction"])
+    settings = sweep.definition["settings"]
+    with sweep.locked():
+        leaderboard.show_leaderboard(sweep, settings["metric"], settings["direction"])
     return 0
 
 
-def resume_sweep(known: state.SweepState, changes: Sequence[str]) -> int:
-    """Trains what is left; the command's exit code is that of the sweep."""
-    loose = [f"sweep.{key}" for key in sweeper.LOOSE if key != "name"]
-    strange = [word for word in changes if word.partition("=")[0] not in loose]
-    if strange:
-        raise UserError(f"{strange[0]} makes another sweep. What may change on the way: {', '.join(loose)}.")
-    flags = {"--multirun": "", **known.flags}
-    kept = [word for word in known.command if not word.startswith(("folder=", "sweep.fresh="))]
-    given = {word.partition("=")[0] for word in changes}
-    kept = [word for word in kept if word.partition("=")[0] not in given]
-    words = [*kept, *changes, f"folder={quote_override(str(known.folder))}"]
-    return hydra_app.run_command(parse_command("train", False, flags, words))
+def resume_sweep(sweep: state.SweepState, changes: Sequence[str]) -> int:
+    """Train the jobs that are left, with these settings changed. Return the exit code of the sweep."""
+    allowed = [f"sweep.{key}" for key in sweeper.LOOSE if key != "name"]
+    changed = [arg.partition("=")[0] for arg in changes]
+    if fixed := [key for key in changed if key not in allowed]:
+        raise UserError(f"{fixed[0]} cannot change when a sweep is resumed. Allowed: {', '.join(allowed)}.")
+    saved = [arg for arg in sweep.command if arg.partition("=")[0] not in ("folder", "sweep.fresh", *changed)]
+    args = [*saved, *changes, f"folder={quote_override(str(sweep.folder))}"]
+    return hydra_app.run_command(parse_command("train", False, {"--multirun": "", **sweep.flags}, args))

@@ -209,20 +209,20 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cli, capsys, m
     assert list(cli.folder.iterdir()) == []
     generator, critic = 101 * 400 + 401 * 400 + 401 * 2, 3 * 5 * 200 + 201  # 5 pieces of maxout
     expected = [
-        ["data", "ring: 2, gives x, y, point"],
-        ["batches", "8 examples each, 13 of them"],
+        ["data", "ring: 2, batch keys x, y, point"],
+        ["batches", "13 batches of 8 examples"],
         ["length", "0.104 kimg"],
         ["memory", f"{16 * (generator + critic) / 2**20:.0f} MiB for weights, gradients and optimizers"],
         ["generator", "Generator", f"{generator:,}"],
         ["discriminator", "Discriminator", f"{critic:,}"],
-        ["discriminator", "discriminator", "discriminator_loss", "batch", "RMSprop 5e-05"],
-        ["generator", "generator", "generator_loss", "5 batches", "RMSprop 0.001"],
+        ["discriminator", "discriminator", "discriminator_loss", "every batch", "RMSprop, lr 5e-05"],
+        ["generator", "generator", "generator_loss", "every 5 batches", "RMSprop, lr 0.001"],
     ]
     out = capsys.readouterr().out
     assert [row for row in expected if row not in rows(out)] == []
-    assert f"writes to    {folder}\n" in out
+    assert f"run folder   {folder}\n" in out
 
 
 def test_a_dry_run_counts_the_batches_of_the_training(cli, capsys):
     assert cli.run("train", *RING, "kimg=0.01", "dry_run=true") == 0
-    assert ["batches", "4 examples each, 3 of them"] in rows(capsys.readouterr().out)
+    assert ["batches", "3 batches of 4 examples"] in rows(capsys.readouterr().out)
