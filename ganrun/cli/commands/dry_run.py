@@ -49,13 +49,15 @@ def networks_table(experiment: Experiment) -> Table:
 def players_table(experiment: Experiment) -> Table:
     cfg, model = experiment.cfg, experiment.model
     names = {id(network): name for name, network in model.named_children()}
-    table = Table("player", "networks", "loss", "steps", "optimizer", title="players", title_justify="left")
+    table = Table(
+        "player", "networks", "loss", "every", "optimizer", title="players", title_justify="left", pad_edge=False
+    )
     for player in model.players():
         networks = ", ".join(names.get(id(network), type(network).__name__) for network in player.nets)
         lr = cfg.optimizers[player.name].get("lr", cfg.optimizer.lr)
-        optimizer = f"{cfg.optimizer._target_.rsplit('.', 1)[-1]}, lr {lr:g}"
-        steps = "every batch" if player.every == 1 else f"every {player.every} batches"
-        table.add_row(player.name, networks, player.loss.__name__, steps, optimizer)
+        optimizer = f"{cfg.optimizer._target_.rsplit('.', 1)[-1]} {lr:g}"
+        every = "batch" if player.every == 1 else f"{player.every} batches"
+        table.add_row(player.name, networks, player.loss.__name__, every, optimizer)
     return table
 
 

@@ -215,8 +215,8 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cli, capsys, m
         ["memory", f"{16 * (generator + critic) / 2**20:.0f} MiB for weights, gradients and optimizers"],
         ["generator", "Generator", f"{generator:,}"],
         ["discriminator", "Discriminator", f"{critic:,}"],
-        ["discriminator", "discriminator", "discriminator_loss", "every batch", "RMSprop, lr 5e-05"],
-        ["generator", "generator", "generator_loss", "every 5 batches", "RMSprop, lr 0.001"],
+        ["discriminator", "discriminator", "discriminator_loss", "batch", "RMSprop 5e-05"],
+        ["generator", "generator", "generator_loss", "5 batches", "RMSprop 0.001"],
     ]
     out = capsys.readouterr().out
     assert [row for row in expected if row not in rows(out)] == []
