@@ -1,4 +1,4 @@
-"""The course of a sweep: which job starts when, what is noted when it ends."""
+"""The course of a sweep: which job starts when, and what is recorded when it ends."""
 
 import logging
 import math
@@ -7,268 +7,257 @@ from collections.abc import Callable, Sequence
 from statistics import mean
 
 from ganrun.sweep import naming
-from ganrun.sweep.executors.base import GRACE_SECONDS, Executor
-from ganrun.sweep.executors.local import LocalJob
-from ganrun.sweep.report import results
+from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, FinishedJob
+from ganrun.sweep.job_state import JobState, resolve_state
 from ganrun.sweep.report.live_table import LiveTable
+from ganrun.sweep.report.results import RunResult, load_result
 from ganrun.sweep.search.study import SearchStrategy, StudyUnreachable
-from ganrun.sweep.state import FINISHED, RunnerRegistry, SweepJob, SweepState
+from ganrun.sweep.state import RunnerRegistry, SweepJob, SweepState
 from ganrun.terminal import format_duration
 from ganrun.training import lock
 
 log = logging.getLogger(__name__)
-POLL_SECONDS, IDLE_SECONDS = 0.2, 1.0  # seconds between two looks at the processes; at those of others
-CLOSED = (*FINISHED, "failed", "refused")  # states of jobs of which nothing more comes in this start
-REFUSED = 2  # exit code of a command that cannot work
+POLL_SECONDS = 0.2  # between two calls of Executor.poll
+IDLE_SECONDS = 1.0  # between two looks at sweep.json while only other processes have jobs
 
 
 class Runner:
     """Trains what is left of a sweep.
 
-    words: job -> the words that train it or go on with it.  seeds: of every point.
-    metric, mode: by which points are told apart, None: as each run's metrics say.
+    seeds: of every point.  job_args: the arguments of `ganrun` that train a job or continue it.
+    metric, mode: the score that ranks the points, and which values are better ("min" or "max"); None: as each run's
+    metrics say.  retries: how often a failed job is started again.  fail_fast: give up if so many jobs all fail.
     """
 
     def __init__(
         self,
         state: SweepState,
-        proposals: SearchStrategy,
-        pool: Executor,
+        strategy: SearchStrategy,
+        executor: Executor,
         seeds: Sequence[int],
-        words: Callable[[SweepJob], list[str]],
+        job_args: Callable[[SweepJob], list[str]],
         metric: str | None = None,
         mode: str | None = None,
         retries: int = 0,
         fail_fast: int = 3,
     ):
-        self.state, self.proposals, self.pool, self.seeds, self.words = state, proposals, pool, seeds, words
+        self.state, self.strategy, self.executor, self.seeds, self.job_args = state, strategy, executor, seeds, job_args
         self.metric, self.mode, self.retries, self.fail_fast = metric, mode, retries, fail_fast
-        self.seconds: list[float] = []  # of the jobs that were done in this start
-        self.starts: dict[int, float] = {}
-        self.best: tuple[results.RunResult, str] | None = None  # and its job's name, of those that have ended
-        self.given_up = ""
-        self.untold: set[int] = set()  # points of which the proposals are to be told
-        self.is_cut_off = False  # from the study
-        self.runners = RunnerRegistry(state.folder)
+        self.registry = RunnerRegistry(state.folder)
+        self.start_times: dict[int, float] = {}
+        self.durations: list[float] = []  # of the jobs that finished in this start, in seconds
+        self.best: tuple[RunResult, str] | None = None  # with the name of its job
+        self.unreported: set[int] = set()  # points whose score the strategy may not know
+        self.is_disconnected = False  # from the study's database
+        self.abort_reason = ""
 
     @property
     def total(self) -> int:
-        return self.proposals.total * len(self.seeds)
+        """The number of jobs of the whole sweep."""
+        return self.strategy.total * len(self.seeds)
 
     def run(self) -> None:
-        """To the end, or until interrupted: then the jobs have saved and the state says how far it came.
+        """Run until every job is over. If interrupted, let the running jobs save, and record how far they got.
 
-        Other processes may work on the same sweep; this one ends after the last job, whoever has it.
+        Other processes may work on the same sweep; this one ends after the last job, whoever runs it.
         """
-        with LiveTable(self) as screen:
+        with LiveTable(self) as table:
             self._join()
             try:
-                while self._start_some() or self.pool.running or self._others_work() or self._is_left():
-                    time.sleep(POLL_SECONDS if self.pool.running else IDLE_SECONDS)
-                    for number, process in self.pool.ended().items():
-                        self._note_end(number, process)
-                        screen.shown = 0.0
-                    self._tell()
-                    screen.show()
-                self._tell_at_last()
+                while self._start_jobs() or self.executor.running or self._others_run() or self._has_work():
+                    time.sleep(POLL_SECONDS if self.executor.running else IDLE_SECONDS)
+                    finished = self.executor.poll()
+                    for number, job in finished.items():
+                        self._record_end(number, job)
+                    self._report_points()
+                    table.update(is_due=bool(finished))
+                self._report_remaining_points()
             finally:
-                self._end_all()
+                self._stop()
 
-    def _end_all(self) -> None:
-        try:
-            for number, process in self.pool.stop().items():
-                self._note_end(number, process, is_stopped=True)
-        finally:  # of what a second signal has stopped at once too
-            for number, process in self.pool.ended().items():
-                self._note_end(number, process, is_stopped=True)
-            with self.state.change():
-                for job in self.state.jobs:  # what the pool had not begun
-                    if job.state == "running" and job.runner == self.runners.name:
-                        job.state = "waiting"
-            self.runners.leave()
+    def result(self, job: SweepJob) -> RunResult:
+        return load_result(self.state.folder / job.name, self.metric, self.mode)
 
-    # ---- before --------------------------------------------------------------------------------------------------
+    def time_left(self) -> str:
+        """Return an estimate from the jobs so far, as text; "" if there is none."""
+        remaining = self.total - sum(job.state.is_over for job in self.state.jobs)
+        if not self.durations or not remaining:
+            return ""
+        return f", {format_duration(remaining * mean(self.durations) / self.executor.size)} left"
+
+    # ---- start and end -------------------------------------------------------------------------------------------
     def _join(self) -> None:
-        """Takes stock of what an earlier start left: ended jobs stay so, all others are to be begun or gone on with.
+        """Register this process and take over unfinished jobs; failed ones are tried again.
 
-        Where others are at work already, only what dead ones left: a failed job is not tried again under their eyes.
+        If other processes are at work already, take over only the jobs of dead ones.
         """
         with self.state.change():
-            self.runners.join()
-            others = self.runners.others()
+            self.registry.join()
+            others = self.registry.others()
             for job in self.state.jobs:
-                is_left = job.state == "running" and job.runner not in others
-                if is_left or (not others and job.state not in FINISHED):
-                    found = self.result(job).state
-                    job.state, job.attempts = (found if found in FINISHED else "waiting"), 0
-            if self.proposals.are_known:
+                is_orphan = job.state == JobState.RUNNING and job.runner not in others
+                if is_orphan or (not others and not job.state.is_finished):
+                    job.state, job.attempts = resolve_state(self.result(job).state), 0
+            if self.strategy.is_known:
                 while self._add_point():
                     pass
-            self.untold = self.state.points
-            self._tell()
+            self.unreported = self.state.points
+            self._report_points()
         for job in self.state.jobs:
-            self._note_best(job)
+            self._update_best(job)
 
-    # ---- meanwhile -----------------------------------------------------------------------------------------------
-    def _start_some(self) -> bool:
-        """Fills the pool; whether there was anything to start that could not be."""
-        while self._is_left() and self.pool.has_room():
+    def _stop(self) -> None:
+        try:
+            for number, finished in self.executor.stop().items():
+                self._record_end(number, finished, is_stopped=True)
+        finally:  # a second signal may have interrupted this
+            for number, finished in self.executor.poll().items():
+                self._record_end(number, finished, is_stopped=True)
             with self.state.change():
-                job = self._next()
+                for job in self.state.jobs:  # submitted, but not started by the executor
+                    if job.state == JobState.RUNNING and job.runner == self.registry.name:
+                        job.state = JobState.WAITING
+            self.registry.leave()
+
+    # ---- jobs ----------------------------------------------------------------------------------------------------
+    def _start_jobs(self) -> bool:
+        """Start jobs while the executor has room. Return whether one was left that it could not start."""
+        while self._has_work() and self.executor.has_room():
+            with self.state.change():
+                job = self._next_job()
                 if job is None:
-                    self.pool.keep_nothing()
+                    self.executor.release()
                     return False
-                job.state, job.runner = "running", self.runners.name
+                job.state, job.runner = JobState.RUNNING, self.registry.name
             path = self.state.folder / "logs" / f"{job.name}.log"
-            if not self.pool.start(job.number, self.words(job), path):
+            if not self.executor.submit(job.number, self.job_args(job), path):
                 with self.state.change():
-                    self.state.jobs[job.number].state = "waiting"
+                    self.state.jobs[job.number].state = JobState.WAITING
                 return True
-            self.starts[job.number] = time.monotonic()
+            self.start_times[job.number] = time.monotonic()
         return False
 
-    def _others_work(self) -> bool:
-        """Whether another process still has a job; what a dead one had is to be gone on with."""
+    def _has_work(self) -> bool:
+        """Whether a job is waiting or a point is still to be proposed."""
+        is_waiting = any(job.state == JobState.WAITING for job in self.state.jobs)
+        return not self.abort_reason and (is_waiting or len(self.state.points) < self.strategy.total)
+
+    def _others_run(self) -> bool:
+        """Return whether other processes had running jobs; take over the jobs of those that died."""
         with self.state.change():
-            others, running = self.runners.others(), [job for job in self.state.jobs if job.state == "running"]
+            others = self.registry.others()
+            running = [job for job in self.state.jobs if job.state == JobState.RUNNING]
             for job in running:
                 if job.runner not in others:
-                    found = self.result(job).state
-                    job.state = found if found in FINISHED else "waiting"
-                    self.untold.add(job.point)
+                    job.state = resolve_state(self.result(job).state)
+                    self.unreported.add(job.point)
         return bool(running)
 
-    def _next(self) -> SweepJob | None:
-        if self.given_up:
+    def _next_job(self) -> SweepJob | None:
+        """Return the next job to start, of a new point if none waits."""
+        if self.abort_reason:
             return None
-        self._leave_out_pruned()
-        free = None
+        self._skip_pruned_points()
         for job in self.state.jobs:
-            # What a killed sweep had may still be saving; it is gone on with when it has left its folder.
-            if free or job.state != "waiting" or lock.is_locked(self.state.folder / job.name):
+            # A job of a killed sweep may still be saving: it holds the lock of its run folder until then
+            if job.state != JobState.WAITING or lock.is_locked(self.state.folder / job.name):
                 continue
-            found = self.result(job).state
-            if found in FINISHED:
-                job.state = found
-                self.untold.add(job.point)
-            else:
-                free = job
-        return free or self._add_point()
+            job.state = resolve_state(self.result(job).state)
+            if not job.state.is_finished:
+                return job
+            self.unreported.add(job.point)
+        return self._add_point()
 
-    def _add_point(self) -> SweepJob | None:
-        """Adds the jobs of one more point, if there is one; the first of them."""
-        proposed = self._proposed()
-        if proposed is None:
-            return None
-        (point, values), first = proposed, len(self.state.jobs)
-        short = {key: naming.format_value(value) for key, value in values.items()}
-        for number, seed in enumerate(self.seeds, first):
-            own = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
-            self.state.jobs.append(SweepJob(number, point, values, seed, naming.format_job_name(number, own)))
-        return self.state.jobs[first]
-
-    def _proposed(self) -> tuple[int, dict[str, str]] | None:
-        """The next point; None where there is none, or none yet."""
-        self._tell()
-        try:
-            found = self.proposals.next(self.state.points)
-        except StudyUnreachable as error:
-            self._cut_off(error)
-            return None
-        self.is_cut_off = False
-        return found
-
-    def _cut_off(self, error: StudyUnreachable) -> None:
-        if not self.is_cut_off:
-            log.warning("%s. It is tried again.", error)
-        self.is_cut_off = True
-
-    def _is_left(self) -> bool:
-        """Whether there is something to begin as soon as that can be."""
-        is_waiting = any(job.state == "waiting" for job in self.state.jobs)
-        return not self.given_up and (is_waiting or len(self.state.points) < self.proposals.total)
-
-    def _leave_out_pruned(self) -> None:
-        """Of a point whose training was pruned for one seed, the other seeds are not begun."""
-        pruned = {job.point for job in self.state.jobs if job.state == "pruned"}
+    def _skip_pruned_points(self) -> None:
+        """Do not train a point with more seeds if its training was pruned for one."""
+        pruned = {job.point for job in self.state.jobs if job.state == JobState.PRUNED}
         for job in self.state.jobs:
-            if job.state == "waiting" and job.point in pruned:
-                job.state, job.error = "pruned", "not begun: another seed of this point was pruned"
-                self.untold.add(job.point)
+            if job.state == JobState.WAITING and job.point in pruned:
+                job.state, job.error = JobState.PRUNED, "not started: another seed of this point was pruned"
+                self.unreported.add(job.point)
 
-    def _note_end(self, number: int, process: LocalJob, is_stopped: bool = False) -> None:
-        seconds = time.monotonic() - self.starts[number]
+    def _record_end(self, number: int, finished: FinishedJob, is_stopped: bool = False) -> None:
+        seconds = time.monotonic() - self.start_times[number]
         with self.state.change():
             job = self.state.jobs[number]
-            found = self.result(job)
-            job.state, job.error = self._ending(job, process, found.state, is_stopped)
-            job.attempts += job.state in ("failed", "refused")
-            if job.state == "failed" and job.attempts <= self.retries:
-                log.info("%s failed (%s), and is started again", job.name, job.error)
-                job.state = "waiting"
-            self.untold.add(job.point)
-        if job.state in FINISHED:
-            self.seconds.append(seconds)
-            self._note_best(job)
-        self._say(job, found, seconds)
-        ended = [other for other in self.state.jobs if other.state in CLOSED]
-        if self.fail_fast <= len(ended) < self.total and not any(other.state in FINISHED for other in ended):
-            self.given_up = f"The first {len(ended)} jobs all failed: nothing more is started."
+            result = self.result(job)
+            job.state = resolve_state(result.state, finished.exit_code, is_stopped)
+            is_killed = finished.exit_code < 0
+            message = f"killed by signal {-finished.exit_code}" if is_killed else finished.message
+            job.error = message if job.state.has_failed else ""
+            job.attempts += job.state.has_failed
+            if job.state == JobState.FAILED and job.attempts <= self.retries:
+                log.info("%s failed (%s); starting it again", job.name, job.error)
+                job.state = JobState.WAITING
+            self.unreported.add(job.point)
+        if job.state.is_finished:
+            self.durations.append(seconds)
+            self._update_best(job)
+        self._log_end(job, result, seconds)
+        over = [other.state for other in self.state.jobs if other.state.is_over]
+        if self.fail_fast <= len(over) < self.total and all(state.has_failed for state in over):
+            self.abort_reason = f"The first {len(over)} jobs all failed; no more jobs are started."
 
-    def _note_best(self, job: SweepJob) -> None:
-        found = self.result(job) if job.state in FINISHED else results.RunResult()
-        if math.isfinite(found.score) and (not self.best or found.cost < self.best[0].cost):
-            self.best = found, job.name
+    def _update_best(self, job: SweepJob) -> None:
+        result = self.result(job) if job.state.is_finished else RunResult()
+        if math.isfinite(result.score) and (not self.best or result.cost < self.best[0].cost):
+            self.best = result, job.name
 
-    @staticmethod
-    def _ending(job: SweepJob, process: LocalJob, told: str, is_stopped: bool) -> tuple[str, str]:
-        """The state and the error of a job that has ended. told: the state that its run folder tells."""
-        code = process.code
-        if told in FINISHED and (code in (0, 130, 143) or is_stopped):
-            return told, ""
-        if is_stopped or code in (130, 143):
-            return "interrupted", ""
-        error = f"killed by signal {-code}" if code < 0 else process.last_words()
-        return ("refused" if code == REFUSED else "failed"), error
-
-    def _say(self, job: SweepJob, found: results.RunResult, seconds: float) -> None:
-        over = sum(other.state in CLOSED for other in self.state.jobs)
+    def _log_end(self, job: SweepJob, result: RunResult, seconds: float) -> None:
         line = f"job {job.name}: {job.state}, {format_duration(seconds)}"
-        if math.isfinite(found.score):
-            line += f", {found.metric} {found.score:.4g}"
-        if job.state in ("failed", "refused"):
+        if math.isfinite(result.score):
+            line += f", {result.metric} {result.score:.4g}"
+        if job.state.has_failed:
             line += f": {job.error}"
-        log.info("%s (%d of %d%s)", line, over, self.total, self.left())
+        over = sum(other.state.is_over for other in self.state.jobs)
+        log.info("%s (%d of %d%s)", line, over, self.total, self.time_left())
 
-    def left(self) -> str:
-        """How long it still takes, guessed from the jobs so far."""
-        to_do = self.total - sum(job.state in CLOSED for job in self.state.jobs)
-        if not self.seconds or not to_do:
-            return ""
-        return f", {format_duration(to_do * mean(self.seconds) / self.pool.size)} left"
+    # ---- points --------------------------------------------------------------------------------------------------
+    def _add_point(self) -> SweepJob | None:
+        """Add the jobs of one more point, and return the first of them; None if there is no point now."""
+        proposal = self._propose()
+        if proposal is None:
+            return None
+        (point, values), first = proposal, len(self.state.jobs)
+        short = {key: naming.format_value(value) for key, value in values.items()}
+        for number, seed in enumerate(self.seeds, first):
+            named = {**short, "seed": str(seed)} if len(self.seeds) > 1 or not values else short
+            self.state.jobs.append(SweepJob(number, point, values, seed, naming.format_job_name(number, named)))
+        return self.state.jobs[first]
 
-    # ---- results -------------------------------------------------------------------------------------------------
-    def result(self, job: SweepJob) -> results.RunResult:
-        return results.load_result(self.state.folder / job.name, self.metric, self.mode)
+    def _propose(self) -> tuple[int, dict[str, str]] | None:
+        self._report_points()
+        try:
+            proposal = self.strategy.propose(self.state.points)
+        except StudyUnreachable as error:
+            self._log_disconnect(error)
+            return None
+        self.is_disconnected = False
+        return proposal
 
-    def _tell_at_last(self) -> None:
-        """Tries for a while where the study could not be told of the last points."""
-        end = time.monotonic() + GRACE_SECONDS
-        while self.untold and time.monotonic() < end:
-            time.sleep(IDLE_SECONDS)
-            self._tell()
-        if self.untold:
-            log.warning("The study was not told of %d points. The same command tells it.", len(self.untold))
-
-    def _tell(self) -> None:
-        """Tells the proposals of the points whose jobs have all ended."""
-        for point in sorted(self.untold):
-            jobs = self.state.of_point(point)
-            if all(job.state in FINISHED for job in jobs):
+    def _report_points(self) -> None:
+        """Report to the strategy the mean score of each point whose jobs have all finished."""
+        for point in sorted(self.unreported):
+            jobs = self.state.jobs_of(point)
+            if all(job.state.is_finished for job in jobs):
                 scores = [score for job in jobs if math.isfinite(score := self.result(job).score)]
                 try:
-                    self.proposals.tell(point, mean(scores) if scores else math.nan)
-                except StudyUnreachable as error:  # the next time, or in the next start
-                    self._cut_off(error)
+                    self.strategy.report(point, mean(scores) if scores else math.nan)
+                except StudyUnreachable as error:  # try again later, or in the next start
+                    self._log_disconnect(error)
                     return
-            self.untold.discard(point)
+            self.unreported.discard(point)
+
+    def _report_remaining_points(self) -> None:
+        """Retry for GRACE_SECONDS to report points while the study's database cannot be reached."""
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self.unreported and time.monotonic() < deadline:
+            time.sleep(IDLE_SECONDS)
+            self._report_points()
+        if self.unreported:
+            log.warning("%d points could not be added to the study. Run the command again.", len(self.unreported))
+
+    def _log_disconnect(self, error: StudyUnreachable) -> None:
+        if not self.is_disconnected:
+            log.warning("%s. Trying again.", error)
+        self.is_disconnected = True

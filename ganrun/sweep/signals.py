@@ -1,4 +1,4 @@
-"""A sweep that is asked to end."""
+"""How a sweep answers Ctrl-C and SIGTERM."""
 
 import logging
 import signal
@@ -11,20 +11,24 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def interrupt_on_signals(warned: Callable[[], None]) -> Iterator[None]:
-    """Within, SIGINT and SIGTERM raise Interrupted, each time; before that the first of them calls `warned`."""
-    words = ["the jobs save and end; a second one stops at once"]
+def interrupt_on_signals(on_first: Callable[[], None]) -> Iterator[None]:
+    """Raise Interrupted at every SIGINT and SIGTERM within the block; call `on_first` before the first one."""
+    is_first = True
 
-    def answer(signum, _):
-        is_first = bool(words)
-        log.info("%s: %s", signal.Signals(signum).name, words.pop() if is_first else "the jobs are stopped")
-        if is_first:
-            warned()
+    def handle(signum, _):
+        nonlocal is_first
+        first, is_first = is_first, False
+        name = signal.Signals(signum).name
+        if first:
+            log.info("%s: waiting for the jobs to save and end. A second signal kills them.", name)
+            on_first()
+        else:
+            log.info("%s: killing the jobs.", name)
         raise Interrupted(signum)
 
-    before = {signum: signal.signal(signum, answer) for signum in (signal.SIGINT, signal.SIGTERM)}
+    previous = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for signum, earlier in before.items():
-            signal.signal(signum, earlier)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)

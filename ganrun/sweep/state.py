@@ -1,37 +1,34 @@
-"""What a sweep remembers: its jobs, in sweep.json of its folder."""
+"""What a sweep remembers: its definition and its jobs, in sweep.json of its folder."""
 
 import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+from filelock import FileLock, Timeout
+
 from ganrun.errors import UserError, did_you_mean
 from ganrun.paths import replace_text
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from ganrun.sweep.job_state import JobState
 
 SWEEP_FILE = "sweep.json"
-LOCK_FILE = ".lock"  # its time is that of the sweep's last start
+START_FILE = ".lock"  # its modification time is that of the sweep's last start
+MUTEX_FILE = ".mutex"
 SWEEPS_DIR = Path("outputs/sweeps")
-SWEEP_VARIABLE = "GANRUN_SWEEP"  # the variable that names a sweep's folder to its jobs
-FINISHED = ("done", "pruned")  # of which there is nothing left to do
+SWEEP_VARIABLE = "GANRUN_SWEEP"  # environment variable that tells jobs the sweep's folder
 
 
 @dataclass
 class SweepJob:
-    """One training: a point of the space and a seed.
+    """One training: a point of the search space and a seed.
 
-    number: its place in the sweep, for good.  point: the number of its point.
-    state: waiting | running | done | pruned | failed | refused | interrupted.
-    error: the last line of what a failed one said.  attempts: starts that failed.
-    runner: the process that has it, or had it last, see RunnerRegistry.
+    number: its index in the sweep, which never changes.  point: the index of its point.  error: the last error message
+    of a failed job.  attempts: how often it failed in this start.  runner: the name of the process that has it, or had
+    it last; see RunnerRegistry.
     """
 
     number: int
@@ -39,27 +36,30 @@ class SweepJob:
     values: dict[str, str]
     seed: int
     name: str
-    state: str = "waiting"
+    state: JobState = JobState.WAITING
     error: str = ""
     attempts: int = 0
     runner: str = ""
 
+    def __post_init__(self) -> None:
+        self.state = JobState(self.state)  # sweep.json has it as text
+
 
 @dataclass
 class SweepState:
-    """The definition of a sweep, by which it is known again, its jobs by number, and the command that began it."""
+    """The definition that identifies a sweep, its jobs by number, and the command that started it."""
 
     folder: Path
     definition: dict
     jobs: list[SweepJob] = field(default_factory=list)
-    command: list[str] = field(default_factory=list)  # its settings
-    flags: dict[str, str] = field(default_factory=dict)  # and its flags, but for -m
-    id: str = field(default_factory=lambda: uuid4().hex)  # of this sweep alone, however its folder is called
-    study: str = ""  # its name in a database
+    command: list[str] = field(default_factory=list)  # overrides
+    flags: dict[str, str] = field(default_factory=dict)  # flags other than -m
+    id: str = field(default_factory=lambda: uuid4().hex)  # unique, whatever the folder is called
+    study: str = ""  # name of the study in a database
 
     @property
     def points(self) -> set[int]:
-        """The numbers of the points so far."""
+        """The indices of the points that have jobs."""
         return {job.point for job in self.jobs}
 
     @property
@@ -67,24 +67,22 @@ class SweepState:
         """The settings that vary."""
         return [axis.partition("=")[0] for axis in self.definition["axes"]]
 
-    def of_point(self, point: int) -> list[SweepJob]:
+    def jobs_of(self, point: int) -> list[SweepJob]:
         return [job for job in self.jobs if job.point == point]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Within, no other process changes the jobs, joins or leaves. Never within itself."""
-        with (self.folder / LOCK_FILE).open("a") as file:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX)
+        """Keep other processes from changing the jobs, joining or leaving. Not reentrant."""
+        with FileLock(self.folder / MUTEX_FILE):
             yield
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Within, the jobs are as on disk, and no other process changes them; afterwards they are written."""
+        """Lock the sweep, read its jobs from disk, and write them if they differ at the end."""
         with self.locked():
             if (self.folder / SWEEP_FILE).exists():
-                known = load_sweep(self.folder)
-                self.jobs, self.id, self.study = known.jobs, known.id, known.study
+                saved = load_sweep(self.folder)
+                self.jobs, self.id, self.study = saved.jobs, saved.id, saved.study
             before = self._text()
             yield
             if self._text() != before or not (self.folder / SWEEP_FILE).exists():
@@ -103,71 +101,69 @@ class SweepState:
 class RunnerRegistry:
     """The processes that work on a sweep, on this machine or on others that share its folder.
 
-    Each holds a lock on a file of its own, which the system frees when it ends, however that goes.
+    Each locks a file of its own, and the system frees the lock however the process ends.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder / ".runners"
-        self.name = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:6]}"  # containers may share node and pid
+        self.name = f"{platform.node()}-{os.getpid()}-{uuid4().hex[:6]}"  # containers may share host name and pid
 
     def join(self) -> None:
-        """Makes this process one of them. Like `others`, within SweepState.change or SweepState.locked alone."""
+        """Register this process. Call it, and `others`, only within SweepState.change or SweepState.locked."""
         self.folder.mkdir(exist_ok=True)
-        self.file = (self.folder / self.name).open("a")
-        if fcntl:
-            fcntl.flock(self.file, fcntl.LOCK_EX)
+        self.lock = FileLock(self.folder / self.name)
+        self.lock.acquire()
 
     def leave(self) -> None:
         (self.folder / self.name).unlink(missing_ok=True)
-        self.file.close()
+        self.lock.release()
 
     def others(self) -> set[str]:
-        """Those that live beside this one; what dead ones left is removed."""
-        found = set()
+        """Return the names of the other processes that are alive, and remove the files of dead ones."""
+        alive = set()
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name == self.name:
                 continue
-            with suppress(FileNotFoundError), path.open("a") as file:
-                try:
-                    fcntl and fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
-                except OSError:
-                    found.add(path.name)
-        return found
+            try:
+                with FileLock(path, timeout=0):
+                    path.unlink(missing_ok=True)
+            except Timeout:
+                alive.add(path.name)
+        return alive
 
 
 def load_sweep(folder: Path, definition: Mapping | None = None) -> SweepState:
-    """The state in the folder, or a new one. Raises UserError where the folder holds another sweep or none.
+    """Return the sweep in the folder, or a new one if a definition is given and the folder is empty or missing.
 
-    definition: of the sweep that it is to hold; None: of whichever it holds.
+    definition: of the sweep that the folder must hold; None accepts any. Raises UserError if it holds another or none.
     """
     path = folder / SWEEP_FILE
     if definition is not None and not path.exists():
         if folder.exists() and any(not child.name.startswith(".") for child in folder.iterdir()):
-            raise UserError(f"{folder} is there already, and holds no sweep. Give another sweep.name= or folder=.")
+            raise UserError(f"{folder} exists and holds no sweep. Give another sweep.name= or folder=.")
         return SweepState(folder, dict(definition))
     try:
         content = json.loads(path.read_text())
         content["jobs"] = [SweepJob(**job) for job in content["jobs"]]
         state = SweepState(folder, **content)
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be read ({error}). Start anew with sweep.fresh=true.") from error
+        raise UserError(f"{path} cannot be read: {error}. Start again with sweep.fresh=true.") from error
     if definition is not None and state.definition != dict(definition):
-        known, asked = describe_definition(state.definition), describe_definition(definition)
-        if known == asked:
+        saved, requested = describe_definition(state.definition), describe_definition(definition)
+        if saved == requested:
             raise UserError(
-                f"{folder} has its study elsewhere: give the sweep.storage= that it was begun with, another "
-                "sweep.name= or folder=, or sweep.fresh=true to start anew there."
+                f"{folder} keeps its study elsewhere: give the sweep.storage= that it was started with, another "
+                "sweep.name= or folder=, or sweep.fresh=true to start again there."
             )
         raise UserError(
-            f"{folder} holds another sweep, {known}; this one is {asked}. "
-            "Give another sweep.name= or folder=, or sweep.fresh=true to start anew there."
+            f"{folder} holds another sweep, {saved}; this one is {requested}. "
+            "Give another sweep.name= or folder=, or sweep.fresh=true to start again there."
         )
     return state
 
 
 def load_or_empty(folder: Path) -> SweepState:
-    """The state in the folder, or one of nothing where it cannot be read."""
+    """Return the sweep in the folder, or one without jobs if sweep.json cannot be read."""
     try:
         return load_sweep(folder)
     except UserError:
@@ -175,30 +171,27 @@ def load_or_empty(folder: Path) -> SweepState:
 
 
 def last_start(folder: Path) -> float:
-    """When a sweep was started the last time; of a copy without its lock, when it was written."""
-    return next(path for path in (folder / LOCK_FILE, folder / SWEEP_FILE) if path.exists()).stat().st_mtime
+    """Return when a sweep was last started; for a copy without its hidden files, when sweep.json was written."""
+    return next(path for path in (folder / START_FILE, folder / SWEEP_FILE) if path.exists()).stat().st_mtime
 
 
 def describe_definition(definition: Mapping) -> str:
-    """The words of a command that stand for a sweep's definition, but for where its study lies."""
+    """Return a sweep's definition as the overrides of a command, without the place of its study."""
     settings = {key: value for key, value in definition.get("settings", {}).items() if value and key != "storage"}
-    own = [f"sweep.{key}={value}" for key, value in settings.items()]
-    return " ".join(
-        [*definition["fixed"], *definition["axes"], f"seed={','.join(map(str, definition['seeds']))}", *own]
-    )
+    overrides = [f"sweep.{key}={value}" for key, value in settings.items()]
+    seeds = ",".join(map(str, definition["seeds"]))
+    return " ".join([*definition["fixed"], *definition["axes"], f"seed={seeds}", *overrides])
 
 
 def find_sweep(name: str) -> Path:
-    """The sweep's folder that is meant by a path, by a name in outputs/sweeps, or by the word last."""
-    known = sorted(SWEEPS_DIR.glob(f"*/{SWEEP_FILE}"), key=lambda path: last_start(path.parent))
-    if name == "last" and known:
-        return known[-1].parent
+    """Return the folder of a sweep, given as a path, as a name in outputs/sweeps, or as `last`."""
+    paths = sorted(SWEEPS_DIR.glob(f"*/{SWEEP_FILE}"), key=lambda path: last_start(path.parent))
+    if name == "last" and paths:
+        return paths[-1].parent
     for folder in (Path(name), SWEEPS_DIR / name):
         if (folder / SWEEP_FILE).is_file():
             return folder
-    names = [path.parent.name for path in known]
+    names = [path.parent.name for path in paths]
     if not names:
-        raise UserError(
-            f"{name} is no folder of a sweep, and there are none in {SWEEPS_DIR}: ganrun train -m begins one."
-        )
-    raise UserError(f"{name} is no folder of a sweep, nor the name of one in {SWEEPS_DIR}.{did_you_mean(name, names)}")
+        raise UserError(f"{name} is not a sweep folder, and {SWEEPS_DIR} is empty. Start a sweep: ganrun train -m")
+    raise UserError(f"{name} is not a sweep folder or the name of one in {SWEEPS_DIR}.{did_you_mean(name, names)}")

@@ -9,9 +9,12 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import Failure, UserError, is_full_disk
 
@@ -106,3 +109,14 @@ def read_status(folder: Path) -> dict[str, Any]:
         return json.loads((folder / STATUS).read_text())
     except (OSError, ValueError):
         return {}
+
+
+def read_config(folder: Path) -> DictConfig:
+    """Return the config of a run, which the caller must not change. Raises OSError or YAMLError if there is none."""
+    path = folder / "config.yaml"
+    return _load_config(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(4096)
+def _load_config(path: Path, _modified: int) -> DictConfig:
+    return DictConfig(OmegaConf.load(path))

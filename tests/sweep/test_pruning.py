@@ -36,7 +36,9 @@ def sweep(tmp_path):
 
         def is_worse(*scores, mode="min"):
             own = write_run(tmp_path / "own", scores)
-            return Pruning(SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode}, kimg=4.0)._is_worse()
+            return Pruning(
+                SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode}, kimg=4.0
+            )._is_unpromising()
 
         return is_worse
 

@@ -3,14 +3,14 @@
 import json
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from ganrun.sweep import runner, state, sweeper
+from ganrun.sweep.executors.base import FinishedJob
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.search.space import Axis, SearchSpace
-from ganrun.sweep.search.study import GridSearch, StudyUnreachable
+from ganrun.sweep.search.strategy import GridSearch, StudyUnreachable
 
 METRIC = "val/fd"
 
@@ -23,7 +23,7 @@ def write_run(folder: Path, score: float, run_state="done", kimg=1.0):
 
 
 class Pretended:
-    """A pool whose jobs do `act(job number, its start)` at once: a score, or an exit code with last words."""
+    """An executor whose jobs do `act(job number, its start)` at once: a score, or an exit code with a message."""
 
     def __init__(self, folder, act, size=1):
         self.folder, self.act, self.size, self.running = folder, act, size, {}
@@ -32,24 +32,24 @@ class Pretended:
     def has_room(self):
         return len(self.running) < self.size
 
-    def keep_nothing(self):
-        self.kept_nothing = True
+    def release(self):
+        self.has_released = True
 
-    def start(self, number, words, log):
+    def submit(self, number, args, log):
         found = self.act(number, self.started.count(number))
         self.started.append(number)
-        code, said = found if isinstance(found, tuple) else (0, "")
+        code, message = found if isinstance(found, tuple) else (0, "")
         if not isinstance(found, tuple):
-            write_run(self.folder / words[-1], found)
-        self.running[number] = SimpleNamespace(code=code, last_words=lambda: said)
+            write_run(self.folder / args[-1], found)
+        self.running[number] = FinishedJob(code, message)
         self.most = max(self.most, len(self.running))
         return True
 
-    def ended(self):
+    def poll(self):
         over, self.running = self.running, {}
         return over
 
-    stop = ended
+    stop = poll
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +83,7 @@ def test_each_point_is_trained_with_each_seed_in_order(sweep):
         (i, {"lr": lr}, seed) for i, (lr, seed) in enumerate((lr, seed) for lr in "12" for seed in (5, 6, 7))
     ]
     assert [job.name for job in made.state.jobs][:2] == ["0-lr-1+seed-5", "1-lr-1+seed-6"]
-    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+    assert made.executor.started == [0, 1, 2, 3, 4, 5]
     assert states(made) == ["done"] * 6
     assert (made.best[0].score, made.best[1]) == (0.0, "0-lr-1+seed-5")
 
@@ -111,36 +111,36 @@ def test_failures_stay_for_themselves_and_the_next_start_takes_up_those_alone(sw
     assert [made.state.jobs[i].error for i in bad] == ["RuntimeError: lost", "killed by signal 9", "lr=2 does not do"]
     assert "job 1-lr-1+seed-6: failed, 0:00: RuntimeError: lost" in caplog.text
     again = sweep(lambda number, start: 0.25)
-    assert again.pool.started == [1, 3, 4]
+    assert again.executor.started == [1, 3, 4]
     assert states(again) == ["done"] * 6
     assert [job.error for job in again.state.jobs] == [""] * 6
 
 
 def test_a_failed_job_is_started_again_as_often_as_asked(sweep):
     made = sweep(lambda number, start: (1, "x") if number == 1 and start < 2 else 0.5, retries=2)
-    assert made.pool.started == [0, 1, 1, 1, 2, 3, 4, 5]
+    assert made.executor.started == [0, 1, 1, 1, 2, 3, 4, 5]
     assert states(made) == ["done"] * 6
 
 
 def test_a_refused_job_is_not_started_again(sweep):
     made = sweep(lambda number, start: (2, "x") if number == 1 else 0.5, retries=2)
-    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+    assert made.executor.started == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_sweep_ends_early_where_the_first_jobs_all_fail(sweep):
     made = sweep(lambda number, start: (1, "x"), fail_fast=3)
-    assert made.pool.started == [0, 1, 2]
-    assert "first 3 jobs all failed" in made.given_up
-    assert not sweep(lambda number, start: 0.5, fail_fast=3).given_up
+    assert made.executor.started == [0, 1, 2]
+    assert "first 3 jobs all failed" in made.abort_reason
+    assert not sweep(lambda number, start: 0.5, fail_fast=3).abort_reason
 
 
 def test_later_failures_do_not_end_a_sweep(sweep):
     made = sweep(lambda number, start: (1, "x") if number else 0.5, fail_fast=2)
-    assert made.pool.started == [0, 1, 2, 3, 4, 5]
+    assert made.executor.started == [0, 1, 2, 3, 4, 5]
 
 
 def test_jobs_run_side_by_side(sweep):
-    assert sweep(lambda number, start: 0.5, size=4).pool.most == 4
+    assert sweep(lambda number, start: 0.5, size=4).executor.most == 4
 
 
 def test_what_a_killed_sweep_left_is_taken_stock_of(sweep, tmp_path):
@@ -159,13 +159,13 @@ def test_what_a_killed_sweep_left_is_taken_stock_of(sweep, tmp_path):
     told["jobs"][1]["state"] = told["jobs"][2]["state"] = "running"
     path.write_text(json.dumps(told))
     again = sweep(lambda number, start: 0.25)
-    assert again.pool.started == [2, 3, 4, 5]
+    assert again.executor.started == [2, 3, 4, 5]
     assert states(again) == ["done"] * 6
 
 
 def test_proposals_are_told_the_mean_of_a_point_once_all_its_seeds_are_done(sweep, monkeypatch):
     told = []
-    monkeypatch.setattr(GridSearch, "tell", lambda self, k, score: told.append((k, score)))
+    monkeypatch.setattr(GridSearch, "report", lambda self, k, score: told.append((k, score)))
     sweep(lambda number, start: (1, "x") if number == 4 else float(number))
     assert told == [(0, pytest.approx(1.0))]
     told.clear()
@@ -184,17 +184,17 @@ def test_the_other_seeds_of_a_pruned_point_are_not_begun(sweep, tmp_path):
         return (0, "") if number == 0 else 0.5
 
     made = sweep(act)
-    assert made.pool.started == [0, 3, 4, 5]
+    assert made.executor.started == [0, 3, 4, 5]
     assert states(made) == ["pruned"] * 3 + ["done"] * 3
     assert "another seed of this point was pruned" in made.state.jobs[1].error
 
 
 def test_proposals_are_told_of_a_pruned_point_before_they_are_asked_for_the_next(sweep, tmp_path, monkeypatch):
     calls = []
-    next_of = GridSearch.next
-    monkeypatch.setattr(GridSearch, "are_known", False)
-    monkeypatch.setattr(GridSearch, "tell", lambda self, k, score: calls.append((k, score)))
-    monkeypatch.setattr(GridSearch, "next", lambda self, known: (calls.append("next"), next_of(self, known))[1])
+    next_of = GridSearch.propose
+    monkeypatch.setattr(GridSearch, "is_known", False)
+    monkeypatch.setattr(GridSearch, "report", lambda self, k, score: calls.append((k, score)))
+    monkeypatch.setattr(GridSearch, "propose", lambda self, known: (calls.append("next"), next_of(self, known))[1])
 
     def act(number, start):
         write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 9.0, "pruned")
@@ -208,7 +208,7 @@ def test_proposals_that_cannot_be_reached_are_asked_again(sweep, monkeypatch, ca
     """The jobs that run go on; what they came to is told when that can be."""
     failures = {"next": 2, "tell": 3}
     told = []
-    next_of = GridSearch.next
+    next_of = GridSearch.propose
 
     def flaky(name, work):
         def call(*words):
@@ -219,8 +219,8 @@ def test_proposals_that_cannot_be_reached_are_asked_again(sweep, monkeypatch, ca
 
         return call
 
-    monkeypatch.setattr(GridSearch, "next", flaky("next", next_of))
-    monkeypatch.setattr(GridSearch, "tell", flaky("tell", lambda self, k, score: told.append((k, score))))
+    monkeypatch.setattr(GridSearch, "propose", flaky("next", next_of))
+    monkeypatch.setattr(GridSearch, "report", flaky("tell", lambda self, k, score: told.append((k, score))))
     made = sweep(lambda number, start: 0.5)
     assert states(made) == ["done"] * 6
     assert told == [(0, 0.5), (1, 0.5)]
@@ -243,7 +243,9 @@ def test_what_ended_before_a_signal_is_done(sweep, tmp_path):
 
 
 def test_what_is_kept_for_a_job_is_left_to_others_where_none_can_start(sweep, monkeypatch):
-    monkeypatch.setattr(runner.lock, "is_held", lambda folder: folder.name.startswith("5") and not made_pool[0].waited)
+    monkeypatch.setattr(
+        runner.lock, "is_locked", lambda folder: folder.name.startswith("5") and not made_pool[0].waited
+    )
     made_pool = []
     init = Pretended.__init__
     monkeypatch.setattr(Pretended, "__init__", lambda self, *words: (init(self, *words), made_pool.append(self))[0])
@@ -252,12 +254,12 @@ def test_what_is_kept_for_a_job_is_left_to_others_where_none_can_start(sweep, mo
 
     def wait(_):
         looks.append(made_pool[0])
-        made_pool[0].waited = getattr(made_pool[0], "kept_nothing", False) or len(looks) > 100
+        made_pool[0].waited = getattr(made_pool[0], "has_released", False) or len(looks) > 100
 
     monkeypatch.setattr(Pretended, "waited", False, raising=False)
     monkeypatch.setattr(runner.time, "sleep", wait)
     made = sweep(lambda number, start: 0.5)
-    assert getattr(made.pool, "kept_nothing", False)
+    assert getattr(made.executor, "has_released", False)
     assert states(made) == ["done"] * 6
 
 
@@ -275,7 +277,7 @@ def test_a_sweep_that_trained_nothing_leaves_nothing_unless_others_are_at_it_or_
     known.save()
     monkeypatch.setattr(state.RunnerRegistry, "others", lambda self: set(others))
     made = Runner(known, GridSearch(SearchSpace(seeds=[0])), Pretended(folder, None), [0], lambda job: [])
-    sweeper.conclude(made, folder, new)
+    sweeper.conclude(made, new)
     assert folder.exists() == stays
     assert (tmp_path / "mine").exists()
     assert folder.parent.exists() == stays
@@ -289,7 +291,6 @@ def test_what_a_job_has_saved_is_never_removed(tmp_path):
     known.save()
     sweeper.conclude(
         Runner(known, GridSearch(SearchSpace(seeds=[0])), Pretended(folder, None), [0], lambda job: []),
-        folder,
         [folder],
     )
     assert (folder / "0" / "status.json").exists()
@@ -301,7 +302,7 @@ def test_a_sweep_that_was_copied_without_its_lock_is_found(tmp_path, monkeypatch
         known = state.SweepState(state.SWEEPS_DIR / name, {"fixed": []}, [])
         known.folder.mkdir(parents=True)
         known.save()
-    (state.SWEEPS_DIR / "b" / state.LOCK_FILE).touch()
+    (state.SWEEPS_DIR / "b" / state.START_FILE).touch()
     assert state.find_sweep("a") == state.SWEEPS_DIR / "a"
     assert state.find_sweep("last") == state.SWEEPS_DIR / "b"
 
@@ -343,7 +344,7 @@ def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, t
     monkeypatch.setattr(Pretended, "__init__", lambda self, *words: (init(self, *words), made_pool.append(self))[0])
     monkeypatch.setattr(runner.time, "sleep", ends)
     made = sweep(lambda number, start: 0.25)
-    assert made.pool.started == [2]
+    assert made.executor.started == [2]
     assert states(made) == ["done"] * 6
 
 

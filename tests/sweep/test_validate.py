@@ -28,9 +28,9 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["sweep.direction=up"], "sweep.direction=up does not do: it is one of min, max, or null"),
         (["sweep.pruner=foo"], "sweep.pruner=foo does not do: it is one of median, hyperband, or null"),
         (["sweep=foo"], 'Unknown sweep "foo"'),
-        (["sweep.metric=val/strange"], "Which values of val/strange are better is not known. Give sweep.direction="),
+        (["sweep.metric=val/strange"], "whether lower or higher values are better is unknown. Give"),
         (["sweep.sbatch=5"], "sweep.sbatch=5 does not do: it is a text"),
-        (["hydra.sweep.dir=x"], "hydra.sweep.dir=x is not heeded"),
+        (["hydra.sweep.dir=x"], "hydra.sweep.dir=x has no effect on ganrun's sweeper"),
         (["hydra/launcher=foo"], 'Unknown hydra/launcher "foo"'),
         (["seed=1,2", "hydra/launcher=joblib"], "gets sweep.jobs jobs at a time, and sweep.jobs is 1"),
         (["hydra/launcher=joblib", "sweep.sbatch=x"], "hydra/launcher=joblib and sweep.sbatch both start the jobs"),
@@ -41,31 +41,46 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["trainer.devices=null", "seed=1,2"], "trainer.devices=None does not do"),
         (["trainer.devices=0", "seed=1,2"], "trainer.devices=0 does not do: it is at least 1"),
         (["seed=abc"], "seed=abc does not do"),
-        (["seed=1,2", "sweep.seeds=2"], "lists 2 seeds and sweep.seeds=2 asks for 2"),
+        (["seed=1,2", "sweep.seeds=2"], "lists 2 seeds, but sweep.seeds=2"),
         (["folder=a,b"], "folder=a,b cannot vary"),
         (["sweep.jobs=1,2"], "sweep.jobs=1,2 cannot vary"),
-        ([LAW], "is an interval, which no grid has"),
+        ([LAW], "is an interval, which a grid cannot enumerate"),
         (["optimizer.lrr=interval(0,1)", "sweep=random"], "Unknown key optimizer.lrr"),
-        (["sweep=tpe"], "sweep=tpe has nothing to search for"),
-        (["sweep=tpe", LAW, "metrics=none"], "sweep=tpe needs a score to go by"),
-        (["sweep=tpe", LAW, "metrics=modes,none"], "sweep=tpe needs a score to go by"),
-        (["seed=1,2", "sweep.pruner=median", "metrics=none"], "sweep.pruner=median needs a score to go by"),
-        (["sweep=tpe", "optimizer.lr=tag(log,interval(0,1))"], "orders of magnitude begin above 0"),
-        ([*VARIED, "sweep.only=[model.c]"], "sweep.only: 'model.c' lacks a condition"),
-        ([*VARIED, "sweep.only=['model.c if model=wgan']"], "'model=wgan' is no condition. It is KEY SIGN VALUE"),
-        ([*VARIED, "sweep.only=['model.c if model>3']"], "model is gan, which is neither more nor less than 3"),
-        ([*VARIED, "sweep.only=['model.c if model==dcgan']"], "model==dcgan, its condition in sweep.only, never holds"),
+        (["sweep=tpe"], "sweep=tpe has nothing to search"),
+        (["sweep=tpe", LAW, "metrics=none"], "sweep=tpe needs a score"),
+        (["sweep=tpe", LAW, "metrics=modes,none"], "sweep=tpe needs a score"),
+        (["seed=1,2", "sweep.pruner=median", "metrics=none"], "sweep.pruner=median needs a score"),
+        (["sweep=tpe", "optimizer.lr=tag(log,interval(0,1))"], "a log interval must start above 0"),
+        ([*VARIED, "sweep.only=[model.c]"], "sweep.only: 'model.c' has no condition"),
+        (
+            [*VARIED, "sweep.only=['model.c if model=wgan']"],
+            "'model=wgan' is not a condition. Write KEY OPERATOR VALUE",
+        ),
+        ([*VARIED, "sweep.only=['model.c if model>3']"], "compares model=gan with 3, which have no order"),
+        ([*VARIED, "sweep.only=['model.c if model==dcgan']"], "its condition in sweep.only (model==dcgan) never holds"),
         ([*VARIED, "sweep.only=['model.d if model==wgan']"], "a condition for model.d, which does not vary"),
-        ([*VARIED, "sweep.only=['model.c if model==wgan and nix==3']"], "there is no setting nix for model.c to go by"),
-        ([*VARIED, "sweep.only=['model.c if model.k==1', 'model.k if kimg>1']", "model.k=1,2"], "model.k, which is to"),
+        (
+            [*VARIED, "sweep.only=['model.c if model==wgan and nix==3']"],
+            "the condition of model.c names nix, and there is no such",
+        ),
+        (
+            [*VARIED, "sweep.only=['model.c if model.k==1', 'model.k if kimg>1']", "model.k=1,2"],
+            "model.k, which must come before it",
+        ),
         ([*VARIED], "Unknown key model.c"),
         ([*VARIED, "sweep.only=['model.c if model!=gan,dcgan']"], "'gan,dcgan' in the condition"),
-        ([*VARIED, "sweep.only=['model.c if kimg>[']"], "'[' in the condition 'kimg>[' cannot be read"),
-        ([*VARIED, "sweep.only=['model.c if seed>3']"], "goes by the seed, which is no part of a point"),
-        (["seed=1,2", "hydra/launcher=joblib", "sweep.jobs=2", "sweep.jobs_per_gpu=2"], "sweep.jobs_per_gpu=2 is for"),
+        ([*VARIED, "sweep.only=['model.c if kimg>[']"], "'[' in the condition 'kimg>[' cannot be parsed"),
+        (
+            [*VARIED, "sweep.only=['model.c if seed>3']"],
+            "depends on the seed, but every point is trained with every seed",
+        ),
+        (
+            ["seed=1,2", "hydra/launcher=joblib", "sweep.jobs=2", "sweep.jobs_per_gpu=2"],
+            "sweep.jobs_per_gpu=2 applies only to jobs on this machine",
+        ),
         ([LAW, "sweep=random", "sweep.only=5"], "sweep.only=5 does not do: it is a text, or a list"),
         ([LAW, "sweep=random", "sweep.space=5"], "sweep.space=5 does not do: it is a table"),
-        (["optimizer.lr=interval(1,0)", "sweep=tpe"], "the interval ends at 0.0, below 1.0, where it begins"),
+        (["optimizer.lr=interval(1,0)", "sweep=tpe"], "the interval ends at 0.0, below its start 1.0"),
         (["optimizer.lr=intervall(0,1)", "sweep=tpe"], "Allowed in a sweep: a,b,c, range(1,5), choice(a,b)"),
         (["seed=1,2", "sweep.trials=4"], "sweep.trials needs a search method: sweep=tpe, or random, sobol, cmaes"),
         (["sweep=random", LAW, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
@@ -81,9 +96,9 @@ def test_what_cannot_be_swept_is_refused_and_leaves_nothing(words, said, capfd, 
 
 def test_experiments_with_sweeps_of_their_own_are_swept_one_by_one(capfd, tmp_path):
     assert main(["train", "-m", "experiment=ring,grid"]) == 2
-    assert "experiment=ring brings settings of a sweep of its own" in capfd.readouterr().err
+    assert "experiment=ring changes the search space of the sweep" in capfd.readouterr().err
     assert main(["train", "-m", "experiment=created_equal,created_equal_wgan", "seed=1,2"]) == 2
-    assert "Sweep such choices one by one" in capfd.readouterr().err
+    assert "Start a sweep for each such choice" in capfd.readouterr().err
     assert [*tmp_path.iterdir()] == []
 
 
@@ -162,13 +177,13 @@ def test_a_job_is_lent_as_many_gpus_as_its_trainer_asks_for(devices, jobs, there
 
 def test_gpus_that_are_named_are_none_to_be_lent():
     config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": [2, 3]}})
-    with pytest.raises(UserError, match=r"names GPUs, and jobs side by side are lent theirs"):
+    with pytest.raises(UserError, match=r"names GPUs, but ganrun assigns GPUs to jobs that run side by side"):
         validate.gpus_per_job([config], 2, 4)
 
 
 def test_more_gpus_than_there_are_are_refused():
     config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": 3}})
-    with pytest.raises(UserError, match=r"asks for 3 GPUs, and there are 2. Give trainer.devices=2"):
+    with pytest.raises(UserError, match=r"=3 asks for more GPUs than there are .2.. Set trainer.devices=2"):
         validate.gpus_per_job([config], 2, 2)
 
 
@@ -188,9 +203,9 @@ def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):
     ("words", "said"),
     [
         ([], "To show a sweep: ganrun sweep NAME"),
-        (["nix"], "nix is no folder of a sweep"),
+        (["nix"], "nix is not a sweep folder"),
         (["resume"], "To show a sweep: ganrun sweep NAME"),
-        (["resume", "nix"], "nix is no folder of a sweep"),
+        (["resume", "nix"], "nix is not a sweep folder"),
     ],
 )
 def test_a_sweep_that_is_not_there_is_refused(words, said, capfd):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from rich.console import Console
 from rich.table import Table
 from yaml import YAMLError
@@ -17,11 +16,12 @@ from ganrun.config import resume_rules
 from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError
 from ganrun.sweep import state
+from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import leaderboard, results
 from ganrun.sweep.report import ranking as board
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
-from ganrun.training.run_folder import make_run_folder
+from ganrun.training.run_folder import make_run_folder, read_config
 
 log = logging.getLogger(__name__)
 OWN = ("seed", "folder", "parent", "resume", "dry_run")  # settings that differ between runs of one experiment
@@ -61,7 +61,7 @@ def find_runs(name: str) -> list[Path]:
 
 def build_state(folders: Sequence[Path]) -> SweepState:
     """Return the runs as jobs of one sweep, whose axes are the settings in which they differ."""
-    configs, statuses = [load_run_config(folder) for folder in folders], [load_run_status(folder) for folder in folders]
+    configs, statuses = zip(*map(load_run, folders), strict=True)
     choices = [status.get("choices", {}) for status in statuses]
     groups = sorted({group for choice in choices for group in choice})
     differing = [group for group in groups if len({choice.get(group) for choice in choices}) > 1]
@@ -72,28 +72,17 @@ def build_state(folders: Sequence[Path]) -> SweepState:
     for number, (folder, config, choice) in enumerate(zip(folders, configs, choices, strict=True)):
         values = {key: str(choice.get(key) if key in differing else config.get(key)) for key in axes}
         point = points.setdefault(tuple(values.values()), len(points))
-        run_state = statuses[number].get("state", "")
+        run_state = JobState(statuses[number].get("state", ""))
         runs.jobs.append(SweepJob(number, point, values, config.get("seed", 0), str(folder.absolute()), run_state))
     return runs
 
 
-def load_run_config(folder: Path) -> dict:
-    """Return {dotted key: value}."""
+def load_run(folder: Path) -> tuple[dict, dict]:
+    """Return the config of a run as {dotted key: value}, and its status. Raises UserError if one is unreadable."""
     try:
-        return resume_rules.flatten_config(OmegaConf.load(folder / "config.yaml"))
+        return resume_rules.flatten_config(read_config(folder)), json.loads((folder / "status.json").read_text())
     except (OSError, ValueError, YAMLError) as error:
-        raise unreadable_run(folder / "config.yaml") from error
-
-
-def load_run_status(folder: Path) -> dict:
-    try:
-        return json.loads((folder / "status.json").read_text())
-    except (OSError, ValueError) as error:
-        raise unreadable_run(folder / "status.json") from error
-
-
-def unreadable_run(path: Path) -> UserError:
-    return UserError(f"Cannot read {path}. Leave {path.parent} out of the comparison.")
+        raise UserError(f"Cannot read the run in {folder} ({error}). Leave it out of the comparison.") from error
 
 
 def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], differing: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ from ganrun.cli import hydra_app
 from ganrun.cli.arguments import parse_command
 from ganrun.config.overrides import OVERRIDE, quote_override
 from ganrun.errors import UserError
-from ganrun.sweep import state, sweeper
+from ganrun.sweep import plan, state
 from ganrun.sweep.report import leaderboard
 
 
@@ -32,7 +32,7 @@ def main(args: Sequence[str]) -> int:
 
 def resume_sweep(sweep: state.SweepState, changes: Sequence[str]) -> int:
     """Train the jobs that are left, with these settings changed. Return the exit code of the sweep."""
-    allowed = [f"sweep.{key}" for key in sweeper.LOOSE if key != "name"]
+    allowed = [f"sweep.{key}" for key in plan.LOOSE if key != "name"]
     changed = [arg.partition("=")[0] for arg in changes]
     if fixed := [key for key in changed if key not in allowed]:
         raise UserError(f"{fixed[0]} cannot change when a sweep is resumed. Allowed: {', '.join(allowed)}.")

@@ -1,4 +1,4 @@
-"""What every executor of sweep jobs offers, and a running job."""
+"""The interface that all executors share, and the command of one sweep job."""
 
 import ctypes
 import os
@@ -6,89 +6,112 @@ import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-# A job is none of the ranks that the sweep itself may be one of
+# A job must not inherit these: the sweep itself may run as one of several ranks
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
+GRACE_SECONDS = 60  # for a training to save after SIGTERM
 
 
-GRACE_SECONDS = 60  # seconds that a training gets to save when it is asked to end
+@dataclass(frozen=True)
+class FinishedJob:
+    """How a job ended.
+
+    exit_code: minus the signal number if a signal killed it.  message: the last error in its log, or its last line.
+    """
+
+    exit_code: int
+    message: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class JobCommand:
-    """A job that is to be started. begin: where in its log it begins."""
+    """The arguments of `ganrun` that run one job. offset: the size of its log in bytes before the job starts."""
 
-    words: Sequence[str]
+    args: Sequence[str]
     log: Path
-    begin: int
+    offset: int
 
     @classmethod
-    def noted(cls, words: Sequence[str], log: Path) -> "JobCommand":
+    def prepare(cls, args: Sequence[str], log: Path) -> "JobCommand":
+        """Return the command; its log may hold the output of earlier attempts."""
         log.parent.mkdir(exist_ok=True)
-        return cls(words, log, log.stat().st_size if log.exists() else 0)
+        return cls(args, log, log.stat().st_size if log.exists() else 0)
 
-    def started(self, settings: Mapping[str, str], locks: Sequence[IO] = ()) -> subprocess.Popen:
-        """`ganrun` with the job's words, what it says going to its log.
+    def start(self, env: Mapping[str, str], locks: Sequence[IO] = ()) -> subprocess.Popen:
+        """Start `ganrun` as a process that appends its output to the log.
 
-        settings: of its environment, beside this process's, but for what makes that a rank.  locks: that it holds too.
+        env: variables added to those of this process, without the rank variables.  locks: lock files that the process
+        inherits.
         """
         inherited = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
         with self.log.open("a") as file:
             return subprocess.Popen(
-                [sys.executable, "-m", "ganrun", *self.words],
+                [sys.executable, "-m", "ganrun", *self.args],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env={**inherited, **settings, "PYTHONUNBUFFERED": "1"},
+                env={**inherited, **env, "PYTHONUNBUFFERED": "1"},
                 pass_fds=[lock.fileno() for lock in locks],
-                start_new_session=True,  # Ctrl-C is for the sweep, which asks the jobs to end
+                start_new_session=True,  # Ctrl-C goes to the sweep alone, which then asks its jobs to end
                 preexec_fn=terminate_with_parent if sys.platform == "linux" else None,
             )
 
-    def last_words(self) -> str:
-        """The last line that tells of an error, or the last of all."""
+    def last_message(self) -> str:
+        """Return the last error message that `ganrun` printed in this job, or else the last line of its output."""
         with suppress(OSError):
-            text = self.log.read_bytes()[self.begin :].decode(errors="replace")
+            text = self.log.read_bytes()[self.offset :].decode(errors="replace")
             lines = [line.strip() for line in text.splitlines() if line.strip()]
-            told = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
-            return (told or lines or [""])[-1]
+            errors = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
+            return (errors or lines or [""])[-1]
         return ""
+
+    def finish(self, exit_code: int) -> FinishedJob:
+        """Return the result of the job once it has ended."""
+        return FinishedJob(exit_code, self.last_message())
 
 
 class Executor(ABC):
-    """Where the jobs of a sweep run, no more than `size` of them at a time; `running` has those that are not over."""
+    """Runs the jobs of a sweep, at most `size` at a time. env: variables added to the environment of every job.
 
-    size: int
-    running: Mapping[int, Any]
+    The runner submits jobs as long as `has_room` and calls `poll` regularly; jobs are known by their numbers.
+    """
+
+    def __init__(self, size: int, env: Mapping[str, str]):
+        self.size, self.env = size, dict(env)
+
+    @property
+    @abstractmethod
+    def running(self) -> Collection[int]:
+        """The numbers of the jobs that were submitted and not yet returned by `poll`."""
 
     def has_room(self) -> bool:
-        """Whether a job may start."""
+        """Whether one more job may be submitted; an executor may reserve resources for it."""
         return len(self.running) < self.size
 
     @abstractmethod
-    def start(self, number: int, words: Sequence[str], log: Path) -> bool:
-        """Starts `ganrun` with these words as job `number`, or notes it to be started; False where that cannot be."""
+    def submit(self, number: int, args: Sequence[str], log: Path) -> bool:
+        """Start `ganrun` with these arguments, now or at the next `poll`. Return False if there is no room for it."""
 
     @abstractmethod
-    def ended(self) -> dict:
-        """The jobs that have come to an end since the last call, by their numbers: each has a code and last_words()."""
+    def poll(self) -> dict[int, FinishedJob]:
+        """Start the jobs that wait for it, and return those that ended since the last call."""
 
     @abstractmethod
-    def stop(self) -> dict:
-        """Has all jobs save and end, and waits for them; those that were only noted are forgotten."""
+    def stop(self) -> dict[int, FinishedJob]:
+        """Ask all jobs to save and end, wait for them and return them. Drop jobs that have not started."""
 
-    def keep_nothing(self) -> None:  # noqa: B027
-        """Lets go of what was kept for a job: there is none that could start."""
+    def release(self) -> None:  # noqa: B027
+        """Free what `has_room` reserved: no job can start now."""
 
-    def warned(self) -> None:  # noqa: B027
-        """Is called at a signal, before anything else is done about it."""
+    def prepare_to_stop(self) -> None:  # noqa: B027
+        """Handle the first signal to the sweep, before anything else does."""
 
 
 def terminate_with_parent() -> None:
-    """Has Linux ask this process to end when the one that started it is gone, however that went."""
+    """Have Linux send this process SIGTERM when its parent is gone, however the parent ended."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)

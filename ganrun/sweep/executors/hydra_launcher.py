@@ -1,4 +1,4 @@
-"""Jobs of a sweep by one of Hydra's launchers, such as joblib's or submitit's, batch by batch."""
+"""Sweep jobs by one of Hydra's launchers, such as joblib's or submitit's, batch by batch."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from ganrun.config.overrides import quote_override
-from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, JobCommand
+from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, FinishedJob, JobCommand
 from ganrun.training import lock
 
 log = logging.getLogger(__name__)
@@ -20,86 +20,68 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class TrainTask:
-    """What a launcher runs, wherever it does: `ganrun` with the words of the job whose folder the config names.
+    """The function that a launcher calls, on whichever machine: it runs the job whose run folder the config names."""
 
-    settings: of its environment.
-    """
-
-    settings: Mapping[str, str]
-    tasks: dict[str, JobCommand] = field(default_factory=dict)  # by the folders of their runs
+    env: Mapping[str, str]
+    commands: dict[str, JobCommand] = field(default_factory=dict)  # by run folder
 
     def __call__(self, config: DictConfig) -> int:
-        return self.tasks[config.folder].started(self.settings).wait()
-
-
-@dataclass
-class LaunchedJob:
-    """A job that a launcher has returned."""
-
-    code: int
-    task: JobCommand
-    error: str = ""  # of the launcher itself
-
-    def last_words(self) -> str:
-        return self.error or self.task.last_words()
+        return self.commands[config.folder].start(self.env).wait()
 
 
 class HydraExecutor(Executor):
-    """A pool that hands `size` jobs at a time to Hydra's launcher, which decides how many of them run side by side.
+    """Hands `size` jobs at a time to Hydra's launcher, which decides how many of them run side by side."""
 
-    settings: of the jobs' environment.
-    """
-
-    def __init__(self, context: HydraContext, config: DictConfig, size: int, folder: Path, settings: Mapping[str, str]):
-        self.size, self.train = size, TrainTask(settings)
-        self.running: dict[int, JobCommand] = {}
-        self.launching: list[Path] = []  # the folders of the runs that the launcher has now
+    def __init__(self, size: int, env: Mapping[str, str], context: HydraContext, config: DictConfig, folder: Path):
+        super().__init__(size, env)
+        self.jobs: dict[int, JobCommand] = {}
+        self.launched: list[Path] = []  # run folders of the batch that the launcher has
+        self.task = TrainTask(self.env)
         config = config.copy()
         with open_dict(config):
             config.hydra.sweep.dir = str(folder)
         self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=self.train, config=config
+            hydra_context=context, task_function=self.task, config=config
         )
 
-    def start(self, number: int, words: Sequence[str], log: Path) -> bool:
-        """Notes `ganrun` with these words as job `number`; the next call of `ended` hands over all that were noted."""
-        self.running[number] = JobCommand.noted(words, log)
+    @property
+    def running(self) -> Mapping[int, JobCommand]:
+        return self.jobs
+
+    def submit(self, number: int, args: Sequence[str], log: Path) -> bool:
+        self.jobs[number] = JobCommand.prepare(args, log)
         return True
 
-    def ended(self) -> dict[int, LaunchedJob]:
-        """The jobs that were noted, after the launcher has run them all."""
-        if not self.running:
+    def poll(self) -> dict[int, FinishedJob]:
+        """Hand all submitted jobs to the launcher, and return them when it has run them all."""
+        if not self.jobs:
             return {}
-        folders = {number: task.log.parent.parent / task.log.stem for number, task in self.running.items()}
-        self.train.tasks = {str(folders[number]): task for number, task in self.running.items()}
-        own = [[f"folder={quote_override(str(folder))}"] for folder in folders.values()]
-        log.info("handed over   %d jobs to %s", len(own), type(self.launcher).__name__)
-        self.launching = [*folders.values()]
-        returned = self.launcher.launch(own, initial_job_idx=min(folders))
-        self.launching = []
-        over = {
-            number: finished_job(task, found)
-            for (number, task), found in zip(self.running.items(), returned, strict=True)
-        }
-        self.running = {}
-        return over
+        folders = {number: job.log.parent.parent / job.log.stem for number, job in self.jobs.items()}
+        self.task.commands = {str(folders[number]): job for number, job in self.jobs.items()}
+        overrides = [[f"folder={quote_override(str(folder))}"] for folder in folders.values()]
+        log.info("launched      %d jobs by %s", len(overrides), type(self.launcher).__name__)
+        self.launched = [*folders.values()]
+        returned = self.launcher.launch(overrides, initial_job_idx=min(folders))
+        jobs, self.jobs, self.launched = self.jobs, {}, []
+        return {number: finish_job(jobs[number], result) for number, result in zip(jobs, returned, strict=True)}
 
-    def warned(self) -> None:
-        """Has what was handed over save and end, for a while: a launcher kills what its processes have started."""
-        asked = [folder for folder in self.launching if lock.terminate_owner(folder)]
-        latest = time.monotonic() + GRACE_SECONDS
-        while any(map(lock.is_locked, asked)) and time.monotonic() < latest:
+    def stop(self) -> dict[int, FinishedJob]:
+        """Return what the launcher had when it was interrupted; drop jobs that it did not have."""
+        finished = {number: job.finish(143) for number, job in self.jobs.items()} if self.launched else {}
+        self.jobs = {}
+        return finished
+
+    def prepare_to_stop(self) -> None:
+        """Ask the launched jobs to save and end, and wait for them: an interrupted launcher kills its processes."""
+        asked = [folder for folder in self.launched if lock.terminate_owner(folder)]
+        deadline = time.monotonic() + GRACE_SECONDS
+        while any(map(lock.is_locked, asked)) and time.monotonic() < deadline:
             time.sleep(0.1)
 
-    def stop(self) -> dict[int, LaunchedJob]:
-        """What the launcher had when it was interrupted. What was not handed over is forgotten."""
-        over = {number: LaunchedJob(143, task) for number, task in self.running.items()} if self.launching else {}
-        self.running = {}
-        return over
 
-
-def finished_job(task: JobCommand, found: JobReturn) -> LaunchedJob:
+def finish_job(command: JobCommand, result: JobReturn) -> FinishedJob:
+    """Return what became of a job. An error of the launcher, or of the machine that it used, counts as a failure."""
     try:
-        return LaunchedJob(found.return_value, task)
-    except Exception as error:  # of the launcher, or of whoever lent it a machine
-        return LaunchedJob(1, task, f"{type(error).__name__}: {error}")
+        return command.finish(result.return_value)
+    except Exception as error:
+        return FinishedJob(1, f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Jobs of a sweep as jobs of Slurm."""
+"""Sweep jobs in Slurm's queue, handed over by sbatch."""
 
 import shlex
 import shutil
@@ -11,210 +11,188 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ganrun.errors import Failure, UserError
-from ganrun.sweep.executors.base import Executor, JobCommand
+from ganrun.sweep.executors.base import Executor, FinishedJob, JobCommand
 from ganrun.sweep.state import SweepState
 
-RESERVED_OPTIONS = (
-    "--array",
-    "-a",
-    "--comment",
-    "--job-name",
-    "-J",
-    "--wrap",
-    "--output",
-    "-o",
-    "--requeue",
-    "--no-requeue",
+RESERVED_OPTIONS = (  # of sbatch, set by this module
+    *("--array", "-a", "--comment", "--job-name", "-J", "--wrap", "--output", "-o", "--requeue", "--no-requeue"),
 )
-POLL_SECONDS = 2.0  # seconds between two questions to Slurm
-MAX_COMMENT = 1000  # letters of a comment that Slurm takes
-WARNING_SECONDS = 120  # seconds before the end of its time at which a job is told to save
+POLL_SECONDS = 2.0  # between two calls of squeue
+MAX_COMMENT = 1000  # characters of a comment that Slurm accepts
+WARNING_SECONDS = 120  # before the end of its time limit a job is told to save
 ACTIVE_STATES = (
-    "PENDING",
-    "RUNNING",
-    "COMPLETING",
-    "CONFIGURING",
-    "REQUEUED",
-    "REQUEUE_HOLD",
-    "SUSPENDED",
-    "STAGE_OUT",
+    *("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "STAGE_OUT"),
 )
+
+
+@dataclass
+class SlurmJob:
+    """A job that sbatch has accepted, and its id in Slurm."""
+
+    command: JobCommand
+    id: str
+
+
+class SlurmExecutor(Executor):
+    """Hands jobs to sbatch, at most `size` at a time; jobs that are submitted together become one array.
+
+    options: of sbatch, such as "--partition=gpu --gpus=1 --time=4:00:00".
+    Before its time limit, a job gets SIGUSR1: ganrun saves and requeues it, and it continues from its checkpoint, as
+    after a preemption. Jobs that an earlier start of the sweep left in the queue are found again: the array's name
+    contains the id of the sweep, and its comment lists the numbers of its jobs in order.
+    """
+
+    def __init__(self, size: int, env: Mapping[str, str], options: str, state: SweepState):
+        super().__init__(size, env)
+        self.options, self.state = parse_options(options), state
+        self.submitted: dict[int, JobCommand] = {}  # to be handed to sbatch at the next `poll`
+        self.queued: dict[int, SlurmJob] = {}
+        self.last_poll = 0.0
+        self.has_accepted = False  # sbatch has accepted these options before
+
+    @property
+    def running(self) -> set[int]:
+        return {*self.queued, *self.submitted}
+
+    def submit(self, number: int, args: Sequence[str], log: Path) -> bool:
+        self.submitted[number] = JobCommand.prepare(args, log)
+        return True
+
+    def poll(self) -> dict[int, FinishedJob]:
+        """Hand submitted jobs to sbatch and return those that ended; ask Slurm at most every POLL_SECONDS.
+
+        Raises UserError if sbatch refuses the first jobs.
+        """
+        if time.monotonic() - self.last_poll < POLL_SECONDS:
+            return {}
+        self.last_poll = time.monotonic()
+        queue = queued_ids(self.state.id)
+        if queue is None:
+            return {}
+        for number in self.submitted.keys() & queue.keys():
+            self.queued[number] = SlurmJob(self.submitted.pop(number), queue[number])
+        self._submit_array()
+        codes = {number: exit_code_of(job_info(job.id)) for number, job in self.queued.items() if number not in queue}
+        return {
+            number: self.queued.pop(number).command.finish(code) for number, code in codes.items() if code is not None
+        }
+
+    def stop(self) -> dict[int, FinishedJob]:
+        """Cancel all jobs and wait until they have saved. Drop jobs that were not handed over."""
+        self.submitted.clear()
+        finished: dict[int, FinishedJob] = {}
+        while self.queued:
+            subprocess.run(["scancel", *(job.id for job in self.queued.values())], capture_output=True)
+            time.sleep(POLL_SECONDS)
+            finished |= self.poll()
+        return finished
+
+    def _submit_array(self) -> None:
+        numbers: list[int] = []
+        for number in self.submitted:
+            if len(join_numbers([*numbers, number])) <= MAX_COMMENT:
+                numbers.append(number)
+        if not numbers:
+            return
+        commands = [self.submitted[number] for number in numbers]
+        sbatch = [
+            *("sbatch", "--parsable", "--requeue", f"--signal=USR1@{WARNING_SECONDS}", "--output=/dev/null"),
+            *(f"--job-name={array_name(self.state.id)}", f"--array=0-{len(numbers) - 1}"),
+            *(f"--comment={join_numbers(numbers)}", *self.options),
+        ]
+        result = subprocess.run(sbatch, capture_output=True, text=True, input=batch_script(commands, self.env))
+        if result.returncode and not self.has_accepted:
+            raise UserError(f"sbatch refused a job of the sweep: {result.stderr.strip()}. Check sweep.sbatch.")
+        if result.returncode:  # the queue is full or the controller is busy: try again at the next poll
+            return
+        self.has_accepted = True
+        array = result.stdout.strip().split(";")[0]
+        for index, number in enumerate(numbers):
+            self.queued[number] = SlurmJob(self.submitted.pop(number), f"{array}_{index}")
 
 
 def has_slurm() -> bool:
     return shutil.which("sbatch") is not None
 
 
-@dataclass
-class SlurmJob:
-    """A job in Slurm's hands, or out of them."""
-
-    id: str
-    task: JobCommand
-    code: int | None = None  # its exit code, minus the signal that ended it; None until it ends
-
-    def last_words(self) -> str:
-        return self.task.last_words()
-
-
-class SlurmExecutor(Executor):
-    """Hands jobs to sbatch, no more than `size` of its own in the queue at a time, those of one moment as one array.
-
-    options: of sbatch, "--partition=gpu --gpus=1 --time=4:00:00".  settings: of the jobs' environment.
-    A job is told to save before its time is over, and is queued again (ganrun does so on USR1), as after a preemption:
-    it goes on from its checkpoint. One that an earlier start of the sweep left waiting in the queue is taken over: an
-    array has the name of its sweep's id, and its comment lists the numbers of its jobs in their order.
-    """
-
-    def __init__(self, size: int, options: str, settings: Mapping[str, str], state: SweepState):
-        if not has_slurm():
-            raise UserError(f"sweep.sbatch={options} needs Slurm, and there is no sbatch here. Leave it out.")
-        try:
-            self.options = shlex.split(options)
-        except ValueError as error:
-            raise UserError(f"sweep.sbatch={options} cannot be read: {error}.") from error
-        self.size, self.settings = size, dict(settings)
-        if taken := [word for word in self.options if word.partition("=")[0] in RESERVED_OPTIONS]:
-            raise UserError(f"sweep.sbatch={options}: {taken[0]} is ganrun's to give. Leave it out.")
-        self.new: dict[int, JobCommand] = {}
-        self.queued: dict[int, SlurmJob] = {}
-        self.state = state
-        self.asked = 0.0
-        self.is_known_good = False  # that sbatch takes these options
-
-    @property
-    def running(self) -> dict[int, SlurmJob | JobCommand]:
-        """All that is not over."""
-        return {**self.queued, **self.new}
-
-    def start(self, number: int, words: Sequence[str], log: Path) -> bool:
-        """Notes `ganrun` with these words as job `number`; the next call of `ended` queues all that were noted."""
-        self.new[number] = JobCommand.noted(words, log)
-        return True
-
-    def ended(self) -> dict[int, SlurmJob]:
-        """The jobs that have come to an end since the last call; asks Slurm now and then.
-
-        Raises UserError for what sbatch refuses.
-        """
-        if time.monotonic() - self.asked < POLL_SECONDS:
-            return {}
-        self.asked = time.monotonic()
-        queue = queued_ids(self.state.id)
-        if queue is None:
-            return {}
-        for number in [*self.new]:
-            if number in queue:
-                self.queued[number] = SlurmJob(queue[number], self.new.pop(number))
-        self._submit()
-        for number, job in self.queued.items():
-            job.code = None if number in queue else exit_code_of(job_info(job.id))
-        over = {number: job for number, job in self.queued.items() if job.code is not None}
-        for number in over:
-            del self.queued[number]
-        return over
-
-    def stop(self) -> dict[int, SlurmJob]:
-        """Has Slurm end all jobs, which save; waits for them. Those that were not handed over are forgotten."""
-        self.new.clear()
-        over: dict[int, SlurmJob] = {}
-        while self.queued:
-            subprocess.run(["scancel", *(job.id for job in self.queued.values())], capture_output=True)
-            time.sleep(POLL_SECONDS)
-            over |= self.ended()
-        return over
-
-    def _submit(self) -> None:
-        numbers: list[int] = []
-        for number in self.new:
-            if len(join_numbers([*numbers, number])) <= MAX_COMMENT:
-                numbers.append(number)
-        if not numbers:
-            return
-        tasks = [self.new[number] for number in numbers]
-        command = [
-            *(
-                "sbatch",
-                "--parsable",
-                "--requeue",
-                f"--signal=USR1@{WARNING_SECONDS}",
-                f"--job-name={array_name(self.state.id)}",
-            ),
-            *(f"--array=0-{len(tasks) - 1}", f"--comment={join_numbers(numbers)}", "--output=/dev/null"),
-            *self.options,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, input=batch_script(tasks, self.settings))
-        if done.returncode and not self.is_known_good:
-            raise UserError(f"sbatch refused a job of the sweep: {done.stderr.strip()}. See sweep.sbatch=.")
-        if done.returncode:  # too many in the queue, or a controller that is busy: the next time
-            return
-        self.is_known_good = True
-        array = done.stdout.strip().split(";")[0]
-        for place, number in enumerate(numbers):
-            self.queued[number] = SlurmJob(f"{array}_{place}", self.new.pop(number))
+def parse_options(options: str) -> list[str]:
+    """Return sweep.sbatch as a list. Raises UserError without Slurm, and for malformed or reserved options."""
+    if not has_slurm():
+        raise UserError(
+            f"sweep.sbatch={options} needs Slurm, and this machine has no sbatch. Remove it to run the jobs here."
+        )
+    try:
+        parsed = shlex.split(options)
+    except ValueError as error:
+        raise UserError(f"sweep.sbatch={options} cannot be parsed: {error}.") from error
+    if reserved := [option for option in parsed if option.partition("=")[0] in RESERVED_OPTIONS]:
+        raise UserError(f"sweep.sbatch={options}: {reserved[0]} is set by ganrun; remove it.")
+    return parsed
 
 
-def array_name(sweep: str) -> str:
-    return f"ganrun-{sweep[:12]}"
+def array_name(sweep_id: str) -> str:
+    return f"ganrun-{sweep_id[:12]}"
 
 
 def join_numbers(numbers: Sequence[int]) -> str:
     return ",".join(map(str, numbers))
 
 
-def queued_ids(sweep: str) -> dict[int, str] | None:
-    """Slurm's ids of the jobs that wait or run of the sweep with this id, by numbers; None where it does not answer."""
-    asked = ["squeue", "--me", "--noheader", "--array", f"--name={array_name(sweep)}", "--format=%i|%K|%k"]
-    done = subprocess.run(asked, capture_output=True, text=True)
-    if done.returncode:
+def queued_ids(sweep_id: str) -> dict[int, str] | None:
+    """Return {job number: Slurm's id} of the sweep's jobs that wait or run, or None if Slurm does not answer."""
+    squeue = ["squeue", "--me", "--noheader", "--array", f"--name={array_name(sweep_id)}", "--format=%i|%K|%k"]
+    result = subprocess.run(squeue, capture_output=True, text=True)
+    if result.returncode:
         return None
-    rows = (line.split("|") for line in done.stdout.splitlines())
-    return {int(numbers.split(",")[int(place)]): job for job, place, numbers in rows}
+    rows = (line.split("|") for line in result.stdout.splitlines())
+    return {int(numbers.split(",")[int(index)]): job for job, index, numbers in rows}
 
 
 def check_none_queued(state: SweepState) -> None:
-    """Raises UserError where jobs of a sweep may be in Slurm's queue."""
+    """Raise UserError if jobs of the sweep are, or may be, in Slurm's queue."""
     if not has_slurm():
         return
-    left = queued_ids(state.id)
-    if left is None and any(word.startswith("sweep.sbatch=") for word in state.command):
+    queue = queued_ids(state.id)
+    if queue is None and any(override.startswith("sweep.sbatch=") for override in state.command):
         raise UserError(f"Slurm does not say whether jobs of {state.folder} are in its queue. Try again later.")
-    if left:
-        ids = " ".join(left.values())
-        raise UserError(f"{len(left)} jobs of {state.folder} are in Slurm's queue. Let them end, or: scancel {ids}")
+    if queue:
+        ids = " ".join(queue.values())
+        raise UserError(
+            f"{len(queue)} jobs of {state.folder} are in Slurm's queue. Wait for them, or cancel them: scancel {ids}"
+        )
 
 
-def batch_script(tasks: Sequence[JobCommand], settings: Mapping[str, str]) -> str:
-    """What an array runs: each of its jobs its own words, all that is said going to the job's log."""
+def batch_script(commands: Sequence[JobCommand], env: Mapping[str, str]) -> str:
+    """Return the script of an array: each of its tasks runs `ganrun` with its own arguments and log."""
     cases = [
-        f"{place}) log={shlex.quote(str(task.log.absolute()))}; set -- {shlex.join(task.words)};;"
-        for place, task in enumerate(tasks)
+        f"{index}) log={shlex.quote(str(command.log.absolute()))}; set -- {shlex.join(command.args)};;"
+        for index, command in enumerate(commands)
     ]
-    variables = [f"{name}={value}" for name, value in {**settings, "PYTHONUNBUFFERED": "1"}.items()]
-    work = shlex.join(["srun", "env", *variables, sys.executable, "-m", "ganrun"])
-    lines = ["#!/bin/bash", "case $SLURM_ARRAY_TASK_ID in", *cases, "esac", 'exec >> "$log" 2>&1', f'exec {work} "$@"']
+    variables = [f"{name}={value}" for name, value in {**env, "PYTHONUNBUFFERED": "1"}.items()]
+    srun = shlex.join(["srun", "env", *variables, sys.executable, "-m", "ganrun"])
+    lines = ["#!/bin/bash", "case $SLURM_ARRAY_TASK_ID in", *cases, "esac", 'exec >> "$log" 2>&1', f'exec {srun} "$@"']
     return "\n".join(lines) + "\n"
 
 
 def job_info(job: str) -> dict[str, str]:
-    """What Slurm tells of a job; nothing of one that it has forgotten."""
+    """Return what `scontrol show job` prints; {} if Slurm has forgotten the job."""
     with suppress(OSError):
-        done = subprocess.run(["scontrol", "--oneliner", "show", "job", job], capture_output=True, text=True)
-        if done.returncode == 0:
-            return dict(word.split("=", 1) for word in done.stdout.split() if "=" in word)
-        if "Invalid job id" not in done.stderr:  # the controller is not to be reached now
+        result = subprocess.run(["scontrol", "--oneliner", "show", "job", job], capture_output=True, text=True)
+        if result.returncode == 0:
+            return dict(field.split("=", 1) for field in result.stdout.split() if "=" in field)
+        if "Invalid job id" not in result.stderr:  # the controller cannot be reached now
             return {"JobState": "PENDING"}
     return {}
 
 
-def exit_code_of(facts: Mapping[str, str]) -> int | None:
-    """The exit code of a job that has ended, minus a signal's number; None while it goes on."""
-    state = facts.get("JobState", "COMPLETED").split("+")[0]
+def exit_code_of(info: Mapping[str, str]) -> int | None:
+    """Return the exit code of a job, or minus the signal that killed it; None if it has not ended."""
+    state = info.get("JobState", "COMPLETED").split("+")[0]
     if state in ACTIVE_STATES:
         return None
     if state in ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL"):
         return 143
-    code, _, signum = facts.get("ExitCode", "0:0").partition(":")
+    code, _, signum = info.get("ExitCode", "0:0").partition(":")
     if not (code.isdigit() and signum.isdigit()):
-        raise Failure(f"Slurm tells an exit code that is none: {facts.get('ExitCode')}.")
+        raise Failure(f"Slurm reports ExitCode={info.get('ExitCode')}, which is not CODE:SIGNAL.")
     return -int(signum) if int(signum) else int(code)

@@ -1,4 +1,4 @@
-"""What a sweep shows while it runs."""
+"""The table of jobs that a terminal shows while a sweep runs."""
 
 import math
 import sys
@@ -6,40 +6,45 @@ import time
 
 from rich.table import Table
 
-from ganrun.sweep.report import results
-from ganrun.sweep.state import FINISHED
+from ganrun.sweep.job_state import JobState
+from ganrun.sweep.report.results import latest_kimg
 from ganrun.terminal import LiveDisplay
+
+REDRAW_SECONDS = 1.0
+MAX_ROWS = 15
 
 
 class LiveTable:
-    """A table of the jobs that is redrawn while they run; nothing but the log's lines outside a terminal."""
+    """Redraws the table of a runner's jobs; does nothing outside a terminal, where the log lines have to do."""
 
     def __init__(self, runner):
-        self.runner, self.live = runner, None
-        self.shown = 0.0
+        self.runner = runner
+        self.display: LiveDisplay | None = None
+        self.drawn_at = 0.0
 
     def __enter__(self):
         if sys.stderr.isatty():
-            self.live = LiveDisplay()
+            self.display = LiveDisplay()
         return self
 
     def __exit__(self, *_):
-        if self.live:
-            self.live.stop()
+        if self.display:
+            self.display.stop()
 
-    def show(self) -> None:
-        if self.live and time.monotonic() - self.shown > 1:
-            self.shown = time.monotonic()
-            self.live.update(self._table())
+    def update(self, is_due: bool = False) -> None:
+        """Redraw the table once a second, or at once if `is_due`."""
+        if self.display and (is_due or time.monotonic() - self.drawn_at > REDRAW_SECONDS):
+            self.drawn_at = time.monotonic()
+            self.display.update(self._table())
 
     def _table(self) -> Table:
         runner = self.runner
+        jobs = runner.state.jobs
         best = f", best {runner.best[0].score:.4g} by {runner.best[1]}" if runner.best else ""
-        title = f"{sum(job.state in FINISHED for job in runner.state.jobs)} of {runner.total} done{runner.left()}{best}"
-        shown = Table("job", "state", "kimg", "score", title=title, title_justify="left")
-        active = [job for job in runner.state.jobs if job.state != "waiting"][-15:]
-        for job in active:
-            found = runner.result(job)
-            kimg = results.latest_kimg(runner.state.folder / job.name)
-            shown.add_row(job.name, job.state, f"{kimg:.1f}", "" if math.isnan(found.score) else f"{found.score:.4g}")
-        return shown
+        title = f"{sum(job.state.is_finished for job in jobs)} of {runner.total} done{runner.time_left()}{best}"
+        table = Table("job", "state", "kimg", "score", title=title, title_justify="left")
+        for job in [job for job in jobs if job.state != JobState.WAITING][-MAX_ROWS:]:
+            score = runner.result(job).score
+            kimg = latest_kimg(runner.state.folder / job.name)
+            table.add_row(job.name, str(job.state), f"{kimg:.1f}", "" if math.isnan(score) else f"{score:.4g}")
+        return table

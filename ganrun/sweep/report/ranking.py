@@ -1,4 +1,4 @@
-"""Who won: the points of a sweep ranked by their mean score over seeds."""
+"""The points of a sweep, ranked by their mean score over seeds."""
 
 import csv
 import io
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganrun.paths import replace_text
+from ganrun.sweep.job_state import JobState
 from ganrun.sweep.naming import format_value, short_keys
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob
@@ -22,10 +23,7 @@ LEADERBOARD_FILE = "leaderboard.csv"
 
 @dataclass
 class PointResult:
-    """A point with the results of its jobs, by the jobs' numbers.
-
-    mean, deviation: of the scores of its seeds that have one; the deviation is the sample's, nan for a single seed.
-    """
+    """A point, its jobs and their results by job number. scores: of the seeds that have a finite one."""
 
     point: int
     values: dict[str, str]
@@ -34,8 +32,8 @@ class PointResult:
     scores: list[float] = field(init=False)
 
     def __post_init__(self):
-        found = (self.results[job.number].score for job in self.jobs)
-        self.scores = [score for score in found if math.isfinite(score)]
+        scores = (self.results[job.number].score for job in self.jobs)
+        self.scores = [score for score in scores if math.isfinite(score)]
 
     @property
     def mean(self) -> float:
@@ -43,91 +41,94 @@ class PointResult:
 
     @property
     def deviation(self) -> float:
+        """The sample standard deviation over seeds; NaN for a single seed."""
         return stdev(self.scores) if len(self.scores) > 1 else math.nan
 
 
 def rank_points(jobs: Sequence[SweepJob], results: Mapping[int, RunResult], mode: str) -> list[PointResult]:
-    """The points, the best first; those without a score last."""
+    """Return the points from best to worst, then those without a score."""
     points: dict[int, list[SweepJob]] = {}
     for job in jobs:
         points.setdefault(job.point, []).append(job)
-    found = [PointResult(point, own[0].values, own, results) for point, own in points.items()]
+    ranked = [PointResult(point, seeds[0].values, seeds, results) for point, seeds in points.items()]
     sign = 1 if mode == "min" else -1
-    return sorted(found, key=lambda s: (not s.scores, sign * s.mean if s.scores else 0, s.point))
+    return sorted(ranked, key=lambda p: (not p.scores, sign * p.mean if p.scores else 0, p.point))
 
 
 def group_comparable(jobs: Sequence[SweepJob], results: Mapping[int, RunResult]) -> list[list[SweepJob]]:
-    """The jobs in groups whose scores were measured alike, in the order of their first; those without a score are with
-    their point, or else in the first group."""
-    kinds: dict[tuple, list[SweepJob]] = {}
-    places: dict[int, tuple] = {}
+    """Return the jobs in groups with equal score protocols, in the order of their first jobs.
+
+    A job without a score joins the other jobs of its point, or else the first group.
+    """
+    protocols = {job.number: tuple(sorted(results[job.number].protocol.items())) for job in jobs}
+    by_point: dict[int, tuple] = {}
     for job in jobs:
-        if found := results[job.number].protocol:
-            places.setdefault(job.point, tuple(sorted(found.items())))
-    first = next(iter(places.values()), ())
+        if protocols[job.number]:
+            by_point.setdefault(job.point, protocols[job.number])
+    first = next(iter(by_point.values()), ())
+    groups: dict[tuple, list[SweepJob]] = {}
     for job in jobs:
-        found = tuple(sorted(results[job.number].protocol.items()))
-        kinds.setdefault(found or places.get(job.point, first), []).append(job)
-    return list(kinds.values())
+        groups.setdefault(protocols[job.number] or by_point.get(job.point, first), []).append(job)
+    return list(groups.values())
 
 
 def explain_groups(groups: Sequence[Sequence[SweepJob]], results: Mapping[int, RunResult]) -> str:
-    """In what the groups' scores were measured otherwise."""
-    kinds = [next((found for job in own if (found := results[job.number].protocol)), {}) for own in groups]
-    keys = sorted({key for kind in kinds for key in kind if len({other.get(key) for other in kinds}) > 1})
-    lines = ["Not ranked together: their scores were not measured alike."]
-    for kind, own in zip(kinds, groups, strict=True):
-        told = ", ".join(f"{key} {kind.get(key, 'unknown')}" for key in keys)
-        lines.append(f"  runs {', '.join(str(job.number) for job in own)}: {told}")
+    """Return in which entries the score protocols of the groups differ."""
+    protocols = [next((p for job in group if (p := results[job.number].protocol)), {}) for group in groups]
+    keys = sorted({key for protocol in protocols for key in protocol if len({p.get(key) for p in protocols}) > 1})
+    lines = ["These runs are not ranked together, because their scores were measured differently."]
+    for protocol, group in zip(protocols, groups, strict=True):
+        entries = ", ".join(f"{key} {protocol.get(key, 'unknown')}" for key in keys)
+        lines.append(f"  runs {', '.join(str(job.number) for job in group)}: {entries}")
     return "\n".join(lines)
 
 
 def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> Table:
-    """The ranking, for the terminal."""
-    shown = Table(title="leaderboard", title_justify="left")
+    """Return the ranking as a table for the terminal."""
+    table = Table(title="leaderboard", title_justify="left")
     for column in ("rank", *short_keys(keys), metric or "score", "deviation", "seeds", "best job"):
-        shown.add_column(column, overflow="fold")  # a number that is cut is another number
-    for place, standing in enumerate(ranked, 1):
-        best = str(best_job(standing).number) if standing.scores else ""
-        shown.add_row(*map(escape, ranking_row(place, standing, keys)), best)
-    return shown
+        table.add_column(column, overflow="fold")  # a truncated number would be another number
+    for rank, point in enumerate(ranked, 1):
+        best = str(best_job(point).number) if point.scores else ""
+        table.add_row(*map(escape, ranking_row(rank, point, keys)), best)
+    return table
 
 
-def ranking_row(place: int, standing: PointResult, keys: Sequence[str]) -> list[str]:
-    """A row of the ranking: rank, settings, mean, deviation, seeds and what is not done of them."""
-    values = [format_value(standing.values.get(key, "")) for key in keys]
-    states = Counter(job.state for job in standing.jobs if job.state not in ("", "done"))
-    undone = ", ".join(f"{count} {state}" if len(standing.jobs) > 1 else state for state, count in states.items())
-    seeds = ", ".join(filter(None, [f"{len(standing.scores)}/{len(standing.jobs)}", undone]))
-    if not standing.scores:
+def ranking_row(rank: int, point: PointResult, keys: Sequence[str]) -> list[str]:
+    """Return rank, settings, mean, deviation, and how many seeds have a score and what became of the others."""
+    values = [format_value(point.values.get(key, "")) for key in keys]
+    states = Counter(str(job.state) for job in point.jobs if job.state not in (JobState.UNKNOWN, JobState.DONE))
+    unfinished = [f"{count} {state}" if len(point.jobs) > 1 else state for state, count in states.items()]
+    seeds = ", ".join([f"{len(point.scores)}/{len(point.jobs)}", *unfinished])
+    if not point.scores:
         return ["", *values, "", "", seeds]
-    deviation = "" if math.isnan(standing.deviation) else f"{standing.deviation:.3g}"
-    return [str(place), *values, f"{standing.mean:.4g}", deviation, seeds]
+    deviation = "" if math.isnan(point.deviation) else f"{point.deviation:.3g}"
+    return [str(rank), *values, f"{point.mean:.4g}", deviation, seeds]
 
 
-def best_job(standing: PointResult) -> SweepJob:
-    """The job of the point's best score."""
-    scored = [job for job in standing.jobs if math.isfinite(standing.results[job.number].score)]
-    return min(scored, key=lambda job: standing.results[job.number].cost)
+def best_job(point: PointResult) -> SweepJob:
+    """Return the job with the best score of a point that has scores."""
+    scored = [job for job in point.jobs if math.isfinite(point.results[job.number].score)]
+    return min(scored, key=lambda job: point.results[job.number].cost)
 
 
 def write_leaderboard(folder: Path, rankings: Sequence[Sequence[PointResult]], keys: Sequence[str]) -> Path:
-    """Writes a row per job, the best point's first, each with its point's mean, deviation and number of scores.
+    """Write leaderboard.csv and return its path: a row per job, with mean, deviation and score count of its point.
 
-    rankings: one for each kind of score; the ranks begin anew with each.
+    rankings: one per score protocol; the ranks of each begin at 1.
     """
     text = io.StringIO()
     head = ["rank", "job", *keys, "seed", "state", "kimg", "metric", "score", "mean", "deviation", "seeds", "error"]
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow([*head, "folder"])
-    for place, standing in (pair for ranked in rankings for pair in enumerate(ranked, 1)):
-        rank = place if standing.scores else ""
-        for job in standing.jobs:
-            result = standing.results[job.number]
-            score = [format_score(x) for x in (result.score, standing.mean, standing.deviation)]
-            values = [standing.values.get(key, "") for key in keys]
-            row = [rank, job.number, *values, job.seed, job.state, f"{result.kimg:g}", result.metric]
-            rows.writerow([*row, *score, len(standing.scores), job.error, job.name])
+    for place, point in (pair for ranked in rankings for pair in enumerate(ranked, 1)):
+        rank = place if point.scores else ""
+        for job in point.jobs:
+            result = point.results[job.number]
+            scores = [format_score(score) for score in (result.score, point.mean, point.deviation)]
+            values = [point.values.get(key, "") for key in keys]
+            row = [rank, job.number, *values, job.seed, str(job.state), f"{result.kimg:g}", result.metric]
+            rows.writerow([*row, *scores, len(point.scores), job.error, job.name])
     replace_text(folder / LEADERBOARD_FILE, text.getvalue())
     return folder / LEADERBOARD_FILE
 

@@ -1,4 +1,4 @@
-"""At which points a setting varies: `model.c if model==wgan and model.n_critic>1`, texts of the config."""
+"""Conditional parameters: `model.c if model==wgan and model.n_critic>1` varies only where the condition holds."""
 
 import operator
 import re
@@ -13,84 +13,85 @@ from omegaconf import DictConfig, OmegaConf
 from ganrun.errors import UserError
 
 OPERATORS = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
+    **{"==": operator.eq, "!=": operator.ne},
+    **{">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt},
 }
-COMPARISON = re.compile(r"\s*(?P<key>[\w./@-]+)\s*(?P<sign>==|!=|>=|<=|>|<)\s*(?P<value>[^=<>!]+?)\s*")
+COMPARISON = re.compile(r"\s*(?P<key>[\w./@-]+)\s*(?P<operator>==|!=|>=|<=|>|<)\s*(?P<value>[^=<>!]+?)\s*")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Comparisons of settings with values, all of which are to hold: (key, sign, value)."""
+    """Comparisons of settings with values, (key, operator, value), all of which must hold."""
 
     text: str
-    parts: tuple[tuple[str, str, Any], ...]
+    comparisons: tuple[tuple[str, str, Any], ...]
 
     @classmethod
-    def read(cls, text: str) -> "Condition":
-        found = [COMPARISON.fullmatch(part) for part in re.split(r"\sand\s", text)]
-        if not all(found):
-            raise UserError(
-                f"{text!r} is no condition. It is KEY SIGN VALUE, as in model.n_critic>1, several joined by and; SIGN "
-                f"is one of {', '.join(OPERATORS)}."
-            )
-        if "seed" in (part["key"] for part in found):
-            raise UserError(f"{text!r} goes by the seed, which is no part of a point: each is trained with every seed.")
-        return cls(text, tuple((part["key"], part["sign"], parse_value(part["value"], text)) for part in found))
+    def parse(cls, text: str) -> "Condition":
+        comparisons = []
+        for part in re.split(r"\sand\s", text):
+            match = COMPARISON.fullmatch(part)
+            if not match:
+                raise UserError(
+                    f"sweep.only: {text!r} is not a condition. Write KEY OPERATOR VALUE, such as model.n_critic>1, and "
+                    f"join several by and; OPERATOR is one of {', '.join(OPERATORS)}."
+                )
+            if match["key"] == "seed":
+                raise UserError(
+                    f"sweep.only: {text!r} depends on the seed, but every point is trained with every seed. Use "
+                    "another setting."
+                )
+            comparisons.append((match["key"], match["operator"], parse_value(match["value"], text)))
+        return cls(text, tuple(comparisons))
 
     @property
     def keys(self) -> list[str]:
-        return [key for key, _, _ in self.parts]
+        return [key for key, _, _ in self.comparisons]
 
     def holds(self, value_of: Callable[[str], Any]) -> bool:
-        """Whether it does where a key has the value that value_of tells; None is neither more nor less than anything.
+        """Return whether the condition holds for the values that `value_of` returns.
 
-        Raises UserError for values of different kinds.
+        None is neither less nor greater than anything. Raises UserError for values that cannot be ordered.
         """
-        return all(self._compare(key, value_of(key), sign, value) for key, sign, value in self.parts)
+        return all(self._compare(key, value_of(key), sign, value) for key, sign, value in self.comparisons)
 
-    def _compare(self, key: str, found: Any, sign: str, value: Any) -> bool:
-        if found is None and sign not in ("==", "!="):
+    def _compare(self, key: str, actual: Any, sign: str, value: Any) -> bool:
+        if actual is None and sign not in ("==", "!="):
             return False
         try:
-            return OPERATORS[sign](found, value)
+            return OPERATORS[sign](actual, value)
         except TypeError as error:
-            told = f"{self.text}: {key} is {found}, which is neither more nor less than {value}."
-            raise UserError(told) from error
+            raise UserError(
+                f"sweep.only: {self.text!r} compares {key}={actual} with {value}, which have no order. Use == or !=."
+            ) from error
 
 
-def parse_value(word: str, text: str) -> Any:
-    """The value that a word of the condition `text` stands for."""
+def parse_value(text: str, condition: str) -> Any:
+    """Return the value of an override's text in a condition."""
     try:
-        (override,) = OverridesParser.create().parse_overrides([f"value={word}"])
+        (override,) = OverridesParser.create().parse_overrides([f"value={text}"])
     except OverrideParseException as error:
-        raise UserError(f"{word!r} in the condition {text!r} cannot be read.") from error
+        raise UserError(f"sweep.only: {text!r} in the condition {condition!r} cannot be parsed.") from error
     if override.is_sweep_override():
-        raise UserError(f"{word!r} in the condition {text!r} is several values, and it takes one.")
+        raise UserError(f"sweep.only: {text!r} in the condition {condition!r} is several values; give one.")
     return override.value()
 
 
 def parse_conditions(texts: str | Iterable[str]) -> dict[str, Condition]:
-    """The condition of each setting that has one, of a text such as "model.c if model==wgan" or of several."""
-    found: dict[str, str] = {}
+    """Return {setting: condition} of one text such as "model.c if model==wgan", or of several."""
+    conditions: dict[str, str] = {}
     for text in [texts] if isinstance(texts, str) else texts:
-        key, word, condition = text.partition(" if ")
-        if not word:
-            raise UserError(f"sweep.only: {text!r} lacks a condition. It is SETTING if KEY SIGN VALUE.")
-        found[key.strip()] = f"{found[key.strip()]} and {condition}" if key.strip() in found else condition
-    return {key: Condition.read(condition) for key, condition in found.items()}
+        setting, separator, condition = text.partition(" if ")
+        key = setting.strip()
+        if not separator:
+            raise UserError(f"sweep.only: {text!r} has no condition. Write SETTING if KEY OPERATOR VALUE.")
+        conditions[key] = f"{conditions[key]} and {condition}" if key in conditions else condition
+    return {key: Condition.parse(condition) for key, condition in conditions.items()}
 
 
 @dataclass
 class ConfigCache:
-    """The settings of a sweep's points, as their configs have them.
-
-    compose: the config of the values of a point, as words.
-    """
+    """The configs of a sweep's points. compose: returns the config of a point's values."""
 
     compose: Callable[[Mapping[str, str]], DictConfig]
     known: dict[tuple, DictConfig] = field(default_factory=dict)
@@ -102,16 +103,13 @@ class ConfigCache:
         return self.known[point]
 
     def value(self, key: str, values: Mapping[str, str]) -> Any:
-        """What a setting is at a point: the choice where it is one of a group, such as model, or its value.
-
-        None where that point has no such setting.
-        """
+        """Return a setting of a point: the choice if it is a config group, such as model; None if it has none."""
         config = self.config(values)
         choices = config.hydra.runtime.choices
         return choices[key] if key in choices else OmegaConf.select(config, key)
 
     def has(self, key: str, values: Mapping[str, str]) -> bool:
-        """Whether the point has such a setting, be it null."""
+        """Return whether the point has this setting, even if it is null."""
         config = self.config(values)
         above, _, last = key.rpartition(".")
         parent = OmegaConf.select(config, above) if above else config

@@ -1,4 +1,4 @@
-"""Optuna's samplers, seeded so that a point depends on its number and on what was told, not on interruptions."""
+"""Optuna's samplers, seeded such that a point depends only on its number and on the scores reported before it."""
 
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -10,7 +10,7 @@ from ganrun.sweep.search.space import Axis
 
 
 def sampler_for_trial(name: str, axes: Sequence[Axis], seed: int, number: int) -> Any:
-    """The sampler of trial `number` of a study."""
+    """Return the sampler of trial `number` of a study."""
     if name == "sobol":
         from optuna.samplers import PartialFixedSampler, RandomSampler
 
@@ -21,10 +21,10 @@ def sampler_for_trial(name: str, axes: Sequence[Axis], seed: int, number: int) -
 
 
 def combine_samplers(samplers: Mapping[str, Any]) -> Any:
-    """A sampler that draws what it draws axis by axis with a sampler for each, and the rest with the first of them."""
+    """Return a sampler that samples independent parameters with a sampler each, and relative ones with the first."""
     from optuna.samplers import BaseSampler
 
-    class ByAxis(BaseSampler):
+    class CombinedSampler(BaseSampler):
         first = next(iter(samplers.values()))
 
         def infer_relative_search_space(self, study, trial):
@@ -36,11 +36,11 @@ def combine_samplers(samplers: Mapping[str, Any]) -> Any:
         def sample_independent(self, study, trial, param_name, param_distribution):
             return samplers[param_name].sample_independent(study, trial, param_name, param_distribution)
 
-    return ByAxis()
+    return CombinedSampler()
 
 
 def suggest_value(trial: Any, axis: Axis) -> str | float | int:
-    """What the study's sampler chooses of an axis."""
+    """Return the value that the study's sampler chooses for an axis."""
     if not axis.is_continuous:
         return trial.suggest_categorical(axis.key, axis.values)
     if axis.is_whole:
@@ -49,27 +49,30 @@ def suggest_value(trial: Any, axis: Axis) -> str | float | int:
 
 
 def sobol_point(axes: Sequence[Axis], seed: int, number: int) -> dict[str, Any]:
-    """Point `number` of the scrambled Sobol sequence, whoever has the earlier ones; words are drawn at random.
+    """Return point `number` of the scrambled Sobol sequence; categories are sampled at random.
 
-    Taken from a study in memory: Optuna's sampler takes its dimensions from a first trial, and counts in the study.
+    Taken from a study in memory, because Optuna's sampler reads its dimensions from the first trial of a study and
+    counts the trials, which may belong to other sweeps.
     """
     import optuna
 
     study = optuna.create_study(sampler=build_sampler("sobol", seed))
+    values: dict[str, Any] = {}
     for _ in range(number + 2):
-        point = study.ask()
-        found = {axis.key: suggest_value(point, axis) for axis in axes}
-        study.tell(point, 0.0)
-    return found
+        trial = study.ask()
+        values = {axis.key: suggest_value(trial, axis) for axis in axes}
+        study.tell(trial, 0.0)
+    return values
 
 
-def build_sampler(name: str, seed: int):
+def build_sampler(name: str, seed: int) -> Any:
+    """Return Optuna's sampler. Raises UserError if it needs a package that is not installed."""
     from optuna import samplers
 
     package = {"sobol": "scipy", "cmaes": "cmaes"}.get(name)
     if package and find_spec(package) is None:
-        raise UserError(f"sweep={name} needs the package {package}: pip install {package}. Or take sweep=tpe.")
-    kinds = {
+        raise UserError(f"sweep={name} needs the package {package}: pip install {package}. Or use sweep=tpe.")
+    builders = {
         "tpe": lambda: samplers.TPESampler(seed=seed, constant_liar=True),
         "random": lambda: samplers.RandomSampler(seed=seed),
         "sobol": lambda: samplers.QMCSampler(
@@ -77,4 +80,4 @@ def build_sampler(name: str, seed: int):
         ),
         "cmaes": lambda: samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
     }
-    return kinds[name]()
+    return builders[name]()

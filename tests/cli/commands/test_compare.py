@@ -54,14 +54,14 @@ def test_runs_are_ranked_by_their_best_scores_and_seeds_of_one_setting_by_the_me
         "2 0, 1 3 1.41",
         "3 2 8",
     ]
-    assert not any("Not ranked" in line for line in lines)
+    assert not any("not ranked" in line for line in lines)
 
 
 def test_scores_of_different_counts_are_not_ranked_together(run, capsys, tmp_path):
     names = [run("few", [5.0]), run("many", [9.0], samples=10000), run("more", [7.0], samples=10000)]
     assert main(["compare", *names, "out=page"]) == 0
     lines = told(capsys)
-    assert "Not ranked together: their scores were not measured alike." in lines
+    assert "These runs are not ranked together, because their scores were measured differently." in lines
     assert "runs 0: samples 2000" in lines
     assert "runs 1, 2: samples 10000" in lines
     assert any(
@@ -86,7 +86,7 @@ def test_the_page_shows_every_run(run, tmp_path, capsys):
     assert main(["compare", run("a", [5.0]), run("b", [4.0], model="wgan"), "out=page"]) == 0
     page = (tmp_path / "page" / "report.html").read_text()
     assert "<h1>Comparison</h1>" in page
-    assert "2 in all: 2 done" in page
+    assert "2 in total: 2 done" in page
     assert "http://" not in page.split("<script")[0]
 
 
@@ -94,7 +94,7 @@ def test_the_page_shows_every_run(run, tmp_path, capsys):
     ("words", "said"),
     [
         (["a"], "needs two or more runs, or a sweep"),
-        (["a", "nix"], "nix is not a run folder. nix is no folder of a sweep"),
+        (["a", "nix"], "nix is not a run folder. nix is not a sweep folder"),
         (["a", "b", "kimg=3"], "Unknown setting kimg. compare takes metric= and out="),
         (["a", "b", "out=a"], "a is there already"),
     ],

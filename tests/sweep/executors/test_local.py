@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ganrun.sweep.executors import local as pools
-from ganrun.sweep.executors.local import GpuPool, LocalExecutor
+from ganrun.sweep.executors import base, local
+from ganrun.sweep.executors.gpus import GpuPool
+from ganrun.sweep.executors.local import LocalExecutor
 
 WAIT = "import time; time.sleep(100)"
 
@@ -25,8 +26,8 @@ def start(tmp_path, monkeypatch):
         started.append(popen([sys.executable, "-c", words[-1]], **options))
         return started[-1]
 
-    monkeypatch.setattr(pools.subprocess, "Popen", python)
-    yield lambda pool, number, program: pool.start(number, [program], tmp_path / "logs" / f"{number}.log")
+    monkeypatch.setattr(base.subprocess, "Popen", python)
+    yield lambda pool, number, program: pool.submit(number, [program], tmp_path / "logs" / f"{number}.log")
     for process in started:
         process.kill()
         process.wait()
@@ -41,7 +42,7 @@ def until(holds, seconds=20):
 
 def end_of(pool):
     found = {}
-    until(lambda: found.update(pool.ended()) or not pool.running)
+    until(lambda: found.update(pool.poll()) or not pool.running)
     return found
 
 
@@ -55,41 +56,41 @@ def end_of(pool):
     ],
 )
 def test_the_end_of_a_job_is_told_with_its_last_words(start, program, code, said):
-    pool = LocalExecutor(1, GpuPool([], 1))
+    pool = LocalExecutor(1, {}, GpuPool([], 1))
     assert start(pool, 3, program)
     assert not pool.has_room()
     found = end_of(pool)
-    assert (found[3].code, found[3].last_words()) == (code, said)
+    assert (found[3].exit_code, found[3].message) == (code, said)
     assert pool.has_room()
 
 
 def test_jobs_that_are_asked_to_end_may_save(start, tmp_path):
-    pool = LocalExecutor(2, GpuPool([], 1))
+    pool = LocalExecutor(2, {}, GpuPool([], 1))
     path = tmp_path / "saved"
     program = (
         f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(path)!r}, 'w').close(), sys.exit(143)))"
     )
     start(pool, 0, f"{program}; print('ready', flush=True); time.sleep(100)")
-    until(lambda: pool.running[0].last_words() == "ready")
-    assert pool.stop()[0].code == 143
+    until(lambda: pool.jobs[0].command.last_message() == "ready")
+    assert pool.stop()[0].exit_code == 143
     assert path.exists()
 
 
 def test_a_job_that_does_not_end_is_killed(start, monkeypatch):
-    monkeypatch.setattr(pools, "GRACE_SECONDS", 0.2)
-    pool = LocalExecutor(1, GpuPool([], 1))
+    monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
+    pool = LocalExecutor(1, {}, GpuPool([], 1))
     start(pool, 0, f"import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); {WAIT}")
-    until(lambda: pool.running[0].last_words() == "ready")
-    assert pool.stop()[0].code == -9
+    until(lambda: pool.jobs[0].command.last_message() == "ready")
+    assert pool.stop()[0].exit_code == -9
 
 
 def test_side_by_side_jobs_share_the_processors(start, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = len(os.sched_getaffinity(0))
     for size, threads in ((1, "None"), (cores, "1"), (cores + 1, "1")):
-        pool = LocalExecutor(size, GpuPool([], 1))
+        pool = LocalExecutor(size, {}, GpuPool([], 1))
         start(pool, 0, "import os; print(os.environ.get('OMP_NUM_THREADS'))")
-        assert end_of(pool)[0].last_words() == ("None" if size == 1 else threads)
+        assert end_of(pool)[0].message == ("None" if size == 1 else threads)
 
 
 # ---- GPUs ----------------------------------------------------------------------------------------------------
@@ -102,26 +103,26 @@ SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); "
 
 
 def test_each_job_has_a_gpu_of_its_own_while_it_runs(start, devices):
-    pool = LocalExecutor(3, devices())
+    pool = LocalExecutor(3, {}, devices())
     assert [start(pool, number, SEEN + WAIT) for number in range(3)] == [True, True, False]
-    until(lambda: {pool.running[n].last_words() for n in (0, 1)} == {"0", "GPU-5"})
-    pool.running[0].popen.kill()
-    until(lambda: 0 in pool.ended())
+    until(lambda: {pool.jobs[n].command.last_message() for n in (0, 1)} == {"0", "GPU-5"})
+    pool.jobs[0].process.kill()
+    until(lambda: 0 in pool.poll())
     assert start(pool, 3, SEEN + WAIT)
-    until(lambda: pool.running[3].last_words() == "0")
+    until(lambda: pool.jobs[3].command.last_message() == "0")
 
 
 def test_a_gpu_takes_as_many_jobs_as_it_may(start, devices):
-    pool = LocalExecutor(9, devices(per_device=2))
+    pool = LocalExecutor(9, {}, devices(per_device=2))
     assert [start(pool, number, SEEN + WAIT) for number in range(5)] == [True] * 4 + [False]
-    until(lambda: sorted(pool.running[n].last_words() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
+    until(lambda: sorted(pool.jobs[n].command.last_message() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
 
 
 def test_a_job_of_several_ranks_has_as_many_gpus_of_its_own(start, tmp_path):
     gpus = GpuPool(["0", "1", "2"], 1, tmp_path / "gpus")
-    pool = LocalExecutor(3, gpus, gpus=2)
+    pool = LocalExecutor(3, {}, gpus, 2)
     assert [start(pool, number, SEEN + WAIT) for number in range(2)] == [True, False]
-    until(lambda: pool.running[0].last_words() == "0,1")
+    until(lambda: pool.jobs[0].command.last_message() == "0,1")
     left = gpus.lease()
     assert left.devices == ["2"]  # the one that was too few for the second job is not kept from others
     left.close()
@@ -129,7 +130,7 @@ def test_a_job_of_several_ranks_has_as_many_gpus_of_its_own(start, tmp_path):
 
 
 def test_another_sweep_on_the_machine_gets_what_is_left(start, devices):
-    first, second = LocalExecutor(1, devices()), LocalExecutor(2, devices())
+    first, second = LocalExecutor(1, {}, devices()), LocalExecutor(2, {}, devices())
     assert start(first, 0, WAIT)
     assert start(second, 0, WAIT)
     assert not start(second, 1, WAIT)
@@ -140,13 +141,13 @@ def test_a_job_outlives_a_killed_sweep_with_its_gpu_at_most_until_it_has_saved(d
     program = f"""
 import sys, time
 from pathlib import Path
-from ganrun.sweep.executors import local as pools
-popen = pools.subprocess.Popen
-pools.subprocess.Popen = lambda words, **options: popen([sys.executable, "-c", words[-1]], **options)
-pool = pools.LocalExecutor(1, pools.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})))
+from ganrun.sweep.executors import base, gpus, local
+popen = base.subprocess.Popen
+base.subprocess.Popen = lambda words, **options: popen([sys.executable, "-c", words[-1]], **options)
+pool = local.LocalExecutor(1, {{}}, gpus.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})))
 job = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(1), sys.exit())); time.sleep(100)"
-assert pool.start(0, [job], Path({str(tmp_path / "log")!r}))
-print(pool.running[0].popen.pid, flush=True)
+assert pool.submit(0, [job], Path({str(tmp_path / "log")!r}))
+print(pool.jobs[0].process.pid, flush=True)
 time.sleep(100)
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as sweep:

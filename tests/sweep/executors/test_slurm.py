@@ -59,19 +59,19 @@ def test_what_slurm_tells_of_a_job_is_understood(facts, code):
 def test_without_slurm_it_is_refused(monkeypatch):
     monkeypatch.setattr(slurms.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match=r"sweep.sbatch=--gpus=1 needs Slurm"):
-        SlurmExecutor(1, "--gpus=1", {}, None)
+        SlurmExecutor(1, {}, "--gpus=1", None)
 
 
 def test_options_by_which_arrays_are_known_are_refused(monkeypatch):
     monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
-    with pytest.raises(UserError, match=r"--job-name=x is ganrun's to give"):
-        SlurmExecutor(1, "--gpus=1 --job-name=x", {}, None)
+    with pytest.raises(UserError, match=r"--job-name=x is set by ganrun; remove it"):
+        SlurmExecutor(1, {}, "--gpus=1 --job-name=x", None)
 
 
 def test_options_that_cannot_be_read_are_refused(monkeypatch):
     monkeypatch.setattr(slurms.shutil, "which", lambda name: name)
-    with pytest.raises(UserError, match="cannot be read: No closing quotation"):
-        SlurmExecutor(1, '--comment="x', {}, None)
+    with pytest.raises(UserError, match="cannot be parsed: No closing quotation"):
+        SlurmExecutor(1, {}, '--comment="x', None)
 
 
 def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
@@ -104,12 +104,12 @@ def test_a_long_array_is_cut_where_its_comment_would_be_too_long(tmp_path, monke
     monkeypatch.setattr(slurms.subprocess, "run", run)
     monkeypatch.setattr(slurms, "job_info", lambda job: {"JobState": "PENDING"})
     monkeypatch.setattr(slurms, "POLL_SECONDS", 0)
-    pool = SlurmExecutor(500, "", {}, SweepState(tmp_path, {}))
+    pool = SlurmExecutor(500, {}, "", SweepState(tmp_path, {}))
     for number in range(500):
-        pool.start(number, ["train"], tmp_path / "logs" / "x.log")
+        pool.submit(number, ["train"], tmp_path / "logs" / "x.log")
     assert not pool.has_room()
     for _ in range(3):
-        assert pool.ended() == {}
+        assert pool.poll() == {}
     assert max(map(len, arrays)) <= 1000
     assert [int(number) for comment in arrays for number in comment.split(",")] == [*range(500)]
     assert len(pool.running) == 500
@@ -187,7 +187,7 @@ def test_what_a_killed_sweep_left_in_the_queue_is_taken_over(slurm, tmp_path, mo
     (tmp_path / "hold").unlink()
     fresh = subprocess.run([*words, "sweep.fresh=true"], cwd=tmp_path, capture_output=True, text=True)
     assert fresh.returncode == 2
-    assert "jobs of queue are in Slurm's queue. Let them end, or: scancel " in fresh.stderr
+    assert "jobs of queue are in Slurm's queue. Wait for them, or cancel them: scancel " in fresh.stderr
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [row["state"] for row in board(tmp_path / "queue")] == ["done"] * 6

@@ -3,6 +3,7 @@
 import pytest
 from rich.console import Console
 
+from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import html, leaderboard, ranking
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
@@ -18,7 +19,7 @@ def page(tmp_path):
             values = {"clip": ("null", "1", "10")[k % 3], "optimizer.lr": ("0.1", "0.2", "30")[k // 3]}
             jobs.append(SweepJob(k, k, values, 0, f"{k}-job", "done"))
             results[k] = RunResult("done", 2.0, 1.0, "val/fd", "min", float(k), {}, [(1.0, k + 1.0), (2.0, float(k))])
-        jobs[8].state, jobs[8].error = "failed", "<b>lost</b>"
+        jobs[8].state, jobs[8].error = JobState.FAILED, "<b>lost</b>"
         (tmp_path / "0-job" / "samples").mkdir(parents=True)
         for kimg, content in ((1, b"old"), (2, b"new"), (3, b"newest")):
             (tmp_path / "0-job" / "samples" / f"samples-kimg{kimg:010.3f}.png").write_bytes(content)
@@ -33,9 +34,9 @@ def test_the_page_shows_ranking_curves_settings_importance_samples_and_failures(
     text = page()
     for title in (
         "Leaderboard",
-        "Score while training",
+        "Scores during training",
         "Settings and score",
-        "How much each setting matters",
+        "Importance of each setting",
         "Samples",
     ):
         assert f"<h2>{title}</h2>" in text
@@ -43,7 +44,7 @@ def test_the_page_shows_ranking_curves_settings_importance_samples_and_failures(
     assert "base64,bmV3'" in shown  # the picture of the best score
     assert shown.count("base64") == 1
     assert "0-job, 0 at 2 kimg" in shown
-    assert "9 in all: 8 done, 1 failed" in text
+    assert "9 in total: 8 done, 1 failed" in text
     assert "&lt;b&gt;lost&lt;/b&gt;" in text
     assert "model=&lt;gan&gt;" in text
     assert not [record for record in caplog.records if record.name.startswith("ganrun")]
@@ -70,7 +71,7 @@ def test_points_that_lack_a_setting_stand_at_a_mark_of_their_own():
 def test_a_ranking_has_the_metric_of_those_that_have_scores(tmp_path, capsys):
     """The first job belongs to another metric, of which lower values are better, and has no score."""
     jobs = [SweepJob(k, k, {"data": "ab"[k > 0]}, 0, str(k), "failed" if k == 0 else "done") for k in range(3)]
-    found = {0: RunResult("failed", metric="val/fd_lenet", mode="min")}
+    found = {0: RunResult(JobState.FAILED, metric="val/fd_lenet", mode="min")}
     for k, score in ((1, 2.0), (2, 8.0)):
         found[k] = RunResult(
             "done", metric="val/is", mode="max", score=score, protocol={"score": "val/is"}, history=[(1, score)]

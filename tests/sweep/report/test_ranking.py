@@ -6,6 +6,7 @@ import math
 import pytest
 from rich.console import Console
 
+from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import ranking
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob
@@ -20,7 +21,7 @@ def jobs():
     for point, (model, scores) in enumerate(SCORES.items()):
         for seed in range(len(scores)):
             made.append(SweepJob(len(made), point, {"model": model}, seed, f"{len(made)}-{model}", "done"))
-    made[6].state, made[6].error = "failed", 'it said, "no"'
+    made[6].state, made[6].error = JobState.FAILED, 'it said, "no"'
     return made
 
 

@@ -47,7 +47,7 @@ def test_intervals_are_continuous(read, word, axis):
     found = read(word)
     assert found.axes == [axis]
     assert found.axes[0].is_continuous
-    with pytest.raises(UserError, match=r"is an interval, which no grid has.*sweep=tpe"):
+    with pytest.raises(UserError, match=r"is an interval, which a grid cannot enumerate.*sweep=tpe"):
         found.grid()
 
 
@@ -71,9 +71,9 @@ def test_seeds_are_listed_or_counted_and_never_an_axis(read, words, seeds, expec
 @pytest.mark.parametrize(
     ("words", "seeds", "said"),
     [
-        (["seed=1,2", "sweep.seeds=3"], 3, "lists 2 seeds and sweep.seeds=3 asks for 3"),
-        (["seed=interval(0,9)"], None, "a seed is never searched for"),
-        (["seed=a,b"], None, "seeds are whole numbers"),
+        (["seed=1,2", "sweep.seeds=3"], 3, "lists 2 seeds, but sweep.seeds=3"),
+        (["seed=interval(0,9)"], None, "seeds cannot be searched"),
+        (["seed=a,b"], None, "seeds must be integers"),
     ],
 )
 def test_seeds_that_cannot_be_are_refused(read, words, seeds, said):
@@ -113,7 +113,7 @@ def test_shuffled_values_come_in_the_same_order_each_time(read):
     ],
 )
 def test_conditions_compare_settings_with_values(text, values, holds):
-    assert Condition.read(text).holds(values.get) is holds
+    assert Condition.parse(text).holds(values.get) is holds
 
 
 def test_two_conditions_of_one_setting_are_both_to_hold():

@@ -10,7 +10,8 @@ from ganrun.errors import Failure, UserError
 from ganrun.sweep.search import samplers
 from ganrun.sweep.search.conditions import Condition
 from ganrun.sweep.search.space import Axis, SearchSpace
-from ganrun.sweep.search.study import StudySearch, StudyUnreachable
+from ganrun.sweep.search.strategy import StudyUnreachable
+from ganrun.sweep.search.study import StudySearch
 from ganrun.sweep.state import SweepState
 
 SPACE = SearchSpace(axes=[Axis("lr", low=1e-5, high=1e-2, is_log=True), Axis("beta1", low=0.0, high=0.999)])
@@ -32,12 +33,12 @@ def study(folder, sampler="tpe", seed=0, stops=(TRIALS,), score=surface, space=S
     for stop in stops:
         search = StudySearch(space, sampler, TRIALS, "min", seed, SweepState(folder, WHAT, id="a"))
         for k in range(len(points), stop):
-            number, point = search.next(range(k))
+            number, point = search.propose(range(k))
             assert number == k
             points.append(point)
-            search.tell(k, score(point))
+            search.report(k, score(point))
         if stop < TRIALS:
-            search.next(range(stop))
+            search.propose(range(stop))
     return points
 
 
@@ -65,13 +66,13 @@ def test_a_point_without_a_score_tells_nothing_and_stays_what_it_is(score, tmp_p
     """As of a job that failed: it is told later, if at all."""
     tmp_path.joinpath("s").mkdir()
     search = StudySearch(SPACE, "tpe", TRIALS, "min", 0, SweepState(tmp_path / "s", WHAT, id="a"))
-    points = [search.next(range(k)) for k in range(3)]
+    points = [search.propose(range(k)) for k in range(3)]
     if score is not None:
-        search.tell(1, score)
+        search.report(1, score)
     again = StudySearch(SPACE, "tpe", TRIALS, "min", 0, SweepState(tmp_path / "s", WHAT, id="a"))
-    assert [again.next(range(k)) for k in range(3)] == points
-    again.tell(1, 2.0)
-    again.tell(1, 3.0)
+    assert [again.propose(range(k)) for k in range(3)] == points
+    again.report(1, 2.0)
+    again.report(1, 3.0)
     assert again.study.trials[1].value == 2.0
 
 
@@ -93,9 +94,9 @@ def test_the_parzen_estimator_finds_no_worse_points_than_chance_over_twenty_stud
 
 
 def test_what_cannot_be_searched_is_refused(tmp_path):
-    with pytest.raises(UserError, match="nothing to search for"):
+    with pytest.raises(UserError, match="nothing to search"):
         StudySearch(SearchSpace(), "tpe", 3, "min", 0, SweepState(tmp_path, WHAT))
-    with pytest.raises(UserError, match="begin above 0"):
+    with pytest.raises(UserError, match="must start above 0"):
         StudySearch(
             SearchSpace(axes=[Axis("lr", low=0, high=1, is_log=True)]), "tpe", 3, "min", 0, SweepState(tmp_path, WHAT)
         )
@@ -118,15 +119,15 @@ def test_two_folders_share_a_study_and_each_point_is_of_one_of_them(database, tm
     first, second = (shared(database, tmp_path / name) for name in "ab")
     own = {first: {}, second: {}}
     for search in (first, first, second, first, second, second):
-        number, values = search.next(own[search])
+        number, values = search.propose(own[search])
         own[search][number] = values
-    assert first.next(own[first]) is second.next(own[second]) is None
+    assert first.propose(own[first]) is second.propose(own[second]) is None
     assert sorted([*own[first], *own[second]]) == [0, 1, 2, 3, 4, 5]
     assert [values for _, values in sorted([*own[first].items(), *own[second].items()])] == alone
     assert (first.total, second.total) == (3, 3)
     again = shared(database, tmp_path / "b")
-    assert dict(again.next([]) for _ in range(1)) == {2: own[second][2]}
-    assert again.next([2, 4])[0] == 5
+    assert dict(again.propose([]) for _ in range(1)) == {2: own[second][2]}
+    assert again.propose([2, 4])[0] == 5
 
 
 def test_what_one_folder_was_told_the_other_goes_by(database, tmp_path):
@@ -135,9 +136,9 @@ def test_what_one_folder_was_told_the_other_goes_by(database, tmp_path):
     for place in (told, untold):
         first, second = (shared(place, tmp_path / name, sampler="tpe", trials=13) for name in "ab")
         for k in range(12):
-            number, values = first.next(range(k))
-            first.tell(number, surface(values) * (1 if place == told else -1))
-        proposed[place] = second.next([])
+            number, values = first.propose(range(k))
+            first.report(number, surface(values) * (1 if place == told else -1))
+        proposed[place] = second.propose([])
     assert proposed[told][0] == proposed[untold][0] == 12
     assert proposed[told][1] != proposed[untold][1]
 
@@ -147,29 +148,29 @@ def test_what_one_folder_was_told_the_other_goes_by(database, tmp_path):
     [({"fixed": ["kimg=2"]}, "kimg=2 seed=0"), ({"settings": {"direction": "max"}}, "seed=0 sweep.direction=max")],
 )
 def test_a_study_of_another_sweep_is_refused(database, tmp_path, other, told):
-    shared(database, tmp_path / "a").next([])
-    with pytest.raises(UserError, match=f"is another sweep, seed=0; this one is {told}"):
-        shared(database, tmp_path / "b", definition={**WHAT, **other}).next([])
+    shared(database, tmp_path / "a").propose([])
+    with pytest.raises(UserError, match=f"belongs to another sweep, seed=0; this one is {told}"):
+        shared(database, tmp_path / "b", definition={**WHAT, **other}).propose([])
 
 
 def test_what_others_take_part_in_is_not_forgotten(database, tmp_path):
     first, second = (shared(database, tmp_path / name) for name in "ab")
-    assert first.forget()  # nothing was asked for
-    first.next([])
-    second.next([])
-    assert not first.forget()
+    assert first.delete()  # nothing was asked for
+    first.propose([])
+    second.propose([])
+    assert not first.delete()
     alone = shared(f"{database}1", tmp_path / "a")
-    alone.next([])
-    assert alone.forget()
-    assert shared(f"{database}1", tmp_path / "b").next([])[0] == 0
+    alone.propose([])
+    assert alone.delete()
+    assert shared(f"{database}1", tmp_path / "b").propose([])[0] == 0
 
 
 def test_a_trial_of_another_sweep_is_never_told(database, tmp_path):
     first, second = (shared(database, tmp_path / name) for name in "ab")
-    first.next([])
+    first.propose([])
     for number in (0, 1):
-        with pytest.raises(Failure, match=f"has lost point {number}"):
-            second.tell(number, 1.0)
+        with pytest.raises(Failure, match=f"Point {number} is not in the study"):
+            second.report(number, 1.0)
     assert first.study.trials[0].value is None
 
 
@@ -179,28 +180,28 @@ def fails(**_):
 
 def test_a_study_that_was_removed_is_not_asked_for_ever(database, tmp_path):
     search = shared(database, tmp_path / "a")
-    search.next([])
+    search.propose([])
     optuna.delete_study(study_name="s", storage=database)
-    for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
-        with pytest.raises(Failure, match=r"The study s was removed from sqlite") as ended:
+    for work in (lambda: search.propose([0]), lambda: search.report(0, 1.0)):
+        with pytest.raises(Failure, match=r"The study s was deleted from sqlite") as ended:
             work()
         assert not isinstance(ended.value, StudyUnreachable)
 
 
 def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refused(database, tmp_path, monkeypatch):
     search = shared(database, tmp_path / "a")
-    search.next([])
+    search.propose([])
     with monkeypatch.context() as broken:
         broken.setattr(search.study, "get_trials", fails)
-        for work in (lambda: search.next([0]), lambda: search.tell(0, 1.0)):
+        for work in (lambda: search.propose([0]), lambda: search.report(0, 1.0)):
             with pytest.raises(StudyUnreachable, match="cannot be used: no way to it"):
                 work()
-        search.theirs = 2
-        assert "2 of 6 points of the study s are trained by others" in search.elsewhere()
-        assert not search.forget()
-    assert search.next([0])[0] == 1
+        search.taken = 2
+        assert "2 of 6 points of the study s are trained by other sweeps" in search.describe_others()
+        assert not search.delete()
+    assert search.propose([0])[0] == 1
     with pytest.raises(UserError, match="cannot be used") as refused:
-        shared("foo", tmp_path / "b").next([])
+        shared("foo", tmp_path / "b").propose([])
     assert not isinstance(refused.value, StudyUnreachable)
 
 
@@ -216,15 +217,15 @@ def test_a_point_that_was_cut_off_between_two_settings_is_chosen_as_it_would_hav
         return chosen(trial, axis)
 
     for k in range(15):
-        search.tell(k, surface(search.next(range(k))[1]))
+        search.report(k, surface(search.propose(range(k))[1]))
     with monkeypatch.context() as short:
         short.setattr(samplers, "suggest_value", cut)
         with pytest.raises(KeyboardInterrupt):
-            search.next(range(15))
+            search.propose(range(15))
     again = StudySearch(SPACE, sampler, TRIALS, "min", 0, SweepState(tmp_path, WHAT, id="a"))
     for k in range(15, TRIALS):
-        assert again.next(range(k)) == (k, whole[k])
-        again.tell(k, surface(whole[k]))
+        assert again.propose(range(k)) == (k, whole[k])
+        again.report(k, surface(whole[k]))
 
 
 def test_a_sobol_sequence_is_more_even_than_chance(tmp_path):
@@ -237,10 +238,10 @@ def test_a_sobol_sequence_is_more_even_than_chance(tmp_path):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_setting_is_proposed_only_where_its_condition_holds(sampler, tmp_path):
-    only = Condition.read("k>1")
-    axes = [Axis("k", low=1, high=4, is_whole=True), Axis("c", low=0.0, high=1.0, only=only)]
+    only = Condition.parse("k>1")
+    axes = [Axis("k", low=1, high=4, is_whole=True), Axis("c", low=0.0, high=1.0, condition=only)]
     space = SearchSpace(axes=axes)
-    space.varies = lambda axis, values: not axis.only or axis.only.holds(lambda key: int(values[key]))
+    space.varies = lambda axis, values: not axis.condition or axis.condition.holds(lambda key: int(values[key]))
     whole = study(tmp_path / "whole", sampler, space=space, score=lambda values: float(values.get("c", 0.5)))
     assert {("c" in values) == (values["k"] != "1") for values in whole} == {True}
     assert {"c" in values for values in whole} == {True, False}

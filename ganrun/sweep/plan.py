@@ -1,0 +1,109 @@
+"""What a sweep is: its search space, and the definition that gives it its name and identifies it later."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from ganrun.errors import UserError
+from ganrun.sweep import naming, state
+from ganrun.sweep.executors import slurm
+from ganrun.sweep.hydra_context import CommandContext
+from ganrun.sweep.search.conditions import ConfigCache
+from ganrun.sweep.search.space import SearchSpace, parse_space
+from ganrun.sweep.search.storage import check_study_is_new
+from ganrun.sweep.search.strategy import GridSearch
+
+log = logging.getLogger(__name__)
+# Keys of `sweep` that say how a sweep runs and do not belong to its definition
+LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "sbatch")
+
+
+@dataclass
+class SweepPlan:
+    """A sweep before it starts, and the command that starts it."""
+
+    command: CommandContext
+    space: SearchSpace
+    definition: dict
+    name: str
+    folder: Path
+
+
+def build_plan(
+    context: HydraContext, config: DictConfig, overrides: Sequence[str], command: CommandContext
+) -> SweepPlan:
+    """Return the plan of a command's overrides. Raises UserError for overrides that cannot be swept."""
+    loader, settings = context.config_loader, config.sweep
+    space = parse_space(overrides, loader, settings.seeds, config.seed, settings.space, settings.only)
+    space.configs = ConfigCache(
+        lambda values: loader.load_sweep_config(
+            config, [*space.fixed, *(f"{key}={value}" for key, value in values.items())]
+        )
+    )
+    definition = build_definition(space, settings)
+    name = str(settings.name or sweep_name(definition))
+    return SweepPlan(command, space, definition, name, folder_override(overrides) or state.SWEEPS_DIR / name)
+
+
+def build_definition(space: SearchSpace, settings: DictConfig) -> dict:
+    """Return what identifies a sweep, as sweep.json has it."""
+    axes = []
+    for axis in space.axes:
+        values = ",".join(axis.values) if axis.values else f"interval({axis.low},{axis.high}){'log' * axis.is_log}"
+        axes.append(f"{axis.key}={values}" + (f" if {axis.condition.text}" if axis.condition else ""))
+    identity = {key: settings[key] for key in sorted(settings) if key not in (*LOOSE, "seeds", "space", "only")}
+    return {"fixed": sorted(space.fixed), "axes": axes, "seeds": space.seeds, "settings": identity}
+
+
+def sweep_name(definition: dict) -> str:
+    """Return a name made from the swept keys and a digest of the definition."""
+    keys = [axis.partition("=")[0] for axis in definition["axes"]] + ["seed"] * (len(definition["seeds"]) > 1)
+    # Without the database, which may have another address on another machine
+    settings = {key: value for key, value in definition["settings"].items() if key != "storage"}
+    digest = hashlib.blake2b(json.dumps({**definition, "settings": settings}).encode(), digest_size=3).hexdigest()
+    swept = "+".join(naming.short_keys(keys))[: naming.MAX_NAME_LENGTH]
+    return f"{swept or 'runs'}-{digest}"
+
+
+def folder_override(overrides: Sequence[str]) -> Path | None:
+    """Return the value of folder=, if it is given."""
+    for override in OverridesParser.create().parse_overrides([*overrides]):
+        if override.key_or_group == "folder" and not override.is_sweep_override():
+            return Path(str(override.value()))
+    return None
+
+
+def log_plan(plan: SweepPlan, settings: DictConfig) -> None:
+    """Log what the sweep would train (dry_run=true)."""
+    points = GridSearch(plan.space).points if settings.sampler == "grid" else []
+    for number, values in enumerate(points):
+        log.info("point %d  %s", number, " ".join(f"{key}={value}" for key, value in values.items()))
+    count = len(points) or settings.trials
+    seeds = ", ".join(map(str, plan.space.seeds))
+    log.info("%d points by %s, each with seed %s, in %s", count, settings.sampler, seeds, plan.folder)
+    log.info("dry_run=true: nothing was written. Remove it to train.")
+
+
+def move_aside(plan: SweepPlan, storage: str | None) -> None:
+    """Rename the folder of an earlier start (sweep.fresh=true). Raises UserError if other processes may use it."""
+    folder = plan.folder
+    earlier = state.load_or_empty(folder) if (folder / state.SWEEP_FILE).exists() else None
+    if storage:
+        check_study_is_new(storage, earlier.study if earlier else plan.name)
+    if earlier is None:
+        return
+    with earlier.locked():
+        if state.RunnerRegistry(folder).others():
+            raise UserError(f"Another process works on {folder}. Stop it first, or give another sweep.name=.")
+        slurm.check_none_queued(earlier)
+        target = folder.with_name(f"{folder.name}-until-{time.strftime('%Y-%m-%d-%H%M%S')}")
+        folder.rename(target)
+    log.info("moved         the earlier sweep to %s", target)
