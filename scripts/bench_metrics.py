@@ -115,11 +115,11 @@ class OnePass:
         """Raises AssertionError when what the sides keep for their scores differs."""
         fid, kid, inception_score = self.stock
         for name in (f"{of}_features_{what}" for of in ("real", "fake") for what in ("sum", "cov_sum", "num_samples")):
-            assert_close(getattr(self.scores.distance, name), getattr(fid, name))
-        assert_close(self.scores.real.features, *kid.real_features)
-        assert_close(self.scores.kept.compute(), *kid.fake_features)
-        ours, theirs = self.scores.score.features, inception_score.features
-        assert_close(torch.cat(ours).softmax(1), torch.cat(theirs).softmax(1))
+            assert_close(getattr(self.scores.moments, name), getattr(fid, name))
+        inputs = self.scores.inputs()
+        assert_close(inputs.real.features, *kid.real_features)
+        assert_close(inputs.features, *kid.fake_features)
+        assert_close(inputs.logits.softmax(1), torch.cat(inception_score.features).softmax(1))
 
 
 def stock(extractor: Extractor) -> tuple[FrechetInceptionDistance, KernelInceptionDistance, InceptionScore]:

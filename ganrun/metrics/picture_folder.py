@@ -1,4 +1,4 @@
-"""A folder of pictures as the data, or as the samples, of a score."""
+"""A folder of images, to be scored or to score against."""
 
 import os
 from collections import defaultdict
@@ -18,33 +18,33 @@ from ganrun.errors import UserError
 from ganrun.seeds import named_generator
 from ganrun.terminal import progress_bar
 
-WINDOW = 64  # pictures decoded at once
-MOST_BYTES = 2**26  # of one part of pictures, which becomes four times as large as floats
+WINDOW = 64  # images decoded at once
+MAX_BATCH_BYTES = 2**26  # of a uint8 batch, which is four times as large as floats
 
 
 class PictureFolder:
-    """All pictures below a folder at their own sizes, grey or colour, in an order drawn once and for all.
+    """All images below a folder at their own sizes, grey or colour, in a fixed random order.
 
-    It has what suites ask of data. Its statistics are known anew when a file's place, size or time has changed.
+    It has the attributes that suites read of data. The fingerprint changes with a file's path, size or time stamp.
     """
 
     name, gives, reference_splits = "folder", ("x", "picture"), ("folder",)
-    shape = (3, None, None)  # of many sizes
+    shape = (3, None, None)  # sizes vary
     classes: list[str] = []
 
     def __init__(self, folder: str, seed: int = 0):
-        """seed: of the order. Raises UserError for a folder that is not there or holds fewer than two pictures."""
+        """seed: of the order. Raises UserError if the folder does not exist or holds fewer than two images."""
         self.folder, self.seed = Path(folder).expanduser(), seed
         if not self.folder.is_dir():
             what = "is a file, not a folder" if self.folder.is_file() else "does not exist"
-            raise UserError(f"{folder} {what}. Give two folders: ganrun eval --folder A --against B")
-        self.paths = require_images(self.folder, "Expected is a folder of pictures, in subfolders or not.")
+            raise UserError(f"{folder} {what}. Give two folders of images: ganrun eval --folder A --against B")
+        self.paths = require_images(self.folder, "Give a folder of images; they may lie in subfolders.")
         if len(self.paths) < 2:
-            raise UserError(f"{folder} holds one picture, {self.paths[0].name}: scores need two or more.")
+            raise UserError(f"{folder} holds one image, {self.paths[0].name}: scores need at least two.")
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of the files' places, sizes and times; none is opened."""
+        """Hex digest of the files' paths, sizes and modification times; no file is opened."""
         digest = sha256()
         for path in self.paths:
             stat = os.stat(path)
@@ -55,30 +55,30 @@ class PictureFolder:
         return len(self.paths)
 
     def reference(self, key: str = "x", limit: int | None = None) -> Iterator[Tensor]:
-        """The first `limit` pictures of the order: uint8 [n, 1 or 3, H, W], those of one part of one size.
+        """Yield the first `limit` images of the order in batches of one size each: uint8 [n, 1 or 3, H, W].
 
-        Raises UserError for one that cannot be read.
+        Raises UserError for an image that cannot be decoded.
         """
         order = torch.randperm(len(self.paths), generator=named_generator("folder", self.seed))[:limit]
         paths = [self.paths[i] for i in order]
         windows = [paths[start : start + WINDOW] for start in range(0, len(paths), WINDOW)]
-        with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-            for window in progress_bar(windows, f"reading {len(paths):,} pictures of {self.folder}"):
+        with ThreadPoolExecutor() as pool:  # Pillow releases the GIL while it decodes
+            for window in progress_bar(windows, f"reading {len(paths):,} images of {self.folder}"):
                 yield from group_by_size([*pool.map(load_picture, window)])
 
 
 def load_picture(path: Path) -> np.ndarray:
-    """One picture: uint8 [1 or 3, H, W]."""
+    """Decode one image: uint8 [1 or 3, H, W]."""
     try:
         return to_array(upright(path))
     except BadImageError as error:
-        raise UserError(f"Cannot decode {error}. Mend the file, or take it out of its folder.") from error
+        raise UserError(f"Cannot decode {error}. Replace the file, or remove it from the folder.") from error
 
 
 def group_by_size(pictures: list[np.ndarray]) -> Iterator[Tensor]:
-    """The pictures in parts of one size each, none larger than MOST_BYTES or than one picture."""
+    """Yield the images in batches of one size each, of at most MAX_BATCH_BYTES or one image."""
     groups = defaultdict(list)
     for picture in pictures:
         groups[picture.shape].append(picture)
     for group in groups.values():
-        yield from torch.from_numpy(np.stack(group)).split(max(1, MOST_BYTES // group[0].size))
+        yield from torch.from_numpy(np.stack(group)).split(max(1, MAX_BATCH_BYTES // group[0].size))

@@ -1,4 +1,4 @@
-"""Examples to be scored, drawn without a trace in the training's random streams."""
+"""Generates samples for scoring without changing the random streams of the training."""
 
 import math
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ from ganrun.seeds import generator, hash_integers
 
 
 def rank_and_world() -> tuple[int, int]:
-    """Rank and number of processes that score together."""
+    """This process's rank and the number of processes that score together."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size()
     return 0, 1
 
 
 def float64_device(device: torch.device) -> torch.device:
-    """Where sums are kept: beside the model, as nccl can add them up only there; mps has no float64."""
+    """The device for float64 sums: the model's, because NCCL reduces only GPU tensors; the CPU for MPS (no float64)."""
     return torch.device("cpu") if device.type == "mps" else device
 
 
 @contextmanager
 def isolated_rng(seed: int) -> Iterator[None]:
-    """No gradients, and torch's global streams seeded anew inside and restored afterwards."""
+    """Disable gradients and seed torch's global random streams inside the block; restore both afterwards."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices), torch.no_grad():
         torch.default_generator.manual_seed(seed)
@@ -36,16 +36,16 @@ def isolated_rng(seed: int) -> Iterator[None]:
 
 
 def require_samples(samples: int, world: int = 1) -> int:
-    """The count, when a covariance can be made of it. Raises UserError otherwise."""
+    """Return the number of samples. Raises UserError if they are too few for a covariance in each process."""
     if samples < 2 * world:
         raise UserError(f"metrics.samples={samples} is too few: scores need at least {2 * world} samples.")
     return samples
 
 
 def generate_batches(model, data, samples: int, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """This process's share of `samples` generated examples, in batches: (x, labels asked for or None).
+    """Yield this process's share of `samples` samples in batches: (x, requested labels or None).
 
-    Labels have the data's proportions. Each process draws from a generator of (seed, rank).
+    Labels have the data's proportions. Each process draws from a generator seeded with (seed, rank).
     """
     rank, world = rank_and_world()
     stream = generator(seed, rank)
@@ -57,7 +57,9 @@ def generate_batches(model, data, samples: int, batch_size: int, seed: int) -> I
 
 
 class AllFinite(Metric):
-    """Whether all values seen by all processes were finite; as pictures, others would pass for black."""
+    """Whether all values in all processes are finite. As uint8, NaN and Inf would look like ordinary pixels."""
+
+    broken: Tensor
 
     def __init__(self):
         super().__init__()
@@ -71,10 +73,10 @@ class AllFinite(Metric):
 
 
 def nan_unless_finite(scores: dict[str, float], finite: AllFinite) -> dict[str, float]:
-    """The scores, or nan for each when something that was scored was not finite."""
+    """Return the scores, or NaN for all of them if a sample was not finite."""
     return scores if finite.compute() else dict.fromkeys(scores, math.nan)
 
 
 def scoring_seed(seed: int) -> int:
-    """A seed for the global streams that differs from the samples' own."""
+    """The seed of the global streams while scoring; it differs from that of the samples."""
     return hash_integers(seed, 0x5C0)

@@ -1,4 +1,4 @@
-"""The scores of generated pictures that are asked for together: one pass over the samples, several numbers."""
+"""The suite for generated images: several scores in one pass over the samples."""
 
 import logging
 import math
@@ -7,147 +7,137 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics.aggregation import MeanMetric
 
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError, did_you_mean
-from ganrun.metrics.feature_scores import KINDS, FeatureScores, number_names
+from ganrun.metrics.feature_scores import FeatureBuffer, FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
-from ganrun.metrics.reference_stats import BASELINES, NEIGHBOURS
 from ganrun.metrics.sampling import AllFinite, generate_batches, isolated_rng, nan_unless_finite, scoring_seed
-from ganrun.metrics.scores.inception_score import SPLITS
-from ganrun.metrics.scores.kid import SUBSET_SIZE, SUBSETS
+from ganrun.metrics.score_inputs import Statistics
+from ganrun.metrics.scores import PREFIX, Score, ScoreNote, feature_scores
+from ganrun.metrics.scores.accuracy import accuracy
 
 log = logging.getLogger(__name__)
-COLLAPSED = 0.6  # diversity: the pictures of one digit alone have .37 to .60 of that of all ten, of two .7 or more
+COLLAPSED = 0.6  # diversity; of one class of the shipped digits it is 0.37 to 0.60, of two classes at least 0.7
+Batches = Iterable[tuple[Tensor, Tensor | None]]
 
 
-def log_progress(parts: Iterable[tuple[Tensor, Tensor | None]]) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """The parts, with a word on how many pictures there were every 20 seconds."""
+def log_progress(batches: Batches) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield the batches, and log the number of images every 20 seconds."""
     count, last = 0, time.monotonic()
-    for images, y in parts:
+    for images, y in batches:
         yield images, y
         count += len(images)
         if time.monotonic() - last > 20:
             last = time.monotonic()
-            log.info("%d pictures scored", count)
+            log.info("%d images scored", count)
 
 
 class Generation(FeatureSuite):
-    """Scores of samples against real pictures; accuracy, where the extractor knows the classes asked for."""
+    """Scores of generated images; with requested classes that the extractor knows, the accuracy as well."""
 
     keys = ("x",)
 
     def __init__(
-        self, *arguments, scores: Sequence[str] = ("fd", "is"), final: Sequence[str] = ("kid", "prdc"), **options
+        self,
+        *arguments,
+        scores: Sequence[str | Score] = ("fd", "is"),
+        final: Sequence[str | Score] = ("kid", "prdc"),
+        **options,
     ):
-        """scores: what to compute each time, of scores.KINDS.   final: what else at the end."""
+        """scores: what to compute each time, names of declared scores or scores.   final: what else at the end."""
         super().__init__(*arguments, **options)
-        for kind in [*scores, *final]:
-            if kind not in KINDS:
+        declared = feature_scores()
+        for name in [*scores, *final]:
+            if not isinstance(name, Score) and name not in declared:
                 raise UserError(
-                    f"There is no score {kind} in metrics.scores or metrics.final.{did_you_mean(kind, KINDS)}"
+                    f"There is no score {name} in metrics.scores or metrics.final.{did_you_mean(str(name), declared)}"
                 )
-        self.kinds, self.final_kinds = [*scores], [*scores, *(kind for kind in final if kind not in scores)]
+        self.regular = [name if isinstance(name, Score) else declared[name] for name in scores]
+        extra = [name if isinstance(name, Score) else declared[name] for name in final]
+        self.final = [*self.regular, *(score for score in extra if score not in self.regular)]
 
-    def check(self, data) -> None:
-        super().check(data)
+    def check_data(self, data) -> None:
+        super().check_data(data)
         if "x" not in data.gives:
             name = "translation_lenet" if data.intensity is not None else "translation"
-            raise UserError(f"data={data.name} holds two domains to translate between: metrics={name}.")
+            raise UserError(f"data={data.name} holds two domains to translate between. Use metrics={name}.")
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
-        """The scores of `samples` samples, the same for the same seed; all of them where `is_final`."""
         samples = samples or self.samples
         self.warn_of_few(samples)
         finite = AllFinite().to(model.device)
 
-        def parts() -> Iterator[tuple[Tensor, Tensor | None]]:
+        def batches() -> Iterator[tuple[Tensor, Tensor | None]]:
             for x, y in generate_batches(model, data, samples, self.batch_size, seed):
                 finite.update(x)
                 yield to_uint8(x), y
 
-        found = self.of_pictures(parts(), data, model.device, seed, is_final, "y" in model.needs)
-        return nan_unless_finite(found, finite)
+        values = self.score_images(batches(), data, model.device, seed, is_final, "y" in model.needs)
+        return nan_unless_finite(values, finite)
 
-    def of_pictures(
+    def score_images(
         self,
-        parts: Iterable[tuple[Tensor, Tensor | None]],
+        batches: Batches,
         data,
         device: torch.device,
         seed: int = 0,
         is_final: bool = True,
-        is_y_asked: bool = False,
+        is_conditional: bool = False,
     ) -> dict[str, float]:
-        """The scores of pictures, uint8 [n, C, H, W] in parts, against the data's; y int64 [n]: the classes asked for.
+        """Score batches (images, requested classes): uint8 [n, C, H, W], of one size per batch, and int64 [n] or None.
 
-        The pictures of one part have one size.   seed: of what the scores draw, and of torch's global stream meanwhile.
+        seed: of what the scores draw, and of torch's global stream while the batches are generated.
         """
-        real = self.real(data, "x", device)
+        real, selected = self.real(data, "x", device), self._selected(data, is_final, is_conditional)
         with isolated_rng(scoring_seed(seed)):
-            scores = FeatureScores(self.extractor, real, device, self._kinds(is_final, is_y_asked))
-            hits = MeanMetric().to(device)
-            for images, y in log_progress(parts):
-                logits = scores.update(images, y)
-                if y is not None:
-                    hits.update((logits.argmax(1) == y.to(logits.device)).float())
-            found = {f"val/{name}": value for name, value in scores.compute().items()}
-            if is_y_asked and self._knows_classes(data):
-                found[f"val/{self.extractor.named('accuracy')}"] = hits.compute().item()
-            return found
+            scores = FeatureScores(self.extractor, real, device, selected, lambda: self._real_images(data, real))
+            for images, y in log_progress(batches):
+                scores.update(images, y)
+            return {f"{PREFIX}{name}": value for name, value in scores.compute().items()}
 
     def names(self, model, data) -> list[str]:
-        """Of the scores that `score` gives at the end."""
-        is_y_asked = "y" in model.needs
-        names = number_names(self._kinds(True, is_y_asked), self.extractor)
-        names += [self.extractor.named("accuracy")] if is_y_asked and self._knows_classes(data) else []
-        return [f"val/{name}" for name in names]
+        selected = self._selected(data, True, "y" in model.needs)
+        return [f"{PREFIX}{self.extractor.named(number)}" for score in selected for number in score.numbers]
 
     def protocol(self, data, samples: int | None = None) -> dict:
-        real = self.real(data, "x")
-        found = super().protocol(data, samples)
-        kept = min(found["samples"], len(real.features))
-        return {
-            **found,
-            "kid_prdc_samples": kept,
-            "kid_prdc_reference": len(real.features),
-            "kid_subsets": SUBSETS,
-            "kid_subset_size": min(SUBSET_SIZE, kept),
-            "prdc_k": NEIGHBOURS,
-        }
+        protocol = super().protocol(data, samples)
+        reference = len(self.real(data, "x").features)
+        kept = min(protocol["samples"], reference)
+        protocol |= {"kid_prdc_samples": kept, "kid_prdc_reference": reference}
+        for score in self._declared():
+            protocol |= score.settings(kept)
+        return protocol
 
-    def score_notes(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
-        """Of how many samples each score is, and how it comes about, in a few words."""
-        told = self.protocol(data, samples)
-        n, few, against = told["samples"], told["kid_prdc_samples"], f"against {told['reference']:,} real"
-        against_few = f"against {told['kid_prdc_reference']:,} real"
-        subsets = f"{told['kid_subsets']} subsets of {told['kid_subset_size']:,}, {against_few}"
-        words = {
-            "fd": (n, against),
-            "diversity": (n, "root mean squared distance of two, over the data's"),
-            "is": (n, f"{SPLITS} splits"),
-            "kid": (few, subsets),
-            "prdc": (few, f"k = {NEIGHBOURS}, {against_few}"),
-            "intra": (n, f"mean over classes, {against_few}"),
-            "fd_infinity": (few, f"extrapolated, {against}"),
-        }
-        found = {name: words[kind] for kind in KINDS for name in number_names([kind], self.extractor)}
-        found[self.extractor.named("accuracy")] = (n, "share of samples named as asked")
-        return {f"val/{name}": told for name, told in found.items()}
+    def score_notes(self, data, samples: int | None = None) -> dict[str, ScoreNote]:
+        protocol, notes = self.protocol(data, samples), {}
+        for score in self._declared():
+            count = protocol["kid_prdc_samples" if score.is_of_kept_samples else "samples"]
+            notes |= score.notes(protocol, count)
+        return {f"{PREFIX}{self.extractor.named(number)}": note for number, note in notes.items()}
 
     def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
-        """What the scores of real pictures are: of one random half against the other; the Inception Score of all."""
-        real = self.real(data, "x")
-        return {f"val/{self.extractor.named(name)}": real.baseline(name) for name in BASELINES}
+        """The scores of one random half of the real images relative to the other; the Inception Score of all."""
+        baselines = self.real(data, "x").baselines
+        return {f"{PREFIX}{self.extractor.named(number)}": value for number, value in baselines.items()}
 
     def collapsed(self, scores: Mapping[str, float]) -> str | None:
-        """Why samples with these scores are to be called collapsed, None if they are not."""
-        diversity = scores.get(f"val/{self.extractor.named('diversity')}", math.nan)
+        diversity = scores.get(f"{PREFIX}{self.extractor.named('diversity')}", math.nan)
         return f"the samples' diversity is {diversity:.2g} of the data's" if diversity < COLLAPSED else None
 
-    def _kinds(self, is_final: bool, is_y_asked: bool) -> list[str]:
-        kinds = self.final_kinds if is_final else self.kinds
-        return [kind for kind in kinds if kind != "intra" or is_y_asked]
+    def _declared(self) -> list[Score]:
+        return [*feature_scores().values(), *self.final]
 
-    def _knows_classes(self, data) -> bool:
-        return self.extractor.classes == list(data.classes)
+    def _selected(self, data, is_final: bool, is_conditional: bool) -> list[Score]:
+        """The requested scores that this model and these data can have, and the accuracy."""
+        knows_classes = self.extractor.classes == list(data.classes)
+        scores = [score for score in (self.final if is_final else self.regular) if score is not accuracy]
+        scores = [score for score in scores if is_conditional or "labels" not in score.needs]
+        return [*scores, accuracy] if is_conditional and knows_classes else scores
+
+    def _real_images(self, data, real: Statistics) -> Tensor:
+        """As many real images as features are kept, uint8 [m, C, H, W]."""
+        buffer = FeatureBuffer(sync_on_compute=False)
+        for part in data.reference("x", len(real.features)):
+            buffer.update(part)
+        return buffer.compute()

@@ -1,11 +1,9 @@
-"""Scores of translations between two sets of pictures."""
+"""The suite for translations between two sets of images."""
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
-from torchmetrics.aggregation import MeanMetric
 
 from ganrun.data.images import to_float, to_uint8
 from ganrun.errors import UserError
@@ -19,152 +17,113 @@ from ganrun.metrics.sampling import (
     require_samples,
     scoring_seed,
 )
+from ganrun.metrics.scores import PREFIX, ScoreNote
+from ganrun.metrics.scores.fid import fid
+from ganrun.metrics.scores.ground_truth import DIGIT_ACCURACY, L1, L1_UNTRANSLATED, GroundTruth
 
 DIRECTIONS = (("a", "b"), ("b", "a"))
 
 
 class Translation(FeatureSuite):
-    """Frechet distance of translated test pictures both ways; where counterparts are known, the L1 distance to them.
+    """Frechet distance of translated test images, both ways; for paired data, the L1 distance to the counterparts.
 
-    Data with `intensity(x, domain)`, which tells the digit in a picture of a domain, is scored on those digits: then
-    also the share of translations that still show the digit of their source.
+    Data with `intensity(x, domain)`, which extracts the digit from an image of a domain, are scored on those digits,
+    and also by the share of translations that still show the digit of their source.
     """
 
     keys = ("a", "b")
 
-    def check(self, data) -> None:
-        super().check(data)
+    def check_data(self, data) -> None:
+        super().check_data(data)
         if "a" not in data.gives:
-            raise UserError(f"data={data.name} has no two domains to translate between: metrics=inception or lenet.")
+            raise UserError(
+                f"data={data.name} has no two domains to translate between. Use metrics=inception or metrics=lenet."
+            )
 
     def identity(self, data, key: str) -> dict:
         return {**super().identity(data, key), "intensity": digit_intensity(data) is not None}
 
-    def pictures(self, data, key: str) -> Iterator[Tensor]:
-        seen = digit_intensity(data)
-        for part in super().pictures(data, key):
-            yield to_uint8(seen(to_float(part), key)) if seen else part
+    def images(self, data, key: str) -> Iterator[Tensor]:
+        intensity = digit_intensity(data)
+        for part in super().images(data, key):
+            yield to_uint8(intensity(to_float(part), key)) if intensity else part
 
     def protocol(self, data, samples: int | None = None) -> dict:
-        found = super().protocol(data, samples)
-        count = samples or self.samples
+        protocol = super().protocol(data, samples)
+        count = protocol.pop("samples")
         for source, target in DIRECTIONS:
-            found[f"samples_{source}_to_{target}"] = min(count, data.test_count(source))
-        del found["samples"]
-        return {
-            **found,
-            "test_split": data.test_split,
-            "sees": "the digit's intensity" if digit_intensity(data) else "the picture",
-        }
+            protocol[f"samples_{source}_to_{target}"] = min(count, data.test_count(source))
+        sees = "the digit's intensity" if digit_intensity(data) else "the picture"
+        return {**protocol, "test_split": data.test_split, "sees": sees}
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
-        """The scores of the translations of all test pictures, or of the first `samples` of each domain."""
+        """Score the translations of all test images, or of the first `samples` of each domain."""
+        values = {}
         with isolated_rng(scoring_seed(seed)):
-            found = {}
             for source, target in DIRECTIONS:
-                found |= self._one_way(model, data, source, target, samples or self.samples)
-        name = self._fd_name
-        found[name] = (found[f"{name}_a_to_b"] + found[f"{name}_b_to_a"]) / 2
-        return found
+                values |= self._score_direction(model, data, source, target, samples or self.samples)
+        mean = (values[f"{self._fd_name}_a_to_b"] + values[f"{self._fd_name}_b_to_a"]) / 2
+        return {**values, self._fd_name: mean}
 
     def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
-        """The distances of one random half of the real pictures from the other."""
-        name = self._fd_name
-        return {f"{name}_{source}_to_{target}": self.real(data, target).baseline("fd") for source, target in DIRECTIONS}
+        """The distance of one random half of the real images from the other, in each target domain."""
+        return {f"{self._fd_name}_{x}_to_{y}": self.real(data, y).baselines["fd"] for x, y in DIRECTIONS}
 
-    def score_notes(self, data, samples: int | None = None) -> dict[str, tuple[int, str]]:
-        """Of how many translations each score is, and how it comes about, in a few words."""
-        told, found = self.protocol(data, samples), {}
+    def score_notes(self, data, samples: int | None = None) -> dict[str, ScoreNote]:
+        protocol, notes = self.protocol(data, samples), {}
         for source, target in DIRECTIONS:
-            n = told[f"samples_{source}_to_{target}"]
-            words = {
-                self.extractor.named("fd"): f"against {told[f'reference_{target}']:,} real",
-                "l1": "to the true counterpart",
-                "l1_untranslated": "of the source to the true counterpart",
-                self.extractor.named("accuracy"): "share that still shows the source's digit",
-            }
-            found |= {f"val/{with_direction(name, source, target)}": (n, word) for name, word in words.items()}
-        total = told["samples_a_to_b"] + told["samples_b_to_a"]
-        return {**found, self._fd_name: (total, "mean of both directions")}
-
-    def collapsed(self, scores: Mapping[str, float]) -> str | None:
-        """Nothing is known of collapse here: translations differ as their sources do."""
-        return None
+            count = protocol[f"samples_{source}_to_{target}"]
+            for score in (fid, L1, L1_UNTRANSLATED, DIGIT_ACCURACY):
+                (note,) = score.notes({"reference": protocol[f"reference_{target}"]}, count).values()
+                notes[self._full_name(score.name, source, target)] = note
+        total = protocol["samples_a_to_b"] + protocol["samples_b_to_a"]
+        return {**notes, self._fd_name: ScoreNote(total, "mean of both directions", "lower")}
 
     def names(self, model, data) -> list[str]:
-        """Of the scores that `score` gives."""
-        names = [self.extractor.named("fd")]
+        names = ["fd"]
         names += ["l1", "l1_untranslated"] if data.is_paired else []
-        names += [f"accuracy_{self.extractor.name}"] if knows_digits(data, self.extractor.classes) else []
-        both = [with_direction(name, *direction) for direction in DIRECTIONS for name in names]
-        return [f"val/{name}" for name in [*both, self.extractor.named("fd")]]
+        names += ["accuracy"] if knows_digits(data, self.extractor.classes) else []
+        both = [self._full_name(name, *direction) for direction in DIRECTIONS for name in names]
+        return [*both, self._fd_name]
 
     @property
     def _fd_name(self) -> str:
-        return f"val/{self.extractor.named('fd')}"
+        return f"{PREFIX}{self.extractor.named('fd')}"
 
-    def _one_way(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
+    def _full_name(self, number: str, source: str, target: str) -> str:
+        """fd -> val/fd_lenet_a_to_b; l1_untranslated -> val/l1_a_to_b_untranslated."""
+        name = number if number.startswith("l1") else self.extractor.named(number)
+        head, mark, tail = name.partition("_untranslated")
+        return f"{PREFIX}{head}_{source}_to_{target}{mark}{tail}"
+
+    def _score_direction(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
         count = require_samples(min(limit, data.test_count(source)), rank_and_world()[1])
         self.warn_of_few(count)
-        scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, ["fd"])
-        finite = AllFinite().to(model.device)
-        answers = GroundTruth(data, target, self.extractor.classes, model.device)
-        seen = digit_intensity(data)
+        scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, [fid])
+        truth = GroundTruth(data, target, knows_digits(data, self.extractor.classes), model.device)
+        finite, intensity = AllFinite().to(model.device), digit_intensity(data)
         for index in rank_batches(count, self.batch_size):
-            part = data.test(source, index).to(model.device)
-            translated = model.translate(part, to=target).float()
+            x = data.test(source, index).to(model.device)
+            translated = model.translate(x, to=target).float()
             finite.update(translated)
-            logits = scores.update(to_uint8(seen(translated, target) if seen else translated))
-            answers.update(index, part, translated, logits)
-        names = {**scores.compute(), **answers.compute(self.extractor.name)}
-        return nan_unless_finite(
-            {f"val/{with_direction(name, source, target)}": value for name, value in names.items()}, finite
-        )
-
-
-class GroundTruth:
-    """Translations beside what is known of the right ones: the counterparts, the digits."""
-
-    def __init__(self, data, target: str, classes: list[str] | None, device: torch.device):
-        self.data, self.target, self.is_named = data, target, knows_digits(data, classes)
-        # A diverged model's NaNs stay in the mean; torchmetrics would leave them out.
-        self.error, self.untranslated, self.hits = (MeanMetric(math.nan).to(device) for _ in range(3))
-
-    def update(self, index: Tensor, x: Tensor, translated: Tensor, logits: Tensor) -> None:
-        """index: places of the pictures x in the test split."""
-        if self.data.is_paired:
-            truth = self.data.test(self.target, index).to(x.device)
-            self.error.update((translated - truth).abs())
-            self.untranslated.update((x - truth).abs())
-        if self.is_named:
-            self.hits.update((logits.argmax(1).cpu() == self.data.test("y", index)).float())
-
-    def compute(self, extractor: str) -> dict[str, float]:
-        found = {}
-        if self.data.is_paired:
-            found |= {"l1": self.error.compute().item(), "l1_untranslated": self.untranslated.compute().item()}
-        if self.is_named:
-            found[f"accuracy_{extractor}"] = self.hits.compute().item()
-        return found
+            logits = scores.update(to_uint8(intensity(translated, target) if intensity else translated))
+            truth.update(index, x, translated, logits)
+        values = {"fd": next(iter(scores.compute().values())), **truth.compute()}
+        values = {self._full_name(number, source, target): value for number, value in values.items()}
+        return nan_unless_finite(values, finite)
 
 
 def digit_intensity(data) -> Callable[[Tensor, str], Tensor] | None:
-    """The data's way from a picture of a domain to the digit in it, where it has one."""
+    """The data's function from images of a domain to the intensity of the digit in them, if it has one."""
     return getattr(data, "intensity", None)
 
 
 def knows_digits(data, classes: list[str] | None) -> bool:
-    """Whether an extractor of these classes can name the digits that the data's pictures show."""
+    """Whether an extractor of these classes can name the digits that the images show."""
     return digit_intensity(data) is not None and classes == list(data.classes)
 
 
 def rank_batches(count: int, batch_size: int) -> tuple[Tensor, ...]:
-    """This process's places in 0..count-1, in batches."""
+    """This process's share of the indices 0..count-1, in batches."""
     rank, world = rank_and_world()
     return torch.arange(rank, count, world).split(batch_size)
-
-
-def with_direction(name: str, source: str, target: str) -> str:
-    """l1 -> l1_a_to_b; l1_untranslated -> l1_a_to_b_untranslated."""
-    head, mark, tail = name.partition("_untranslated")
-    return f"{head}_{source}_to_{target}{mark}{tail}"

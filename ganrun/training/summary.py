@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ganrun.config import trust
 from ganrun.config.experiment import Experiment
-from ganrun.metrics.scores.direction import better_direction
+from ganrun.metrics.scores.declarations import better_direction
 from ganrun.terminal import format_duration
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.samples import Samples

@@ -1,11 +1,24 @@
-"""Small stand-ins for a data module, models and an extractor."""
+"""Small stand-ins for a data module, models and an extractor, and random features."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import torch
 
 from ganrun.data.images import to_float
 from ganrun.metrics.extractors.base import Extractor
+
+
+def seeded_generator(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def normal_rows(n, d, seed, scale=1.0, dtype=torch.float64):
+    """n rows of d numbers from a normal distribution, the same for the same seed."""
+    return torch.randn(n, d, generator=seeded_generator(seed), dtype=dtype) * scale
+
+
+float_rows = partial(normal_rows, dtype=torch.float32)
 
 
 class Pictures:

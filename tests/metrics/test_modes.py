@@ -66,7 +66,7 @@ def test_the_true_mixture_scores_as_theory_says():
 def test_pictures_are_refused_with_the_data_that_fit():
     data = Pictures()
     data.source = None
-    with pytest.raises(UserError, match="data=ring or data=grid"):
+    with pytest.raises(UserError, match=r"data=fake has none. Use data=ring, data=grid"):
         Modes("val/mode_overlap", "max", 10).prepare(data)
 
 

@@ -50,10 +50,10 @@ def test_fewer_pictures_are_the_first_ones_of_the_order(folder):
 
 
 def test_a_part_of_large_pictures_holds_few(folder, monkeypatch):
-    monkeypatch.setattr(picture_folder, "MOST_BYTES", 100)
+    monkeypatch.setattr(picture_folder, "MAX_BATCH_BYTES", 100)
     sizes = {(len(part), part[0].numel()) for part in PictureFolder(folder).reference()}
     assert max(n * size for n, size in sizes) <= 100
-    monkeypatch.setattr(picture_folder, "MOST_BYTES", 1)
+    monkeypatch.setattr(picture_folder, "MAX_BATCH_BYTES", 1)
     assert {len(part) for part in PictureFolder(folder).reference()} == {1}
 
 

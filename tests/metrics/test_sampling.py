@@ -6,19 +6,19 @@ from ganrun.errors import UserError
 from ganrun.metrics import sampling
 
 
-def drawn(model, samples=10, batch_size=4, seed=0):
+def generate(model, samples=10, batch_size=4, seed=0):
     return list(sampling.generate_batches(model, Pictures(), samples, batch_size, seed))
 
 
 def test_labels_are_asked_in_the_datas_proportions_batch_by_batch():
     model = Noise(needs=("x", "y"))
-    labels = [y.tolist() for _, y in drawn(model)]
+    labels = [y.tolist() for _, y in generate(model)]
     assert labels == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert [y.tolist() for y in model.asked] == labels
 
 
 def test_models_without_labels_are_asked_for_none():
-    assert [y for _, y in drawn(Noise())] == [None] * 3
+    assert [y for _, y in generate(Noise())] == [None] * 3
 
 
 def test_processes_share_the_samples_and_draw_their_own(monkeypatch):
@@ -26,7 +26,7 @@ def test_processes_share_the_samples_and_draw_their_own(monkeypatch):
     for rank in range(2):
         monkeypatch.setattr(sampling, "rank_and_world", lambda rank=rank: (rank, 2))
         model = Noise(needs=("x", "y"))
-        parts.append((torch.cat([x for x, _ in drawn(model, 11)]), torch.cat(model.asked).tolist()))
+        parts.append((torch.cat([x for x, _ in generate(model, 11)]), torch.cat(model.asked).tolist()))
     assert parts[0][1] == [0, 2, 4, 6, 8, 0]
     assert parts[1][1] == [1, 3, 5, 7, 9]
     assert not torch.equal(parts[0][0][:5], parts[1][0])
@@ -35,7 +35,7 @@ def test_processes_share_the_samples_and_draw_their_own(monkeypatch):
 def test_too_few_samples_for_the_processes_are_refused(monkeypatch):
     monkeypatch.setattr(sampling, "rank_and_world", lambda: (0, 2))
     with pytest.raises(UserError, match="at least 4 samples"):
-        drawn(Noise(), 3)
+        generate(Noise(), 3)
 
 
 def test_the_global_stream_is_seeded_inside_and_restored_after():

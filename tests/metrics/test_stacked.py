@@ -153,9 +153,9 @@ def test_larger_stacks_are_read_as_well(faces):
 
 
 def test_other_data_are_refused_with_those_that_fit():
-    with pytest.raises(UserError, match=r"data=stacked_digits or data=stacked_mnist, not data=fake"):
+    with pytest.raises(UserError, match=r"data=fake has none. Use data=stacked_digits or data=stacked_mnist"):
         suite().prepare(Pictures())
-    with pytest.raises(UserError, match="not data=fake"):
+    with pytest.raises(UserError, match="data=fake has none"):
         suite().prepare(Pictures(shape=(3, 28, 28)))
 
 

@@ -219,9 +219,9 @@ def test_each_score_tells_its_count_and_how_it_comes_about():
     data, model = Pictures(), Noise(needs=("x", "y"))
     notes = suite(reference=40).score_notes(data, samples=77)
     assert {*notes} >= {*suite().names(model, data)}
-    assert notes["val/fd_means"] == (77, "against 40 real")
-    assert notes["val/kid_means"] == (40, "100 subsets of 40, against 40 real")
-    assert notes["val/precision_means"] == (40, "k = 5, against 40 real")
+    assert notes["val/fd_means"] == (77, "against 40 real", "lower")
+    assert notes["val/kid_means"] == (40, "100 subsets of 40, against 40 real", "lower")
+    assert notes["val/precision_means"] == (40, "k = 5, against 40 real", "higher")
 
 
 def test_real_pictures_score_as_one_half_against_the_other():
@@ -241,7 +241,7 @@ def test_too_few_samples_for_neighbours_have_no_precision():
 
 
 def test_an_unknown_score_is_refused_with_those_that_there_are():
-    with pytest.raises(UserError, match=r"no score fidd.*Allowed: diversity, fd, fd_infinity"):
+    with pytest.raises(UserError, match=r"no score fidd.*Allowed: accuracy, diversity, fd, fd_infinity"):
         Generation(Means, "val/fd_means", "min", 10, scores=["fidd"], final=[])
 
 

@@ -15,8 +15,7 @@ from ganrun.data.images import save_png
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.metrics.picture_folder import PictureFolder
-from ganrun.metrics.scores import copies
-from ganrun.metrics.scores.direction import better_direction
+from ganrun.metrics.scores import ScoreNote, copies
 from ganrun.metrics.suite import Generation
 from ganrun.paths import replace_text
 from ganrun.training.inference import TrainedModel, data_for, load_trained_model, select_device
@@ -28,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class EvalResult:
-    """of: what was scored, for scores.json.   basis: {score: (N, how)}.   common: what all scores have in common.
+    """of: what was scored, for scores.json.   notes: how each score comes about.   common: what all of them share.
 
     collapsed: why the samples are to be called so, if they are.   pictures: {name: uint8 [3, H, W]}.
     """
@@ -36,19 +35,18 @@ class EvalResult:
     of: dict
     scores: dict[str, float]
     floors: dict[str, float]
-    basis: dict[str, tuple[int, str]]
+    notes: dict[str, ScoreNote]
     shared_protocol: dict
     collapsed: str | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)
 
     def content(self) -> dict:
         """What scores.json holds."""
-        basis = {name: dict(zip(("samples", "how"), self.basis[name], strict=True)) for name in self.scores}
         return {
             **self.of,
             "scores": self.scores,
             "floors": self.floors,
-            "basis": {name: {**words, "better": better_direction(name)} for name, words in basis.items()},
+            "basis": {name: self.notes[name]._asdict() for name in self.scores},
             "collapsed": self.collapsed,
             "protocol": self.shared_protocol,
             "versions": package_versions(),
@@ -111,7 +109,7 @@ def add_copies(scored: EvalResult, trained: TrainedModel, data: DataModule, suit
     found = copies.find_copies(trained.model, data, suite.extractor, cfg.copies, cfg.seed)
     scored.scores |= found.scores
     scored.floors |= found.baselines
-    scored.basis |= copies.score_notes(data, suite.extractor, cfg.copies)
+    scored.notes |= found.notes
     scored.pictures = found.pictures
 
 
@@ -142,7 +140,7 @@ def score_folders(cfg: DictConfig) -> EvalResult:
     suite.prepare(real, place)
     suite.warn_of_few(count)
     parts = ((pictures, None) for pictures in fakes.reference("x", count))
-    scores = suite.of_pictures(parts, real, place, cfg.seed)
+    scores = suite.score_images(parts, real, place, cfg.seed)
     told = suite.protocol(real, count)
     del told["reference_splits"]
     return EvalResult(

@@ -6,8 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-# Entries of the protocol that the table's columns show already
-SHOWN_IN_TABLE = re.compile(r"(samples|reference|floor)(_[ab]|_[ab]_to_[ab]|_modes)?|is_splits|kid_.*|prdc_k")
+from ganrun.metrics.scores.declarations import score_of_setting
+
+# Entries of the protocol that the table's columns show already, besides the settings of single scores
+SHOWN_IN_TABLE = re.compile(r"(samples|reference|floor)(_[ab]|_[ab]_to_[ab]|_modes)?")
 PIPE_WIDTH = 120  # columns where the output is no terminal
 
 
@@ -42,8 +44,8 @@ def score_table(content: dict) -> Table:
 def shared_facts(content: dict) -> dict[str, object]:
     """Return what applies to all scores."""
     facts = {**content["protocol"], "collapsed": content["collapsed"]}
-    shown = {key: value for key, value in facts.items() if value is not None and not SHOWN_IN_TABLE.fullmatch(key)}
-    return {key: format_fact(value) for key, value in shown.items()}
+    shared = [key for key in facts if not SHOWN_IN_TABLE.fullmatch(key) and score_of_setting(key) is None]
+    return {key: format_fact(facts[key]) for key in shared if facts[key] is not None}
 
 
 def format_fact(value: object) -> object:

@@ -5,5 +5,5 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """A name that the module of this name held in version 0.1."""
+    """Look up a name that the module of this name held in version 0.1."""
     return getattr(import_module("ganrun.metrics.extractors.base"), name)

@@ -1,4 +1,4 @@
-"""Networks that turn pictures into features and logits, for scores."""
+"""Extractors: networks that turn images into features and logits for the scores."""
 
 import logging
 import re
@@ -19,26 +19,29 @@ ASSETS = assets_dir()
 
 
 class Extractor:
-    """Maps uint8 pictures [B, C, H, W] to features [B, num_features] and logits [B, K], float32.
+    """Maps uint8 images [B, C, H, W] to features [B, num_features] and logits [B, num_logits], float32.
 
-    It is no nn.Module: a model that holds one must not take its weights for its own.
+    It is not an nn.Module: a model that holds one must not count its weights as its own.
+
+    name: suffix of the scores' names.   resize: how images are resized, in words, part of the protocol.
+    at_once: images in one pass of the network.   classes: what the logits stand for, if data may ask for them.
     """
 
     name: str
     resize: str
     num_features: int
     num_logits: int
-    at_once = 500  # pictures in one pass of the network
-    classes: list[str] | None = None  # what its logits stand for, where data may ask for it
+    at_once = 500
+    classes: list[str] | None = None
 
     def __init__(self, weights: str | Path | None = None):
-        """weights: a file in the network's own layout; None: the usual weights."""
+        """weights: a file in the network's own layout (None: the default weights)."""
         self.weights = weights
         self.network: nn.Module | None = None
-        self.digest: str | None = None
+        self.digest = ""  # SHA-256 of the weight file, once loaded
 
     def load(self) -> None:
-        """Find, check and load the weights; a second call does nothing. Raises UserError when that is impossible."""
+        """Find, check and load the weights, once. Raises UserError if that fails."""
         if self.network is None:
             path = resolve_weights(self.weights) if self.weights else self.find()
             network = self.build()
@@ -46,42 +49,48 @@ class Extractor:
             self.network = network.eval().requires_grad_(False)
 
     def named(self, score: str) -> str:
-        """A score's name with its extractor in it: fd -> fd_lenet; Inception alone has fid."""
+        """A score's name with the extractor's: fd -> fd_lenet. Only Inception's is called fid."""
         return f"{score}_{self.name}"
 
+    def protocol(self) -> dict[str, str]:
+        """What scores depend on, once the weights are loaded."""
+        return {"extractor": self.name, "weights": f"sha256:{self.digest[:16]}", "resize": self.resize}
+
     def build(self) -> nn.Module:
-        """The network without its weights."""
+        """Return the network with random weights."""
         raise NotImplementedError
 
     def find(self) -> Path:
-        """The file of the usual weights."""
+        """Return the file of the default weights."""
         raise NotImplementedError
 
     def fit(self, images: Tensor) -> Tensor:
-        """Float pictures 0..255 as the network takes them."""
+        """Turn float images 0..255, [B, C, H, W], into what the network expects."""
         raise NotImplementedError
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, num_features] and logits [B, num_logits] of uint8 images [B, C, H, W]."""
         self.load()
         with torch.autocast(images.device.type, enabled=False):
             return self._in_parts(images, self.at_once)
 
     def _in_parts(self, images: Tensor, most: int) -> tuple[Tensor, Tensor]:
-        """`most` pictures at once, and half as many where a GPU's memory does not do for that."""
+        """Run the network on at most `most` images at once, and on half as many if a GPU runs out of memory."""
+        assert self.network is not None
         network = self.network.to(images.device)
         try:
-            found = [network(self.fit(part.float())) for part in images.split(most)]
+            outputs = [network(self.fit(part.float())) for part in images.split(most)]
         except torch.cuda.OutOfMemoryError:
             if most == 1:
                 raise
             return self._in_parts(images, most // 2)
-        features, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        features, logits = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         return features, logits
 
 
 class LeNetExtractor(Extractor):
-    """The classifier of digits that comes with the package; scores by it are called fd_lenet and is_lenet."""
+    """The shipped classifier of digits; its scores are called fd_lenet, is_lenet and so on."""
 
     name = "lenet"
     resize = "antialiased bilinear to 28x28, grey by luminance"
@@ -99,29 +108,29 @@ class LeNetExtractor(Extractor):
 
 
 class InceptionExtractor(Extractor):
-    """The network of the 2015-12-05 weights.
+    """The Inception network with the 2015-12-05 weights, which define FID and the Inception Score.
 
-    resize: how pictures become 299x299, a name of resize.PROTOCOLS; scores by different ones are not comparable.
-    Its logits are those before the bias (torch-fidelity's logits_unbiased).
+    resize: how images become 299x299, a name of resize.PROTOCOLS; scores with different ones are not comparable.
+    Its logits are those before the bias is added (torch-fidelity's logits_unbiased).
     """
 
     name = "inception"
     num_features, num_logits = InceptionV3.num_features, 1008
-    at_once = 50  # about a gigabyte
+    at_once = 50  # takes about 1 GB
 
     def __init__(self, weights: str | Path | None = None, resize: str = "tf1"):
         super().__init__(weights)
         if resize not in PROTOCOLS:
-            raise UserError(f"metrics.extractor.resize={resize} is not known.{did_you_mean(str(resize), PROTOCOLS)}")
-        self._resize, words = PROTOCOLS[resize]
-        self.resize = f"{resize}: {words}, to 299x299"
+            raise UserError(f"There is no metrics.extractor.resize={resize}.{did_you_mean(str(resize), PROTOCOLS)}")
+        self._resize, description = PROTOCOLS[resize]
+        self.resize = f"{resize}: {description}, to 299x299"
 
     def load(self) -> None:
         is_new = self.network is None
         super().load()
         if is_new and self.digest != INCEPTION_DIGEST:
             log.warning(
-                "%s (sha256 %s) is not the public 2015-12-05 file (%s): FID and IS compare with no published number.",
+                "%s (sha256 %s) is not the public 2015-12-05 file (%s): do not compare FID and IS to published ones.",
                 self.weights,
                 self.digest[:8],
                 INCEPTION_DIGEST[:8],
@@ -131,7 +140,7 @@ class InceptionExtractor(Extractor):
         return re.sub(r"(^|_)fd", r"\1fid", score)
 
     def build(self) -> nn.Module:
-        return InceptionV3().to(memory_format=torch.channels_last)
+        return InceptionV3().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
 
     def find(self) -> Path:
         return find_inception()

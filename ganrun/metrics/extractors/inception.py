@@ -1,4 +1,4 @@
-"""The Inception network of the 2015-12-05 graph, by which FID and Inception Score are defined."""
+"""The Inception network of the 2015-12-05 TensorFlow graph, which defines FID and the Inception Score."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d, relu
 class Convolution(nn.Module):
     """Convolution without bias, BatchNorm, ReLU."""
 
-    def __init__(self, channels: int, width: int, kernel, stride: int = 1, padding=0):
+    def __init__(self, channels: int, width: int, kernel, stride: int = 1, padding: int | tuple[int, int] = 0):
         super().__init__()
         self.conv = nn.Conv2d(channels, width, kernel, stride, padding, bias=False)
         self.bn = nn.BatchNorm2d(width, eps=1e-3)
@@ -20,12 +20,12 @@ class Convolution(nn.Module):
 
 
 def average_pool(x: Tensor) -> Tensor:
-    """Mean over 3x3 neighbours; padded zeros are not counted, as in TensorFlow."""
+    """3x3 average pooling that does not count padding, as in TensorFlow."""
     return avg_pool2d(x, 3, 1, 1, count_include_pad=False)
 
 
 def max_pool(x: Tensor) -> Tensor:
-    """Maximum over 3x3 neighbours. The graph has it in Mixed_7c, where the paper averages."""
+    """3x3 max pooling. The graph has it in Mixed_7c, where the paper averages."""
     return max_pool2d(x, 3, 1, 1)
 
 
@@ -34,14 +34,14 @@ def strided_max_pool(x: Tensor) -> Tensor:
 
 
 class Mixed(nn.Module):
-    """Branches of convolutions beside a pooling branch, joined by channel.
+    """Branches of convolutions and a pooling branch, concatenated along the channels.
 
-    branches: {name: layers}, a layer being (width, kernel) or (width, kernel, stride); a list of two layers in place of
-    one means both read the same input and are joined. Stride 1 keeps the size, stride 2 has no padding.
-    pooled: channels of the convolution after the pooling (None: there is none).
+    branches: {name: layers}; a layer is (width, kernel) or (width, kernel, stride), and a list of two layers means that
+    both read the same input and are concatenated. Stride 1 keeps the size, stride 2 has no padding.
+    pooled: channels of the convolution after the pooling (None: no convolution).
 
-    Layer i is the child `name_i` (a pair: `name_ia`, `name_ib`), the only layer of a branch is `name`, as in the public
-    weight file.
+    As in the public weight file, layer i is the child `name_i` (of a pair: `name_ia` and `name_ib`), and the only layer
+    of a branch is `name`.
     """
 
     def __init__(self, channels: int, branches: dict[str, list], pool: Callable, pooled: int | None = None):
@@ -51,7 +51,7 @@ class Mixed(nn.Module):
         self.branch_pool = Convolution(channels, pooled, 1) if pooled else nn.Identity()
 
     def _add_branch(self, channels: int, name: str, layers: list) -> list[list[str]]:
-        """Add the layers as children; their names, in order: one or two for each step."""
+        """Add the layers as children and return their names in order, one or two for each step."""
         path = []
         for i, layer in enumerate(layers, 1):
             step = name if len(layers) == 1 else f"{name}_{i}"
@@ -112,7 +112,7 @@ def mixed_7(channels: int, pool: Callable) -> Mixed:
 class InceptionV3(nn.Module):
     """Pooled features and unbiased logits of the 2015-12-05 graph; keys and shapes are those of torch-fidelity's file.
 
-    Szegedy et al. 2016, with the graph's own departures: `average`, `largest`, 1,008 classes.
+    Szegedy et al. 2016, with the graph's departures from the paper: `average_pool`, `max_pool` and 1,008 classes.
     """
 
     num_features = 2048
@@ -142,7 +142,7 @@ class InceptionV3(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features [B, 2048] and logits without the bias [B, 1008] of x: [B, 3, 299, 299] in [-1, 1).
 
-        The Inception Score of Salimans et al. 2016 reads the logits before the bias is added.
+        The Inception Score of Salimans et al. 2016 uses the logits before the bias is added.
         """
         for name, layer in self.named_children():
             if name != "fc":

@@ -8,7 +8,7 @@ from torch.nn.functional import max_pool2d, relu
 class LeNet(nn.Module):
     """Two convolutions of 5x5 (16 and 32 channels, ReLU, 2x2 max pooling), 128 ReLU features, 10 logits.
 
-    The layout of LeNet-5 (LeCun 1998) with the parts that are usual today. Weights: scripts/train_lenet.py.
+    LeNet-5 (LeCun et al. 1998) with ReLU and max pooling. Weights: scripts/train_lenet.py.
     """
 
     num_features = 128

@@ -1,4 +1,4 @@
-"""How pictures are made the size that a network takes."""
+"""Resizing of images to the input size of a network. The method changes FID, so each one is a named protocol."""
 
 import torch
 from torch import Tensor
@@ -14,29 +14,29 @@ def to_grey(images: Tensor) -> Tensor:
 
 
 def resize_antialiased(images: Tensor, size: int) -> Tensor:
-    """Float images [B, C, H, W] as [B, C, size, size], bilinear, smoothed before they shrink."""
+    """Resize float images [B, C, H, W] to [B, C, size, size], bilinear with antialiasing."""
     if images.shape[-2:] == (size, size):
         return images
     return interpolate(images, size=(size, size), mode="bilinear", antialias=True, align_corners=False)
 
 
 def tf1_weights(old: int, new: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """For each of `new` pixels: the two old ones it lies between, and its way from the first to the second in [0, 1).
+    """Indices of the two old pixels around each of `new` pixels, and the second one's weight in [0, 1): [new] each.
 
     Pixel i lies at i * old / new: TensorFlow 1's resize_bilinear without align_corners has no half-pixel offset.
     """
-    place = torch.arange(new, dtype=torch.float32, device=like.device) * torch.tensor(old / new, dtype=torch.float32)
-    low = place.long().clamp(max=old - 1)
-    return low, (low + 1).clamp(max=old - 1), (place - low).to(like.dtype)
+    position = torch.arange(new, dtype=torch.float32, device=like.device) * torch.tensor(old / new, dtype=torch.float32)
+    low = position.long().clamp(max=old - 1)
+    return low, (low + 1).clamp(max=old - 1), (position - low).to(like.dtype)
 
 
-def interpolate_linear(first: Tensor, second: Tensor, way: Tensor) -> Tensor:
-    """TensorFlow's own order of rounding; torch.lerp's differs in the last bit."""
-    return first + (second - first) * way
+def interpolate_linear(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Interpolate with TensorFlow's rounding; torch.lerp differs in the last bit."""
+    return first + (second - first) * weight
 
 
 def resize_tf1(images: Tensor, size: int) -> Tensor:
-    """Float images [B, C, H, W] as [B, C, size, size] by TensorFlow 1's resize_bilinear, corners not aligned."""
+    """Resize float images [B, C, H, W] to [B, C, size, size] like TensorFlow 1's resize_bilinear."""
     top, bottom, down = tf1_weights(images.shape[2], size, images)
     left, right, across = tf1_weights(images.shape[3], size, images)
     rows = interpolate_linear(images[..., left], images[..., right], across)
@@ -44,19 +44,19 @@ def resize_tf1(images: Tensor, size: int) -> Tensor:
 
 
 def resize_torch(images: Tensor, size: int) -> Tensor:
-    """Float images [B, C, H, W] as [B, C, size, size], bilinear with half-pixel centres, unsmoothed: pytorch-fid's."""
+    """Resize float images [B, C, H, W] to [B, C, size, size], bilinear with half-pixel centres: as pytorch-fid."""
     return interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
 
 
 def resize_clean(images: Tensor, size: int) -> Tensor:
-    """Float images 0..255 [B, C, H, W] as [B, C, size, size], Pillow's antialiased bicubic in floats, clamped.
+    """Resize float images 0..255, [B, C, H, W], to [B, C, size, size] like Pillow's antialiased bicubic, clamped.
 
     Parmar et al. 2022 (clean-fid).
     """
     return interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
 
 
-PROTOCOLS = {  # name: the resize, and what it is
+PROTOCOLS = {  # name: (function, description); the description is part of stored protocols
     "tf1": (resize_tf1, "TensorFlow 1 bilinear, as the FID papers and torch-fidelity"),
     "torch": (resize_torch, "half-pixel bilinear, as pytorch-fid"),
     "clean": (resize_clean, "antialiased bicubic, as clean-fid"),

@@ -1,6 +1,8 @@
-"""Whether a model gives training pictures back."""
+"""Whether a model reproduces training images: shares of near copies, by pixels and by features."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -8,71 +10,71 @@ from torch import Tensor
 from ganrun.data.images import to_uint8
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import generate_batches, isolated_rng, scoring_seed
+from ganrun.metrics.scores import PREFIX, Score, ScoreNote
 from ganrun.metrics.scores.nearest import copy_shares, nearest_neighbours, plot_neighbours
 from ganrun.seeds import named_generator
 
-MAX_TRAINING_IMAGES = 10_000  # training pictures that are compared by their features, drawn once and for all
+COPIED = Score(
+    "copied_share", better="lower", note="as close to a training image as its nearest other one; {count:,} by {space}"
+)
+NEAR = Score("near_copies", better="lower", note="within a third of that distance; {count:,} by {space}")
+MAX_TRAINING_IMAGES = 10_000  # training images that are compared by features: a fixed random subset
 BATCH = 500
-NEIGHBOURS = 5  # in the pictures
-PLOTTED_SAMPLES = 8  # samples in the pictures
+NEIGHBOURS = 5  # per row of the grids
+PLOTTED_SAMPLES = 8  # rows of the grids
+T = TypeVar("T")
 
 
 @dataclass
 class CopyReport:
-    """scores: shares of copies by pixels and by an extractor's features; baselines: of pictures held out of training.
+    """scores: shares of copies, by pixels and by features.   baselines: those of held-out images, if there are any.
 
-    pictures: samples, a row each, beside their nearest training pictures by pixels and by features: uint8 [3, H, W].
+    notes: how each score comes about.   pictures: samples, one per row, beside their nearest training images, by pixels
+    and by features: {name: uint8 [3, H, W]}.
     """
 
-    scores: dict[str, float]
-    baselines: dict[str, float]
-    pictures: dict[str, Tensor]
+    scores: dict[str, float] = field(default_factory=dict)
+    baselines: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, ScoreNote] = field(default_factory=dict)
+    pictures: dict[str, Tensor] = field(default_factory=dict)
 
 
 def find_copies(model, data, extractor: Extractor, samples: int, seed: int = 0) -> CopyReport:
-    """Compares `samples` samples with all training pictures by pixels, and with at most MOST by features."""
+    """Compare `samples` samples with all training images by pixels, and with up to MAX_TRAINING_IMAGES by features."""
     with isolated_rng(scoring_seed(seed)):
         x = torch.cat([to_uint8(part).cpu() for part, _ in generate_batches(model, data, samples, BATCH, seed)])
     splits = data.contents.splits
     train, held_out = splits["train"]["x"], splits["test"]["x"][:samples] if "test" in splits else None
-    some = train[torch.randperm(len(train), generator=named_generator("copies"))[:MAX_TRAINING_IMAGES].sort().values]
-    seen = extract_features(extractor, some, model.device)
-    own = extract_features(extractor, x, model.device)
-    scores = copy_shares(x, train) | with_extractor(copy_shares(own, seen), extractor)
-    baselines = {}
+    subset = train[torch.randperm(len(train), generator=named_generator("copies"))[:MAX_TRAINING_IMAGES].sort().values]
+
+    def features(images: Tensor) -> Tensor:
+        return torch.cat([extractor(part.to(model.device))[0].cpu() for part in images.split(BATCH)])
+
+    report = CopyReport()
+    add_comparison(report, x, train, held_out, lambda images: images, "pixels", "")
+    add_comparison(report, x, subset, held_out, features, "features", f"_{extractor.name}")
+    return report
+
+
+def add_comparison(
+    report: CopyReport,
+    samples: Tensor,
+    train: Tensor,
+    held_out: Tensor | None,
+    embed: Callable[[Tensor], Tensor],
+    space: str,
+    suffix: str,
+) -> None:
+    """Compare uint8 images [N, C, H, W] in the space that `embed` maps them to; suffix: of the scores' names."""
+    rows, among = embed(samples), embed(train)
+
+    def full_names(values: Mapping[str, T]) -> dict[str, T]:
+        return {f"{PREFIX}{name}{suffix}": value for name, value in values.items()}
+
+    report.scores |= full_names(copy_shares(rows, among))
     if held_out is not None:
-        baselines = copy_shares(held_out, train)
-        baselines |= with_extractor(copy_shares(extract_features(extractor, held_out, model.device), seen), extractor)
-    pictures = {
-        "neighbours": plot_neighbours(x, train, nearest_neighbours(x[:PLOTTED_SAMPLES], train, NEIGHBOURS)[1]),
-        f"neighbours_{extractor.name}": plot_neighbours(
-            x, some, nearest_neighbours(own[:PLOTTED_SAMPLES], seen, NEIGHBOURS)[1]
-        ),
-    }
-    return CopyReport(with_prefix(scores), with_prefix(baselines), pictures)
-
-
-def score_notes(data, extractor: Extractor, samples: int) -> dict[str, tuple[int, str]]:
-    """Of how many samples each score is, and how it comes about, in a few words."""
-    some = min(MAX_TRAINING_IMAGES, data.train_count)
-    words = {
-        "copied_share": "as near to a training picture as its nearest",
-        "near_copies": "within a third of that",
-    }
-    found = {f"val/{name}": (samples, f"{word}; {data.train_count:,} by pixels") for name, word in words.items()}
-    return found | {
-        f"val/{name}_{extractor.name}": (samples, f"{word}; {some:,} by features") for name, word in words.items()
-    }
-
-
-def extract_features(extractor: Extractor, images: Tensor, device: torch.device) -> Tensor:
-    """Of uint8 pictures [N, C, H, W]: [N, d] on the CPU."""
-    return torch.cat([extractor(part.to(device))[0].cpu() for part in images.split(BATCH)])
-
-
-def with_extractor(scores: dict[str, float], extractor: Extractor) -> dict[str, float]:
-    return {f"{name}_{extractor.name}": value for name, value in scores.items()}
-
-
-def with_prefix(scores: dict[str, float]) -> dict[str, float]:
-    return {f"val/{name}": value for name, value in scores.items()}
+        report.baselines |= full_names(copy_shares(embed(held_out), among))
+    for declared in (COPIED, NEAR):
+        report.notes |= full_names(declared.notes({"count": len(train), "space": space}, len(samples)))
+    index = nearest_neighbours(rows[:PLOTTED_SAMPLES], among, NEIGHBOURS)[1]
+    report.pictures[f"neighbours{suffix}"] = plot_neighbours(samples, train, index)

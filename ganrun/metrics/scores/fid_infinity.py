@@ -1,49 +1,59 @@
-"""The Frechet distance that infinitely many samples would have."""
+"""The Frechet distance extrapolated to infinitely many samples (FID-infinity). Chong & Forsyth 2020."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from ganrun import seeds
 from ganrun.errors import UserError
-from ganrun.metrics.reference_stats import Statistics
 from ganrun.metrics.sampling import float64_device
+from ganrun.metrics.score_inputs import ScoreInputs, Statistics
+from ganrun.metrics.scores import score
 from ganrun.metrics.scores.frechet import cholesky_factor, moments, trace_of_sqrt
 
 
-def extrapolated_distance(features: Tensor, real: Statistics, generator: torch.Generator, points: int = 15) -> float:
-    """The Frechet distance at 1/n = 0 of the line through the distances of n samples over 1/n.
+@score("fd_infinity", better="lower", needs=("features",), note="extrapolated, against {reference:,} real")
+def fid_infinity(inputs: ScoreInputs) -> float:
+    if len(inputs.features) < 4:
+        return math.nan
+    return extrapolated_distance(inputs.features, inputs.real, seeds.generator(0))
 
-    features: of the samples, [M, d].   generator: CPU; draws the samples' order.   points: how many values of n.
-    Chong & Forsyth 2020, section 3. The bias of the distance is linear in 1/n to first order; it is taken out for the
-    samples only, the real examples being the same at every n. Departure: the paper shuffles anew for each n; here the
-    first n of one order are taken, so that each sample is added up once. The noise of the answer is the same.
+
+def extrapolated_distance(features: Tensor, real: Statistics, generator: torch.Generator, points: int = 15) -> float:
+    """Fit a line to the Frechet distances of n samples as a function of 1/n; return its value at 1/n = 0.
+
+    features: of the samples, [M, d].   generator: on the CPU; shuffles the samples.   points: number of values of n.
+    Chong & Forsyth 2020, section 3. To first order the bias of the distance is linear in 1/n. Only the samples' bias is
+    removed: the real images are the same at every n. Departure: the paper shuffles for each n; here the first n of one
+    order are used, so that each sample is added up once. The result is as noisy.
     """
-    counts = sample_counts(*features.shape, points)
+    counts = sample_counts(len(features), features.shape[1], points)
     order = torch.randperm(len(features), generator=generator).to(features.device)
-    found = torch.stack(list(growing_distances(features[order], counts, real)))
-    return intercept(1 / counts.double(), found.cpu())
+    values = torch.stack(list(growing_distances(features[order], counts, real)))
+    return intercept(1 / counts.double(), values.cpu())
 
 
 def sample_counts(samples: int, d: int, points: int = 15) -> Tensor:
-    """Increasing counts, evenly spaced, the last one all samples: int64 [at most points].
+    """Increasing, evenly spaced counts up to all samples: int64 [at most points].
 
-    They start at a tenth of the samples (the paper's 5,000 of 50,000), but where possible not below 2d and in no case
-    above a half: with n near d or below the distance is no line in 1/n. Raises UserError for fewer than 4 samples.
+    The first is a tenth of the samples (the paper: 5,000 of 50,000), raised to 2d where possible but to no more than
+    half of them: for n near or below d the distance is not linear in 1/n. Raises UserError for fewer than 4 samples.
     """
     if samples < 4:
         raise UserError(
-            f"metrics.samples={samples} is too few to extrapolate from: 4 are needed, some thousands wanted."
+            f"metrics.samples={samples} is too few for fd_infinity, which needs at least 4 (thousands to be useful)."
         )
     first = max(samples // 10, min(2 * d, samples // 2))
     return torch.linspace(first, samples, points, dtype=torch.float64).round().long().unique()
 
 
 def growing_distances(features: Tensor, counts: Tensor, real: Statistics) -> Iterator[Tensor]:
-    """Frechet distances of the first n features from the real ones, for each n of counts: scalars."""
+    """Yield the Frechet distance of the first n features from the real ones for each n in counts: scalars."""
     device = float64_device(features.device)
     mean, covariance = (x.to(device) for x in moments(real.total, real.outer, real.count))
-    factor = cholesky_factor(covariance)  # once for all counts
+    factor = cholesky_factor(covariance)  # the same for all counts
     total, outer, done = torch.zeros_like(mean), torch.zeros_like(covariance), 0
     for n in counts.tolist():
         part = features[done:n].to(device, torch.float64)
@@ -54,7 +64,7 @@ def growing_distances(features: Tensor, counts: Tensor, real: Statistics) -> Ite
 
 
 def intercept(x: Tensor, y: Tensor) -> float:
-    """Value at x = 0 of the line through the points (x, y) [n] that has the least squared error."""
+    """Value at x = 0 of the least-squares line through the points (x, y), both [n]."""
     away = x - x.mean()
     slope = (away * y).sum() / away.square().sum()
     return (y.mean() - slope * x.mean()).item()

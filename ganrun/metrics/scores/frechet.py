@@ -1,4 +1,4 @@
-"""The Frechet distance of two sets of features."""
+"""The Frechet distance of two sets of features from their means and covariances."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 
 def cholesky_factor(covariance: Tensor) -> Tensor:
-    """Lower triangular L, L L^T = covariance [d, d]: Cholesky's, or by eigenvalues where a singular one has none."""
+    """Return a lower triangular L with L L^T = covariance, [d, d]; from eigenvalues if the covariance is singular."""
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if failed:
         values, vectors = torch.linalg.eigh(covariance)
@@ -15,10 +15,10 @@ def cholesky_factor(covariance: Tensor) -> Tensor:
 
 
 def trace_of_sqrt(factor: Tensor, covariance: Tensor, block: int = 256) -> Tensor:
-    """Trace of the matrix root of L L^T s, for a lower triangular factor L and a covariance s, both [d, d]: scalar.
+    """Trace of the matrix square root of L L^T s, for a lower triangular L and a covariance s, both [d, d]: scalar.
 
-    L L^T s and L^T s L have the same eigenvalues, and the latter is symmetric. eigvalsh reads its lower triangle, which
-    is a third of the work: below row i, L's rows from i on are all that counts.
+    L L^T s and L^T s L have the same eigenvalues, and the latter is symmetric. eigvalsh reads only its lower triangle,
+    which takes a third of the multiplications: block column i needs L's rows from i on.
     """
     product = torch.zeros_like(covariance)
     for start in range(0, len(covariance), block):
@@ -33,18 +33,18 @@ def frechet_distance(mean1: Tensor, s1: Tensor, mean2: Tensor, s2: Tensor) -> Te
 
 
 def moments(total: Tensor, outer: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean [d] and unbiased covariance [d, d] from the sum, the sum of outer products and the count of features."""
+    """Mean [d] and unbiased covariance [d, d] from the sum [d], the sum of outer products [d, d] and the count."""
     mean = total / count
     return mean, torch.addr(outer, mean, mean, alpha=-count.item()).div_(count - 1)
 
 
 def covariance_trace(total: Tensor, outer: Tensor, count: Tensor) -> Tensor:
-    """Trace of the covariance of `moments`, without the matrix: scalar."""
+    """Trace of the covariance that `moments` returns, without building it: scalar."""
     return (outer.trace() - total.square().sum() / count) / (count - 1)
 
 
 class IdentityFeatures(nn.Module):
-    """Stands in a torchmetrics class where its own network would: hands features on as they are."""
+    """Takes the place of the network in torchmetrics classes and returns its input, which is features already."""
 
     def __init__(self, num_features: int):
         super().__init__()
@@ -55,18 +55,18 @@ class IdentityFeatures(nn.Module):
 
 
 class FrechetDistance(FrechetInceptionDistance):
-    """torchmetrics' FID on features [N, d] instead of images, with a faster matrix root and a float64 result.
+    """torchmetrics' FID on features [N, d] instead of images, with a faster matrix square root and a float64 result.
 
-    States (sums in float64) and their synchronisation between processes are torchmetrics' own.
+    States (float64 sums) and their synchronisation between processes are torchmetrics'.
     """
 
     def __init__(self, num_features: int, **options):
         super().__init__(IdentityFeatures(num_features), reset_real_features=False, **options)
 
     def load_real(self, total: Tensor, outer: Tensor, count: Tensor) -> None:
-        """Take sums over the real features from elsewhere instead of `update(features, real=True)`.
+        """Set the sums over the real features instead of calling `update(features, real=True)`.
 
-        Under DDP on one rank only: the ranks' sums are added up.
+        Under DDP, call it on one rank only: the sums of all ranks are added up.
         """
         self.real_features_sum = total.to(self.real_features_sum)
         self.real_features_cov_sum = outer.to(self.real_features_cov_sum)
@@ -79,9 +79,9 @@ class FrechetDistance(FrechetInceptionDistance):
         return frechet_distance(*real, *fake)
 
     def diversity(self) -> Tensor:
-        """Root mean squared distance of two of the other features over that of two real ones: scalar.
+        """Root mean squared distance of two generated features, divided by that of two real ones: scalar.
 
-        The mean squared distance of two draws is twice the trace of their covariance.
+        The mean squared distance of two independent samples is twice the trace of their covariance.
         """
         with self.sync_context(should_sync=self._to_sync):
             real = covariance_trace(self.real_features_sum, self.real_features_cov_sum, self.real_features_num_samples)

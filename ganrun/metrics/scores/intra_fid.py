@@ -1,19 +1,35 @@
-"""The Frechet distance within classes."""
+"""The Frechet distance within classes (intra-FID). Miyato & Koyama 2018."""
 
 import math
 
 import torch
 from torch import Tensor
 
+from ganrun.metrics.score_inputs import ScoreInputs
+from ganrun.metrics.scores import score
 from ganrun.metrics.scores.frechet import frechet_distance
 
 
-def intra_class_distance(real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor) -> float:
-    """The mean over the classes of the Frechet distance between the real and the generated examples of one class.
+@score(
+    "intra",
+    better={"intra_fd": "lower"},
+    needs=("all_features", "labels"),
+    has_baseline=True,
+    note="mean over classes, against {kid_prdc_reference:,} real",
+)
+def intra_fid(inputs: ScoreInputs) -> float:
+    real = inputs.real
+    if not len(real.labels):
+        return math.nan
+    return intra_class_distance(real.features, real.labels, inputs.all_features, inputs.labels)
 
-    real, fake: features [N, d] and [M, d].   labels: int64 [N] and [M]; the fakes' are the classes asked for.
-    nan where a class of the real examples has fewer than two examples on one side. Miyato & Koyama 2018, section 4
-    (there 5,000 samples a class; of fewer samples than features a class's distance is too large, as any other's).
+
+def intra_class_distance(real: Tensor, real_labels: Tensor, fake: Tensor, fake_labels: Tensor) -> float:
+    """Mean over the classes of the Frechet distance between the real and the generated images of one class.
+
+    real, fake: features [N, d] and [M, d].   labels: int64 [N] and [M]; of fakes, the requested classes.
+    NaN if a class of the real images has fewer than two images on either side. Miyato & Koyama 2018, section 4, with
+    5,000 samples per class; with fewer samples than features the distance is biased upwards, as for the plain FID.
     """
     classes = real_labels.unique().tolist()
     distances = [
@@ -24,10 +40,10 @@ def intra_class_distance(real: Tensor, real_labels: Tensor, fake: Tensor, fake_l
 
 
 def distance_of_features(real: Tensor, fake: Tensor) -> float:
-    """The Frechet distance of two sets of features [n, d] and [m, d]; nan when one has fewer than two.
+    """The Frechet distance of two sets of features [n, d] and [m, d]; NaN if one has fewer than two rows.
 
-    With S1 = A^T A and S2 = B^T B of centred and scaled rows A [n, d] and B [m, d], the trace of (S1 S2)^(1/2) is the
-    sum of the singular values of A B^T: no d x d matrix where a class has fewer examples than features.
+    With S1 = A^T A and S2 = B^T B for centred and scaled rows A [n, d] and B [m, d], the trace of (S1 S2)^(1/2) is the
+    sum of the singular values of A B^T. That avoids d x d matrices when a class has fewer images than features.
     """
     if min(len(real), len(fake)) < 2:
         return math.nan

@@ -1,4 +1,4 @@
-"""Nearest neighbours, found block by block, and whether samples are copies of training pictures."""
+"""Nearest neighbours, computed block by block, and the share of samples that are copies of training images."""
 
 import math
 
@@ -9,20 +9,20 @@ from ganrun.data.images import make_grid, to_float
 from ganrun.errors import UserError
 from ganrun.metrics.sampling import float64_device
 
-NEAR = 1 / 3  # of the distance between training pictures: nearer than that hardly an honest sample comes
+NEAR = 1 / 3  # of a training image's distance to its nearest other one; samples that are not copied are rarely nearer
 
 
 def as_rows(x: Tensor, device: torch.device) -> Tensor:
-    """x [N, ...] as float64 [N, d] on `device`, or on the CPU where the device has no float64."""
+    """Return x [N, ...] as float64 [N, d] on `device`, or on the CPU if the device has no float64."""
     return x.flatten(1).to(float64_device(device), torch.float64)
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """Squared Euclidean distances of the rows of x [n, d] and y [m, d], both float64: [n, m].
 
-    One matrix product, |x|^2 + |y|^2 - 2 xy, whose error is some 1e-15 of |x|^2 + |y|^2: nothing for pictures of whole
-    numbers, and for features only rows nearer than 1e-7 of their norms cannot be told apart. In float32 near-duplicates
-    would drown, all the more where a GPU multiplies in TF32; autocast leaves float64 alone.
+    One matrix product, |x|^2 + |y|^2 - 2 xy, with a relative error of about 1e-15: exact for integer images, and only
+    features that are closer than 1e-7 of their norms look equal. float32 would lose near-duplicates, TF32 even more;
+    autocast does not change float64.
     """
     products = (x @ y.T).mul_(-2)
     return products.add_(x.square().sum(1)[:, None]).add_(y.square().sum(1)).clamp_(min=0)
@@ -31,18 +31,18 @@ def squared_distances(x: Tensor, y: Tensor) -> Tensor:
 def nearest_neighbours(
     x: Tensor, among: Tensor, k: int = 5, own: Tensor | None = None, block: int = 1024
 ) -> tuple[Tensor, Tensor]:
-    """Distances, float64 [N, k], nearest first, and places, int64 [N, k], of the k nearest rows of `among`.
+    """Distances, float64 [N, k], nearest first, and indices, int64 [N, k], of the k nearest rows of `among`.
 
-    x, among: [N, ...] and [M, ...], pictures (uint8) or features; of a memory-mapped array only `block` rows are read
-    at a time. own: int64 [N], the place of each row of x in `among`, where it is no neighbour of itself.
-    Computed on the device of x. Raises UserError when there are fewer than k neighbours.
+    x, among: [N, ...] and [M, ...], images (uint8) or features; a memory-mapped array is read `block` rows at a time.
+    own: int64 [N], the index of each row of x in `among` if it is there; a row is no neighbour of itself.
+    Computed on the device of x. Raises UserError if there are fewer than k neighbours.
     """
     if len(among) - (own is not None) < k:
-        raise UserError(f"{k} nearest neighbours were asked for among {len(among)} pictures: ask for fewer.")
-    places = range(0, len(x), block)
-    owns = [None] * len(places) if own is None else own.split(block)
-    found = [_nearest_of_block(x[i : i + block], among, k, j, block) for i, j in zip(places, owns, strict=True)]
-    distances, indices = zip(*found, strict=True)
+        raise UserError(f"{len(among)} images are too few for {k} nearest neighbours; ask for fewer neighbours.")
+    starts = range(0, len(x), block)
+    owns = [None] * len(starts) if own is None else own.split(block)
+    blocks = [_nearest_of_block(x[i : i + block], among, k, j, block) for i, j in zip(starts, owns, strict=True)]
+    distances, indices = zip(*blocks, strict=True)
     return torch.cat(distances), torch.cat(indices)
 
 
@@ -53,23 +53,23 @@ def _nearest_of_block(x: Tensor, among: Tensor, k: int, own: Tensor | None, bloc
     for start in range(0, len(among), block):
         squared = squared_distances(rows, as_rows(among[start : start + block], x.device))
         if own is not None:
-            _hide(squared, own.to(squared.device) - start)
-        part, place = squared.topk(min(k, squared.shape[1]), largest=False)
+            _exclude(squared, own.to(squared.device) - start)
+        part, column = squared.topk(min(k, squared.shape[1]), largest=False)
         best, order = torch.cat([best, part], 1).topk(k, largest=False)
-        index = torch.cat([index, place + start], 1).gather(1, order)
+        index = torch.cat([index, column + start], 1).gather(1, order)
     return best.sqrt(), index
 
 
-def _hide(squared: Tensor, column: Tensor) -> None:
-    """Puts row i's value in column[i] out of reach, where there is such a column."""
+def _exclude(squared: Tensor, column: Tensor) -> None:
+    """Set row i's value in column[i] to infinity, if there is such a column."""
     row = ((column >= 0) & (column < squared.shape[1])).nonzero().squeeze(1)
     squared[row, column[row]] = math.inf
 
 
 def relative_distances(samples: Tensor, train: Tensor, block: int = 1024) -> Tensor:
-    """Each sample's distance to its nearest training picture, in units of that one's to its nearest other: float64 [N].
+    """Each sample's distance to its nearest training image, divided by that image's to its nearest other: float64 [N].
 
-    samples, train: [N, ...] and [M, ...], pictures (uint8) or features. 0 for exact copies.
+    samples, train: [N, ...] and [M, ...], images (uint8) or features. Exact copies have 0.
     """
     distance, index = nearest_neighbours(samples, train, 1, block=block)
     hit, back = index[:, 0].unique(return_inverse=True)
@@ -79,14 +79,13 @@ def relative_distances(samples: Tensor, train: Tensor, block: int = 1024) -> Ten
 
 
 def copy_shares(samples: Tensor, train: Tensor, block: int = 1024) -> dict[str, float]:
-    """Shares, 0..1, of samples that are as near to a training picture as its own nearest other one, or nearer.
+    """Shares, 0..1, of samples that are at least as close to a training image as that image's nearest other one.
 
-    samples, train: both uint8 pictures or both features.
+    samples, train: both uint8 images or both features.
     copied_share: that share.   near_copies: the share within a third of that distance.
-    An honest generator's copied_share is not 0, as a sample and its nearest picture are often each other's nearest: for
-    Gaussians 0.62 in 2 dimensions, 0.2 to 0.3 in 100, where it depends on the count of pictures too. Only a share above
-    that of pictures which training has not seen tells copying. Near copies an honest generator makes next to none, save
-    in few dimensions.
+    copied_share is not 0 without copying, because a sample and its nearest image are often each other's nearest: for
+    Gaussians 0.62 in 2 dimensions and 0.2 to 0.3 in 100, depending on the number of images. Only a share above that of
+    held-out images indicates copying. near_copies is close to 0 without copying, except in few dimensions.
     """
     distances = relative_distances(samples, train, block)
     return {"copied_share": share_within(1, distances), "near_copies": share_within(NEAR, distances)}
@@ -97,10 +96,10 @@ def share_within(limit: float, distances: Tensor) -> float:
 
 
 def plot_neighbours(samples: Tensor, train: Tensor, index: Tensor, n: int = 8) -> Tensor:
-    """The first n samples, a row each, followed by their neighbours, nearest first: uint8 [3, H, W].
+    """Draw the first n samples, one per row, each followed by its neighbours, nearest first: uint8 [3, H, W].
 
-    samples, train: uint8 [N or M, C, h, w].   index: places in train, int64 [N, k], as `nearest` gives them.
+    samples, train: uint8 [N or M, C, h, w].   index: of the neighbours in train, int64 [N, k] (`nearest_neighbours`).
     """
-    places = index[:n].to(train.device)
-    rows = [torch.cat([x[None].cpu(), train[i].cpu()]) for x, i in zip(samples[:n], places, strict=True)]
+    indices = index[:n].to(train.device)
+    rows = [torch.cat([x[None].cpu(), train[i].cpu()]) for x, i in zip(samples[:n], indices, strict=True)]
     return make_grid(to_float(torch.cat(rows)), columns=1 + index.shape[1])

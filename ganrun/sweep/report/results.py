@@ -8,14 +8,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from ganrun.metrics.scores.direction import better_direction
+from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.sweep.job_state import JobState
 from ganrun.training.run_folder import read_config, read_status
 from ganrun.training.run_record import read_metric_lines
-
-# Entries of a protocol, by how they begin, that do not keep scores from being ranked together: they follow from the
-# run, or belong to other scores
-IGNORED_PROTOCOL = ("floor", "averaged_weights", "kid_", "prdc_", "is_splits", "intra_", "accuracy")
 
 
 @dataclass
@@ -76,7 +72,7 @@ def score_protocol(metric: str, config: DictConfig, protocol: dict[str, Any]) ->
     """Return what a score measures and how, as text."""
     data = config.get("data") or {}
     entries = {"score": metric, "data": data.get("name"), "size": data.get("size")}
-    entries |= {key: value for key, value in protocol.items() if not key.startswith(IGNORED_PROTOCOL)}
+    entries |= comparable_protocol(metric, protocol)
     return {key: str(value) for key, value in entries.items() if value is not None}
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from ganrun.cli.main import main
 from ganrun.data.digits import load_shipped_digits
 from ganrun.metrics.extractors.base import LeNetExtractor
-from ganrun.metrics.scores.direction import better_direction
+from ganrun.metrics.scores.declarations import better_direction
 from ganrun.paths import conf_dir
 
 WORDS = ["model=cgan", "data=digits", "network.width=4", "batch_size=4", "init.std=0.3", "logger=none", "kimg=0.032"]

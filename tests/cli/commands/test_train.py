@@ -20,7 +20,7 @@ from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from ganrun.cli.main import main
-from ganrun.metrics.scores.direction import better_direction
+from ganrun.metrics.scores.declarations import better_direction
 from ganrun.training import inference
 
 CGAN = ["model=cgan", "data=digits", "network.width=4", "batch_size=4", "init.std=0.3", "kimg=0.032"]

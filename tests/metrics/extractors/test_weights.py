@@ -38,7 +38,7 @@ def test_a_file_without_batch_counters_is_loaded_too(tmp_path, network, state):
 
 def test_an_incomplete_file_is_refused_with_its_name_and_the_first_missing_tensor(tmp_path, network, state):
     torch.save({key: value for key, value in state.items() if not key.startswith("fc.")}, tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"w\.pth holds no weights of InceptionV3.* 2 missing \(first: fc\.weight\)"):
+    with pytest.raises(UserError, match=r"w\.pth does not fit InceptionV3.* 2 missing \(first: fc\.weight\)"):
         weights.load_weights(network, tmp_path / "w.pth")
 
 
@@ -108,7 +108,7 @@ def test_weights_other_than_the_public_ones_are_used_with_a_warning(inception_fi
     with caplog.at_level(logging.WARNING):
         extractor.load()
         extractor.load()
-    assert caplog.text.count("compare with no published number") == 1
+    assert caplog.text.count("do not compare FID and IS to published ones") == 1
     assert extractor.digest == weights.digest_of(inception_file)
     assert not any(w.requires_grad for w in extractor.network.parameters())
     assert not extractor.network.training

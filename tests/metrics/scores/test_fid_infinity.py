@@ -1,18 +1,11 @@
 import pytest
 import torch
+from helpers.metric_fakes import normal_rows, seeded_generator
 
 from ganrun.errors import UserError
-from ganrun.metrics.reference_stats import Statistics
+from ganrun.metrics.score_inputs import Statistics
 from ganrun.metrics.scores.fid_infinity import extrapolated_distance, growing_distances, intercept, sample_counts
 from ganrun.metrics.scores.frechet import frechet_distance, moments
-
-
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def drawn(n, d, seed):
-    return torch.randn(n, d, generator=seeded(seed), dtype=torch.float64)
 
 
 def with_moments(mean, covariance, count=1000):
@@ -36,7 +29,7 @@ def test_the_line_is_met_exactly_where_the_distances_lie_on_one():
 
 
 def test_the_line_has_the_least_squared_error():
-    x, y = drawn(9, 1, 0)[:, 0], drawn(9, 1, 1)[:, 0]
+    x, y = normal_rows(9, 1, 0)[:, 0], normal_rows(9, 1, 1)[:, 0]
     columns = torch.stack([torch.ones(9).double(), x], 1)
     assert intercept(x, y) == pytest.approx(torch.linalg.lstsq(columns, y[:, None]).solution[0].item(), rel=1e-9)
 
@@ -59,7 +52,7 @@ def test_few_samples_give_fewer_counts_each_once():
 
 @pytest.mark.parametrize("is_singular", [False, True])
 def test_the_distances_are_those_of_the_first_n_features(is_singular):
-    features, known = drawn(60, 5, 0) * 1.5 + 0.3, drawn(80, 5, 1)
+    features, known = normal_rows(60, 5, 0) * 1.5 + 0.3, normal_rows(80, 5, 1)
     known[:, 2] *= not is_singular
     real = Statistics(known.sum(0), known.T @ known, torch.tensor(80))
     found = growing_distances(features, torch.tensor([20, 37, 60]), real)
@@ -70,16 +63,20 @@ def test_the_distances_are_those_of_the_first_n_features(is_singular):
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1.3, 0.2)])
 def test_gaussians_have_their_true_distance_where_the_plain_one_is_too_large(scale, shift):
     d, true = 24, 24 * ((scale - 1) ** 2 + shift**2)
-    real, runs = standard_normal(d), [drawn(1000, d, seed) * scale + shift for seed in range(30)]
-    found = torch.tensor([extrapolated_distance(x, real, seeded(0)) for x in runs])
+    real, runs = standard_normal(d), [normal_rows(1000, d, seed) * scale + shift for seed in range(30)]
+    found = torch.tensor([extrapolated_distance(x, real, seeded_generator(0)) for x in runs])
     bias = torch.tensor([plain(x, real) for x in runs]).mean() - true
     assert bias > 0.1
     assert abs(found.mean() - true) < bias / 4
 
 
 def test_the_generator_alone_decides_the_draw():
-    features, real = drawn(200, 4, 0).float(), standard_normal(4)
+    features, real = normal_rows(200, 4, 0).float(), standard_normal(4)
     before = torch.get_rng_state()
-    assert extrapolated_distance(features, real, seeded(1)) == extrapolated_distance(features, real, seeded(1))
-    assert extrapolated_distance(features, real, seeded(1)) != extrapolated_distance(features, real, seeded(2))
+    assert extrapolated_distance(features, real, seeded_generator(1)) == extrapolated_distance(
+        features, real, seeded_generator(1)
+    )
+    assert extrapolated_distance(features, real, seeded_generator(1)) != extrapolated_distance(
+        features, real, seeded_generator(2)
+    )
     assert torch.equal(torch.get_rng_state(), before)

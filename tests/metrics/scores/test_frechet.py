@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.metric_fakes import normal_rows
 from helpers.metric_ranks import of_two_ranks
 from scipy.linalg import sqrtm
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -8,13 +9,9 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from ganrun.metrics.scores.frechet import FrechetDistance, IdentityFeatures, cholesky_factor, moments, trace_of_sqrt
 
 
-def drawn(n, d, seed, scale=1.0):
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
-
-
 def with_moments(mean, covariance, n=200, seed=0):
     """n features whose mean and unbiased covariance are exactly the given ones."""
-    x = drawn(n, len(mean), seed)
+    x = normal_rows(n, len(mean), seed)
     x = x - x.mean(0)
     whitening = torch.linalg.cholesky(torch.atleast_2d(torch.cov(x.T)))
     x = torch.linalg.solve_triangular(whitening, x.T, upper=False).T
@@ -50,7 +47,7 @@ def by_scipy(real, fake):
 
 
 def test_equal_covariances_leave_the_squared_distance_of_the_means():
-    covariance = torch.cov(drawn(50, 5, 1).T)
+    covariance = torch.cov(normal_rows(50, 5, 1).T)
     m1, m2 = torch.zeros(5, dtype=torch.float64), torch.arange(5, dtype=torch.float64)
     found = distance(with_moments(m1, covariance), with_moments(m2, covariance, seed=2))
     assert found == pytest.approx(0 + 1 + 4 + 9 + 16, rel=1e-9)
@@ -82,45 +79,45 @@ def test_two_by_two_covariances_that_do_not_commute_follow_the_closed_form():
 
 @pytest.mark.parametrize(("n", "d"), [(30, 2), (200, 16), (400, 64)])
 def test_the_cholesky_route_gives_torchmetrics_number(n, d):
-    real, fake = drawn(n, d, 1), drawn(n + 7, d, 2, scale=1.5) + 0.3
+    real, fake = normal_rows(n, d, 1), normal_rows(n + 7, d, 2, scale=1.5) + 0.3
     assert distance(real, fake) == pytest.approx(stock(real, fake), rel=1e-8)
 
 
 @pytest.mark.parametrize(("n", "d"), [(400, 64), (1000, 256)])
 def test_the_distance_is_that_of_scipys_matrix_root(n, d):
-    real, fake = drawn(n, d, 1), drawn(n + 7, d, 2, scale=1.5) + 0.3
+    real, fake = normal_rows(n, d, 1), normal_rows(n + 7, d, 2, scale=1.5) + 0.3
     assert distance(real, fake) == pytest.approx(by_scipy(real, fake), rel=1e-10)
 
 
 @pytest.mark.parametrize(("n", "d"), [(63, 64), (30, 64), (100, 256)])
 def test_fewer_samples_than_features_give_the_number_of_scipys_root(n, d):
-    real, fake = drawn(n, d, 1), drawn(n - 7, d, 2, scale=1.5) + 0.3
+    real, fake = normal_rows(n, d, 1), normal_rows(n - 7, d, 2, scale=1.5) + 0.3
     assert distance(real, fake) == pytest.approx(by_scipy(real, fake), rel=1e-6)
 
 
 @pytest.mark.parametrize("n", [20, 90])  # singular, and not
 @pytest.mark.parametrize("block", [1, 7, 40, 64])
 def test_the_trace_is_that_of_scipys_root_however_the_product_is_cut(n, block):
-    s1, s2 = torch.cov(drawn(n, 40, 1).T), torch.cov(drawn(n, 40, 2).T)
+    s1, s2 = torch.cov(normal_rows(n, 40, 1).T), torch.cov(normal_rows(n, 40, 2).T)
     found = trace_of_sqrt(cholesky_factor(s1), s2, block).item()
     assert found == pytest.approx(sqrtm((s1 @ s2).numpy()).real.trace(), rel=1e-6)
 
 
 @pytest.mark.parametrize("d", [3, 40, 100])
 def test_fewer_samples_than_features_give_the_number_of_the_singular_values(d):
-    real, fake = drawn(20, d, 1), drawn(25, d, 2) + 0.1
+    real, fake = normal_rows(20, d, 1), normal_rows(25, d, 2) + 0.1
     assert distance(real, fake) == pytest.approx(by_singular_values(real, fake), rel=1e-6)
 
 
 def test_a_feature_that_is_always_zero_goes_through_the_symmetric_root():
-    real, fake = drawn(100, 8, 1), drawn(100, 8, 2) * 2
+    real, fake = normal_rows(100, 8, 1), normal_rows(100, 8, 2) * 2
     real[:, 3] = 0
     assert torch.linalg.cholesky_ex(moments(real.sum(0), real.T @ real, torch.tensor(100))[1])[1] > 0
     assert distance(real, fake) == pytest.approx(by_singular_values(real, fake), rel=1e-7)
 
 
 def test_loaded_sums_stand_for_the_real_features():
-    real, fake = drawn(50, 4, 1), drawn(60, 4, 2)
+    real, fake = normal_rows(50, 4, 1), normal_rows(60, 4, 2)
     metric = FrechetDistance(4)
     metric.load_real(real.sum(0), real.T @ real, torch.tensor(50))
     metric.update(fake, real=False)
@@ -129,8 +126,8 @@ def test_loaded_sums_stand_for_the_real_features():
 
 def test_the_distance_is_float64_for_float32_features():
     metric = FrechetDistance(2)
-    metric.update(drawn(9, 2, 0).float(), real=True)
-    metric.update(drawn(9, 2, 1).float(), real=False)
+    metric.update(normal_rows(9, 2, 0).float(), real=True)
+    metric.update(normal_rows(9, 2, 1).float(), real=False)
     assert metric.compute().dtype == torch.float64
 
 
@@ -144,5 +141,5 @@ def of_rank(rank, real, fake):
 
 @pytest.mark.slow
 def test_two_processes_give_the_distance_of_one(tmp_path):
-    real, fake = drawn(50, 4, 1), drawn(61, 4, 2)
+    real, fake = normal_rows(50, 4, 1), normal_rows(61, 4, 2)
     assert of_two_ranks(tmp_path, of_rank, real, fake) == pytest.approx([distance(real, fake)] * 2, rel=1e-12)

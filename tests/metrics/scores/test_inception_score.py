@@ -3,19 +3,11 @@ import warnings
 
 import pytest
 import torch
+from helpers.metric_fakes import normal_rows
 
 from ganrun.metrics.scores.inception_score import clamp_logits, inception_score
 
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        yield
-
-
-def drawn(n, k, scale=2.0):
-    return torch.randn(n, k, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * scale
+pytestmark = pytest.mark.usefixtures("seeded_stream")
 
 
 def found(logits, **options):
@@ -39,12 +31,12 @@ def by_formula(logits):
 
 @pytest.mark.parametrize(("n", "k"), [(2, 2), (30, 10), (50, 101)])
 def test_one_split_is_the_formula(n, k):
-    logits = drawn(n, k)
+    logits = normal_rows(n, k, 0, scale=2.0)
     assert found(logits, splits=1)[0] == pytest.approx(by_formula(logits), rel=1e-9)
 
 
 def test_ten_splits_have_mean_and_deviation_of_the_formula_over_shuffled_tenths():
-    logits = drawn(60, 8)
+    logits = normal_rows(60, 8, 0, scale=2.0)
     score = found(logits)
     torch.manual_seed(3)
     each = torch.tensor([by_formula(part) for part in logits[torch.randperm(60)].split(6)], dtype=torch.float64)
@@ -62,6 +54,6 @@ def test_answers_that_know_nothing_score_one():
 
 
 def test_probabilities_stay_and_none_is_zero():
-    logits = torch.cat([drawn(20, 6), torch.tensor([[0.0, 500, -500, 0, 0, 0]])])
+    logits = torch.cat([normal_rows(20, 6, 0, scale=2.0), torch.tensor([[0.0, 500, -500, 0, 0, 0]])])
     assert torch.allclose(clamp_logits(logits).softmax(1), logits.softmax(1), rtol=1e-12, atol=1e-30)
     assert clamp_logits(logits).float().softmax(1).min() > 0

@@ -1,19 +1,11 @@
 import pytest
 import torch
+from helpers.metric_fakes import normal_rows
 from helpers.metric_ranks import of_two_ranks
 
 from ganrun.metrics.scores.kid import KernelDistance, kernel_distance
 
-
-def drawn(n, d, seed, scale=1.0):
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * scale
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        yield
+pytestmark = pytest.mark.usefixtures("seeded_stream")
 
 
 def kernel(x, y):
@@ -30,14 +22,14 @@ def by_double_loop(x, y):
 
 @pytest.mark.parametrize(("n", "d"), [(2, 3), (12, 1), (25, 6)])
 def test_one_subset_of_everything_is_the_double_loop(n, d):
-    real, fake = drawn(n, d, 1), drawn(n, d, 2, scale=1.3) + 0.2
+    real, fake = normal_rows(n, d, 1), normal_rows(n, d, 2, scale=1.3) + 0.2
     mean, deviation = kernel_distance(real, fake, subsets=1, subset_size=n)
     assert mean == pytest.approx(by_double_loop(real, fake), rel=1e-10)
     assert deviation == 0
 
 
 def test_mean_and_deviation_are_those_of_double_loops_over_the_drawn_subsets():
-    real, fake = drawn(30, 4, 1), drawn(20, 4, 2) + 0.5
+    real, fake = normal_rows(30, 4, 1), normal_rows(20, 4, 2) + 0.5
     found = kernel_distance(real, fake, subsets=4, subset_size=8)
     torch.manual_seed(3)
     values = []
@@ -49,33 +41,33 @@ def test_mean_and_deviation_are_those_of_double_loops_over_the_drawn_subsets():
 
 
 def test_the_subset_size_is_capped_at_the_smaller_set():
-    real, fake = drawn(15, 3, 1), drawn(9, 3, 2)
+    real, fake = normal_rows(15, 3, 1), normal_rows(9, 3, 2)
     found = kernel_distance(real, fake, subsets=2, subset_size=1000)
     torch.manual_seed(3)
     assert found == kernel_distance(real, fake, subsets=2, subset_size=9)
 
 
 def test_the_same_law_scores_zero_within_its_noise_and_another_law_does_not():
-    real = drawn(600, 8, 1)
-    same, deviation = kernel_distance(real, drawn(600, 8, 2), subsets=20, subset_size=200)
-    other, _ = kernel_distance(real, drawn(600, 8, 3) + 0.3, subsets=20, subset_size=200)
+    real = normal_rows(600, 8, 1)
+    same, deviation = kernel_distance(real, normal_rows(600, 8, 2), subsets=20, subset_size=200)
+    other, _ = kernel_distance(real, normal_rows(600, 8, 3) + 0.3, subsets=20, subset_size=200)
     assert abs(same) < 3 * deviation
     assert other > 5 * deviation
 
 
 def test_float32_features_give_the_number_of_float64_ones():
-    real, fake = drawn(300, 64, 1).abs(), drawn(300, 64, 2).abs() * 1.05
+    real, fake = normal_rows(300, 64, 1).abs(), normal_rows(300, 64, 2).abs() * 1.05
     single = kernel_distance(real.float(), fake.float(), subsets=3, subset_size=100)
     torch.manual_seed(3)
     assert single == pytest.approx(kernel_distance(real, fake, subsets=3, subset_size=100), rel=1e-3)
 
 
 def test_batches_give_the_number_of_the_whole_and_real_features_outlive_a_reset():
-    real, fake = drawn(40, 5, 1), drawn(30, 5, 2)
+    real, fake = normal_rows(40, 5, 1), normal_rows(30, 5, 2)
     expected = kernel_distance(real, fake, subsets=3, subset_size=20)
     metric = KernelDistance(5, subsets=3, subset_size=20)
     metric.update(real, real=True)
-    metric.update(drawn(30, 5, 9), real=False)
+    metric.update(normal_rows(30, 5, 9), real=False)
     metric.reset()
     for part in fake.split(7):
         metric.update(part, real=False)
@@ -84,7 +76,7 @@ def test_batches_give_the_number_of_the_whole_and_real_features_outlive_a_reset(
 
 
 def test_autocast_around_it_changes_nothing():
-    real, fake = drawn(40, 5, 1).float(), drawn(30, 5, 2).float()
+    real, fake = normal_rows(40, 5, 1).float(), normal_rows(30, 5, 2).float()
     expected = kernel_distance(real, fake, subsets=3, subset_size=20)
     torch.manual_seed(3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -101,5 +93,5 @@ def of_rank(rank, real, fake):
 
 @pytest.mark.slow
 def test_two_processes_with_unequal_batches_give_the_distance_of_one(tmp_path):
-    real, fake = drawn(41, 4, 1), drawn(41, 4, 2)
+    real, fake = normal_rows(41, 4, 1), normal_rows(41, 4, 2)
     assert of_two_ranks(tmp_path, of_rank, real, fake) == pytest.approx([by_double_loop(real, fake)] * 2, rel=1e-9)

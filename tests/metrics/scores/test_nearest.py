@@ -1,22 +1,15 @@
 import pytest
 import torch
+from helpers.metric_fakes import float_rows, seeded_generator
 
 from ganrun.data.images import PADDING
 from ganrun.errors import UserError
 from ganrun.metrics.scores.nearest import copy_shares, nearest_neighbours, plot_neighbours, relative_distances
 
 
-def seeded(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def drawn(n, d, seed):
-    return torch.randn(n, d, generator=seeded(seed))
-
-
 def pictures(n, seed, size=8):
     """uint8 [n, 1, size, size]: smooth blots, so that pixels hang together as they do in pictures."""
-    coarse = torch.rand(n, 1, 3, 3, generator=seeded(seed)) * 255
+    coarse = torch.rand(n, 1, 3, 3, generator=seeded_generator(seed)) * 255
     return torch.nn.functional.interpolate(coarse, size=size, mode="bilinear").round().to(torch.uint8)
 
 
@@ -32,7 +25,7 @@ def by_loop(x, among, k, own=None):
 @pytest.mark.parametrize(("n", "m", "d", "k"), [(20, 30, 3, 5), (9, 50, 40, 1), (33, 8, 2, 8)])
 @pytest.mark.parametrize("block", [4, 7, 1024])
 def test_neighbours_are_those_of_the_loop(n, m, d, k, block):
-    x, among = drawn(n, d, 0), drawn(m, d, 1) + 5
+    x, among = float_rows(n, d, 0), float_rows(m, d, 1) + 5
     distance, place = nearest_neighbours(x, among, k, block=block)
     expected = by_loop(x, among, k)
     assert place.tolist() == expected[1]
@@ -50,7 +43,7 @@ def test_pictures_have_exact_distances(block):
 
 @pytest.mark.parametrize("block", [4, 1024])
 def test_a_row_is_no_neighbour_of_itself(block):
-    x, own = drawn(15, 3, 0), torch.tensor([14, 0, 7, 8, 3])
+    x, own = float_rows(15, 3, 0), torch.tensor([14, 0, 7, 8, 3])
     distance, place = nearest_neighbours(x[own], x, 14, own=own, block=block)
     expected = by_loop(x[own], x, 14, own=own.tolist())
     assert place.tolist() == expected[1]
@@ -58,7 +51,7 @@ def test_a_row_is_no_neighbour_of_itself(block):
 
 
 def test_more_neighbours_than_there_are_is_refused():
-    x = drawn(5, 2, 0)
+    x = float_rows(5, 2, 0)
     assert nearest_neighbours(x, x, 5)[1].shape == (5, 5)
     with pytest.raises(UserError, match="5 nearest neighbours"):
         nearest_neighbours(x, x, 5, own=torch.arange(5))
@@ -73,7 +66,7 @@ def test_only_a_block_of_the_training_pictures_is_read_at_a_time():
             Watched.reads.append(len(part))
             return part
 
-    nearest_neighbours(drawn(10, 2, 0), drawn(50, 2, 1).as_subclass(Watched), 2, block=16)
+    nearest_neighbours(float_rows(10, 2, 0), float_rows(50, 2, 1).as_subclass(Watched), 2, block=16)
     assert Watched.reads == [16, 16, 16, 2]
 
 
@@ -84,7 +77,7 @@ def test_a_distance_is_relative_to_that_of_the_next_training_picture():
 
 
 def test_relative_distances_are_those_of_the_loop():
-    samples, train = drawn(40, 6, 0), drawn(30, 6, 1)
+    samples, train = float_rows(40, 6, 0), float_rows(30, 6, 1)
     expected = []
     for sample in samples:
         (distance,), ((place,),) = by_loop(sample[None], train, 1)
@@ -92,10 +85,10 @@ def test_relative_distances_are_those_of_the_loop():
     assert relative_distances(samples, train, block=7).tolist() == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("make", [pictures, lambda n, seed: drawn(n, 16, seed)], ids=["pixels", "features"])
+@pytest.mark.parametrize("make", [pictures, lambda n, seed: float_rows(n, 16, seed)], ids=["pixels", "features"])
 def test_copying_is_caught_and_an_honest_generator_is_not(make):
     train, held_out, honest = make(500, 0), make(500, 1), make(400, 2)
-    copies = train[torch.randint(500, (400,), generator=seeded(3))]
+    copies = train[torch.randint(500, (400,), generator=seeded_generator(3))]
     by_chance = copy_shares(held_out, train, block=256)["copied_share"]
     assert copy_shares(copies, train, block=256) == {"copied_share": 1, "near_copies": 1}
     assert copy_shares(copies, held_out, block=256)["copied_share"] < 0.7
@@ -105,8 +98,8 @@ def test_copying_is_caught_and_an_honest_generator_is_not(make):
 
 
 def test_a_tenth_of_noisy_copies_shows_in_the_near_copies():
-    train, held_out, samples = drawn(500, 16, 0), drawn(500, 16, 1), drawn(400, 16, 2)
-    samples[:40] = train[:40] + 0.05 * drawn(40, 16, 3)
+    train, held_out, samples = float_rows(500, 16, 0), float_rows(500, 16, 1), float_rows(400, 16, 2)
+    samples[:40] = train[:40] + 0.05 * float_rows(40, 16, 3)
     assert copy_shares(samples, train)["near_copies"] == 0.1
     assert copy_shares(samples, held_out)["near_copies"] == 0
 

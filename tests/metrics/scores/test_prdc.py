@@ -1,13 +1,10 @@
 import pytest
 import torch
+from helpers.metric_fakes import float_rows
 from torch.overrides import TorchFunctionMode
 
 from ganrun.errors import UserError
 from ganrun.metrics.scores.prdc import knn_radii, prdc
-
-
-def drawn(n, d, seed, scale=1.0):
-    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed)) * scale
 
 
 def naive(real, fake, k):
@@ -35,7 +32,7 @@ def naive(real, fake, k):
 @pytest.mark.parametrize(("n", "m", "d"), [(30, 30, 2), (41, 23, 8), (20, 37, 64)])
 @pytest.mark.parametrize("block", [7, 1024])
 def test_all_four_are_those_of_the_naive_loops(n, m, d, k, block):
-    real, fake = drawn(n, d, 1), drawn(m, d, 2, scale=0.8) + 0.2
+    real, fake = float_rows(n, d, 1), float_rows(m, d, 2, scale=0.8) + 0.2
     assert prdc(real, fake, k, block) == pytest.approx(naive(real, fake, k), abs=1e-12)
 
 
@@ -52,7 +49,7 @@ def test_near_duplicates_far_from_the_origin_keep_their_radii():
 
 
 def test_the_real_examples_themselves_have_the_full_score():
-    real = drawn(500, 32, 0) + 3
+    real = float_rows(500, 32, 0) + 3
     assert prdc(real, real[torch.randperm(500, generator=torch.Generator().manual_seed(1))], block=128) == {
         "precision": 1,
         "recall": 1,
@@ -62,20 +59,20 @@ def test_the_real_examples_themselves_have_the_full_score():
 
 
 def test_clouds_far_apart_have_nothing_in_common():
-    assert set(prdc(drawn(50, 4, 0), drawn(50, 4, 1) + 100).values()) == {0}
+    assert set(prdc(float_rows(50, 4, 0), float_rows(50, 4, 1) + 100).values()) == {0}
 
 
 def test_a_lost_mode_costs_recall_and_coverage_but_no_precision():
-    real = drawn(400, 4, 0)
+    real = float_rows(400, 4, 0)
     real[200:] += 50
-    found = prdc(real, drawn(400, 4, 1))
+    found = prdc(real, float_rows(400, 4, 1))
     assert found["precision"] > 0.9
     assert found["recall"] < 0.55
     assert found["coverage"] < 0.55
 
 
 def test_samples_beside_the_real_ones_cost_precision_and_density_but_no_recall():
-    real, fake = drawn(400, 4, 0), drawn(800, 4, 1)
+    real, fake = float_rows(400, 4, 0), float_rows(800, 4, 1)
     fake[400:] += 50
     found = prdc(real, fake)
     assert found["recall"] > 0.9
@@ -84,13 +81,13 @@ def test_samples_beside_the_real_ones_cost_precision_and_density_but_no_recall()
 
 
 def test_cached_radii_change_nothing():
-    real, fake = drawn(90, 6, 0), drawn(70, 6, 1)
+    real, fake = float_rows(90, 6, 0), float_rows(70, 6, 1)
     assert prdc(real, fake, 3, real_radii=knn_radii(real, 3)) == prdc(real, fake, 3)
 
 
 def test_too_few_examples_are_refused():
-    with pytest.raises(UserError, match="5 examples"):
-        prdc(drawn(50, 2, 0), drawn(5, 2, 1), k=5)
+    with pytest.raises(UserError, match="5 samples are too few"):
+        prdc(float_rows(50, 2, 0), float_rows(5, 2, 1), k=5)
 
 
 class LargestTensor(TorchFunctionMode):
@@ -107,7 +104,7 @@ class LargestTensor(TorchFunctionMode):
 
 
 def test_no_tensor_is_larger_than_a_block_of_distances():
-    real, fake = drawn(1200, 16, 0), drawn(1000, 16, 1)
+    real, fake = float_rows(1200, 16, 0), float_rows(1000, 16, 1)
     with LargestTensor() as seen:
         prdc(real, fake, block=128)
     assert seen.largest == 128 * 128 * 8

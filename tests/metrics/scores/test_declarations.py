@@ -2,7 +2,7 @@
 
 import pytest
 
-from ganrun.metrics.scores.direction import better_direction
+from ganrun.metrics.scores.declarations import better_direction
 
 LOWER = "fid fd_lenet fd_infinity_lenet kid intra_fid fd_lenet_a_to_b l1_a_to_b reverse_kl near_copies_lenet"
 HIGHER = "is is_lenet precision coverage_inception modes mode_overlap accuracy_lenet_a_to_b"

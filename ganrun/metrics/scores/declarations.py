@@ -1,0 +1,83 @@
+"""What the files of this folder declare, read from their source: to import them takes seconds, as they import torch."""
+
+import ast
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from ganrun.metrics import scores
+from ganrun.metrics.scores import PREFIX, Direction, Score
+
+KEPT = "kid_prdc_"  # protocol entries of all scores that read kept features, under a name of version 0.1
+FOLLOWS = ("floor", "averaged_weights")  # protocol entries that follow from the rest and from the run
+
+
+class Declaration(NamedTuple):
+    """The literal part of a `Score`."""
+
+    name: str
+    numbers: Mapping[str, Direction]
+    needs: tuple[str, ...]
+
+
+def better_direction(name: str) -> Direction:
+    """Which values of a number are better, "" for neither or unknown: val/fd_lenet -> lower, val/is_deviation -> ""."""
+    number, declaration = find_declaration(name)
+    return declaration.numbers[number] if declaration else ""
+
+
+def comparable_protocol(metric: str, protocol: Mapping) -> dict:
+    """The entries of a protocol that runs must share for their values of `metric` to be ranked together.
+
+    Left out are real-data baselines and the settings of other scores.
+    """
+    own = find_declaration(metric)[1]
+    name, needs = (own.name, own.needs) if own else (None, ())
+
+    def matters(key: str) -> bool:
+        if key.startswith(KEPT):
+            return any(need in ("features", "all_features", "images") for need in needs)
+        return not key.startswith(FOLLOWS) and score_of_setting(key) in (None, name)
+
+    return {key: value for key, value in protocol.items() if matters(key)}
+
+
+def score_of_setting(key: str) -> str | None:
+    """The score that alone depends on a protocol entry: kid_subsets -> kid, samples -> None."""
+    owners = [declared.name for declared in declarations() if key.startswith(f"{declared.name}_")]
+    return max(owners, key=len, default=None)
+
+
+def find_declaration(name: str) -> tuple[str, Declaration | Score | None]:
+    """The number that a full name such as val/fid_a_to_b stands for, and its declaration: ("fd", the score fd)."""
+    plain = re.sub(r"(^|_)fid(?=_|$)", r"\1fd", re.sub("_a_to_b|_b_to_a", "", name.removeprefix(PREFIX)))
+    known = {number: declared for declared in declarations() for number in declared.numbers}
+    matches = [number for number in known if f"{plain}_".startswith(f"{number}_")]
+    number = max(matches, key=len, default="")
+    return number, known.get(number)
+
+
+def declarations() -> list[Declaration | Score]:
+    """All declared scores: those of this folder and those of imported modules elsewhere."""
+    return [*read_declarations(tuple(scores.__path__)), *scores.DECLARED]
+
+
+@cache
+def read_declarations(folders: tuple[str, ...]) -> list[Declaration]:
+    """The calls of `score` and `Score` in the python files of the folders."""
+    trees = [ast.parse(path.read_text()) for folder in folders for path in sorted(Path(folder).glob("*.py"))]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [declaration(call) for call in calls if isinstance(call.func, ast.Name) and is_declaration(call)]
+
+
+def is_declaration(call: ast.Call) -> bool:
+    return ast.unparse(call.func) in ("score", "Score") and any(keyword.arg == "better" for keyword in call.keywords)
+
+
+def declaration(call: ast.Call) -> Declaration:
+    """The declaration in a call. Its name, `better` and `needs` must be literals."""
+    literals = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg in ("better", "needs")}
+    name, better = ast.literal_eval(call.args[0]), literals["better"]
+    return Declaration(name, better if isinstance(better, dict) else {name: better}, literals.get("needs", ()))

@@ -1,0 +1,15 @@
+"""The spread of the samples' features relative to that of the real ones; it finds mode collapse."""
+
+from ganrun.metrics.score_inputs import ScoreInputs
+from ganrun.metrics.scores import score
+
+
+@score(
+    "diversity",
+    better="",  # more than the data's is no gain
+    needs=("moments",),
+    has_baseline=True,
+    note="root mean squared distance of two samples, relative to two real images",
+)
+def diversity(inputs: ScoreInputs) -> float:
+    return inputs.moments.diversity().item()
