@@ -72,7 +72,8 @@ class Adversarial(pl.LightningModule):
         self.batches_seen = self.images_seen = 0  # over all ranks; Lightning's global_step counts optimizer steps
         # Set by callbacks:
         self.progress = 0.0  # share of the training done
-        self.after_batch: Callable[[], None] | None = None
+        self.before_batch: Callable[[Batch], None] | None = None
+        self.after_batch: Callable[[Batch], None] | None = None
         self.step_skipper: NonfiniteStepSkipper | None = None
         self.graphed_steps: GraphedSteps | None = None
 
@@ -198,9 +199,11 @@ class Adversarial(pl.LightningModule):
         if torch.is_autocast_enabled(self.device.type):
             torch.set_autocast_cache_enabled(False)  # the cache would reuse the first batch's weights for all batches
         for batch in batches:
+            if self.before_batch:
+                self.before_batch(batch)
             self._train_on_batch(batch)
             if self.after_batch:
-                self.after_batch()
+                self.after_batch(batch)
             if self.trainer.should_stop:
                 return
 

@@ -1,4 +1,4 @@
-"""How a training went, as a table."""
+"""The summary that a training prints at its end."""
 
 from pathlib import Path
 
@@ -9,13 +9,15 @@ from ganrun.config import trust
 from ganrun.config.experiment import Experiment
 from ganrun.metrics.scores.declarations import better_direction
 from ganrun.terminal import format_duration
+from ganrun.training.callbacks.base import RunContext
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.samples import Samples
 from ganrun.training.run_record import RunRecord
 
 
-def print_summary(job: Experiment, record: RunRecord, callbacks: list) -> None:
-    """Prints last and best scores, then where things lie and how fast it went."""
+def print_summary(run: RunContext) -> None:
+    """Print the last and best scores, the diagnosis, where the files are and how fast the training was."""
+    record = run.record
     if not record.is_main_process:
         return
     console = Console(soft_wrap=True)
@@ -23,29 +25,27 @@ def print_summary(job: Experiment, record: RunRecord, callbacks: list) -> None:
         console.print(score_table(record))
     if diagnosis := record.diagnosis():
         console.print(diagnosis.summary, highlight=False)
-    for profiling in (c for c in callbacks if isinstance(c, Profiling)):
+    for profiling in (callback for callback in run.callbacks if isinstance(callback, Profiling)):
         console.print(profiling.table())
-    newest = next(c.newest for c in callbacks if isinstance(c, Samples))
-    console.print(
-        f"{record.images / 1000:,.1f} kimg in {format_duration(record.seconds)}, "
-        f"{record.images_per_second:,.0f} images/s"
-    )
+    kimg, speed = record.images / 1000, record.images_per_second
+    console.print(f"{kimg:,.1f} kimg in {format_duration(record.seconds)}, {speed:,.0f} images/s")
     console.print(f"run folder    {record.folder}")
-    for path in newest:
+    for path in (path for callback in run.callbacks if isinstance(callback, Samples) for path in callback.newest):
         console.print(f"pictures      {path}")
     console.print(f"TensorBoard   tensorboard --logdir {record.folder}")
-    console.print(f"next          {'   or   '.join(next_commands(job, record.folder))}")
+    console.print(f"next          {'   or   '.join(next_commands(run.experiment, record.folder))}")
 
 
-def next_commands(job: Experiment, folder: Path) -> list[str]:
-    """What this model can do next."""
-    draws = f"ganrun sample {folder}" if hasattr(job.model, "sample") else f"ganrun translate {folder} input=FOLDER"
-    commands = [draws, f"ganrun eval {folder}"] if job.suite else [draws]
-    return [f"{command} trust=true" for command in commands] if trust.needs_trust(job.cfg) else commands
+def next_commands(experiment: Experiment, folder: Path) -> list[str]:
+    """Return the commands that make use of the trained model."""
+    samples = hasattr(experiment.model, "sample")
+    commands = [f"ganrun sample {folder}" if samples else f"ganrun translate {folder} input=FOLDER"]
+    commands += [f"ganrun eval {folder}"] if experiment.suite else []
+    return [f"{command} trust=true" for command in commands] if trust.needs_trust(experiment.cfg) else commands
 
 
 def score_table(record: RunRecord) -> Table:
-    """A row per score: its value at the end and at the best checkpoint, and which values are better."""
+    """Return a table of the scores: their values at the end and at the best checkpoint, and which direction is better."""
     table = Table("score", "last", "best", "better", title="scores", title_justify="left")
     table.add_row("kimg", f"{record.last['kimg']:g}", f"{record.best['kimg']:g}" if record.best else "", "")
     for name in record.last:
@@ -53,5 +53,5 @@ def score_table(record: RunRecord) -> Table:
             mark = " *" if name == record.monitor else ""
             best = f"{record.best[name]:.4g}" if name in record.best else ""
             table.add_row(name + mark, f"{record.last[name]:.4g}", best, better_direction(name))
-    table.caption = f"* names the best checkpoint ({record.mode})" if record.monitor else None
+    table.caption = f"* selects the best checkpoint ({record.mode})" if record.monitor else None
     return table

@@ -1,10 +1,10 @@
-"""When something is due that happens again and again in a training."""
+"""When a recurring task of a training is due."""
 
 
 class Cadence:
-    """Every so many thousand images, or ten times a training where none are given.
+    """A task that is due every `every_kimg` thousand images, or ten times a training if that is None.
 
-    What is due stays due until it is `done`, also in a training that was interrupted in between and goes on.
+    A task that is due stays due until `mark_done`, also over an interruption of the training.
     """
 
     def __init__(self, every_kimg: float | None):
@@ -13,19 +13,19 @@ class Cadence:
         self.images = -1
 
     def start(self, model) -> None:
-        """The training begins or goes on; its marks may have moved."""
-        self.marks = self._marks(model) - self.pending
+        """Start or resume counting; `every_kimg` may have changed since the checkpoint."""
+        self.marks = self._count_marks(model) - self.pending
 
     def is_due(self, model) -> bool:
-        """Whether a mark was passed since the last one that is done."""
-        self.pending = int(self._marks(model) > self.marks)
+        """Return whether a mark was passed since the task was last done."""
+        self.pending = int(self._count_marks(model) > self.marks)
         return bool(self.pending)
 
-    def done(self, model) -> None:
-        self.marks, self.pending, self.images = self._marks(model), 0, model.images_seen
+    def mark_done(self, model) -> None:
+        self.marks, self.pending, self.images = self._count_marks(model), 0, model.images_seen
 
-    def is_missing(self, model) -> bool:
-        """Whether the model has moved on since the last time it was done."""
+    def is_outdated(self, model) -> bool:
+        """Return whether the model was trained since the task was last done."""
         return self.images != model.images_seen
 
     def state_dict(self) -> dict:
@@ -34,7 +34,7 @@ class Cadence:
     def load_state_dict(self, state: dict) -> None:
         self.pending, self.images = state["pending"], state["images"]
 
-    def _marks(self, model) -> int:
+    def _count_marks(self, model) -> int:
         if self.every_kimg:
             return int(model.images_seen / (1000 * self.every_kimg))
         return int(10 * model.progress + 1e-6)

@@ -1,60 +1,86 @@
-"""Several callbacks as one."""
+"""All callbacks of a run as one Lightning callback."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from ganrun.errors import UserError
 
+HOOKS = [name for name in vars(Callback) if name.startswith("on_") or name in ("setup", "teardown")]
+HANDLED = {"on_train_start", "on_train_batch_start", "on_train_batch_end", "on_load_checkpoint"}  # not just forwarded
+
 
 class CallbackList(Callback):
-    """Calls `callbacks` in turn, after every batch, of which one of Lightning's steps may hold several.
+    """Calls the hooks of several callbacks in their order, the batch hooks once per batch.
 
-    Lightning would pay for each callback at all eight hooks of a step; here it pays for one.
+    A Lightning step holds several batches and runs eight hooks, at a price per callback and hook. Here Lightning sees
+    one callback; hooks that nobody implements are not called.
     """
 
     def __init__(self, callbacks: Sequence[Callback]):
         self.callbacks = callbacks
+        self.implementers = {hook: [c for c in callbacks if is_overridden(hook, c)] for hook in HOOKS}
+        for hook in HOOKS:
+            if self.implementers[hook] and hook not in HANDLED:
+                setattr(self, hook, partial(self._call, hook))
+        stateful = [callback.state_key for callback in callbacks if is_overridden("state_dict", callback)]
+        if repeated := {key for key in stateful if stateful.count(key) > 1}:
+            raise UserError(
+                f"Several callbacks save their state as {', '.join(sorted(repeated))}. "
+                "Give each its own `state_key` property."
+            )
 
-    def on_train_start(self, trainer, model):
-        model.after_batch = partial(self._after_batch, trainer, model)
-        for callback in self.callbacks:
-            callback.on_train_start(trainer, model)
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if self.implementers["on_train_batch_start"]:
+            pl_module.before_batch = partial(self._before_batch, trainer, pl_module)
+        pl_module.after_batch = partial(self._after_batch, trainer, pl_module)
+        self._call("on_train_start", trainer, pl_module)
 
-    def _after_batch(self, trainer, model) -> None:
-        kind = model.device.type
-        is_cast = torch.is_autocast_enabled(kind)  # Lightning has switched it on for its step
-        with torch.autocast(kind, enabled=False) if is_cast else nullcontext():
-            for callback in self.callbacks:
-                callback.on_train_batch_end(trainer, model, None, None, model.batches_seen - 1)
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        check_known(checkpoint["callbacks"].keys() - {callback.state_key for callback in trainer.callbacks})
+        self._call("on_load_checkpoint", trainer, pl_module, checkpoint)
 
-    def on_train_end(self, *arguments):
-        for callback in self.callbacks:
-            callback.on_train_end(*arguments)
+    def _before_batch(self, trainer: Trainer, model, batch) -> None:
+        with autocast_disabled(model.device.type):
+            self._call("on_train_batch_start", trainer, model, batch, model.batches_seen)
 
-    def on_save_checkpoint(self, *arguments):
-        for callback in self.callbacks:
-            callback.on_save_checkpoint(*arguments)
+    def _after_batch(self, trainer: Trainer, model, batch) -> None:
+        with autocast_disabled(model.device.type):
+            self._call("on_train_batch_end", trainer, model, model.terms, batch, model.batches_seen - 1)
 
-    def on_exception(self, *arguments):
-        for callback in self.callbacks:
-            callback.on_exception(*arguments)
+    def _call(self, hook: str, *args: Any, **kwargs: Any) -> None:
+        for callback in self.implementers[hook]:
+            getattr(callback, hook)(*args, **kwargs)
 
-    def state_dict(self) -> dict:
-        """Return the states of the callbacks that have one, by `state_key`: the name of the class by default."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of the callbacks that have one, by their `state_key`: by default the class name."""
         states = {callback.state_key: callback.state_dict() for callback in self.callbacks}
         return {key: state for key, state in states.items() if state}
 
-    def load_state_dict(self, state_dict: dict) -> None:
-        """Restore the callbacks; one without a stored state starts fresh. Raises UserError for an unknown state."""
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the callbacks. One without a stored state starts fresh; a state without its callback is an error."""
         callbacks = {callback.state_key: callback for callback in self.callbacks}
-        if unknown := state_dict.keys() - callbacks.keys():
-            raise UserError(
-                f"The checkpoint holds the state of {', '.join(sorted(unknown))}, a callback that this run lacks. "
-                "Restore it in the config, or start a new run from this state: ganrun resume RUN branch=true"
-            )
+        check_known(state_dict.keys() - callbacks.keys())
         for key, state in state_dict.items():
             callbacks[key].load_state_dict(state)
+
+
+def autocast_disabled(device_type: str) -> AbstractContextManager:
+    """Return a context without the autocast that Lightning turns on for its step."""
+    is_on = torch.is_autocast_enabled(device_type)
+    return torch.autocast(device_type, enabled=False) if is_on else nullcontext()
+
+
+def check_known(unknown: set[str]) -> None:
+    """Refuse callback states of a checkpoint that no callback of the run takes."""
+    if unknown:
+        raise UserError(
+            f"The checkpoint holds the state of {', '.join(sorted(unknown))}, which is no callback of this run. "
+            "Leave it in the config (callbacks.NAME), or start a new run from this state: "
+            "ganrun resume RUN branch=true"
+        )

@@ -1,23 +1,36 @@
-"""The networks compiled, and the players' turns as CUDA graphs."""
+"""torch.compile of the networks, and CUDA graphs of the players' steps."""
 
-from pytorch_lightning import Callback
+from typing import Any
 
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities.model_helpers import is_overridden
+
+from ganrun.config import build
 from ganrun.models.steps.cuda_graph import CudaGraphCapture
 from ganrun.models.steps.graph_replay import GraphedSteps
+from ganrun.training.callbacks.base import RunCallback, RunContext
+
+STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step", "on_before_zero_grad")
 
 
-class Compilation(Callback):
-    """Has a training go faster than Python can ask for its operations.
+class Compilation(RunCallback):
+    """Makes training independent of the speed of Python, as trainer.compile says.
 
-    graphs: record each player's turn and replay it, see models/steps/graph_replay.py.
-    networks: let torch.compile fuse what the networks do; it takes its time at the first batches.
+    graphs: record each player's step as a CUDA graph and replay it, see models/steps/graph_replay.py. A replay calls
+    no hooks, so a callback that acts within a step turns the graphs off.
+    networks: fuse the networks' operations by torch.compile; the first batches take long.
     """
 
-    def __init__(self, graphs: bool, networks: bool):
+    def __init__(self, graphs: bool = False, networks: bool = False):
         self.graphs, self.networks = graphs, networks
 
-    def on_train_start(self, trainer, model):
-        model.graphed_steps = GraphedSteps(model, CudaGraphCapture(model.device)) if self.graphs else None
-        for player in model.players() if self.networks else ():
+    def bind(self, run: RunContext) -> None:
+        resolved = build.resolve_compile(run.cfg)
+        acts_in_steps = any(is_overridden(hook, callback) for callback in run.callbacks for hook in STEP_HOOKS)
+        self.graphs, self.networks = resolved["graphs"] and not acts_in_steps, resolved["networks"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        pl_module.graphed_steps = GraphedSteps(pl_module, CudaGraphCapture(pl_module.device)) if self.graphs else None
+        for player in pl_module.players() if self.networks else ():
             for net in player.nets:
                 net.compile()  # in place: the names in its state dict stay

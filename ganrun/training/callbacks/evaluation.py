@@ -1,112 +1,118 @@
-"""Scores while training."""
+"""Scores during a training."""
 
 import logging
 import math
+from typing import Any
 
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Trainer
 from torch import nn
 
+from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.hparams import best_tag
 from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.callbacks.signals import Signals
-from ganrun.training.run_record import RunRecord
 
 log = logging.getLogger(__name__)
-MAX_SHARE = 0.1  # of the training's time that scoring may take before the run says so
-MIN_SECONDS = 60  # seconds of training that are too few to advise on
+MAX_SHARE = 0.1  # of the training time that scoring may take without a warning
+MIN_SECONDS = 60  # of training before there is a warning
 
 
-class Evaluation(Callback):
-    """Scores the model by a suite at every mark, and by more at the end; hands the scores to loggers and record."""
+class Evaluation(RunCallback):
+    """Scores the model by the run's suite at every mark, and with more samples at the end.
 
-    def __init__(self, suite, data, record: RunRecord, every_kimg: float | None, guard: NanGuard, signals: Signals):
-        """guard: checks the model before each scoring.   signals: end a scoring, which then stays due."""
-        self.suite, self.data, self.record, self.guard, self.signals = suite, data, record, guard, signals
+    The scores go to the loggers and the record. A signal stops a scoring, which then stays due.
+    """
+
+    def __init__(self, every_kimg: float | None = None):
         self.cadence = Cadence(every_kimg)
         self.seconds, self.marks, self.has_warned = 0.0, 0, False
 
-    def on_train_start(self, trainer, model):
-        self.cadence.start(model)
-        self.images_at_start = model.images_seen
-        if self.record.last.get("kimg") != model.images_seen / 1000:  # else an end that was scored, and has moved
-            self._score(trainer, model)
+    def is_needed(self, run: RunContext) -> bool:
+        return run.experiment.suite is not None
 
-    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        self._score(trainer, model)
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.cadence.start(pl_module)
+        self.images_at_start = pl_module.images_seen
+        if self.run.record.last.get("kimg") != pl_module.images_seen / 1000:  # else a former end, scored, and extended
+            self._score_if_due(trainer, pl_module)
 
-    def on_train_end(self, trainer, model):
-        if not self._evaluate(trainer, model, is_final=True):
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._score_if_due(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if not self._score(trainer, pl_module, is_final=True):
             return
-        best = {best_tag(name): value for name, value in self.record.best.items() if name != "kimg"}
+        best = {best_tag(name): value for name, value in self.run.record.best.items() if name != "kimg"}
         if best and trainer.is_global_zero:
             for logger in trainer.loggers:
-                logger.log_metrics(best, step=model.images_seen)
+                logger.log_metrics(best, step=pl_module.images_seen)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return self.cadence.state_dict()
 
-    def load_state_dict(self, state: dict) -> None:
-        self.cadence.load_state_dict(state)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.cadence.load_state_dict(state_dict)
 
-    def _score(self, trainer, model) -> None:
+    def _score_if_due(self, trainer: Trainer, model) -> None:
         if not self.cadence.is_due(model) or model.progress >= 1:
             return
-        before = self.record.overhead_seconds
-        if not self._evaluate(trainer, model, is_final=False):
+        before = self.run.record.overhead_seconds
+        if not self._score(trainer, model, is_final=False):
             return
-        self.cadence.done(model)
-        self.seconds, self.marks = self.seconds + self.record.overhead_seconds - before, self.marks + 1
+        self.cadence.mark_done(model)
+        self.seconds, self.marks = self.seconds + self.run.record.overhead_seconds - before, self.marks + 1
         if trainer.is_global_zero:
-            self._warn_of_time(model)
+            self._warn_if_slow(model)
 
-    def _evaluate(self, trainer, model, is_final: bool) -> bool:
-        """Whether it was done."""
-        self.guard.check(trainer, model)
-        with self.record.outside_training():
+    def _score(self, trainer: Trainer, model, is_final: bool) -> bool:
+        """Score the model; return False if a signal stopped it."""
+        suite, data, record = self.run.experiment.suite, self.run.experiment.data, self.run.record
+        self.run.find(NanGuard).check(trainer, model)
+        with record.outside_training():
             share_norm_statistics(model, trainer)
-            scores = self.signals.unless_stopped(lambda: self.suite.score(model, self.data, is_final=is_final))
+            scores = self.run.find(Signals).unless_stopped(lambda: suite.score(model, data, is_final=is_final))
         if scores is None:
             return False
-        protocol = {**self.suite.protocol(self.data), "averaged_weights": bool(model.averaged)}
-        self.record.images = model.images_seen
-        self.record.add_scores(model.images_seen, scores, protocol, self.suite.collapsed(scores))
+        protocol = {**suite.protocol(data), "averaged_weights": bool(model.averaged)}
+        record.images = model.images_seen
+        record.add_scores(model.images_seen, scores, protocol, suite.collapsed(scores))
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_metrics(scores, step=model.images_seen)
         return True
 
-    def _warn_of_time(self, model) -> None:
-        """Says once that scoring takes more than its share, and the settings that would mend it."""
-        training = self.record.seconds - self.record.overhead_seconds
+    def _warn_if_slow(self, model) -> None:
+        """Warn once if scoring takes more than its share of the time, with the settings that reduce it."""
+        suite, training = self.run.experiment.suite, self.run.record.seconds - self.run.record.overhead_seconds
         share = self.seconds / max(training, 1e-9)
         if self.has_warned or self.marks < 2 or training < MIN_SECONDS or share <= MAX_SHARE:
             return
         self.has_warned = True
         interval = (model.images_seen - self.images_at_start) / 1000 / self.marks
         kimg = round_to_two_digits(interval * share / MAX_SHARE, math.ceil)
-        samples = round_to_two_digits(self.suite.samples * MAX_SHARE / share, math.floor)
-        fewer = f"metrics.samples={samples:.10g} or " if samples >= min_samples(self.suite) else ""
+        samples = round_to_two_digits(suite.samples * MAX_SHARE / share, math.floor)
+        fewer = f"metrics.samples={samples:.10g} or " if samples >= min_samples(suite) else ""
         log.warning(
-            "Scoring took %.0f %% of the training's time. %svalidate_kimg=%.10g would make it a tenth.",
+            "Scoring took %.0f %% of the training time. %svalidate_kimg=%.10g would reduce it to 10 %%.",
             *(100 * share, fewer, kimg),
         )
 
 
 def min_samples(suite) -> int:
-    """Fewest samples that are worth to be scored: of fewer than there are features the covariance is rank deficient."""
+    """Return how few samples can be scored: with fewer than features, the covariance is rank deficient."""
     return suite.extractor.num_features if hasattr(suite, "extractor") else 2
 
 
 def round_to_two_digits(value: float, rounding) -> float:
-    """The value with two digits that count; rounding: math.ceil or math.floor."""
+    """Return the value with two significant digits. rounding: math.ceil or math.floor."""
     step = 10.0 ** (math.floor(math.log10(value)) - 1)
     return rounding(value / step) * step
 
 
-def share_norm_statistics(model: nn.Module, trainer) -> None:
-    """Gives all ranks the first one's BatchNorm statistics, so that they score one network, the one that is saved."""
+def share_norm_statistics(model: nn.Module, trainer: Trainer) -> None:
+    """Give all ranks the BatchNorm statistics of the first, so that they score the network that is saved."""
     if trainer.world_size == 1:
         return
     norms = (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))

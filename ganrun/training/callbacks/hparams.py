@@ -3,9 +3,10 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning import Callback
+from omegaconf import DictConfig
+from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
@@ -13,43 +14,45 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
+from ganrun.config.resume_rules import flatten_config
 from ganrun.paths import replace_file
+from ganrun.training.callbacks.base import RunCallback, RunContext
 
-EVENT_FILE = (
-    "events.out.tfevents.0000000000.hparams"  # before all others, which TensorBoard reads in this order, and once
-)
+EVENT_FILE = "events.out.tfevents.0000000000.hparams"  # sorts first: TensorBoard reads files in this order, and once
 CHOICES = ("model", "network", "data", "optimizer", "schedule")
 DERIVED = ("shape", "z_dim", "classes")  # of a network: they follow from data and model
 
 
-class HParams(Callback):
-    """Notes a run's settings at the start, and at the end whether it was a success.
+class HParams(RunCallback):
+    """Logs a run's settings at the start, and at the end whether it succeeded.
 
-    TensorBoard takes the first of several such notes of a run for true, so they have a file of their own, which a
-    training that goes on begins anew. The columns of its table are not named: TensorBoard would take one run's for all.
-    Each score has two, val/x, the last, and best/x, that of the best checkpoint (callbacks/evaluation.py).
+    TensorBoard uses the first of several such entries of a run, so they have their own file, which a resumed training
+    replaces. The columns of the table are not declared: TensorBoard would use those of one run for all.
+    Each score has two columns, val/x for the last and best/x for the best checkpoint (see evaluation.py).
     """
 
-    def __init__(self, settings: Mapping):
-        self.settings = settings
+    settings: Mapping[str, Any]
 
-    def on_train_start(self, trainer, model):
+    def bind(self, run: RunContext) -> None:
+        self.settings = hyperparameters(run.cfg, run.choices)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         for logger in trainer.loggers:
             if not isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(dict(self.settings))
         self._write(trainer)
 
-    def on_train_end(self, trainer, model):
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self._write(trainer, session_end(api_pb2.STATUS_SUCCESS))
 
-    def on_exception(self, trainer, model, exception):
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         self._write(trainer, session_end(api_pb2.STATUS_FAILURE))
 
-    def _write(self, trainer, *outcome: Summary) -> None:
+    def _write(self, trainer: Trainer, *outcome: Summary) -> None:
         _, session, _ = hparams(dict(self.settings), {})
         content = io.BytesIO()
         records = RecordWriter(content)
-        for event in (Event(file_version="brain.Event:2"), *(Event(summary=told) for told in (session, *outcome))):
+        for event in (Event(file_version="brain.Event:2"), *(Event(summary=each) for each in (session, *outcome))):
             records.write(event.SerializeToString())
         for logger in trainer.loggers if trainer.is_global_zero else ():
             if isinstance(logger, TensorBoardLogger):
@@ -58,11 +61,12 @@ class HParams(Callback):
 
 
 def best_tag(score: str) -> str:
-    """ "val/fid" -> "best/fid": the column of that score at the best checkpoint."""
+    """Return the column of a score at the best checkpoint: "val/fid" -> "best/fid"."""
     return f"best/{score.removeprefix('val/')}"
 
 
 def session_end(status: int) -> Summary:
+    """Return TensorBoard's entry for the end of a run."""
     end = plugin_data_pb2.SessionEndInfo(status=status)
     info = plugin_data_pb2.HParamsPluginData(session_end_info=end, version=metadata.PLUGIN_DATA_VERSION)
     data = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=info.SerializeToString())
@@ -70,29 +74,19 @@ def session_end(status: int) -> Summary:
     return Summary(value=[value])
 
 
-def hyperparameters(cfg: DictConfig, taken: Mapping[str, str]) -> dict:
-    """What makes a run what it is: its choices in the groups, and those of its settings that have a value of their own.
+def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
+    """Return the choices and settings that tell a run from others.
 
-    Few: the table sorts them by the alphabet and shows the first ones.
+    Only a few: the table sorts them alphabetically and shows the first ones.
     """
-    settings = OmegaConf.to_container(cfg, resolve=True)
-    found = {group: taken[group] for group in CHOICES}
-    found |= {name: settings[name] for name in ("seed", "kimg", "minutes", "batch_size", "clip")}
-    found |= flat(settings["ema"], "ema.") if cfg.ema.half_life_kimg else {}
-    found |= {f"model.{name}": value for name, value in settings["model"].items() if not isinstance(value, Mapping)}
-    found |= {name: v for name, v in flat(settings["network"], "network.").items() if not name.endswith(DERIVED)}
-    found |= flat(settings["optimizer"], "optimizer.")
-    for player, own in settings["optimizers"].items():
-        found |= {f"{player}.{name}": v for name, v in own.items() if v != settings["optimizer"].get(name)}
-    return {name: v for name, v in found.items() if v is not None and "._" not in name}
-
-
-def flat(tree: Mapping, prefix: str = "") -> dict:
-    """{"a": {"b": 1}} -> {"a.b": 1}; lists become text."""
-    leaves = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            leaves |= flat(value, f"{prefix}{key}.")
-        else:
-            leaves[f"{prefix}{key}"] = str(value) if isinstance(value, list) else value
-    return leaves
+    chosen = {group: choices[group] for group in CHOICES}
+    chosen |= {name: cfg[name] for name in ("seed", "kimg", "minutes", "batch_size", "clip")}
+    chosen |= flatten_config(cfg.ema, "ema.") if cfg.ema.half_life_kimg else {}
+    chosen |= {name: value for name, value in flatten_config(cfg.model, "model.").items() if name.count(".") == 1}
+    network = flatten_config(cfg.network, "network.")
+    chosen |= {name: value for name, value in network.items() if not name.endswith(DERIVED)}
+    chosen |= flatten_config(cfg.optimizer, "optimizer.")
+    for player, special in cfg.optimizers.items():
+        chosen |= {f"{player}.{name}": v for name, v in special.items() if v != cfg.optimizer.get(name)}
+    chosen = {name: str(value) if isinstance(value, list) else value for name, value in chosen.items()}
+    return {name: value for name, value in chosen.items() if value is not None and "._" not in name}

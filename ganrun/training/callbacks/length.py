@@ -1,9 +1,10 @@
-"""How long a training goes on."""
+"""How long a training takes."""
 
 import time
+from typing import Any
 
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 
 
 class Length(Callback):
@@ -13,29 +14,29 @@ class Length(Callback):
         self.images, self.minutes = round(1000 * kimg, 6), minutes  # 1000 * 2.007 is a little more than 2007
         self.seconds_before = 0.0
 
-    def on_train_start(self, trainer, model):
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.start = time.monotonic() - self.seconds_before
-        self._update(trainer, model)
+        self._update(trainer, pl_module)
 
-    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        self._update(trainer, model)
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._update(trainer, pl_module)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {"seconds": time.monotonic() - self.start}
 
-    def load_state_dict(self, state: dict) -> None:
-        self.seconds_before = state["seconds"]
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds_before = state_dict["seconds"]
 
-    def _update(self, trainer, model) -> None:
+    def _update(self, trainer: Trainer, model) -> None:
         model.progress = min(1.0, max(model.images_seen / self.images, self._share_of_time(trainer, model)))
         if model.progress >= 1:
             trainer.should_stop = True
 
-    def _share_of_time(self, trainer, model) -> float:
+    def _share_of_time(self, trainer: Trainer, model) -> float:
         if self.minutes is None:
             return 0.0
         share = (time.monotonic() - self.start) / (60 * self.minutes)
         if trainer.world_size == 1:
             return share
-        share = torch.tensor(share, device=model.device)  # ranks must agree on the last batch: the first one's clock
-        return trainer.strategy.broadcast(share).item()
+        # All ranks must stop after the same batch, so they use the clock of the first
+        return trainer.strategy.broadcast(torch.tensor(share, device=model.device)).item()

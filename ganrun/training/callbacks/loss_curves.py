@@ -1,79 +1,77 @@
-"""The losses while training, and what tells how the game stands."""
+"""The players' losses during a training, and what shows how the game stands."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Trainer
 from torch import Tensor
 
 from ganrun.models.losses import at_least_float32
-from ganrun.training.run_record import RunRecord
+from ganrun.training.callbacks.base import RunCallback
 
 
-class LossCurves(Callback):
-    """Reads the players' terms from the device every `every` batches and hands them to the logger and the record.
+class LossCurves(RunCallback):
+    """Reads the players' terms from the device every `every` batches, for the loggers and the record of the run.
 
-    `latest` keeps the last reading: {"train/<player>/<term>": value}.
+    latest: the last reading, {"train/<player>/<term>": value}.
     """
 
-    def __init__(self, record: RunRecord, every: int):
-        self.record, self.every = record, every
+    def __init__(self, every: int):
+        self.every = every
         self.latest: dict[str, float] = {}
-        self.before: dict[str, float] = {}  # the clock of the run before it went on
+        self.clock: dict[str, Any] = {}  # of the run before it was resumed
 
-    def on_train_start(self, trainer, model):
-        self.record.restart_clock(**(self.before or {"first": model.images_seen}))  # a branch has a clock of its own
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.run.record.restart_clock(**(self.clock or {"first": pl_module.images_seen}))  # a branch has its own clock
 
-    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        if model.batches_seen % self.every == 0:
-            self._read(trainer, model)
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if pl_module.batches_seen % self.every == 0:
+            self._log(trainer, pl_module)
 
-    def on_train_end(self, trainer, model):
-        if model.batches_seen % self.every and model.terms:  # none in a run that was stopped after its last batch
-            self._read(trainer, model)
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if pl_module.batches_seen % self.every and pl_module.terms:  # no terms: interrupted after the last batch
+            self._log(trainer, pl_module)
 
-    def state_dict(self) -> dict:
-        return {
-            "seconds": self.record.seconds,
-            "overhead_seconds": self.record.overhead_seconds,
-            "first": self.record.first,
-        }
+    def state_dict(self) -> dict[str, Any]:
+        record = self.run.record
+        return {"seconds": record.seconds, "overhead_seconds": record.overhead_seconds, "first": record.first}
 
-    def load_state_dict(self, state: dict) -> None:
-        self.before = {"overhead_seconds" if name == "aside" else name: value for name, value in state.items()}
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.clock = {"overhead_seconds" if key == "aside" else key: value for key, value in state_dict.items()}
 
-    def _read(self, trainer, model) -> None:
-        found = mean_terms(model)
-        self.latest = dict(zip(found, torch.stack([*found.values()]).tolist(), strict=True)) if found else {}
-        self.record.images = model.images_seen
+    def _log(self, trainer: Trainer, model) -> None:
+        terms, record = mean_terms(model), self.run.record
+        self.latest = dict(zip(terms, torch.stack([*terms.values()]).tolist(), strict=True)) if terms else {}
+        record.images = model.images_seen
         if trainer.is_global_zero:
-            self.record.add_curves(model.images_seen, self.latest)
+            record.add_curves(model.images_seen, self.latest)
             for logger in trainer.loggers:
-                speed = {"images_per_second": self.record.images_per_second}
+                speed = {"images_per_second": record.images_per_second}
                 logger.log_metrics({**self.latest, **speed}, step=model.images_seen)
 
 
 def mean_terms(model) -> dict[str, Tensor]:
-    """Each player's terms as means, its accuracy where it scores pairs, its gradient's norm: scalars on the device."""
-    found = {}
+    """Return the mean of each player's terms, its accuracy and its gradient norm, as scalars on the device."""
+    curves = {}
     for player, terms in model.terms.items():
-        own = {name: at_least_float32(value).mean() for name, value in terms.items()}
-        own |= {**pair_accuracies(terms), "gradient": model.gradient_norm(player)}
-        found |= {f"train/{player}/{name}": value for name, value in own.items()}
-    return found
+        means = {name: at_least_float32(value).mean() for name, value in terms.items()}
+        means |= {**pair_accuracies(terms), "gradient": model.gradient_norm(player)}
+        curves |= {f"train/{player}/{name}": value for name, value in means.items()}
+    return curves
 
 
 def pair_accuracies(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """{"accuracy": the share of pairs, i-th real and i-th fake, in which the real one scores higher}; ties count half.
+    """Return {"accuracy": share of the pairs (i-th real, i-th fake) in which the real one scores higher}.
 
-    An estimate of the probability that a real example is ranked above a fake one, whatever the loss: .5 where they
-    cannot be told apart, 1 where they always are, nan where a score is. real_a and fake_a give accuracy_a.
+    Ties count half. It estimates the probability that a real example ranks above a fake one, whatever the loss: .5 if
+    they cannot be told apart, 1 if they always are, NaN if a score is NaN. real_a and fake_a give accuracy_a.
     """
-    found = {}
+    accuracies = {}
     for side in (name.removeprefix("real") for name in terms if name.split("_")[0] == "real"):
         real, fake = terms[f"real{side}"], terms.get(f"fake{side}")
         if fake is not None and real.ndim and real.shape == fake.shape:  # a mean has no pairs
             gap = at_least_float32(real) - at_least_float32(fake)
             is_above = 0.5 * ((gap > 0).float() + (gap >= 0).float())
-            found[f"accuracy{side}"] = torch.where(gap.isnan(), gap, is_above).mean()
-    return found
+            accuracies[f"accuracy{side}"] = torch.where(gap.isnan(), gap, is_above).mean()
+    return accuracies

@@ -2,30 +2,30 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Trainer
 from rich.table import Table
 
+from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.callbacks.evaluation import Evaluation
 from ganrun.training.callbacks.samples import Samples
 
-WAIT, WARMUP, TRACED = 10, 2, 5  # batches before the trace, for the tracer to settle, and in the trace
+WAIT, WARMUP, TRACED = 10, 2, 5  # batches before the trace, for warming up the tracer, and in the trace
 REST = "Lightning and the rest"
 PARTS = {Evaluation: "scores", Samples: "pictures", Checkpointing: "checkpoints"}
-WATCHING = "callbacks: curves, guards, progress"
+OTHERS = "callbacks: curves, guards, progress"
 END = object()
 T = TypeVar("T")
 
 
 class Stopwatch:
-    """Adds up the seconds of named spans; of spans within each other each second counts once, for the innermost.
+    """Adds up the seconds of named spans. Within nested spans, each second counts once, for the innermost.
 
-    settle: called before the clock is read, so that a device has done what it was asked to.
+    settle: called before the clock is read, to wait for a device.
     """
 
     def __init__(self, settle: Callable[[], None] = lambda: None, clock: Callable[[], float] = time.perf_counter):
@@ -42,47 +42,50 @@ class Stopwatch:
         self.open.pop()
 
     def timed(self, work: Callable, name: str | Callable[..., str]) -> Callable:
-        """The work within a span of that name, or of the name that its arguments give."""
+        """Return the function within a span of that name, or of the name that its arguments give."""
 
-        def within(*arguments, **settings):
-            label = name if isinstance(name, str) else name(*arguments, **settings)
+        def within(*args, **kwargs):
+            label = name if isinstance(name, str) else name(*args, **kwargs)
             self.enter(label)
             try:
                 with torch.profiler.record_function(label):
-                    return work(*arguments, **settings)
+                    return work(*args, **kwargs)
             finally:
                 self.leave()
 
         return within
 
     def timed_items(self, items: Iterable[T], name: str) -> Iterator[T]:
-        """The items, the making of each within a span of that name."""
-        items = iter(items)
-        make = self.timed(lambda: next(items, END), name)
-        while (item := make()) is not END:
+        """Yield the items; producing each is a span of that name."""
+        iterator = iter(items)
+        produce = self.timed(lambda: next(iterator, END), name)
+        while (item := produce()) is not END:
             yield item
 
     def _count(self) -> None:
         self.settle()
-        now = self.clock()
+        now = self.format_duration()
         if self.open:
             self.seconds[self.open[-1]] += now - self.mark
         self.mark = now
 
 
-class Profiling(Callback):
-    """Times the parts of every batch, and traces a few batches operation by operation.
+class Profiling(RunCallback):
+    """With profile=true: times the parts of every batch, and traces a few batches operation by operation.
 
-    The table goes to `folder`/table.txt, the trace to `folder`/trace.json.gz, which https://ui.perfetto.dev opens.
-    On a GPU each part waits until its work is done, so that the time counts where it belongs: the training is slower
-    for it. Of trainer.batches_per_step=1 Lightning itself fetches the batch, and the data are in the rest.
-    Stands before all others, whose work it times: parts.
+    Writes profile/table.txt in the run folder, and profile/trace.json.gz for https://ui.perfetto.dev. On a GPU each
+    part waits until its work is done, which makes the training slower. With trainer.batches_per_step=1 Lightning
+    fetches the batches, so their time is in the rest. Comes before all callbacks that it times.
     """
 
-    def __init__(self, folder: Path, parts: Sequence[Callback]):
-        self.folder, self.parts = folder, parts
+    def is_needed(self, run: RunContext) -> bool:
+        return bool(run.cfg.get("profile"))
 
-    def on_train_start(self, trainer, model):
+    def bind(self, run: RunContext) -> None:
+        self.callbacks, self.folder = run.callbacks, run.record.folder / "profile"
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        model = pl_module
         on_gpu = model.device.type == "cuda"
         watch = Stopwatch(lambda: torch.cuda.synchronize(model.device)) if on_gpu else Stopwatch()
         self.watch, self.batches, self.before = watch, 0, model.batches_seen
@@ -90,19 +93,19 @@ class Profiling(Callback):
         model.training_step = lambda batch, batch_idx: step(watch.timed_items(batch, "data"), batch_idx)  # its names
         model._turn = watch.timed(model._turn, lambda player, *_: player.name)
         model._update_averages = watch.timed(model._update_averages, "averages")
-        model.after_batch = watch.timed(model.after_batch, WATCHING)
-        for part in self.parts:
-            if name := PARTS.get(type(part)):
-                part.on_train_batch_end = watch.timed(part.on_train_batch_end, name)
+        model.after_batch = watch.timed(model.after_batch, OTHERS)
+        for callback in self.callbacks:
+            if name := PARTS.get(type(callback)):
+                callback.on_train_batch_end = watch.timed(callback.on_train_batch_end, name)
         self.tracer = self._tracer() if trainer.is_global_zero else None
         watch.enter(REST)
 
-    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.batches += 1
         if self.tracer and self.batches <= WAIT + WARMUP + TRACED:
             self.watch.timed(self.tracer.step, "the trace")()
 
-    def on_train_end(self, trainer, model):
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if not self.watch.open:
             return
         self.watch.leave()
@@ -110,34 +113,34 @@ class Profiling(Callback):
             self.tracer.stop()
             (self.folder / "table.txt").write_text(self.text() + "\n")
 
-    def on_exception(self, trainer, model, exception):
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         if getattr(self, "watch", None) and self.watch.open:
-            del self.watch.open[1:]  # what was cut short
-            self.on_train_end(trainer, model)
+            del self.watch.open[1:]  # spans that were cut short
+            self.on_train_end(trainer, pl_module)
 
     def rows(self) -> list[tuple[str, float, float]]:
-        """Part, milliseconds a batch, share of the time; the largest first."""
+        """Return (part, milliseconds per batch, share of the time), the largest first."""
         total, batches = sum(self.watch.seconds.values()), max(self.batches, 1)
         return [(name, 1000 * s / batches, s / total) for name, s in self.watch.seconds.most_common()]
 
     def table(self) -> Table:
-        """The rows, for the terminal."""
+        """Return the rows as a table for the terminal."""
         table = Table("part", title=self._title(), title_justify="left")
-        for name in ("ms a batch", "share"):
+        for name in ("ms per batch", "share"):
             table.add_column(name, justify="right")
         for name, milliseconds, share in self.rows():
             table.add_row(name, f"{milliseconds:.3f}", f"{share:.1%}")
         trace = self.folder / "trace.json.gz"
-        table.caption = f"in detail: {trace}, for https://ui.perfetto.dev" if trace.exists() else None
+        table.caption = f"details: open {trace} in https://ui.perfetto.dev" if trace.exists() else None
         return table
 
     def text(self) -> str:
-        """The rows, for a file."""
+        """Return the rows as text for a file."""
         lines = [f"{name:40}{ms:12.3f}{share:8.1%}" for name, ms, share in self.rows()]
-        return "\n".join([self._title(), f"{'part':40}{'ms a batch':>12}{'share':>8}", *lines])
+        return "\n".join([self._title(), f"{'part':40}{'ms per batch':>12}{'share':>8}", *lines])
 
     def _title(self) -> str:
-        return f"where the time of {self.batches} batches went"
+        return f"time of {self.batches} batches"
 
     def _tracer(self) -> torch.profiler.profile:
         self.folder.mkdir(exist_ok=True)

@@ -1,51 +1,49 @@
-"""What one sees while a training runs."""
+"""The progress line of a training."""
 
 import logging
 import sys
 import time
+from typing import Any
 
-from pytorch_lightning import Callback
+from pytorch_lightning import Trainer
 from rich.text import Text
 
 from ganrun.terminal import LiveDisplay, format_duration
+from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.loss_curves import LossCurves
-from ganrun.training.run_record import RunRecord
 
 log = logging.getLogger(__name__)
 
 
-class Progress(Callback):
-    """One line: kimg of the total, images a second, time left, the players' terms, last and best score.
+class Progress(RunCallback):
+    """One line: kimg of the total, images per second, time left, the players' terms, last and best score.
 
-    In a terminal it is redrawn four times a second; elsewhere it is logged every `seconds` and after each score.
+    A terminal redraws it four times a second; elsewhere it is logged every `seconds` and after each scoring.
     """
 
-    def __init__(
-        self, record: RunRecord, curves: LossCurves, kimg: float, minutes: float | None = None, seconds: float = 20
-    ):
-        self.record, self.curves, self.kimg, self.minutes = record, curves, kimg, minutes
+    def __init__(self, seconds: float = 20):
         self.is_live = sys.stderr.isatty()
         self.pause = 0.25 if self.is_live else seconds
         self.live: LiveDisplay | None = None
 
-    def on_train_start(self, trainer, model):
-        self.shown, self.scored = time.monotonic(), None
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.shown_at, self.shown_score = time.monotonic(), None
         if self.is_live and trainer.is_global_zero:
             self.live = LiveDisplay()
 
-    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.monotonic()
-        is_scored = self.scored != self.record.last.get("kimg")
-        if trainer.is_global_zero and (now - self.shown > self.pause or is_scored):
-            self.shown, self.scored = now, self.record.last.get("kimg")
-            self._show(model)
+        is_scored = self.shown_score != self.run.record.last.get("kimg")
+        if trainer.is_global_zero and (now - self.shown_at > self.pause or is_scored):
+            self.shown_at, self.shown_score = now, self.run.record.last.get("kimg")
+            self._show(pl_module)
 
-    def on_train_end(self, trainer, model):
-        if trainer.is_global_zero and self.scored != self.record.last.get("kimg"):
-            self._show(model)
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.is_global_zero and self.shown_score != self.run.record.last.get("kimg"):
+            self._show(pl_module)
         self._stop()
 
-    def on_exception(self, trainer, model, exception):
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         self._stop()
 
     def _stop(self) -> None:
@@ -60,33 +58,34 @@ class Progress(Callback):
         else:
             log.info(line)
 
-    def left(self, images: int) -> float:
-        """Seconds until the training has its kimg at the pace so far, or its minutes."""
-        done, ahead = images - self.record.first, max(0.0, 1000 * self.kimg - images)
-        by_kimg = self.record.seconds * ahead / done if done > 0 else float("inf")
-        return by_kimg if self.minutes is None else max(0.0, min(by_kimg, 60 * self.minutes - self.record.seconds))
+    def seconds_left(self, images: int) -> float:
+        """Return the seconds until the run reaches its kimg at the speed so far, or its minutes."""
+        cfg, record = self.run.cfg, self.run.record
+        done, ahead = images - record.first, max(0.0, 1000 * cfg.kimg - images)
+        by_kimg = record.seconds * ahead / done if done > 0 else float("inf")
+        return by_kimg if cfg.minutes is None else max(0.0, min(by_kimg, 60 * cfg.minutes - record.seconds))
 
     def line(self, model) -> str:
-        """The line as it stands now."""
-        self.record.images = model.images_seen
-        parts = [
-            f"{model.images_seen / 1000:.1f}/{self.kimg:g} kimg",
-            f"{self.record.images_per_second:,.0f} images/s",
-            f"{format_duration(self.left(model.images_seen))} left",
-            *(f"{short_name(name)} {value:.3g}" for name, value in self.curves.latest.items() if is_shown(name)),
+        """Return the line for the current state."""
+        record, terms = self.run.record, self.run.find(LossCurves).latest
+        record.images = model.images_seen
+        fields = [
+            f"{model.images_seen / 1000:.1f}/{self.run.cfg.kimg:g} kimg",
+            f"{record.images_per_second:,.0f} images/s",
+            f"{format_duration(self.seconds_left(model.images_seen))} left",
+            *(f"{short_name(name)} {value:.3g}" for name, value in terms.items() if is_shown(name)),
         ]
-        monitor = self.record.monitor
-        if self.record.best:
-            parts.append(f"{monitor} {self.record.last[monitor]:.4g} (best {self.record.best[monitor]:.4g})")
-        return "  ".join(parts)
+        if record.best:
+            fields.append(f"{record.monitor} {record.last[record.monitor]:.4g} (best {record.best[record.monitor]:.4g})")
+        return "  ".join(fields)
 
 
 def is_shown(name: str) -> bool:
-    """Not the norms of gradients: only their course says something."""
+    """Return False for gradient norms: only their course says something."""
     return not name.endswith("/gradient")
 
 
 def short_name(name: str) -> str:
-    """ "train/discriminator/real" -> "D.real": players by their first letter."""
+    """Abbreviate a term: "train/discriminator/real" -> "D.real"."""
     _, player, term = name.split("/")
     return f"{player[0].upper()}.{term}"

@@ -1,50 +1,51 @@
-"""The global random streams, over an interruption."""
+"""The global random number generators across an interruption."""
 
 import random
+from typing import Any
 
 import numpy as np
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Callback, Trainer
 
 from ganrun.seeds import hash_integers
 
 
 class RandomStates(Callback):
-    """Keeps the states of python's, numpy's and torch's global generators in the checkpoint, as plain types.
+    """Saves the states of Python's, NumPy's and torch's global generators in checkpoints, as plain types.
 
-    ganrun's own draws are functions of (seed, rank, batch) and need none of them; a user's model or data may.
-    Of several ranks, the states of the first are kept.
+    ganrun's own random numbers are functions of (seed, rank, batch) and need none of them; those of a user's model or
+    data may. With several ranks, the states of the first are saved.
     """
 
     def __init__(self, seed: int):
-        """seed: of the streams in a training that begins."""
+        """seed: of the generators in a new training."""
         self.seed = seed
-        self.found: dict | None = None
+        self.saved: dict[str, Any] | None = None
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         kind, keys, *rest = np.random.get_state()
         version, words, gauss = random.getstate()
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         return {
             "python": [version, list(words), gauss],
-            "numpy": [kind, keys.tolist(), *rest],
+            "numpy": [kind, np.asarray(keys).tolist(), *rest],
             "torch": torch.get_rng_state(),
             "cuda": cuda,
         }
 
-    def load_state_dict(self, state: dict) -> None:
-        self.found = state
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.saved = state_dict
 
-    def on_train_start(self, trainer, model):
-        """The streams go on where they were: by now, building and loading have drawn what they draw."""
-        if self.found is None:
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        """Seed or restore the generators: only now, as building and loading have used them."""
+        if self.saved is None:
             random.seed(hash_integers(self.seed))
             np.random.seed(hash_integers(self.seed))
             return
-        version, words, gauss = self.found["python"]
+        version, words, gauss = self.saved["python"]
         random.setstate((version, tuple(words), gauss))
-        kind, keys, *rest = self.found["numpy"]
+        kind, keys, *rest = self.saved["numpy"]
         np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
-        torch.set_rng_state(self.found["torch"].cpu())
-        for device, cuda in enumerate(self.found["cuda"][: torch.cuda.device_count()]):
+        torch.set_rng_state(self.saved["torch"].cpu())
+        for device, cuda in enumerate(self.saved["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(cuda.cpu(), device)

@@ -1,73 +1,73 @@
-"""Pictures while training."""
+"""Grids of samples during a training."""
 
 from pathlib import Path
+from typing import Any
 
-from pytorch_lightning import Callback
+from pytorch_lightning import Trainer
 from torch import Tensor
 
 from ganrun.data.images import save_png
+from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.signals import Signals
-from ganrun.training.run_record import RunRecord
 
 
-class Samples(Callback):
-    """Draws model.pictures at every mark and at the end, to samples/ in the run folder and to loggers that show any."""
+class Samples(RunCallback):
+    """Writes the grids of model.pictures() at every mark and at the end, to samples/ and to loggers that show images.
 
-    def __init__(self, data, record: RunRecord, every_kimg: float | None, signals: Signals):
-        """signals: end a drawing, which then stays due."""
-        self.data, self.record, self.signals = data, record, signals
+    A signal stops the drawing, which then stays due.  newest: the files written last.
+    """
+
+    def __init__(self, every_kimg: float | None = None):
         self.cadence = Cadence(every_kimg)
-        self.folder = record.folder / "samples"
         self.newest: list[Path] = []
 
-    def on_train_start(self, trainer, model):
-        self.cadence.start(model)
-        self._draw_if_due(trainer, model)
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.cadence.start(pl_module)
+        self._write_if_due(trainer, pl_module)
 
-    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        self._draw_if_due(trainer, model)
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self._write_if_due(trainer, pl_module)
 
-    def on_train_end(self, trainer, model):
-        if self.cadence.is_missing(model):
-            self._draw(trainer, model)
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if self.cadence.is_outdated(pl_module):
+            self._write(trainer, pl_module)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return self.cadence.state_dict()
 
-    def load_state_dict(self, state: dict) -> None:
-        self.cadence.load_state_dict(state)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.cadence.load_state_dict(state_dict)
 
-    def _draw_if_due(self, trainer, model) -> None:
-        if self.cadence.is_due(model) and self._draw(trainer, model):
-            self.cadence.done(model)
+    def _write_if_due(self, trainer: Trainer, model) -> None:
+        if self.cadence.is_due(model) and self._write(trainer, model):
+            self.cadence.mark_done(model)
 
-    def _draw(self, trainer, model) -> bool:
-        """Whether it was done."""
+    def _write(self, trainer: Trainer, model) -> bool:
+        """Write the grids; return False if a signal stopped it."""
         if not trainer.is_global_zero:
             return True
-        with self.record.outside_training():
-            pictures = self.signals.unless_stopped(lambda: render_pictures(model, self.data))
-            if pictures is None:
+        data, folder = self.run.experiment.data, self.run.record.folder / "samples"
+        with self.run.record.outside_training():
+            grids = self.run.find(Signals).unless_stopped(lambda: render_pictures(model, data))
+            if grids is None:
                 return False
-            self.folder.mkdir(exist_ok=True)
-            self.newest = []
-            for name, picture in pictures.items():
-                path = self.folder / f"{name}-kimg{model.images_seen / 1000:010.3f}.png"
-                save_png(path, picture)
-                self.newest.append(path)
-                log_picture(trainer.loggers, name, picture, model.images_seen)
+            folder.mkdir(exist_ok=True)
+            self.newest = [folder / f"{name}-kimg{model.images_seen / 1000:010.3f}.png" for name in grids]
+            for path, (name, grid) in zip(self.newest, grids.items(), strict=True):
+                save_png(path, grid)
+                log_picture(trainer.loggers, name, grid, model.images_seen)
         return True
 
 
 def render_pictures(model, data) -> dict[str, Tensor]:
-    """The model's pictures: {name: uint8 [3, H, W]}."""
-    found = model.pictures(data)
-    return {name: data.draw(examples.float().cpu(), columns) for name, (examples, columns) in found.items()}
+    """Return the model's grids: {name: uint8 [3, H, W]}."""
+    pictures = model.pictures(data)
+    return {name: data.draw(examples.float().cpu(), columns) for name, (examples, columns) in pictures.items()}
 
 
 def log_picture(loggers, name: str, picture: Tensor, step: int) -> None:
-    """Hands a picture, uint8 [3, H, W], to the loggers that can show one."""
+    """Send a picture, uint8 [3, H, W], to the loggers that can show one."""
     for logger in loggers:
         if hasattr(logger.experiment, "add_image"):
             logger.experiment.add_image(name, picture, step)

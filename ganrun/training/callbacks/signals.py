@@ -1,4 +1,4 @@
-"""A training that is asked to end."""
+"""Ends a training on a signal."""
 
 import logging
 import os
@@ -7,43 +7,45 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from pytorch_lightning import Callback
+from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
 from ganrun.errors import Interrupted
+from ganrun.training.callbacks.base import RunCallback
+from ganrun.training.callbacks.checkpointing import Checkpointing
 
 log = logging.getLogger(__name__)
-SHOW_CURSOR = b"\x1b[?25h"  # the line that shows the progress hides it
+SHOW_CURSOR = b"\x1b[?25h"  # the progress line hides it
 T = TypeVar("T")
 
 
 class WorkDropped(BaseException):
-    """Ends work beside the training; goes no further than `unless_stopped`."""
+    """Ends work outside the training steps; caught by `unless_stopped`."""
 
 
-class Signals(Callback):
-    """On SIGTERM, SIGINT and, under Slurm, SIGUSR1: saves at the end of the batch and raises Interrupted.
+class Signals(RunCallback):
+    """On SIGTERM, SIGINT and, under Slurm, SIGUSR1: saves after the current batch and raises Interrupted.
 
-    SIGUSR1 has Slurm start the job again as well. A second signal ends the process at once; what was saved is whole.
-    save: called with trainer and model.   every: batches after which several ranks ask each other for signals.
+    After SIGUSR1 it also requeues the Slurm job. A second signal ends the process at once; saved files stay intact.
     """
 
-    def __init__(self, save: Callable[..., None], every: int):
-        self.save, self.every = save, every
-        self.trainer = None  # from when on there is something to save
-        self.signum: int | None = None  # the first that came
+    def __init__(self, every: int = 1):
+        """every: batches after which several ranks ask each other for signals."""
+        self.every = every
+        self.trainer: Trainer | None = None  # set once there is something to save
+        self.signum: int | None = None  # the first one received
         self.is_droppable = self.has_dropped = False
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Around a training and the writing of its status. Before there is something to save, it raises at once."""
-        before = self._catch()
+        """Handle signals within a training and the writing of its status. Raises at once if nothing can be saved yet."""
+        before = self._set_handlers()
         try:
             yield
-            if self.signum in (signal.SIGTERM, signal.SIGINT):  # all was done; a sweep ends
+            if self.signum in (signal.SIGTERM, signal.SIGINT):  # the training is done, but a sweep must end
                 raise Interrupted(self.signum)
         except Interrupted as error:
             if "SLURM_JOB_ID" in os.environ and error.exit_code == 128 + signal.SIGUSR1:
@@ -53,26 +55,29 @@ class Signals(Callback):
             for signum, handler in before.items():
                 signal.signal(signum, handler)
 
-    def on_train_start(self, trainer, model):
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.trainer = trainer
-        self._catch()  # again: Lightning has put its own in between
+        self._set_handlers()  # again: Lightning has set its own since
 
-    def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
-        if trainer.world_size > 1 and model.batches_seen % self.every:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.world_size > 1 and pl_module.batches_seen % self.every:
             return
-        signum = self.signum if trainer.world_size == 1 else highest_signal(self.signum or 0, model.device)
+        signum = self.signum if trainer.world_size == 1 else highest_signal(self.signum or 0, pl_module.device)
         if signum:
-            self.save(trainer, model)
-            raise self._interrupted(signum)
+            self.save(trainer, pl_module)
+            raise self._interrupted(trainer, signum)
 
-    def on_train_end(self, trainer, model):
-        if self.has_dropped:
-            raise self._interrupted(self.signum)
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if self.has_dropped and self.signum:
+            raise self._interrupted(trainer, self.signum)
+
+    def save(self, trainer: Trainer, model) -> None:
+        self.run.find(Checkpointing).save_now(trainer, model)
 
     def unless_stopped(self, work: Callable[[], T]) -> T | None:
-        """work()'s result, or None as soon as a signal has come: for what leaves the model as it is.
+        """Return work()'s result, or None as soon as a signal arrives. For work that does not change the model.
 
-        Several ranks have to stay together, so there it is done to its end.
+        Several ranks must stay together, so there the work is always completed.
         """
         if self.trainer and self.trainer.world_size > 1:
             return work()
@@ -84,65 +89,65 @@ class Signals(Callback):
                 return work()
             finally:
                 self.is_droppable = False
-        except WorkDropped:  # also where it came in that finally
+        except WorkDropped:  # also if it arrived in that finally
             self.is_droppable, self.has_dropped = False, True
             return None
 
-    def _catch(self) -> dict:
-        """Sets the handlers. The ones before."""
+    def _set_handlers(self) -> dict:
+        """Set the signal handlers; return the former ones."""
         if threading.current_thread() is not threading.main_thread():
             return {}
         expected = ["SIGTERM", "SIGINT", *(["SIGUSR1"] if "SLURM_JOB_ID" in os.environ else [])]
-        wanted = [signum for name in expected if signal.getsignal(signum := signal.Signals[name]) != signal.SIG_IGN]
-        return {signum: signal.signal(signum, self._note) for signum in wanted}
+        signums = [signum for name in expected if signal.getsignal(signum := signal.Signals[name]) != signal.SIG_IGN]
+        return {signum: signal.signal(signum, self._handle) for signum in signums}
 
-    def _note(self, signum: int, frame) -> None:
+    def _handle(self, signum: int, frame) -> None:
         if self.signum:
-            self._end_at_once(signum)
+            self._exit_at_once(signum)
         self.signum = signum
         if not self.trainer:
             raise Interrupted(signum)
-        with suppress(RuntimeError):  # in the middle of another message
+        with suppress(RuntimeError):  # raised in the middle of writing another message
             log_signal(signal.Signals(signum).name)
         if self.is_droppable:
             raise WorkDropped
 
-    def _end_at_once(self, signum: int) -> None:
-        launcher = self.trainer.strategy.launcher if self.trainer else None
+    def _exit_at_once(self, signum: int) -> None:
+        launcher: Any = self.trainer.strategy.launcher if self.trainer else None
         if launcher:
             launcher.kill(signal.SIGKILL)
         if os.isatty(2):
             os.write(2, SHOW_CURSOR)
         os._exit(128 + signum)
 
-    def _interrupted(self, signum: int) -> Interrupted:
+    def _interrupted(self, trainer: Trainer, signum: int) -> Interrupted:
         error = Interrupted(signum)
-        if not self.trainer.is_global_zero:
-            error.exit_code = 0  # Lightning kills the first rank when one that it started ends with anything else
+        if not trainer.is_global_zero:
+            error.exit_code = 0  # Lightning kills the first rank if one that it started ends with anything else
         return error
 
 
 @rank_zero_only
 def log_signal(name: str) -> None:
-    log.warning("%s: stops after this batch and saves; a second one stops at once", name)
+    log.warning("%s: stopping after this batch and saving; a second signal stops at once", name)
 
 
 def highest_signal(signum: int, device: torch.device) -> int:
-    """Of all ranks' numbers."""
-    found = torch.tensor(signum, device=device)
-    torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
-    return int(found)
+    """Return the highest of all ranks' signal numbers."""
+    highest = torch.tensor(signum, device=device)
+    torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
+    return int(highest)
 
 
 @rank_zero_only
 def requeue_slurm_job() -> None:
-    """Has Slurm start this job again, a job of an array for itself; Slurm then ends what is left of its processes."""
+    """Have Slurm start this job again, a job of an array on its own. Slurm then ends its remaining processes."""
     job = os.environ["SLURM_JOB_ID"]
     if "SLURM_ARRAY_JOB_ID" in os.environ:
         job = "{SLURM_ARRAY_JOB_ID}_{SLURM_ARRAY_TASK_ID}".format_map(os.environ)
     try:
         subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
-        log.warning("Slurm starts job %s again", job)
+        log.warning("Slurm will start job %s again", job)
     except (OSError, subprocess.SubprocessError) as error:
         reason = (getattr(error, "stderr", None) or str(error)).strip()
-        log.warning("Slurm does not start job %s again: %s", job, reason)
+        log.warning("Slurm cannot start job %s again: %s", job, reason)

@@ -1,0 +1,54 @@
+"""What a callback of ganrun gets from its run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from omegaconf import DictConfig
+from pytorch_lightning import Callback
+
+from ganrun.config.experiment import Experiment
+from ganrun.training.checkpoint_io import DurableIO
+from ganrun.training.run_record import RunRecord
+
+C = TypeVar("C", bound=Callback)
+
+
+@dataclass
+class RunContext:
+    """The objects of a run.
+
+    experiment: its config, data, model and suite.  record: its scores so far and its files.
+    choices: the choice in each config group.  checkpoint_io: writes the checkpoints in a thread.
+    resumed_from: the checkpoint that the training continues from.  callbacks: all of them, in order.
+    """
+
+    experiment: Experiment
+    record: RunRecord
+    choices: Mapping[str, str]
+    checkpoint_io: DurableIO
+    resumed_from: Path | None = None
+    callbacks: Sequence[Callback] = ()
+
+    @property
+    def cfg(self) -> DictConfig:
+        return self.experiment.cfg
+
+    def find(self, kind: type[C]) -> C:
+        """Return the run's callback of that class."""
+        return next(callback for callback in self.callbacks if isinstance(callback, kind))
+
+
+class RunCallback(Callback):
+    """A callback that works with the objects of its run: `self.run`, bound before the training starts."""
+
+    run: RunContext
+
+    def is_needed(self, run: RunContext) -> bool:
+        """Return whether the run uses this callback; one that it does not use is left out."""
+        return True
+
+    def bind(self, run: RunContext) -> None:
+        """Take what is needed from the run. All its callbacks are known by now, those after this one not yet bound."""
+        self.run = run
