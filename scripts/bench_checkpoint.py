@@ -14,6 +14,7 @@ from bench_loop import DCGAN, Work, job_of
 
 from ganrun.config import build
 from ganrun.training import session
+from ganrun.training.callbacks.base import RunContext
 from ganrun.training.callbacks.callback_list import CallbackList
 from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.checkpoint_io import DurableIO
@@ -71,10 +72,9 @@ def trained(work: Work) -> tuple[Clock, float]:
         job = job_of(work, Path(name))
         io = DurableIO()
         clock = Clock(io)
-        callbacks = session.build_callbacks(
-            job, RunRecord(Path(job.cfg.folder), job.cfg, None), session.config_choices(), io
-        )
-        (saving,) = (part for part in callbacks if isinstance(part, Checkpointing))
+        run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, None), session.config_choices(), io)
+        callbacks = session.bind_callbacks(run)
+        saving = run.find(Checkpointing)
         saving.on_train_batch_end = clock.timed(saving.on_train_batch_end, clock.still)
         saving.on_train_end = clock.timed(saving.on_train_end, clock.still)  # until all is on the disk
         saving.save, io._save = clock.timed(saving.save, clock.saves), clock.timed(io._save, clock.written)

@@ -20,6 +20,7 @@ from ganrun import paths
 from ganrun.config import build
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.training import session
+from ganrun.training.callbacks.base import RunContext
 from ganrun.training.callbacks.callback_list import CallbackList
 from ganrun.training.checkpoint_io import DurableIO
 from ganrun.training.run_record import RunRecord
@@ -158,9 +159,9 @@ def by_turns(work: Work, rounds: int, batches: int) -> Turns:
 
 def fitted(job: Experiment, watch: pl.Callback) -> None:
     """Trains with all that `ganrun train` has, and with `watch` after it."""
-    record = RunRecord(Path(job.cfg.folder), job.cfg, None)
     io = DurableIO()
-    callbacks = CallbackList([*session.build_callbacks(job, record, session.config_choices(), io), watch])
+    run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, None), session.config_choices(), io)
+    callbacks = CallbackList([*session.bind_callbacks(run), watch])
     trainer = build.build_trainer(
         job.cfg, callbacks=callbacks, logger=build.instantiate_optional(job.cfg.logger), plugins=[io]
     )

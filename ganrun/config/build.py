@@ -52,6 +52,20 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
     return model.to(memory_format=model.layout) if cfg.channels_last else model
 
 
+def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
+    """The callbacks of a config in its order, without those that are null."""
+    callbacks = {name: node for name, node in cfg.get("callbacks", {}).items() if node is not None}
+    for name, node in callbacks.items():
+        built = instantiate_optional(node) if OmegaConf.is_dict(node) else node
+        if not isinstance(built, pl.Callback):
+            raise UserError(
+                f"callbacks.{name} must be a Lightning Callback or null, got {node}. "
+                f"Name its class: callbacks.{name}._target_=MODULE.CLASS"
+            )
+        callbacks[name] = built
+    return [*callbacks.values()]
+
+
 @contextmanager
 def as_user_error(settings: str) -> Iterator[None]:
     """Turns what a constructor says of settings that it does not take into a UserError that quotes both."""

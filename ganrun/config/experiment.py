@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig
+from pytorch_lightning import Callback
 
 from ganrun.config import build, compatibility, schema
 from ganrun.data.module import DataModule
@@ -12,12 +13,13 @@ from ganrun.models.base import Adversarial
 
 @dataclass
 class Experiment:
-    """What a run works with. suite is None for metrics=none."""
+    """What a run works with. suite is None for metrics=none; callbacks are in the order in which they act."""
 
     cfg: DictConfig
     data: DataModule
     model: Adversarial
     suite: Any
+    callbacks: list[Callback]
 
 
 def build_experiment(cfg: DictConfig) -> Experiment:
@@ -30,4 +32,4 @@ def build_experiment(cfg: DictConfig) -> Experiment:
     compatibility.check_losses(cfg, model, data)
     build.build_trainer(cfg, logger=False)
     compatibility.check_compile(cfg)
-    return Experiment(cfg, data, model, build.instantiate_optional(cfg.metrics))
+    return Experiment(cfg, data, model, build.instantiate_optional(cfg.metrics), build.build_callbacks(cfg))

@@ -13,6 +13,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ganrun.paths import conf_dir
+
 MODULES = {  # old module: new module
     "arguments": "cli.arguments",
     "build": "config.build",
@@ -127,7 +129,6 @@ SYMBOLS = {  # class or function that was renamed, or that has left its module; 
     "arguments.read_again": "config.overrides.repeatable_overrides",
     "arguments.search_paths": "config.overrides.search_path_overrides",
     "arguments.with_default_experiment": "config.overrides.with_default_experiment",
-    "commands.train.callbacks_of": "training.session.build_callbacks",
     "commands.train.check_logger": "training.session.check_logger",
     "commands.train.choices_taken": "training.session.config_choices",
     "commands.train.fit": "training.session.fit_model",
@@ -241,7 +242,12 @@ def current_name(path: str) -> str:
 
 
 def update_config(cfg: DictConfig) -> DictConfig:
-    """Replace old names in the `_target_` entries of a config, in place, before it is trusted or built."""
+    """Replace old names in the `_target_` entries of a config, in place, before it is trusted or built.
+
+    A training of version 0.1 gets the default callbacks, which were not part of its config.
+    """
+    if "trainer" in cfg and "callbacks" not in cfg:
+        OmegaConf.update(cfg, "callbacks", OmegaConf.load(conf_dir() / "callbacks" / "default.yaml"), force_add=True)
     for key, value in find_targets(OmegaConf.to_container(cfg)):
         if current_name(value) != value:
             OmegaConf.update(cfg, key, current_name(value), force_add=True)

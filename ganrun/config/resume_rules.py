@@ -23,6 +23,7 @@ RESUMABLE = (  # keys, or groups of keys, that decide how long, where and how lo
     "guard",
     "guard_skips",
     "logger",
+    "callbacks",
     "folder",
     "dry_run",
     "resume",

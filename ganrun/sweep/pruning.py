@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-from pytorch_lightning import Callback
+from pytorch_lightning import Trainer
 
 from ganrun.sweep import state
 from ganrun.sweep.report.results import RunResult, load_result
-from ganrun.training.run_record import RunRecord
+from ganrun.training.callbacks.base import RunCallback, RunContext
 
 log = logging.getLogger(__name__)
 KIMG_TOLERANCE = 1.02  # scores whose kimg differ by this factor at most are compared with each other
 
 
-class Pruning(Callback):
+class Pruning(RunCallback):
     """Ends this run if Optuna's pruner finds it unpromising; asks after each evaluation. Must come after Evaluation.
 
     The run is compared with the finished jobs of the sweep that have the same score protocol, by the scores up to the
@@ -25,15 +24,21 @@ class Pruning(Callback):
     prunes the same runs every time.
     """
 
-    def __init__(self, record: RunRecord, folder: Path, settings: dict, kimg: float):
-        self.record, self.folder, self.settings, self.kimg = record, folder, settings, kimg
+    def __init__(self):
         self.is_pruned = False
         self.evaluations = 0  # that have been judged
 
-    def on_train_start(self, trainer, pl_module: Any):
+    def is_needed(self, run: RunContext) -> bool:
+        return run.experiment.suite is not None and bool(load_settings().get("pruner"))
+
+    def bind(self, run: RunContext) -> None:
+        self.record, self.kimg = run.record, run.cfg.kimg
+        self.folder, self.settings = Path(os.environ[state.SWEEP_VARIABLE]), load_settings()
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.evaluations = len(self.record.history)
 
-    def on_train_batch_end(self, trainer, pl_module: Any, outputs, batch, batch_idx):
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if len(self.record.history) == self.evaluations or pl_module.progress >= 1:
             return
         self.evaluations = len(self.record.history)
@@ -93,10 +98,7 @@ def build_pruner(settings: dict, evaluations: float) -> Any:
     return pruners.MedianPruner(n_startup_trials=settings["pruner_startup"], n_warmup_steps=1)
 
 
-def pruning_callbacks(record: RunRecord, cfg: DictConfig) -> list[Callback]:
-    """Return the pruning callback of the sweep that this run is a job of; [] outside a sweep or without a pruner."""
-    if state.SWEEP_VARIABLE not in os.environ:
-        return []
-    folder = Path(os.environ[state.SWEEP_VARIABLE])
-    settings = state.load_sweep(folder).definition["settings"]
-    return [Pruning(record, folder, settings, cfg.kimg)] if settings.get("pruner") else []
+def load_settings() -> dict[str, Any]:
+    """Return the settings of the sweep that this run is a job of; {} outside a sweep."""
+    folder = os.environ.get(state.SWEEP_VARIABLE)
+    return state.load_sweep(Path(folder)).definition["settings"] if folder else {}

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.experiment import Experiment, build_experiment
-from ganrun.training import checkpoint, run_folder, session
+from ganrun.training import checkpoint, run_folder
 from ganrun.training.continuation import PrintPlan, check_networks, continue_training, set_choices
 
 
@@ -19,7 +19,6 @@ def start_branch(
     content: dict[str, Any],
     folder: str | None,
     print_plan: PrintPlan,
-    extra: session.ExtraCallbacks = session.no_extra,
 ) -> None:
     """Write the checkpoint `path` with this config as the first one of a new run folder, and train there.
 
@@ -40,7 +39,7 @@ def start_branch(
     content["callbacks"] = {}  # best score, clock and schedule of the callbacks start anew
     (run_dir / run_folder.STATUS).write_text("{}\n")
     first = checkpoint.write_branch_checkpoint(run_dir, content)
-    continue_training(run_dir, first, lambda saved: saved, print_plan, extra)
+    continue_training(run_dir, first, lambda saved: saved, print_plan)
 
 
 def apply_optimizer_settings(experiment: Experiment, content: Mapping[str, Any]) -> None:

@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
 from ganrun.paths import replace_text, sha256_of_file
-from ganrun.training.checkpoint_io import write_checkpoint
+from ganrun.training.checkpoint_io import read_checkpoint, write_checkpoint
 from ganrun.training.run_folder import STATUS, package_versions
 
 SCHEMA = 2  # 2: with random states and the callbacks' own, so that a run goes on exactly
@@ -52,7 +51,7 @@ class Manifest:
     def names(self) -> set[str]:
         return {name for name in (self.last, self.previous, self.best, *self.kept) if name}
 
-    def followed_by(self, name: str, is_best: bool, is_for_good: bool, keep: int | None) -> "Manifest":
+    def with_saved(self, name: str, is_best: bool, is_for_good: bool, keep: int | None) -> "Manifest":
         """What is true when `name` is saved.   keep: how many of those for good (None: all)."""
         kept = [*self.kept, name] if is_for_good and name not in self.kept else self.kept
         kept = kept if keep is None else kept[len(kept) - min(keep, len(kept)) :]
@@ -61,7 +60,7 @@ class Manifest:
         found.sha256 = {known: digest for known, digest in self.sha256.items() if known in found.names - {name}}
         return found
 
-    def beginning_at(self, name: str, best: str | None) -> "Manifest":
+    def restarted_at(self, name: str, best: str | None) -> "Manifest":
         """What is true of a training that goes on from `name`: later ones do not count.   best: the best until then."""
         earlier = {known for known in self.names if known <= name}
         previous = max(earlier - {name}, default=None)
@@ -71,9 +70,9 @@ class Manifest:
     def commit(self, folder: Path) -> None:
         """Puts it in place of the one before, and removes the files that it does not name."""
         replace_text(folder / MANIFEST, json.dumps(asdict(self), indent=2) + "\n")
-        self.clear(folder)
+        self.remove_others(folder)
 
-    def clear(self, folder: Path) -> None:
+    def remove_others(self, folder: Path) -> None:
         """Removes what a killed process has left, and what no longer counts."""
         for path in [*folder.glob("*.ckpt"), *folder.glob(".*.partial")]:
             if path.name not in self.names:
@@ -210,7 +209,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint of ours, on the CPU; no code in it is run. Raises UserError for any other file."""
     check_integrity(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_checkpoint(path)
     except pickle.UnpicklingError:  # objects that are no tensors; torch's own message advises to run their code
         content = None
     except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:

@@ -41,10 +41,7 @@ class DurableIO(CheckpointIO):
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict:
         """Return the content on the CPU, callback states under today's names. Never runs code from the file."""
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        if "callbacks" in content:
-            content["callbacks"] = update_callback_states(content["callbacks"])
-        return content
+        return read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
@@ -63,6 +60,14 @@ class DurableIO(CheckpointIO):
         digest = write_checkpoint(content, path)
         if is_written:
             is_written(digest)
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return the content on the CPU, callback states under today's names. Never runs code from the file."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(content, dict) and "callbacks" in content:
+        content["callbacks"] = update_callback_states(content["callbacks"])
+    return content
 
 
 def copy_to_host(tensor: Tensor) -> Tensor:

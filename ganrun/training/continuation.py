@@ -13,19 +13,14 @@ from ganrun.config import renames, resume_rules
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, run_folder, session
+from ganrun.training.callbacks.callback_list import check_states
 
 log = logging.getLogger(__name__)
 BuildConfig = Callable[[DictConfig], DictConfig]
 PrintPlan = Callable[[Experiment, Path], None]
 
 
-def continue_training(
-    run_dir: Path,
-    path: Path | None,
-    build_config: BuildConfig,
-    print_plan: PrintPlan,
-    extra: session.ExtraCallbacks = session.no_extra,
-) -> bool:
+def continue_training(run_dir: Path, path: Path | None, build_config: BuildConfig, print_plan: PrintPlan) -> bool:
     """Continue the run from the checkpoint `path`, or start it again if it has none. Return False if it is finished.
 
     build_config: gets the run's saved config and returns the one to continue with.  print_plan: called for dry_run=true
@@ -48,16 +43,14 @@ def continue_training(
         if content and path:
             restore_progress(experiment, content, path)
         log.info("%s", f"resuming from {path}" if path else f"starting {run_dir} again: it has no checkpoint yet")
-        session.run_training(experiment, run_dir, choices, path, extra)
+        session.run_training(experiment, run_dir, choices, path)
         return True
 
 
-def resume_existing(
-    cfg: DictConfig, run_dir: Path, print_plan: PrintPlan, extra: session.ExtraCallbacks = session.no_extra
-) -> None:
+def resume_existing(cfg: DictConfig, run_dir: Path, print_plan: PrintPlan) -> None:
     """Continue the run in `run_dir`, which must be of this config, if it is not finished (train resume=true)."""
     run_dir, path = checkpoint.find_run(str(run_dir))
-    if not continue_training(run_dir, path, lambda saved: check_changes(str(run_dir), saved, cfg), print_plan, extra):
+    if not continue_training(run_dir, path, lambda saved: check_changes(str(run_dir), saved, cfg), print_plan):
         log.info("%s is finished", run_dir)
 
 
@@ -111,6 +104,7 @@ def set_choices(choices: Mapping[str, str]) -> None:
 def restore_progress(experiment: Experiment, content: Mapping[str, Any], path: Path) -> None:
     """Set the position in the data. UserError if the checkpoint has other networks, or the data has changed since."""
     check_networks(experiment, content, path)
+    check_states(content["callbacks"].get("CallbackList", {}), experiment.callbacks)
     data = experiment.data
     if content["ganrun"]["data"] not in (None, data.contents.fingerprint):
         raise UserError(

@@ -56,7 +56,10 @@ class RunRecord:
         }
         self.facts["choices"] = dict(choices or {})
         if is_main_process:
-            replace_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+            resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+            if "callbacks" in cfg:  # keep their interpolations: their settings follow those of a resumed run
+                resolved.callbacks = OmegaConf.to_container(cfg.callbacks)
+            replace_text(folder / "config.yaml", OmegaConf.to_yaml(resolved))
 
     @property
     def seconds(self) -> float:

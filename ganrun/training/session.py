@@ -145,9 +145,10 @@ def fit_model(run: RunContext) -> None:
 
 
 def bind_callbacks(run: RunContext) -> list[pl.Callback]:
-    """Give the callbacks of the config the objects of the run; return those that the run needs, in order."""
+    """Give the callbacks of the config the objects of the run; return those that it needs, in order."""
     callbacks = run.experiment.callbacks
-    run.callbacks = [c for c in callbacks if not isinstance(c, RunCallback) or c.is_needed(run)]
+    needed = [c for c in callbacks if not isinstance(c, RunCallback) or c.is_needed(run)]
+    run.callbacks = sorted(needed, key=lambda callback: getattr(callback, "acts_last", False))
     for callback in run.callbacks:
         if isinstance(callback, RunCallback):
             callback.bind(run)

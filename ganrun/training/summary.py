@@ -22,7 +22,7 @@ def print_summary(run: RunContext) -> None:
         return
     console = Console(soft_wrap=True)
     if record.last:
-        console.print(score_table(record))
+        console.print(last_and_best_table(record))
     if diagnosis := record.diagnosis():
         console.print(diagnosis.summary, highlight=False)
     for profiling in (callback for callback in run.callbacks if isinstance(callback, Profiling)):
@@ -44,8 +44,8 @@ def next_commands(experiment: Experiment, folder: Path) -> list[str]:
     return [f"{command} trust=true" for command in commands] if trust.needs_trust(experiment.cfg) else commands
 
 
-def score_table(record: RunRecord) -> Table:
-    """Return a table of the scores: their values at the end and at the best checkpoint, and which direction is better."""
+def last_and_best_table(record: RunRecord) -> Table:
+    """Return a table of the scores: at the end, at the best checkpoint, and which direction is better."""
     table = Table("score", "last", "best", "better", title="scores", title_justify="left")
     table.add_row("kimg", f"{record.last['kimg']:g}", f"{record.best['kimg']:g}" if record.best else "", "")
     for name in record.last:

@@ -95,7 +95,7 @@ class Run:
         """The signal; and waits until the run has told that it came."""
         self.process.send_signal(signum)
         line = self.process.stderr.readline()
-        while line and "a second one stops at once" not in line:
+        while line and "a second signal stops at once" not in line:
             line = self.process.stderr.readline()
         assert line, "it said nothing"
 

@@ -17,7 +17,8 @@ class World:
 
     def __init__(self, world_size=1, rank=0, every=1):
         self.saved = []
-        self.signals = Signals(lambda trainer, model: self.saved.append(model.batches_seen), every)
+        self.signals = Signals(every)
+        self.signals.save = lambda trainer, model: self.saved.append(model.batches_seen)
         self.trainer = SimpleNamespace(
             world_size=world_size, is_global_zero=not rank, strategy=SimpleNamespace(launcher=None)
         )

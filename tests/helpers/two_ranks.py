@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytorch_lightning as pl
 import torch
 from helpers.model_training import job_of
+from helpers.run_context import bound
 
 from ganrun.config import build
 from ganrun.errors import Failure
@@ -73,7 +74,7 @@ def fit_with_noise(job, spoilt=None, *callbacks):
 def skipping(devices):
     """The state of a model and the turns that were skipped, in a training with one example that is NaN."""
     job = job_of(*CASES["gan"], *EXACT, f"trainer.devices={devices}")
-    guard = NanGuard(SimpleNamespace(folder=Path("nowhere")), 2, mode="skip")
+    guard = bound(NanGuard(2, mode="skip"), record=SimpleNamespace(folder=Path("nowhere")))
     fit_with_noise(job, 2, guard)
     return dict(job.model.state_dict()), guard.skipping.counts
 
@@ -82,7 +83,7 @@ def stopping(devices):
     """What a training says whose last batch holds an example that is NaN."""
     job = job_of(*CASES["gan"], *EXACT, f"trainer.devices={devices}")
     try:
-        fit_with_noise(job, BATCHES - 1, NanGuard(SimpleNamespace(folder=Path("nowhere")), BATCHES))
+        fit_with_noise(job, BATCHES - 1, bound(NanGuard(BATCHES), record=SimpleNamespace(folder=Path("nowhere"))))
     except Failure as failure:
         return str(failure)
 

@@ -76,4 +76,4 @@ def test_two_ranks_skip_the_same_turns_as_one_process(ranks):
 
 def test_both_ranks_stop_at_the_loss_of_the_one_whose_data_are_spoilt(ranks):
     one, first, second = (said.split(", ")[0] for said in (two_ranks.stopping(1), *(r["stopping"] for r in ranks)))
-    assert one == first == second == "train/discriminator/loss became nan at 0.048 kimg (batch 6)"
+    assert one == first == second == "train/discriminator/loss became NaN at 0.048 kimg (batch 6)"

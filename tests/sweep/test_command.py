@@ -127,7 +127,7 @@ def test_failures_are_explained_and_the_next_start_takes_up_those_alone(run, tmp
     rows = {row["seed"]: row for row in board(tmp_path / "s")}
     assert [rows[str(seed)]["state"] for seed in range(6)] == ["done", "failed", "done", "failed", "failed", "done"]
     assert rows["1"]["error"] == "RuntimeError: the first one is lost"
-    assert "train/discriminator/loss became nan at 0.62 kimg (batch 31)" in rows["3"]["error"]
+    assert "train/discriminator/loss became NaN at 0.62 kimg (batch 31)" in rows["3"]["error"]
     assert rows["4"]["error"] == "killed by signal 9"
     assert "the first one is lost" in (tmp_path / "s" / "logs" / "1-seed-1.log").read_text()
     code, said = run(*words)

@@ -4,10 +4,9 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from omegaconf import OmegaConf
 
 from ganrun.sweep import state
-from ganrun.sweep.pruning import Pruning, pruning_callbacks, scores_at
+from ganrun.sweep.pruning import Pruning, scores_at
 
 METRIC = "val/fd"
 
@@ -19,6 +18,13 @@ def write_run(folder, scores):
     lines = [{"kimg": k, METRIC: score, "protocol": {"n": 1}} for k, score in enumerate(scores, 1)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
+
+
+def bound_pruning(record, folder, settings):
+    """The callback of a run of 4 kimg in a sweep of these settings."""
+    pruning = Pruning()
+    pruning.record, pruning.folder, pruning.settings, pruning.kimg = record, folder, settings, 4.0
+    return pruning
 
 
 @pytest.fixture
@@ -36,9 +42,7 @@ def sweep(tmp_path):
 
         def is_worse(*scores, mode="min"):
             own = write_run(tmp_path / "own", scores)
-            return Pruning(
-                SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode}, kimg=4.0
-            )._is_unpromising()
+            return bound_pruning(SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode})._is_unpromising()
 
         return is_worse
 
@@ -94,20 +98,21 @@ def test_hyperband_prunes_the_worse_share_and_the_same_runs_each_time(sweep):
 
 
 def test_without_a_sweep_or_a_pruner_nothing_is_pruned(sweep, tmp_path, monkeypatch):
-    record = SimpleNamespace(history=[], monitor=METRIC)
+    run = SimpleNamespace(experiment=SimpleNamespace(suite="scores"))
     monkeypatch.delenv(state.SWEEP_VARIABLE, raising=False)
-    assert pruning_callbacks(record, OmegaConf.create({"kimg": 4.0})) == []
+    assert not Pruning().is_needed(run)
     monkeypatch.setenv(state.SWEEP_VARIABLE, str(tmp_path))
     sweep(*FIVE)
-    assert len(pruning_callbacks(record, OmegaConf.create({"kimg": 4.0}))) == 1
+    assert Pruning().is_needed(run)
+    assert not Pruning().is_needed(SimpleNamespace(experiment=SimpleNamespace(suite=None)))
     sweep(*FIVE, pruner=None)
-    assert pruning_callbacks(record, OmegaConf.create({"kimg": 4.0})) == []
+    assert not Pruning().is_needed(run)
 
 
 def test_the_training_ends_by_itself_when_it_is_judged(sweep, tmp_path):
     sweep(*FIVE)
     record = SimpleNamespace(history=[], folder=tmp_path / "own")
-    pruning = Pruning(record, tmp_path, {"pruner": "median", "pruner_startup": 5}, 4.0)
+    pruning = bound_pruning(record, tmp_path, {"pruner": "median", "pruner_startup": 5})
     trainer = SimpleNamespace(
         strategy=SimpleNamespace(broadcast=lambda value: value), is_global_zero=True, should_stop=False
     )

@@ -6,7 +6,6 @@ from omegaconf import DictConfig
 
 from ganrun.cli.commands.dry_run import print_plan
 from ganrun.config.experiment import build_experiment
-from ganrun.sweep.pruning import pruning_callbacks
 from ganrun.training import continuation, lock, run_folder, session
 
 
@@ -14,7 +13,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
     session.silence_libraries()
     if cfg.resume and (folder / run_folder.STATUS).exists():
-        continuation.resume_existing(cfg, folder, print_plan, pruning_callbacks)
+        continuation.resume_existing(cfg, folder, print_plan)
         return
     experiment = build_experiment(cfg)
     run_folder.check_writable(folder.absolute())
@@ -26,7 +25,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if session.is_main_process() and not (cfg.resume and is_abandoned_start(folder)):
         folder = run_folder.make_run_folder(folder)
     with session.run_lock(folder):
-        session.run_training(experiment, folder, session.config_choices(), extra=pruning_callbacks)
+        session.run_training(experiment, folder, session.config_choices())
 
 
 def is_abandoned_start(folder: Path) -> bool:

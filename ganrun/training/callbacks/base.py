@@ -41,9 +41,13 @@ class RunContext:
 
 
 class RunCallback(Callback):
-    """A callback that works with the objects of its run: `self.run`, bound before the training starts."""
+    """A callback that works with the objects of its run: `self.run`, bound before the training starts.
+
+    acts_last: after all others, wherever it is in the config, as it saves their states.
+    """
 
     run: RunContext
+    acts_last = False
 
     def is_needed(self, run: RunContext) -> bool:
         """Return whether the run uses this callback; one that it does not use is left out."""

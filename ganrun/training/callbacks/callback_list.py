@@ -1,6 +1,6 @@
 """All callbacks of a run as one Lightning callback."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -42,7 +42,7 @@ class CallbackList(Callback):
         self._call("on_train_start", trainer, pl_module)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        check_known(checkpoint["callbacks"].keys() - {callback.state_key for callback in trainer.callbacks})
+        check_states(checkpoint["callbacks"], trainer.callbacks)
         self._call("on_load_checkpoint", trainer, pl_module, checkpoint)
 
     def _before_batch(self, trainer: Trainer, model, batch) -> None:
@@ -64,8 +64,8 @@ class CallbackList(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the callbacks. One without a stored state starts fresh; a state without its callback is an error."""
+        check_states(state_dict, self.callbacks)
         callbacks = {callback.state_key: callback for callback in self.callbacks}
-        check_known(state_dict.keys() - callbacks.keys())
         for key, state in state_dict.items():
             callbacks[key].load_state_dict(state)
 
@@ -76,9 +76,9 @@ def autocast_disabled(device_type: str) -> AbstractContextManager:
     return torch.autocast(device_type, enabled=False) if is_on else nullcontext()
 
 
-def check_known(unknown: set[str]) -> None:
-    """Refuse callback states of a checkpoint that no callback of the run takes."""
-    if unknown:
+def check_states(states: Mapping[str, Any], callbacks: Iterable[Callback]) -> None:
+    """Refuse the state of a callback, as a checkpoint holds it, that is not among the run's."""
+    if unknown := states.keys() - {callback.state_key for callback in callbacks}:
         raise UserError(
             f"The checkpoint holds the state of {', '.join(sorted(unknown))}, which is no callback of this run. "
             "Leave it in the config (callbacks.NAME), or start a new run from this state: "

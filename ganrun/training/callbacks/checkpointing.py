@@ -16,6 +16,8 @@ class Checkpointing(RunCallback):
     Keeps the last two checkpoints, the best, and one every `every_kimg` thousand images, the newest `keep` of these.
     """
 
+    acts_last = True
+
     def __init__(self, kimg: float | None = None, every_kimg: float | None = None, keep: int | None = None):
         self.cadence, self.keep = Cadence(kimg), keep
         self.permanent = Cadence(every_kimg) if every_kimg else None

@@ -64,7 +64,7 @@ class Stopwatch:
 
     def _count(self) -> None:
         self.settle()
-        now = self.format_duration()
+        now = self.clock()
         if self.open:
             self.seconds[self.open[-1]] += now - self.mark
         self.mark = now
@@ -91,7 +91,8 @@ class Profiling(RunCallback):
         self.watch, self.batches, self.before = watch, 0, model.batches_seen
         step = model.training_step
         model.training_step = lambda batch, batch_idx: step(watch.timed_items(batch, "data"), batch_idx)  # its names
-        model._turn = watch.timed(model._turn, lambda player, *_: player.name)
+        steps = model.graphed_steps or model  # set by Compilation, which comes before
+        steps.take_turn = watch.timed(steps.take_turn, lambda player, *_: player.name)
         model._update_averages = watch.timed(model._update_averages, "averages")
         model.after_batch = watch.timed(model.after_batch, OTHERS)
         for callback in self.callbacks:

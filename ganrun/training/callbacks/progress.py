@@ -75,8 +75,8 @@ class Progress(RunCallback):
             f"{format_duration(self.seconds_left(model.images_seen))} left",
             *(f"{short_name(name)} {value:.3g}" for name, value in terms.items() if is_shown(name)),
         ]
-        if record.best:
-            fields.append(f"{record.monitor} {record.last[record.monitor]:.4g} (best {record.best[record.monitor]:.4g})")
+        if name := record.monitor if record.best else None:
+            fields.append(f"{name} {record.last[name]:.4g} (best {record.best[name]:.4g})")
         return "  ".join(fields)
 
 

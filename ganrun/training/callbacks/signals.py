@@ -32,6 +32,8 @@ class Signals(RunCallback):
     After SIGUSR1 it also requeues the Slurm job. A second signal ends the process at once; saved files stay intact.
     """
 
+    acts_last = True  # and after Checkpointing: there is a state to save once that has started
+
     def __init__(self, every: int = 1):
         """every: batches after which several ranks ask each other for signals."""
         self.every = every
@@ -41,7 +43,7 @@ class Signals(RunCallback):
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Handle signals within a training and the writing of its status. Raises at once if nothing can be saved yet."""
+        """Handle signals during a training and the writing of its status; raise at once if nothing can be saved yet."""
         before = self._set_handlers()
         try:
             yield

@@ -42,7 +42,7 @@ def test_a_job_that_is_told_to_end_is_queued_again_and_finishes_exactly(slurm, s
     job = Job(tmp_path)
     until((tmp_path / "held").exists, job.log.read_text)
     said_by("scancel", "--signal=USR1", job.id)
-    until(lambda: "SIGUSR1: stops after this batch" in job.log.read_text(), job.log.read_text)
+    until(lambda: "SIGUSR1: stopping after this batch" in job.log.read_text(), job.log.read_text)
     (tmp_path / "go").touch()
     job.until(JobState="PENDING", Restarts="1")
     assert job.run.status()["state"] == "interrupted"

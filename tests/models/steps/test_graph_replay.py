@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from helpers.model_training import RING, SMALL, SpoiltData, Stop, job_of, train
 from helpers.recorder import Recorder
+from helpers.run_context import bound
 
 from ganrun.errors import Failure
 from ganrun.models.steps.graph_replay import WARMUP_STEPS, GraphedSteps
@@ -156,7 +157,7 @@ def test_a_turn_that_cannot_be_replayed_is_told_of_once_and_taken_as_it_is(playe
 def test_a_number_that_is_none_is_found_at_the_same_turn(batch, tmp_path):
     found = []
     for callbacks in ([], [Replaying()]):
-        guard = NanGuard(SimpleNamespace(folder=tmp_path), every=50)
+        guard = bound(NanGuard(every=50), record=SimpleNamespace(folder=tmp_path))
         with pytest.raises(Failure) as failure:
             train(job_of(*RING), 20, SpoiltData(batch), *callbacks, guard)
         found.append(str(failure.value))

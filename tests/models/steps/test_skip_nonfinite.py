@@ -8,6 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from helpers.model_training import RING, SMALL, SpoiltData, job_of, train
+from helpers.run_context import bound
 from pytorch_lightning.plugins.precision import MixedPrecision
 
 from ganrun.errors import Failure
@@ -22,7 +23,7 @@ NAN = float("nan")
 
 
 def skipping(folder, skips=10, every=50):
-    return NanGuard(SimpleNamespace(folder=folder), every, mode="skip", skips=skips)
+    return bound(NanGuard(every, mode="skip", skips=skips), record=SimpleNamespace(folder=folder))
 
 
 def by_hand(job, batches, spoilt, skipped):
@@ -107,7 +108,7 @@ def test_so_many_in_a_row_stop_the_training(tmp_path):
     job = job_of(*QUICK)
     with pytest.raises(Failure) as failure:
         train(job, 12, SpoiltData(*range(2, 13)), skipping(tmp_path, skips=3))
-    expected = "train/discriminator/gradient was not finite in 3 turns in a row, the last at 0.064 kimg (batch 4). "
+    expected = "train/discriminator/gradient was NaN or Inf in 3 steps in a row, the last at 0.064 kimg (batch 4). "
     assert str(failure.value).startswith(f"{expected}Nothing was saved yet.")
     assert job.model.batches_seen == 4
 
@@ -123,7 +124,7 @@ def test_a_loss_without_a_number_whose_gradient_is_finite_stops_the_training_all
     job = job_of(*QUICK)
     loss = job.model.generator_loss
     job.model.generator_loss = lambda batch: loss(batch) + (NAN if job.model.batches_seen == 4 else 0)
-    with pytest.raises(Failure, match=r"train/generator/loss became nan at 0.08 kimg \(batch 5\)"):
+    with pytest.raises(Failure, match=r"train/generator/loss became NaN at 0.08 kimg \(batch 5\)"):
         train(job, 12, skipping(tmp_path))
 
 
@@ -141,13 +142,13 @@ class Book:
 
 def test_what_was_skipped_is_told_once_and_counted_in_the_curves(tmp_path, caplog):
     book = Book(tmp_path)
-    guard = NanGuard(book, 2, mode="skip")
+    guard = bound(NanGuard(2, mode="skip"), record=book)
     with caplog.at_level(logging.WARNING, "ganrun"):
-        train(job_of(*QUICK), 8, SpoiltData(3, 5, 6), guard, LossCurves(book, 2))
+        train(job_of(*QUICK), 8, SpoiltData(3, 5, 6), guard, bound(LossCurves(2), record=book))
     assert [page.get("train/discriminator/skipped") for page in book.pages] == [None, 1, 3, 3]
     assert all(math.isfinite(value) for page in book.pages for value in page.values())
     assert [record.getMessage() for record in caplog.records] == [
-        "train/discriminator/gradient is not finite at 0.048 kimg (batch 3): this turn and others like it are skipped."
+        "train/discriminator/gradient is NaN or Inf at 0.048 kimg (batch 3): skipping this step and others like it."
     ]
 
 
@@ -156,10 +157,10 @@ def test_the_counts_go_on_where_a_checkpoint_had_them(tmp_path):
     train(job_of(*QUICK), 6, SpoiltData(2, 5, 6), first)
     second = skipping(tmp_path, skips=4)
     second.load_state_dict(first.state_dict())
-    with pytest.raises(Failure, match="in 4 turns in a row"):
+    with pytest.raises(Failure, match="in 4 steps in a row"):
         train(job_of(*QUICK), 6, SpoiltData(1, 2), second)
     assert second.skipping.counts == {"discriminator": 5}
-    assert NanGuard(SimpleNamespace(folder=tmp_path), 2).state_dict() == {}
+    assert NanGuard(2).state_dict() == {}
 
 
 def with_scaler(job, batches, scale, *callbacks):
@@ -180,7 +181,7 @@ def with_scaler(job, batches, scale, *callbacks):
 
 
 def test_gradients_that_overflow_at_first_in_16_mixed_lower_the_scale_and_stop_nothing(tmp_path):
-    stop, skip = NanGuard(SimpleNamespace(folder=tmp_path), 1), skipping(tmp_path, every=1)
+    stop, skip = bound(NanGuard(1), record=SimpleNamespace(folder=tmp_path)), skipping(tmp_path, every=1)
     by_itself, with_skips = (with_scaler(job_of(*QUICK), 12, 2.0**24, guard) for guard in (stop, skip))
     assert by_itself == with_skips < 2.0**24
     assert sum(skip.skipping.counts.values()) == math.log2(2.0**24 / with_skips)

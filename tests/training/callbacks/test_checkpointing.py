@@ -5,9 +5,11 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
+from helpers.run_context import bound
 
 from ganrun.training import checkpoint
 from ganrun.training.callbacks.checkpointing import Checkpointing
+from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.checkpoint_io import DurableIO
 
 MONITOR = "val/is"
@@ -27,8 +29,11 @@ def training(tmp_path):
     )
     saved = []
 
-    def go(scores, start=0, **options):
-        saving = Checkpointing(record, {}, DurableIO(), lambda *_: saved.append(1), kimg=30, **options)
+    def go(scores, start=0, resumed_from=None, **options):
+        guard = SimpleNamespace(check=lambda *_: saved.append(1))
+        saving = Checkpointing(kimg=30, **options)
+        bound(saving, {NanGuard: guard}, record=record, checkpoint_io=DurableIO(), resumed_from=resumed_from)
+        saving.folder, saving.metadata = tmp_path / "checkpoints", {}
         model = SimpleNamespace(images_seen=1000 * start, progress=0.0)
         saving.on_train_start(trainer, model)
         for k in range(start + 10, 101, 10):
@@ -93,7 +98,7 @@ def test_a_training_that_goes_on_forgets_what_came_after_its_start_and_what_a_ki
     for name in [*names, "kimg000099.000.ckpt", f".{names[3]}.partial"]:
         (tmp_path / name).write_text("weights")
     manifest = checkpoint.Manifest(last=names[3], previous=names[2], best=names[1], kept=[names[0], names[3]])
-    found = manifest.beginning_at(names[2], best=names[1])
+    found = manifest.restarted_at(names[2], best=names[1])
     found.commit(tmp_path)
     assert (found.last, found.previous, found.best, found.kept) == (names[2], names[1], names[1], [names[0]])
     assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", *names[:3]}

@@ -5,9 +5,11 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from helpers.run_context import bound
 from omegaconf import OmegaConf
 
 from ganrun.training.callbacks.evaluation import Evaluation
+from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.callbacks.signals import Signals
 from ganrun.training.run_record import RunRecord
 
@@ -30,7 +32,12 @@ class World:
         )
         record = RunRecord(folder, OmegaConf.create({"kimg": KIMG}), "val/fid", is_main_process=not rank)
         guard = SimpleNamespace(check=lambda *_: None)
-        self.evaluation = Evaluation(self.suite, None, record, every, guard, Signals(save=None, every=1))
+        self.evaluation = bound(
+            Evaluation(every),
+            {NanGuard: guard, Signals: Signals()},
+            record=record,
+            experiment=SimpleNamespace(suite=self.suite, data=None),
+        )
         self.trainer = SimpleNamespace(world_size=1, precision="32-true", is_global_zero=not rank, loggers=[])
         self.model = SimpleNamespace(images_seen=0, progress=0.0, averaged={})
 
@@ -56,7 +63,7 @@ def test_a_run_whose_scoring_takes_a_third_says_so_once_with_the_settings_that_m
     world(cost=0.0066).train()
     (said,) = caplog.messages
     assert said == (
-        "Scoring took 33 % of the training's time. metrics.samples=1500 or validate_kimg=330 would make it a tenth."
+        "Scoring took 33 % of the training time. metrics.samples=1500 or validate_kimg=330 would reduce it to 10 %."
     )
     assert caplog.records[0].levelno == logging.WARNING
 
@@ -95,7 +102,7 @@ def test_a_short_trial_is_not_advised(world, caplog):
 def test_fewer_samples_than_features_are_not_advised(world, caplog):
     world(cost=0.01, features=2048).train()
     assert "metrics.samples" not in caplog.text
-    assert "% of the training's time. validate_kimg=" in caplog.text
+    assert "% of the training time. validate_kimg=" in caplog.text
 
 
 def test_the_first_rank_alone_speaks(world, caplog):

@@ -31,6 +31,13 @@ CONFIG = {
 }
 
 
+def hparams(settings):
+    """The callback of a run with these settings."""
+    callback = HParams()
+    callback.settings = settings
+    return callback
+
+
 def test_the_settings_are_those_that_make_the_run_what_it_is():
     expected = {name: CHOICES[name] for name in ("model", "network", "data", "optimizer", "schedule")}
     expected |= {"seed": 3, "kimg": 10, "batch_size": 8, "model.k": 2, "network.generator.hidden": "[4]"}
@@ -47,7 +54,7 @@ def test_an_average_is_a_setting_where_there_is_one():
 def test_the_outcome_is_noted_at_the_end_alone(tmp_path, fails):
     logger = TensorBoardLogger(tmp_path, name="", version="")
     trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
-    table = HParams({"seed": 3})
+    table = hparams({"seed": 3})
     table.on_train_start(trainer, None)
     assert "_hparams_/session_end_info" not in told(logger, tmp_path)
     table.on_exception(trainer, None, ValueError()) if fails else table.on_train_end(trainer, None)
@@ -61,7 +68,7 @@ def test_a_run_that_goes_on_has_its_new_settings_and_outcome(tmp_path):
     for kimg, ending in ((60, "on_exception"), (70, "on_train_end")):
         logger = TensorBoardLogger(tmp_path, name="", version="")
         trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
-        table = HParams({"kimg": kimg})
+        table = hparams({"kimg": kimg})
         table.on_train_start(trainer, None)
         getattr(table, ending)(trainer, None, *([ValueError()] if ending == "on_exception" else []))
         content = told(logger, tmp_path)
@@ -73,7 +80,7 @@ def test_the_table_has_the_columns_of_all_runs(tmp_path):
     for name, score in (("a", "val/fd_lenet"), ("b", "val/modes")):
         logger = TensorBoardLogger(tmp_path / name, name="", version="")
         trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
-        table = HParams({"data": name})
+        table = hparams({"data": name})
         table.on_train_start(trainer, None)
         logger.log_metrics({score: 1.0}, step=10)
         table.on_train_end(trainer, None)

@@ -6,6 +6,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from helpers.model_training import SMALL, job_of, train
+from helpers.run_context import bound
 
 from ganrun.training.callbacks.loss_curves import LossCurves
 
@@ -57,7 +58,7 @@ def told_apart(terms, side):
 @pytest.mark.parametrize("model", SMALL)
 def test_terms_accuracy_and_gradient_are_read_as_slow_loops_find_them(model):
     book, slowly = Book(), Slowly()
-    train(job_of(*SMALL[model]), 6, LossCurves(book, every=1), slowly)
+    train(job_of(*SMALL[model]), 6, bound(LossCurves(every=1), record=book), slowly)
     assert len(book.pages) == 6
     for page, expected in zip(book.pages, slowly.pages, strict=True):
         assert page.keys() == expected.keys()
@@ -71,20 +72,20 @@ def test_terms_accuracy_and_gradient_are_read_as_slow_loops_find_them(model):
 @pytest.mark.parametrize("model", ["gan", "cyclegan"])
 def test_the_players_are_read_at_every_precision(model, precision):
     book = Book()
-    train(job_of(*SMALL[model], f"trainer.precision={precision}"), 2, LossCurves(book, every=1))
+    train(job_of(*SMALL[model], f"trainer.precision={precision}"), 2, bound(LossCurves(every=1), record=book))
     assert all(math.isfinite(value) for page in book.pages for value in page.values())
 
 
 @pytest.mark.parametrize("model", SMALL)
 def test_the_training_does_not_depend_on_being_read(model):
     plain = train(job_of(*SMALL[model]), 4).model.state_dict()
-    read = train(job_of(*SMALL[model]), 4, LossCurves(Book(), every=1)).model.state_dict()
+    read = train(job_of(*SMALL[model]), 4, bound(LossCurves(every=1), record=Book())).model.state_dict()
     assert all(torch.equal(plain[name], read[name]) for name in plain if torch.is_tensor(plain[name]))
 
 
 def test_a_gradient_is_as_long_as_clip_lets_it_be_and_zero_where_there_is_none():
     book = Book()
-    job = train(job_of(*SMALL["gan"], "clip=0.01"), 2, LossCurves(book, every=1))
+    job = train(job_of(*SMALL["gan"], "clip=0.01"), 2, bound(LossCurves(every=1), record=book))
     assert [page["train/generator/gradient"] for page in book.pages] == pytest.approx([0.01, 0.01], rel=1e-3)
     job.model.zero_grad()
     assert job.model.gradient_norm("generator").item() == 0
@@ -92,12 +93,12 @@ def test_a_gradient_is_as_long_as_clip_lets_it_be_and_zero_where_there_is_none()
 
 def test_nothing_is_read_between_the_marks():
     book = Book()
-    train(job_of(*SMALL["gan"]), 5, LossCurves(book, every=3))
+    train(job_of(*SMALL["gan"]), 5, bound(LossCurves(every=3), record=book))
     assert len(book.pages) == 2  # after the third batch and at the end
 
 
 def test_a_players_reading_begins_with_its_first_turn():
     book = Book()
-    train(job_of(*SMALL["wgan"]), 5, LossCurves(book, every=4))
+    train(job_of(*SMALL["wgan"]), 5, bound(LossCurves(every=4), record=book))
     first, last = ({name.split("/")[1] for name in page} for page in book.pages)
     assert (first, last) == ({"discriminator"}, {"discriminator", "generator"})

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.run_context import bound
 
 from ganrun.models.base import Adversarial, Player
 from ganrun.training.callbacks.nan_guard import NanGuard, Turn, describe_other_terms, describe_turn
@@ -34,20 +35,24 @@ def way_on(tmp_path):
         (tmp_path / folder / "checkpoints").mkdir(parents=True)
         if last:
             (tmp_path / folder / "checkpoints" / "manifest.json").write_text(json.dumps({"last": last}))
-        return NanGuard(SimpleNamespace(folder=tmp_path / folder), 50)._way_on(model)
+        return bound(NanGuard(50), record=SimpleNamespace(folder=tmp_path / folder))._advise(model)
 
     return say
 
 
 def test_before_the_first_save_it_says_how_to_start_again(way_on):
     said = way_on(Pair({"d": 4e-4, "g": 1e-3}))
-    assert said == "Nothing was saved yet. Start again with lower rates: optimizers.d.lr=0.0002 optimizers.g.lr=0.0005"
+    assert (
+        said
+        == "Nothing was saved yet. Start again with lower learning rates: optimizers.d.lr=0.0002 optimizers.g.lr=0.0005"
+    )
 
 
 def test_the_last_good_checkpoint_is_named_with_the_command_that_goes_on_from_it(way_on, tmp_path):
     said = way_on(Pair({"d": 4e-4}), "kimg000010.000.ckpt")
     assert said == (
-        f"The last good checkpoint: {tmp_path}/run/checkpoints/kimg000010.000.ckpt. Go on from it with lower rates: "
+        f"The last good checkpoint is {tmp_path}/run/checkpoints/kimg000010.000.ckpt. "
+        "Continue from it with lower learning rates: "
         f"ganrun resume {tmp_path}/run branch=true optimizers.d.lr=0.0002"
     )
 

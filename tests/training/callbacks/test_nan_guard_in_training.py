@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from helpers.model_training import RING, SMALL, job_of, train
+from helpers.run_context import bound
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganrun.errors import Failure
@@ -45,7 +46,7 @@ class Saving(pl.Callback):
 
 
 def guard_of(folder, every=50, **settings):
-    return NanGuard(SimpleNamespace(folder=folder), every, **settings)
+    return bound(NanGuard(every, **settings), record=SimpleNamespace(folder=folder))
 
 
 def stopped(job, folder, *callbacks, looks=50, saves=3):
@@ -79,7 +80,7 @@ def test_a_spoilt_weight_stops_the_training_at_the_first_loss_that_it_spoils_bef
     job = job_of(*QUICK)
     name = f"{net}.{first_weight(getattr(job.model, net))}"
     said, saved = stopped(job, tmp_path, Spoiling(4, after=spoil(name)))
-    assert said == f"train/discriminator/loss became nan at 0.08 kimg (batch 5){terms}"
+    assert said == f"train/discriminator/loss became NaN at 0.08 kimg (batch 5){terms}"
     assert saved == [3]
 
 
@@ -88,7 +89,7 @@ def test_a_spoilt_example_stops_the_training_and_the_scores_of_the_real_ones_are
         batch["x"][3, 1] = NAN
 
     said, saved = stopped(job_of(*QUICK), tmp_path, Spoiling(5, before))
-    assert said == "train/discriminator/loss became nan at 0.08 kimg (batch 5), and so did real, but not fake"
+    assert said == "train/discriminator/loss became NaN at 0.08 kimg (batch 5), and so did real, but not fake"
     assert saved == [3]
 
 
@@ -97,7 +98,7 @@ def spoilt_gradient(job, net, batch, value=NAN):
     weight.register_hook(lambda gradient: gradient * value if job.model.batches_seen == batch - 1 else gradient)
 
 
-@pytest.mark.parametrize(("value", "kind"), [(NAN, "nan"), (math.inf, "infinite")])
+@pytest.mark.parametrize(("value", "kind"), [(NAN, "NaN"), (math.inf, "infinite")])
 def test_a_spoilt_gradient_is_named_where_the_look_falls_on_its_batch(value, kind, tmp_path):
     job = job_of(*QUICK)
     spoilt_gradient(job, "generator", 6, value)
@@ -110,7 +111,7 @@ def test_a_spoilt_gradient_of_the_discriminator_is_known_by_the_loss_of_the_turn
     job = job_of(*QUICK)
     spoilt_gradient(job, "discriminator", 6)
     said, saved = stopped(job, tmp_path)
-    assert said == "train/generator/loss became nan at 0.096 kimg (batch 6)"
+    assert said == "train/generator/loss became NaN at 0.096 kimg (batch 6)"
     assert saved == [3]
 
 
@@ -118,7 +119,7 @@ def test_a_gradient_that_was_spoilt_between_two_looks_is_known_by_the_first_loss
     job = job_of(*QUICK)
     spoilt_gradient(job, "generator", 4)
     said, saved = stopped(job, tmp_path)
-    assert said == "train/discriminator/loss became nan at 0.08 kimg (batch 5), and so did fake, but not real"
+    assert said == "train/discriminator/loss became NaN at 0.08 kimg (batch 5), and so did fake, but not real"
     assert saved == [3]
 
 
@@ -143,7 +144,7 @@ def test_a_spoilt_weight_that_no_loss_shows_is_named_before_it_is_saved(name, va
     job.model.generator.unused = torch.nn.Parameter(torch.zeros(3), requires_grad=False)
     job.model.discriminator.register_buffer("count", torch.zeros(2))
     said, saved = stopped(job, tmp_path, Spoiling(5, after=spoil(name, value)))
-    kind = "nan" if math.isnan(value) else "infinite"
+    kind = "NaN" if math.isnan(value) else "infinite"
     assert said == f"{name} became {kind} at 0.096 kimg (batch 6)"
     assert saved == [3]
 
@@ -204,7 +205,7 @@ class Watched(NanGuard):
 
 
 def test_between_two_looks_nothing_is_computed_and_a_second_look_at_the_same_batch_is_free(tmp_path):
-    guard = Watched(SimpleNamespace(folder=tmp_path), 3)
+    guard = Watched(3)
     train(job_of(*QUICK), 7, guard)
     assert [n > 0 for n in guard.computed] == [False, False, True, False, False, True, False]
     assert guard.again == 0

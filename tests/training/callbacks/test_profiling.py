@@ -80,7 +80,8 @@ def test_the_device_is_waited_for_before_the_clock_is_read():
 
 
 def test_the_table_has_the_largest_part_first_and_shares_of_the_whole(tmp_path):
-    profiling = Profiling(tmp_path, [])
+    profiling = Profiling()
+    profiling.folder = tmp_path
     profiling.watch, profiling.batches = Stopwatch(), 4
     profiling.watch.seconds.update({"data": 0.5, "generator": 1.5})
     assert profiling.rows() == [("generator", 375.0, 0.75), ("data", 125.0, 0.25)]

@@ -5,8 +5,10 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from helpers.run_context import bound
 
 from ganrun.terminal import format_duration
+from ganrun.training.callbacks.loss_curves import LossCurves
 from ganrun.training.callbacks.progress import Progress
 
 CASES = [  # kimg, minutes, images so far, of which before the clock started, seconds so far, seconds left
@@ -22,17 +24,22 @@ CASES = [  # kimg, minutes, images so far, of which before the clock started, se
 ]
 
 
+def progress(record, terms=(), kimg=100, minutes=None):
+    """The line of a run with these players' terms."""
+    curves = SimpleNamespace(latest={f"train/{name}": value for name, value in dict(terms).items()})
+    return bound(Progress(), {LossCurves: curves}, record=record, cfg=SimpleNamespace(kimg=kimg, minutes=minutes))
+
+
 @pytest.mark.parametrize(("kimg", "minutes", "images", "first", "seconds", "left"), CASES)
 def test_the_time_left_is_that_of_the_limit_that_is_reached_first(kimg, minutes, images, first, seconds, left):
     record = SimpleNamespace(seconds=seconds, first=first)
-    assert Progress(record, None, kimg, minutes).left(images) == pytest.approx(left)
+    assert progress(record, kimg=kimg, minutes=minutes).seconds_left(images) == pytest.approx(left)
 
 
 def test_the_line_shows_losses_and_accuracy_and_no_norms_of_gradients():
     record = SimpleNamespace(seconds=5, first=0, images_per_second=5e3, monitor="val/fid", best={}, last={})
     terms = {"discriminator/loss": 1.25, "discriminator/accuracy": 0.5, "discriminator/gradient": 3}
-    curves = SimpleNamespace(latest={f"train/{name}": value for name, value in terms.items()})
-    line = Progress(record, curves, 100).line(SimpleNamespace(images_seen=25_000))
+    line = progress(record, terms).line(SimpleNamespace(images_seen=25_000))
     assert line == "25.0/100 kimg  5,000 images/s  0:15 left  D.loss 1.25  D.accuracy 0.5"
 
 
@@ -48,12 +55,12 @@ def test_a_warning_stands_above_the_line_that_is_redrawn(monkeypatch):
     handler = logging.StreamHandler(terminal)
     monkeypatch.setattr(logging.getLogger("ganrun"), "handlers", [handler])
     record = SimpleNamespace(seconds=5, first=0, images_per_second=5e3, monitor="val/fid", best={}, last={})
-    progress = Progress(record, SimpleNamespace(latest={}), 100)
+    shown = progress(record)
     trainer, model = SimpleNamespace(is_global_zero=True), SimpleNamespace(images_seen=25_000)
-    progress.on_train_start(trainer, model)
-    progress._show(model)
+    shown.on_train_start(trainer, model)
+    shown._show(model)
     logging.getLogger("ganrun").warning("It takes long.")
-    progress.on_train_end(trainer, model)
+    shown.on_train_end(trainer, model)
     logging.getLogger("ganrun").warning("It is done.")
     before, after = terminal.getvalue().split("It takes long.\n")
     assert before.count("25.0/100 kimg") == 1

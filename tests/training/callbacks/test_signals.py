@@ -18,7 +18,7 @@ from ganrun.training.callbacks.signals import Signals
 def test_the_batch_is_finished_and_saved(world, signum, caplog):
     error = world.interrupted(world.batch, signum)
     assert (world.saved, error.exit_code, str(error)) == ([2], 128 + signum, f"interrupted by {signum.name}")
-    assert caplog.messages == [f"{signum.name}: stops after this batch and saves; a second one stops at once"]
+    assert caplog.messages == [f"{signum.name}: stopping after this batch and saving; a second signal stops at once"]
 
 
 def test_without_a_signal_nothing_is_saved_and_the_handlers_of_before_come_back(world):
@@ -31,7 +31,7 @@ def test_handlers_that_lightning_puts_in_between_are_replaced(world):
     with world.signals.caught():
         signal.signal(signal.SIGTERM, lambda *_: None)
         world.start()
-        assert signal.getsignal(signal.SIGTERM) == world.signals._note
+        assert signal.getsignal(signal.SIGTERM) == world.signals._handle
 
 
 def test_before_there_is_something_to_save_a_signal_ends_it_at_once(world):
@@ -74,7 +74,7 @@ def test_sigusr1_is_taken_under_slurm_only(world, monkeypatch):
         assert signal.getsignal(signal.SIGUSR1) == before
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     with world.signals.caught():
-        assert signal.getsignal(signal.SIGUSR1) == world.signals._note
+        assert signal.getsignal(signal.SIGUSR1) == world.signals._handle
 
 
 # ---- work beside the training ----------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def signalled_at(step):
                 signal.raise_signal(signal.SIGTERM)
         return trace
 
-    world.signals._catch()
+    world.signals._set_handlers()
     world.start()
     sys.settrace(trace)
     try:
@@ -156,7 +156,7 @@ from types import SimpleNamespace
 from ganrun.training.callbacks.signals import Signals
 
 launcher = SimpleNamespace(kill=lambda signum: os.write(1, b"others killed "))
-signals = Signals(None, 1)
+signals = Signals(1)
 with signals.caught():
     signals.on_train_start(SimpleNamespace(world_size=2, strategy=SimpleNamespace(launcher=launcher)), None)
     signal.raise_signal(signal.SIGTERM)
@@ -183,7 +183,8 @@ def test_a_second_signal_ends_the_process_and_those_that_it_started_at_once(seco
 def test_all_players_have_had_their_turns_when_a_real_training_is_saved():
     job = job_of(*SMALL["wgan"], "model.n_critic=2", "batch_size=4")
     found, calls = [], []
-    signals = Signals(lambda trainer, model: found.append((model.batches_seen, calls[-1])), every=1)
+    signals = Signals(every=1)
+    signals.save = lambda trainer, model: found.append((model.batches_seen, calls[-1]))
     turn = job.model._turn
 
     def signalled(player, *arguments):

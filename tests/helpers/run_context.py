@@ -1,0 +1,12 @@
+"""Callbacks that work with the objects of a run that is not there."""
+
+from types import SimpleNamespace
+
+
+def bound(callback, callbacks=None, **objects):
+    """Return the callback, bound to a run of these objects.
+
+    callbacks: the run's other callbacks, {class: what stands for it}.
+    """
+    callback.run = SimpleNamespace(find=(callbacks or {}).__getitem__, **objects)
+    return callback
