@@ -42,7 +42,9 @@ def sweep(tmp_path):
 
         def is_worse(*scores, mode="min"):
             own = write_run(tmp_path / "own", scores)
-            return bound_pruning(SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode})._is_unpromising()
+            return bound_pruning(
+                SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode}
+            )._is_unpromising()
 
         return is_worse
 
