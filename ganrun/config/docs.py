@@ -71,7 +71,9 @@ def key_prefix(group: str, path: Path) -> str:
 
 def parent_files(path: Path) -> list[Path]:
     """The configs that this one inherits from: the bare names in its defaults list, relative to its folder."""
-    names = (match[1] for line in _read_lines(path) if (match := re.match(r"\s*- ([\w/]+)\s*(?:#|$)", line)))
+    names = (
+        match[1] for line in _read_lines(path) if (match := re.match(r"\s*- ([\w/]+)(?:@_here_)?\s*(?:#|$)", line))
+    )
     return [file for name in names if (file := path.parent / f"{name}.yaml").is_file()]
 
 
