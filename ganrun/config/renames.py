@@ -186,7 +186,7 @@ SYMBOLS = {  # class or function that was renamed, or that has left its module; 
     "sweep.pool.Jobs": "sweep.executors.base.Executor",
     "sweep.pool.PATIENCE": "sweep.executors.base.GRACE_SECONDS",
     "sweep.pool.RANKS": "sweep.executors.base.RANK_VARIABLES",
-    "sweep.pool.Task": "sweep.executors.base.JobCommand",
+    "sweep.pool.Task": "sweep.executors.base.ExecutorJob",
     "sweep.pool.end_with_parent": "sweep.executors.base.terminate_with_parent",
     "sweep.folders.LONGEST_NAME": "sweep.naming.MAX_NAME_LENGTH",
     "sweep.folders.fixed_keys": "sweep.naming.fixed_keys",

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import mean
 
 from ganrun.sweep import naming
@@ -21,29 +22,22 @@ POLL_SECONDS = 0.2  # between two calls of Executor.poll
 IDLE_SECONDS = 1.0  # between two looks at sweep.json while only other processes have jobs
 
 
+@dataclass
 class Runner:
-    """Trains what is left of a sweep.
+    """Trains what is left of a sweep."""
 
-    seeds: of every point.  job_args: the arguments of `ganrun` that train a job or continue it.
-    metric, mode: the score that ranks the points, and which values are better ("min" or "max"); None: as each run's
-    metrics say.  retries: how often a failed job is started again.  fail_fast: give up if so many jobs all fail.
-    """
+    state: SweepState
+    strategy: SearchStrategy
+    executor: Executor
+    seeds: Sequence[int]  # of every point
+    job_args: Callable[[SweepJob], list[str]]  # the arguments of `ganrun` that train a job or continue it
+    metric: str | None = None  # the score that ranks the points; None: as each run's metrics say
+    mode: str | None = None  # min or max, whichever scores are better; None: likewise
+    retries: int = 0  # how often a failed job is started again
+    fail_fast: int = 3  # give up if so many jobs have all failed
 
-    def __init__(
-        self,
-        state: SweepState,
-        strategy: SearchStrategy,
-        executor: Executor,
-        seeds: Sequence[int],
-        job_args: Callable[[SweepJob], list[str]],
-        metric: str | None = None,
-        mode: str | None = None,
-        retries: int = 0,
-        fail_fast: int = 3,
-    ):
-        self.state, self.strategy, self.executor, self.seeds, self.job_args = state, strategy, executor, seeds, job_args
-        self.metric, self.mode, self.retries, self.fail_fast = metric, mode, retries, fail_fast
-        self.registry = RunnerRegistry(state.folder)
+    def __post_init__(self):
+        self.registry = RunnerRegistry(self.state.folder)
         self.start_times: dict[int, float] = {}
         self.durations: list[float] = []  # of the jobs that finished in this start, in seconds
         self.best: tuple[RunResult, str] | None = None  # with the name of its job
@@ -64,8 +58,8 @@ class Runner:
         with LiveTable(self) as table:
             self._join()
             try:
-                while self._start_jobs() or self.executor.running or self._others_run() or self._has_work():
-                    time.sleep(POLL_SECONDS if self.executor.running else IDLE_SECONDS)
+                while self._start_jobs() or self.executor.jobs or self._others_run() or self._has_work():
+                    time.sleep(POLL_SECONDS if self.executor.jobs else IDLE_SECONDS)
                     finished = self.executor.poll()
                     for number, job in finished.items():
                         self._record_end(number, job)

@@ -13,17 +13,15 @@ log = logging.getLogger(__name__)
 @contextmanager
 def interrupt_on_signals(on_first: Callable[[], None]) -> Iterator[None]:
     """Raise Interrupted at every SIGINT and SIGTERM within the block; call `on_first` before the first one."""
-    is_first = True
+    received: list[int] = []
 
     def handle(signum, _):
-        nonlocal is_first
-        first, is_first = is_first, False
-        name = signal.Signals(signum).name
-        if first:
-            log.info("%s: waiting for the jobs to save and end. A second signal kills them.", name)
+        received.append(signum)
+        if len(received) == 1:
+            log.info("%s: the jobs save and end. A second signal kills them.", signal.Signals(signum).name)
             on_first()
         else:
-            log.info("%s: killing the jobs.", name)
+            log.info("%s: killing the jobs", signal.Signals(signum).name)
         raise Interrupted(signum)
 
     previous = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}

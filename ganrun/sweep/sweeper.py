@@ -9,7 +9,11 @@ from omegaconf import DictConfig
 
 from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
 from ganrun.sweep import hydra_context, state, validate
-from ganrun.sweep.executors.build import build_executor
+from ganrun.sweep.executors.base import Executor
+from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
+from ganrun.sweep.executors.hydra_launcher import HydraExecutor
+from ganrun.sweep.executors.local import LocalExecutor
+from ganrun.sweep.executors.slurm import SlurmExecutor
 from ganrun.sweep.hydra_context import CommandContext
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.plan import SweepPlan, build_plan, log_plan, move_aside
@@ -18,7 +22,7 @@ from ganrun.sweep.runner import Runner
 from ganrun.sweep.search.strategy import GridSearch, SearchStrategy
 from ganrun.sweep.search.study import StudySearch
 from ganrun.sweep.signals import interrupt_on_signals
-from ganrun.sweep.state import SweepJob, SweepState
+from ganrun.sweep.state import SWEEP_VARIABLE, SweepJob, SweepState
 from ganrun.training.run_folder import check_writable
 
 log = logging.getLogger(__name__)
@@ -61,17 +65,9 @@ def build_runner(context: HydraContext, config: DictConfig, plan: SweepPlan, con
     sweep.command = repeatable_overrides("train", [*plan.command.overrides])
     sweep.flags = {name: value for name, value in plan.command.flags.items() if name == "--config-dir"}
     paths = search_path_overrides(config.hydra.overrides.hydra)
-    return Runner(
-        sweep,
-        build_strategy(plan, config, sweep),
-        build_executor(context, config, sweep, configs),
-        plan.space.seeds,
-        lambda job: [*job_args(plan, job), *paths],
-        settings.metric,
-        settings.direction,
-        settings.retries,
-        settings.fail_fast,
-    )
+    strategy, executor = build_strategy(plan, config, sweep), build_executor(context, config, sweep, configs)
+    rules = (settings.metric, settings.direction, settings.retries, settings.fail_fast)
+    return Runner(sweep, strategy, executor, plan.space.seeds, lambda job: [*job_args(plan, job), *paths], *rules)
 
 
 def build_strategy(plan: SweepPlan, config: DictConfig, sweep: SweepState) -> SearchStrategy:
@@ -80,6 +76,19 @@ def build_strategy(plan: SweepPlan, config: DictConfig, sweep: SweepState) -> Se
         return GridSearch(plan.space)
     direction = settings.direction or "min"
     return StudySearch(plan.space, settings.sampler, settings.trials, direction, config.seed, sweep, settings.storage)
+
+
+def build_executor(context, config: DictConfig, sweep: SweepState, configs: Sequence[DictConfig]) -> Executor:
+    """Return the executor that the settings choose. configs: of the sweep's values, for the GPUs that they ask for."""
+    settings, env = config.sweep, {SWEEP_VARIABLE: str(sweep.folder.absolute())}
+    if settings.sbatch is not None:
+        return SlurmExecutor(settings.jobs, env, settings.sbatch, sweep)
+    if validate.chosen_launcher(config):
+        return HydraExecutor(settings.jobs, env, context, config, sweep.folder)
+    gpus = visible_gpus()
+    gpus_per_job = validate.gpus_per_job(configs, settings.jobs, len(gpus))
+    pool = GpuPool(gpus if gpus_per_job else [], settings.jobs_per_gpu)
+    return LocalExecutor(settings.jobs, env, pool, gpus_per_job)
 
 
 def job_args(plan: SweepPlan, job: SweepJob) -> list[str]:

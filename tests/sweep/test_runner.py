@@ -26,11 +26,11 @@ class Pretended:
     """An executor whose jobs do `act(job number, its start)` at once: a score, or an exit code with a message."""
 
     def __init__(self, folder, act, size=1):
-        self.folder, self.act, self.size, self.running = folder, act, size, {}
+        self.folder, self.act, self.size, self.jobs = folder, act, size, {}
         self.started, self.most = [], 0
 
     def has_room(self):
-        return len(self.running) < self.size
+        return len(self.jobs) < self.size
 
     def release(self):
         self.has_released = True
@@ -41,12 +41,12 @@ class Pretended:
         code, message = found if isinstance(found, tuple) else (0, "")
         if not isinstance(found, tuple):
             write_run(self.folder / args[-1], found)
-        self.running[number] = FinishedJob(code, message)
-        self.most = max(self.most, len(self.running))
+        self.jobs[number] = FinishedJob(code, message)
+        self.most = max(self.most, len(self.jobs))
         return True
 
     def poll(self):
-        over, self.running = self.running, {}
+        over, self.jobs = self.jobs, {}
         return over
 
     stop = poll
@@ -334,7 +334,7 @@ def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, t
     monkeypatch.setattr(state.RunnerRegistry, "others", lambda self: set(alive))
 
     def ends(_):
-        if not made_pool or not made_pool[0].running:
+        if not made_pool or not made_pool[0].jobs:
             changed = json.loads(path.read_text())
             changed["jobs"][1]["state"] = "done"
             path.write_text(json.dumps(changed))

@@ -1,4 +1,4 @@
-"""The interface that all executors share, and the command of one sweep job."""
+"""The interface that all executors share, and a job in their hands."""
 
 import ctypes
 import os
@@ -6,18 +6,18 @@ import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 # A job must not inherit these: the sweep itself may run as one of several ranks
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
 GRACE_SECONDS = 60  # for a training to save after SIGTERM
 
 
-@dataclass(frozen=True)
+@dataclass
 class FinishedJob:
     """How a job ended.
 
@@ -28,25 +28,22 @@ class FinishedJob:
     message: str = ""
 
 
-@dataclass(frozen=True)
-class JobCommand:
-    """The arguments of `ganrun` that run one job. offset: the size of its log in bytes before the job starts."""
+@dataclass
+class ExecutorJob:
+    """A submitted job: the arguments of `ganrun`, and its log, which had `offset` bytes when it was submitted."""
 
     args: Sequence[str]
     log: Path
-    offset: int
+    offset: int = field(init=False)
 
-    @classmethod
-    def prepare(cls, args: Sequence[str], log: Path) -> "JobCommand":
-        """Return the command; its log may hold the output of earlier attempts."""
-        log.parent.mkdir(exist_ok=True)
-        return cls(args, log, log.stat().st_size if log.exists() else 0)
+    def __post_init__(self):
+        self.log.parent.mkdir(exist_ok=True)
+        self.offset = self.log.stat().st_size if self.log.exists() else 0
 
     def start(self, env: Mapping[str, str], locks: Sequence[IO] = ()) -> subprocess.Popen:
         """Start `ganrun` as a process that appends its output to the log.
 
-        env: variables added to those of this process, without the rank variables.  locks: lock files that the process
-        inherits.
+        env: variables added to those of this process.  locks: lock files that the job's process holds, too.
         """
         inherited = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
         with self.log.open("a") as file:
@@ -71,27 +68,24 @@ class JobCommand:
         return ""
 
     def finish(self, exit_code: int) -> FinishedJob:
-        """Return the result of the job once it has ended."""
         return FinishedJob(exit_code, self.last_message())
 
 
 class Executor(ABC):
     """Runs the jobs of a sweep, at most `size` at a time. env: variables added to the environment of every job.
 
-    The runner submits jobs as long as `has_room` and calls `poll` regularly; jobs are known by their numbers.
+    The runner submits jobs while there `has_room`, and calls `poll` regularly.
+    jobs: those that were submitted and not yet returned by `poll`, by number.
     """
+
+    jobs: dict[int, Any]
 
     def __init__(self, size: int, env: Mapping[str, str]):
         self.size, self.env = size, dict(env)
 
-    @property
-    @abstractmethod
-    def running(self) -> Collection[int]:
-        """The numbers of the jobs that were submitted and not yet returned by `poll`."""
-
     def has_room(self) -> bool:
-        """Whether one more job may be submitted; an executor may reserve resources for it."""
-        return len(self.running) < self.size
+        """Return whether one more job may be submitted; an executor may reserve resources for it."""
+        return len(self.jobs) < self.size
 
     @abstractmethod
     def submit(self, number: int, args: Sequence[str], log: Path) -> bool:

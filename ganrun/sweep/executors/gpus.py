@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import IO
 
@@ -45,13 +46,12 @@ class GpuPool:
         """Return a lease of `count` different GPUs, or None if fewer are free."""
         self.folder.mkdir(exist_ok=True)
         lease = GpuLease([], [])
-        for slot in range(self.per_device):
-            for name in self.names:
-                if len(lease.devices) == count:
-                    return lease
-                if name not in lease.devices and (file := self._lock(f"{name.replace('/', '_')}-{slot}.lock")):
-                    lease.devices.append(name)
-                    lease.files.append(file)
+        for slot, name in product(range(self.per_device), self.names):
+            if len(lease.devices) == count or name in lease.devices:
+                continue
+            if file := self._lock(f"{name.replace('/', '_')}-{slot}.lock"):
+                lease.devices.append(name)
+                lease.files.append(file)
         if len(lease.devices) == count:
             return lease
         lease.close()

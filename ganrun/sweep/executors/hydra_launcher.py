@@ -12,7 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from ganrun.config.overrides import quote_override
-from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, FinishedJob, JobCommand
+from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, ExecutorJob, FinishedJob
 from ganrun.training import lock
 
 log = logging.getLogger(__name__)
@@ -23,10 +23,10 @@ class TrainTask:
     """The function that a launcher calls, on whichever machine: it runs the job whose run folder the config names."""
 
     env: Mapping[str, str]
-    commands: dict[str, JobCommand] = field(default_factory=dict)  # by run folder
+    jobs: dict[str, ExecutorJob] = field(default_factory=dict)  # by run folder
 
     def __call__(self, config: DictConfig) -> int:
-        return self.commands[config.folder].start(self.env).wait()
+        return self.jobs[config.folder].start(self.env).wait()
 
 
 class HydraExecutor(Executor):
@@ -34,7 +34,7 @@ class HydraExecutor(Executor):
 
     def __init__(self, size: int, env: Mapping[str, str], context: HydraContext, config: DictConfig, folder: Path):
         super().__init__(size, env)
-        self.jobs: dict[int, JobCommand] = {}
+        self.jobs: dict[int, ExecutorJob] = {}
         self.launched: list[Path] = []  # run folders of the batch that the launcher has
         self.task = TrainTask(self.env)
         config = config.copy()
@@ -44,12 +44,8 @@ class HydraExecutor(Executor):
             hydra_context=context, task_function=self.task, config=config
         )
 
-    @property
-    def running(self) -> Mapping[int, JobCommand]:
-        return self.jobs
-
     def submit(self, number: int, args: Sequence[str], log: Path) -> bool:
-        self.jobs[number] = JobCommand.prepare(args, log)
+        self.jobs[number] = ExecutorJob(args, log)
         return True
 
     def poll(self) -> dict[int, FinishedJob]:
@@ -57,7 +53,7 @@ class HydraExecutor(Executor):
         if not self.jobs:
             return {}
         folders = {number: job.log.parent.parent / job.log.stem for number, job in self.jobs.items()}
-        self.task.commands = {str(folders[number]): job for number, job in self.jobs.items()}
+        self.task.jobs = {str(folders[number]): job for number, job in self.jobs.items()}
         overrides = [[f"folder={quote_override(str(folder))}"] for folder in folders.values()]
         log.info("launched      %d jobs by %s", len(overrides), type(self.launcher).__name__)
         self.launched = [*folders.values()]
@@ -79,9 +75,9 @@ class HydraExecutor(Executor):
             time.sleep(0.1)
 
 
-def finish_job(command: JobCommand, result: JobReturn) -> FinishedJob:
+def finish_job(job: ExecutorJob, result: JobReturn) -> FinishedJob:
     """Return what became of a job. An error of the launcher, or of the machine that it used, counts as a failure."""
     try:
-        return command.finish(result.return_value)
+        return job.finish(result.return_value)
     except Exception as error:
         return FinishedJob(1, f"{type(error).__name__}: {error}")

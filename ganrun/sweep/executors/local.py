@@ -7,22 +7,19 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganrun.paths import cpu_count
-from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, FinishedJob, JobCommand
+from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, ExecutorJob, FinishedJob
 from ganrun.sweep.executors.gpus import GpuLease, GpuPool
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class LocalJob:
-    """A job and its process."""
-
-    command: JobCommand
-    process: subprocess.Popen
+class LocalJob(ExecutorJob):
+    process: subprocess.Popen = field(init=False)
 
 
 class LocalExecutor(Executor):
@@ -34,10 +31,6 @@ class LocalExecutor(Executor):
         self.jobs: dict[int, LocalJob] = {}
         self.reserved: GpuLease | None = None
         self.has_logged_wait = False
-
-    @property
-    def running(self) -> Mapping[int, LocalJob]:
-        return self.jobs
 
     def has_room(self) -> bool:
         """Whether one more job may be submitted; if so, its GPUs are reserved."""
@@ -54,15 +47,16 @@ class LocalExecutor(Executor):
         if not self.has_room():
             return False
         lease, self.reserved = self.reserved, None
-        command = JobCommand.prepare(args, log)
-        self.jobs[number] = LocalJob(command, command.start(self._job_env(lease), lease.files if lease else ()))
+        job = LocalJob(args, log)
+        job.process = job.start(self._job_env(lease), lease.files if lease else ())
+        self.jobs[number] = job
         if lease:
             lease.close()  # the job itself now holds the locks
         return True
 
     def poll(self) -> dict[int, FinishedJob]:
         codes = {number: code for number, job in self.jobs.items() if (code := job.process.poll()) is not None}
-        return {number: self.jobs.pop(number).command.finish(code) for number, code in codes.items()}
+        return {number: self.jobs.pop(number).finish(code) for number, code in codes.items()}
 
     def stop(self) -> dict[int, FinishedJob]:
         """Send SIGTERM to all jobs and wait GRACE_SECONDS for them; kill them then, or at any exception meanwhile."""

@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganrun.errors import Failure, UserError
-from ganrun.sweep.executors.base import Executor, FinishedJob, JobCommand
+from ganrun.sweep.executors.base import Executor, ExecutorJob, FinishedJob
 from ganrun.sweep.state import SweepState
 
 RESERVED_OPTIONS = (  # of sbatch, set by this module
@@ -26,11 +26,10 @@ ACTIVE_STATES = (
 
 
 @dataclass
-class SlurmJob:
-    """A job that sbatch has accepted, and its id in Slurm."""
+class SlurmJob(ExecutorJob):
+    """A job, with its id in Slurm once sbatch has accepted it."""
 
-    command: JobCommand
-    id: str
+    id: str = field(init=False, default="")
 
 
 class SlurmExecutor(Executor):
@@ -45,17 +44,12 @@ class SlurmExecutor(Executor):
     def __init__(self, size: int, env: Mapping[str, str], options: str, state: SweepState):
         super().__init__(size, env)
         self.options, self.state = parse_options(options), state
-        self.submitted: dict[int, JobCommand] = {}  # to be handed to sbatch at the next `poll`
-        self.queued: dict[int, SlurmJob] = {}
+        self.jobs: dict[int, SlurmJob] = {}
         self.last_poll = 0.0
         self.has_accepted = False  # sbatch has accepted these options before
 
-    @property
-    def running(self) -> set[int]:
-        return {*self.queued, *self.submitted}
-
     def submit(self, number: int, args: Sequence[str], log: Path) -> bool:
-        self.submitted[number] = JobCommand.prepare(args, log)
+        self.jobs[number] = SlurmJob(args, log)
         return True
 
     def poll(self) -> dict[int, FinishedJob]:
@@ -69,46 +63,45 @@ class SlurmExecutor(Executor):
         queue = queued_ids(self.state.id)
         if queue is None:
             return {}
-        for number in self.submitted.keys() & queue.keys():
-            self.queued[number] = SlurmJob(self.submitted.pop(number), queue[number])
+        for number, job in self.jobs.items():
+            job.id = job.id or queue.get(number, "")
         self._submit_array()
-        codes = {number: exit_code_of(job_info(job.id)) for number, job in self.queued.items() if number not in queue}
-        return {
-            number: self.queued.pop(number).command.finish(code) for number, code in codes.items() if code is not None
-        }
+        left = [(number, job.id) for number, job in self.jobs.items() if job.id and number not in queue]
+        codes = {number: code for number, job in left if (code := exit_code_of(job_info(job))) is not None}
+        return {number: self.jobs.pop(number).finish(code) for number, code in codes.items()}
 
     def stop(self) -> dict[int, FinishedJob]:
         """Cancel all jobs and wait until they have saved. Drop jobs that were not handed over."""
-        self.submitted.clear()
+        self.jobs = {number: job for number, job in self.jobs.items() if job.id}
         finished: dict[int, FinishedJob] = {}
-        while self.queued:
-            subprocess.run(["scancel", *(job.id for job in self.queued.values())], capture_output=True)
+        while self.jobs:
+            subprocess.run(["scancel", *(job.id for job in self.jobs.values())], capture_output=True)
             time.sleep(POLL_SECONDS)
             finished |= self.poll()
         return finished
 
     def _submit_array(self) -> None:
-        numbers: list[int] = []
-        for number in self.submitted:
-            if len(join_numbers([*numbers, number])) <= MAX_COMMENT:
-                numbers.append(number)
-        if not numbers:
+        jobs, comment = [], ""
+        for number, job in self.jobs.items():
+            longer = f"{comment},{number}".lstrip(",")
+            if not job.id and len(longer) <= MAX_COMMENT:
+                jobs, comment = [*jobs, job], longer
+        if not jobs:
             return
-        commands = [self.submitted[number] for number in numbers]
         sbatch = [
             *("sbatch", "--parsable", "--requeue", f"--signal=USR1@{WARNING_SECONDS}", "--output=/dev/null"),
-            *(f"--job-name={array_name(self.state.id)}", f"--array=0-{len(numbers) - 1}"),
-            *(f"--comment={join_numbers(numbers)}", *self.options),
+            *(f"--job-name={array_name(self.state.id)}", f"--array=0-{len(jobs) - 1}"),
+            *(f"--comment={comment}", *self.options),
         ]
-        result = subprocess.run(sbatch, capture_output=True, text=True, input=batch_script(commands, self.env))
+        result = subprocess.run(sbatch, capture_output=True, text=True, input=batch_script(jobs, self.env))
         if result.returncode and not self.has_accepted:
             raise UserError(f"sbatch refused a job of the sweep: {result.stderr.strip()}. Check sweep.sbatch.")
         if result.returncode:  # the queue is full or the controller is busy: try again at the next poll
             return
         self.has_accepted = True
         array = result.stdout.strip().split(";")[0]
-        for index, number in enumerate(numbers):
-            self.queued[number] = SlurmJob(self.submitted.pop(number), f"{array}_{index}")
+        for index, job in enumerate(jobs):
+            job.id = f"{array}_{index}"
 
 
 def has_slurm() -> bool:
@@ -132,10 +125,6 @@ def parse_options(options: str) -> list[str]:
 
 def array_name(sweep_id: str) -> str:
     return f"ganrun-{sweep_id[:12]}"
-
-
-def join_numbers(numbers: Sequence[int]) -> str:
-    return ",".join(map(str, numbers))
 
 
 def queued_ids(sweep_id: str) -> dict[int, str] | None:
@@ -162,11 +151,11 @@ def check_none_queued(state: SweepState) -> None:
         )
 
 
-def batch_script(commands: Sequence[JobCommand], env: Mapping[str, str]) -> str:
+def batch_script(jobs: Sequence[ExecutorJob], env: Mapping[str, str]) -> str:
     """Return the script of an array: each of its tasks runs `ganrun` with its own arguments and log."""
     cases = [
-        f"{index}) log={shlex.quote(str(command.log.absolute()))}; set -- {shlex.join(command.args)};;"
-        for index, command in enumerate(commands)
+        f"{index}) log={shlex.quote(str(job.log.absolute()))}; set -- {shlex.join(job.args)};;"
+        for index, job in enumerate(jobs)
     ]
     variables = [f"{name}={value}" for name, value in {**env, "PYTHONUNBUFFERED": "1"}.items()]
     srun = shlex.join(["srun", "env", *variables, sys.executable, "-m", "ganrun"])

@@ -6,7 +6,7 @@ import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from ganrun.paths import replace_text
 from ganrun.sweep.naming import short_keys
 from ganrun.sweep.report.ranking import PointResult, best_job, ranking_row
-from ganrun.sweep.report.results import RunResult
+from ganrun.sweep.report.results import Results
 from ganrun.sweep.state import SweepJob, SweepState
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,7 @@ figcaption { max-width: 240px; font-size: 13px; overflow-wrap: anywhere }
 
 
 def write_report(
-    sweep: SweepState,
-    ranked: Sequence[PointResult],
-    results: Mapping[int, RunResult],
-    metric: str | None,
-    title: str | None = None,
-    name: str = REPORT_FILE,
+    sweep: SweepState, ranked: Sequence[PointResult], results: Results, metric: str | None, title="", name=REPORT_FILE
 ) -> Path:
     """Write the page and return its path. title: instead of the folder's name and the command.
 
@@ -94,7 +89,7 @@ def leaderboard_html(ranked: Sequence[PointResult], keys: Sequence[str], metric:
     return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
 
 
-def plot_scores(sweep: SweepState, results: Mapping[int, RunResult], metric: str | None) -> Any:
+def plot_scores(sweep: SweepState, results: Results, metric: str | None) -> Any:
     """Return a figure with a line per job and a colour per point; None without scores."""
     import plotly.graph_objects as go
     from plotly.colors import qualitative
@@ -193,7 +188,7 @@ def trial_value(value: str, distribution: Any) -> str | float:
     return value if hasattr(distribution, "choices") else float(value)
 
 
-def samples_html(sweep: SweepState, results: Mapping[int, RunResult]) -> str:
+def samples_html(sweep: SweepState, results: Results) -> str:
     """Return an image of samples of every job, the one nearest to its best score."""
     figures = []
     for job in sweep.jobs:

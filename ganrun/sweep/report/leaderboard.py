@@ -2,7 +2,7 @@
 
 import logging
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +10,7 @@ from rich.table import Table
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import html, ranking
 from ganrun.sweep.report.ranking import PointResult
-from ganrun.sweep.report.results import RunResult, load_result
+from ganrun.sweep.report.results import Results, load_result
 from ganrun.sweep.state import RunnerRegistry, SweepState
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,7 @@ def show_leaderboard(sweep: SweepState, metric: str | None, mode: str | None) ->
 
 
 def show_rankings(
-    sweep: SweepState,
-    results: Mapping[int, RunResult],
-    console: Console,
-    build_table: BuildTable,
-    title: str | None = None,
+    sweep: SweepState, results: Results, console: Console, build_table: BuildTable, title: str = ""
 ) -> list[list[PointResult]]:
     """Rank the jobs of each score protocol, print the tables and write the pages; return the rankings.
 

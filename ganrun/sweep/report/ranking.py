@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,7 +15,7 @@ from rich.table import Table
 from ganrun.paths import replace_text
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.naming import format_value, short_keys
-from ganrun.sweep.report.results import RunResult
+from ganrun.sweep.report.results import Results
 from ganrun.sweep.state import SweepJob
 
 LEADERBOARD_FILE = "leaderboard.csv"
@@ -28,7 +28,7 @@ class PointResult:
     point: int
     values: dict[str, str]
     jobs: list[SweepJob]
-    results: Mapping[int, RunResult]
+    results: Results
     scores: list[float] = field(init=False)
 
     def __post_init__(self):
@@ -45,7 +45,7 @@ class PointResult:
         return stdev(self.scores) if len(self.scores) > 1 else math.nan
 
 
-def rank_points(jobs: Sequence[SweepJob], results: Mapping[int, RunResult], mode: str) -> list[PointResult]:
+def rank_points(jobs: Sequence[SweepJob], results: Results, mode: str) -> list[PointResult]:
     """Return the points from best to worst, then those without a score."""
     points: dict[int, list[SweepJob]] = {}
     for job in jobs:
@@ -55,7 +55,7 @@ def rank_points(jobs: Sequence[SweepJob], results: Mapping[int, RunResult], mode
     return sorted(ranked, key=lambda p: (not p.scores, sign * p.mean if p.scores else 0, p.point))
 
 
-def group_comparable(jobs: Sequence[SweepJob], results: Mapping[int, RunResult]) -> list[list[SweepJob]]:
+def group_comparable(jobs: Sequence[SweepJob], results: Results) -> list[list[SweepJob]]:
     """Return the jobs in groups with equal score protocols, in the order of their first jobs.
 
     A job without a score joins the other jobs of its point, or else the first group.
@@ -72,7 +72,7 @@ def group_comparable(jobs: Sequence[SweepJob], results: Mapping[int, RunResult])
     return list(groups.values())
 
 
-def explain_groups(groups: Sequence[Sequence[SweepJob]], results: Mapping[int, RunResult]) -> str:
+def explain_groups(groups: Sequence[Sequence[SweepJob]], results: Results) -> str:
     """Return in which entries the score protocols of the groups differ."""
     protocols = [next((p for job in group if (p := results[job.number].protocol)), {}) for group in groups]
     keys = sorted({key for protocol in protocols for key in protocol if len({p.get(key) for p in protocols}) > 1})

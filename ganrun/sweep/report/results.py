@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ class RunResult:
     def cost(self) -> float:
         """The score, negated if higher is better."""
         return self.score if self.mode == "min" else -self.score
+
+
+Results = Mapping[int, RunResult]  # by job number
 
 
 def load_result(folder: Path, metric: str | None = None, mode: str | None = None) -> RunResult:

@@ -42,7 +42,7 @@ def until(holds, seconds=20):
 
 def end_of(pool):
     found = {}
-    until(lambda: found.update(pool.poll()) or not pool.running)
+    until(lambda: found.update(pool.poll()) or not pool.jobs)
     return found
 
 
@@ -71,7 +71,7 @@ def test_jobs_that_are_asked_to_end_may_save(start, tmp_path):
         f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(path)!r}, 'w').close(), sys.exit(143)))"
     )
     start(pool, 0, f"{program}; print('ready', flush=True); time.sleep(100)")
-    until(lambda: pool.jobs[0].command.last_message() == "ready")
+    until(lambda: pool.jobs[0].last_message() == "ready")
     assert pool.stop()[0].exit_code == 143
     assert path.exists()
 
@@ -80,7 +80,7 @@ def test_a_job_that_does_not_end_is_killed(start, monkeypatch):
     monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
     pool = LocalExecutor(1, {}, GpuPool([], 1))
     start(pool, 0, f"import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); {WAIT}")
-    until(lambda: pool.jobs[0].command.last_message() == "ready")
+    until(lambda: pool.jobs[0].last_message() == "ready")
     assert pool.stop()[0].exit_code == -9
 
 
@@ -105,24 +105,24 @@ SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); "
 def test_each_job_has_a_gpu_of_its_own_while_it_runs(start, devices):
     pool = LocalExecutor(3, {}, devices())
     assert [start(pool, number, SEEN + WAIT) for number in range(3)] == [True, True, False]
-    until(lambda: {pool.jobs[n].command.last_message() for n in (0, 1)} == {"0", "GPU-5"})
+    until(lambda: {pool.jobs[n].last_message() for n in (0, 1)} == {"0", "GPU-5"})
     pool.jobs[0].process.kill()
     until(lambda: 0 in pool.poll())
     assert start(pool, 3, SEEN + WAIT)
-    until(lambda: pool.jobs[3].command.last_message() == "0")
+    until(lambda: pool.jobs[3].last_message() == "0")
 
 
 def test_a_gpu_takes_as_many_jobs_as_it_may(start, devices):
     pool = LocalExecutor(9, {}, devices(per_device=2))
     assert [start(pool, number, SEEN + WAIT) for number in range(5)] == [True] * 4 + [False]
-    until(lambda: sorted(pool.jobs[n].command.last_message() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
+    until(lambda: sorted(pool.jobs[n].last_message() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
 
 
 def test_a_job_of_several_ranks_has_as_many_gpus_of_its_own(start, tmp_path):
     gpus = GpuPool(["0", "1", "2"], 1, tmp_path / "gpus")
     pool = LocalExecutor(3, {}, gpus, 2)
     assert [start(pool, number, SEEN + WAIT) for number in range(2)] == [True, False]
-    until(lambda: pool.jobs[0].command.last_message() == "0,1")
+    until(lambda: pool.jobs[0].last_message() == "0,1")
     left = gpus.lease()
     assert left.devices == ["2"]  # the one that was too few for the second job is not kept from others
     left.close()

@@ -12,7 +12,7 @@ from helpers.slurm_here import NEEDED, said_by, started
 
 from ganrun.errors import UserError
 from ganrun.sweep.executors import slurm as slurms
-from ganrun.sweep.executors.base import JobCommand
+from ganrun.sweep.executors.base import ExecutorJob
 from ganrun.sweep.executors.slurm import SlurmExecutor, exit_code_of
 from ganrun.sweep.state import SweepState
 
@@ -81,7 +81,7 @@ def test_the_script_of_an_array_gives_each_job_its_words_and_its_log(tmp_path):
     words = [["train", "name='a b'", "x=$HOME;ls"], ["train", 'y="c"']]
     logs = [tmp_path / "a log", tmp_path / "b'log"]
     text = slurms.batch_script(
-        [JobCommand(w, log, 0) for w, log in zip(words, logs, strict=True)], {"GANRUN_SWEEP": "/s p"}
+        [ExecutorJob(w, log) for w, log in zip(words, logs, strict=True)], {"GANRUN_SWEEP": "/s p"}
     )
     for place, (asked, log) in enumerate(zip(words, logs, strict=True)):
         path = f"{tmp_path}:{os.environ['PATH']}"
@@ -112,7 +112,7 @@ def test_a_long_array_is_cut_where_its_comment_would_be_too_long(tmp_path, monke
         assert pool.poll() == {}
     assert max(map(len, arrays)) <= 1000
     assert [int(number) for comment in arrays for number in comment.split(",")] == [*range(500)]
-    assert len(pool.running) == 500
+    assert len(pool.jobs) == 500
 
 
 @pytest.fixture
