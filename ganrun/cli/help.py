@@ -125,7 +125,7 @@ def verb_help(name: str, verb, args: list[str], folders: list[Path]) -> str:
 def sweep_sections(base: Path) -> str:
     grid = key_section("settings of a sweep", docs.documented_keys(base / "settings.yaml"), "sweep.")
     search = key_section("settings of a search (sweep=tpe etc.)", docs.documented_keys(base / "search.yaml"), "sweep.")
-    return f"{grid.rstrip()}\n\n{search}"
+    return f"{grid}\n\n{search}\n"
 
 
 def group_section(path: Path, folders: list[Path]) -> str:

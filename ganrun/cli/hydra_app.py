@@ -41,22 +41,19 @@ def run_command(command: Command) -> int:
     configure_logging()
     context = CommandContext(command.flags, command.overrides)
     try:
-        with hydra_context.activate(context, hydra_args(command)):
-            start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
-            start(lambda cfg: run_job(command, cfg, context.outcomes))()
+        run_hydra(command, context, lambda cfg: run_job(command, cfg, context.outcomes))
     except Exception as error:
         return report_error(error, hydra_errors.as_composition_error(error, command))
     return exit_code(context.outcomes)
 
 
 def call_command(command: Command) -> Path:
-    """Run a command of a single job and return its folder. Errors are raised, those of the config as UserError."""
+    """Run a command of a single job and return its folder. Raise its errors, UserError for those of the config."""
     configure_logging()
     outcomes: list[Path | Exception] = []
+    context = CommandContext(command.flags, command.overrides)
     try:
-        with hydra_context.activate(CommandContext(command.flags, command.overrides), hydra_args(command)):
-            start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
-            start(lambda cfg: outcomes.append(folder_or_error(command, cfg)))()
+        run_hydra(command, context, lambda cfg: outcomes.append(folder_or_error(command, cfg)))
     except Exception as error:
         raise hydra_errors.as_composition_error(error, command) or error from error
     if isinstance(outcomes[0], Exception):
@@ -64,8 +61,15 @@ def call_command(command: Command) -> Path:
     return outcomes[0]
 
 
+def run_hydra(command: Command, context: CommandContext, task: Callable[[DictConfig], None]) -> None:
+    """Let Hydra compose the config and call `task` with it, once for each job."""
+    with hydra_context.activate(context, hydra_args(command)):
+        start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
+        start(task)()
+
+
 def folder_or_error(command: Command, cfg: DictConfig) -> Path | Exception:
-    """Run a job; its error is returned, because Hydra would print it when raised."""
+    """Run a job and return its folder, or its error: Hydra would print an error that is raised."""
     try:
         return run_isolated(command, cfg, "")
     except Exception as error:

@@ -146,8 +146,8 @@ BAD = [
     ("sample cyclegan", ["cyclegan translates", "ganrun translate cyclegan"]),
     ("translate cgan input=pictures", ["cgan does not translate", "ganrun sample cgan"]),
     ("translate cyclegan", ["input has no default", "input="]),
-    ("translate cyclegan input=nowhere", ["no picture at nowhere", ".png"]),
-    ("translate cyclegan input=damaged", ["bad.png: not a picture", "input="]),
+    ("translate cyclegan input=nowhere", ["No image at input=nowhere", ".png"]),
+    ("translate cyclegan input=damaged", ["bad.png: not a picture", "Remove the file"]),
     ("translate cyclegan input=pictures to=c", ["to=c", "Allowed: to=a, to=b"]),
     # settings that the classes behind them do not take
     (f"{D} trainer.accelerator=foo", ["accelerator=foo", "cpu"]),
@@ -211,7 +211,7 @@ SLOW = [  # more of the same
     ("eval cut.ckpt", ["cut.ckpt cannot be read as a checkpoint"]),
     ("sample tensor.ckpt", ["tensor.ckpt is no checkpoint of ganrun's"]),
     ("sample cgan classes=[]", ["classes=[]", "from 0 to 9"]),
-    ("translate cyclegan input=empty", ["no picture at empty", ".png"]),
+    ("translate cyclegan input=empty", ["No image at input=empty", ".png"]),
     ("translate cyclegan input=pictures which=best", ["no best checkpoint", "which=last"]),
     ("train data=celeba metrics=none data.root=nowhere", ["data.root=nowhere does not exist", "list_attr_celeba.txt"]),
 ]

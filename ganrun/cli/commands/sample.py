@@ -1,6 +1,7 @@
-"""ganrun sample: draws from a trained model."""
+"""ganrun sample: generates samples with a trained model."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, ListConfig
@@ -16,22 +17,22 @@ from ganrun.training.session import silence_libraries
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
-    """Draws n samples and writes them as a grid, a folder or an array."""
+    """Generate n samples and write them as a grid, a folder of images or an array."""
     silence_libraries()
     writers = {"grid": write_sample_grid, "folder": write_folder, "npz": write_npz}
     if cfg["as"] not in writers:
-        raise UserError(f"as={cfg['as']} is not known.{did_you_mean(str(cfg['as']), writers)}")
+        raise UserError(f"Unknown format as={cfg['as']}.{did_you_mean(str(cfg['as']), writers)}")
     schema.check_values(cfg)
     trained = load_trained_model(cfg)
     if cfg["as"] == "folder" and len(trained.data.shape) != 3:
-        raise UserError("These samples are points, not pictures. Take as=grid (a scatter) or as=npz.")
+        raise UserError("as=folder needs images, but these samples are points. Use as=grid (a scatter plot) or as=npz.")
     x, y = generate_samples(trained, cfg)
     out = make_run_folder(Path(cfg.out or folder), "out")
     Console(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
 
 
 def generate_samples(trained: TrainedModel, cfg: DictConfig) -> tuple[Tensor, Tensor | None]:
-    """The samples that the config asks for, and their classes if the model has classes."""
+    """Return samples, as TrainedModel.sample does, and their class labels, None for a model without classes."""
     classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
     y = trained.labels(cfg.n, classes)
     return trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True), y
@@ -43,16 +44,18 @@ def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: P
 
 
 def write_folder(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
-    """A picture each, in a folder per class where there are classes."""
-    for i, picture in enumerate(to_uint8(x)):
-        place = out if y is None else out / str(y[i].item())
-        place.mkdir(exist_ok=True)
-        save_png(place / f"{i:06d}.png", picture.expand(3, -1, -1))
+    """Write one file per image, in a subfolder per class if there are classes."""
+    for i, image in enumerate(to_uint8(x)):
+        folder = out if y is None else out / str(y[i].item())
+        folder.mkdir(exist_ok=True)
+        save_png(folder / f"{i:06d}.png", image.expand(3, -1, -1))
     return out
 
 
 def write_npz(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
-    """x: uint8 [n, H, W, C], or float32 [n, 2] for points; y: int64 [n] where there are classes."""
-    arrays = {"x": to_uint8(x).permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()}
-    np.savez_compressed(out / "samples.npz", **arrays, **({} if y is None else {"y": y.numpy()}))
+    """Write x: uint8 [n, H, W, C], or float32 [n, 2] for points; and y: int64 [n] if there are classes."""
+    arrays: dict[str, Any] = {"x": to_uint8(x).permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()}
+    if y is not None:
+        arrays["y"] = y.numpy()
+    np.savez_compressed(out / "samples.npz", **arrays)
     return out / "samples.npz"

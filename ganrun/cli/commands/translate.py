@@ -1,4 +1,4 @@
-"""ganrun translate: takes a user's pictures to the other domain."""
+"""ganrun translate: translates image files to the other domain of a trained model."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,48 +18,48 @@ from ganrun.training.session import silence_libraries
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
-    """Translates each picture of `input`, and draws the first beside their translations."""
+    """Translate the images at `input`; write the translations, and a grid of the first ones beside their originals."""
     silence_libraries()
     schema.check_values(cfg)
-    paths = find_images(Path(cfg.input).expanduser())
+    source = Path(cfg.input).expanduser()
+    paths = find_images(source)
     trained = load_trained_model(cfg)
-    trained.translator(cfg.to)
-    x = torch.stack([load_image(trained, path) for path in progress_bar(paths, "loading images")])
-    batches = progress_bar(x.split(cfg.batch_size), "translating")
+    trained.translator(cfg.to)  # raises if the model cannot, before all files are read
+    originals = torch.stack([load_image(trained, path) for path in progress_bar(paths, "loading images")])
+    batches = progress_bar(originals.split(cfg.batch_size), "translating")
     parts = [trained.translate(to_float(batch), cfg.to, cfg.batch_size) for batch in batches]
-    there = to_uint8(torch.cat(parts))
+    translations = to_uint8(torch.cat(parts))
     out = make_run_folder(Path(cfg.out or folder), "out")
-    for path, picture in zip(output_paths(paths, Path(cfg.input).expanduser()), there, strict=True):
+    for path, image in zip(output_paths(paths, source), translations, strict=True):
         (out / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
-        save_png(out / "pictures" / path, picture.expand(3, -1, -1))
-    pairs = torch.stack([x[:32], there[:32]], 1).flatten(0, 1)
+        save_png(out / "pictures" / path, image.expand(3, -1, -1))
+    pairs = torch.stack([originals[:32], translations[:32]], 1).flatten(0, 1)
     save_png(out / "pairs.png", make_grid(to_float(pairs), 8))
     console = Console(soft_wrap=True)
-    console.print(f"{len(paths)} pictures    {out / 'pictures'}")
-    console.print(f"side by side    {out / 'pairs.png'}")
+    console.print(f"{len(paths)} images      {out / 'pictures'}")
+    console.print(f"side by side  {out / 'pairs.png'}")
 
 
-def find_images(place: Path) -> list[Path]:
-    """The picture files at a path, sorted."""
-    found = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES) if place.is_dir() else [place]
-    if not found or not found[0].is_file():
-        raise UserError(
-            f"There is no picture at {place}. Give input= a picture or a folder of {', '.join(sorted(SUFFIXES))}."
-        )
-    return found
+def find_images(source: Path) -> list[Path]:
+    """Return the image files at a path, sorted. UserError if there are none."""
+    paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES) if source.is_dir() else [source]
+    if not paths or not paths[0].is_file():
+        suffixes = ", ".join(sorted(SUFFIXES))
+        raise UserError(f"No image at input={source}. Give an image file, or a folder with images ({suffixes}).")
+    return paths
 
 
-def output_paths(paths: list[Path], place: Path) -> list[Path]:
-    """Where translations go: in folders as their originals, as .png; where two would be one, with the old suffix."""
-    found = [path.relative_to(place) if place.is_dir() else Path(path.name) for path in paths]
-    stems = Counter(path.with_suffix("") for path in found)
-    return [path.with_suffix(".png") if stems[path.with_suffix("")] == 1 else Path(f"{path}.png") for path in found]
+def output_paths(paths: list[Path], source: Path) -> list[Path]:
+    """Return relative .png paths like those of the originals. Names that would clash keep their suffix: a.jpg.png."""
+    relative = [path.relative_to(source) if source.is_dir() else Path(path.name) for path in paths]
+    stems = Counter(path.with_suffix("") for path in relative)
+    return [path.with_suffix(".png") if stems[path.with_suffix("")] == 1 else Path(f"{path}.png") for path in relative]
 
 
 def load_image(trained: TrainedModel, path: Path) -> torch.Tensor:
-    """One picture of the model's size: uint8 [C, H, W]."""
+    """Return an image in the model's size: uint8 [C, H, W]."""
     data = trained.config.data
     try:
         return torch.tensor(decode(path, data.size, data.channels, data.get("fit", "crop")))
     except BadImageError as error:
-        raise UserError(f"{error}. Take it out of input=, or mend it.") from error
+        raise UserError(f"{error}. Remove the file from the input folder, or repair it.") from error
