@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -31,20 +33,30 @@ def sha256_of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write the file as a whole or not at all."""
-    replace_file(path, text.encode())
+@contextmanager
+def replacing(path: Path, suffix: str = "partial") -> Iterator[Path]:
+    """Give a path beside `path` to write to, which then replaces it; after an error `path` stays as it was.
+
+    suffix: of the file beside it; one of its own for each process where several may write.
+    """
+    partial = path.with_name(f".{path.name}.{suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write the file as a whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with replacing(path) as partial:
         partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write the file as a whole or not at all."""
+    replace_file(path, text.encode())
 
 
 def cpu_count() -> int:

@@ -205,6 +205,7 @@ SYMBOLS = {  # class or function that was renamed, or that has left its module; 
     "checkpoint.find": "training.checkpoint.find_checkpoint",
     "checkpoint.read": "training.checkpoint.load_checkpoint",
     "checkpoint.status": "training.run_folder.read_status",
+    "metrics.weights.digest_of": "paths.sha256_of_file",
     "checkpoint_io.digest_of": "paths.sha256_of_file",
     "checkpoint_io.write": "training.checkpoint_io.write_checkpoint",
     "commands.trained.Trained": "training.inference.TrainedModel",

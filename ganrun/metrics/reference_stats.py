@@ -20,7 +20,7 @@ from ganrun.metrics.score_inputs import ScoreInputs, Statistics
 from ganrun.metrics.scores import Score, feature_scores
 from ganrun.metrics.scores.frechet import FrechetDistance
 from ganrun.metrics.scores.prdc import NEIGHBOURS, knn_radii
-from ganrun.paths import cache_dir
+from ganrun.paths import cache_dir, replacing
 from ganrun.seeds import generator
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics
 def save_statistics(path: Path, statistics: Statistics, identity: dict) -> None:
     """Write the file atomically, as several processes may write it, and delete what killed processes left behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for temporary in path.parent.glob(f"{path.name}.*"):
+    for temporary in path.parent.glob(f".{path.name}.*"):
         if time.time() - temporary.stat().st_mtime > 3600:
             temporary.unlink(missing_ok=True)
     baselines = dict.fromkeys(BASELINES_0_1, math.nan) | statistics.baselines
@@ -143,9 +143,8 @@ def save_statistics(path: Path, statistics: Statistics, identity: dict) -> None:
     content["floors"] = torch.tensor([*baselines.values()], dtype=torch.float64)
     metadata = {"identity": canonical_json(identity), "sha256": tensors_digest(content)}
     metadata["baselines"] = json.dumps([*baselines])
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_bytes(save(content, metadata))
-    temporary.replace(path)
+    with replacing(path, suffix=str(os.getpid())) as temporary:
+        temporary.write_bytes(save(content, metadata))
 
 
 def tensors_digest(content: Mapping[str, Tensor]) -> str:

@@ -1,4 +1,4 @@
-"""How checkpoints come to the disk: whole and checked, or not at all."""
+"""Writes checkpoints: as a whole and verified, or not at all."""
 
 import errno
 import os
@@ -16,16 +16,16 @@ from torch import Tensor
 
 from ganrun.config.renames import update_callback_states
 from ganrun.errors import Failure, is_full_disk
-from ganrun.paths import sha256_of_file
+from ganrun.paths import replacing, sha256_of_file
 
-SPARE = 20 * 2**20  # bytes that a save leaves free
+SPARE = 20 * 2**20  # bytes that stay free after a save
 
 
 class DurableIO(CheckpointIO):
-    """Lightning's checkpoints, copied to the host at once and written by a thread, never two at a time.
+    """Copies Lightning's checkpoints to the host at once and writes them in a thread, one at a time.
 
-    A file appears under its name only when it is on the disk and was read back; then `storage_options`, a function of
-    the file's SHA-256, is called in the thread. What goes wrong there is raised by the next save or by `wait`.
+    A file gets its name only after it was flushed to disk and read back. Then the thread calls `storage_options`, a
+    function of the file's SHA-256. Errors in the thread are raised by the next save or by `wait`.
     """
 
     def __init__(self):
@@ -47,7 +47,7 @@ class DurableIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
     def wait(self) -> None:
-        """Until the last save is done. Raises what went wrong in it."""
+        """Wait until the last save is done. Raises its error, if any."""
         pending, self._pending = self._pending, None
         if pending:
             pending.result()
@@ -71,47 +71,45 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def copy_to_host(tensor: Tensor) -> Tensor:
-    """A copy in main memory that later steps do not change."""
+    """Return a copy in main memory that later steps do not change."""
     return tensor.detach().to("cpu", copy=True)
 
 
 def write_checkpoint(content: Mapping[str, Any], path: Path) -> str:
-    """Writes a checkpoint, whole or not at all; its SHA-256. Raises Failure where the disk is full."""
-    partial = path.with_name(f".{path.name}.partial")
+    """Write a checkpoint as a whole or not at all, and return its SHA-256. Raises Failure if the disk is full."""
     check_free_space(content, path)
     try:
-        torch.save(content, partial)
-        fsync_path(partial)
-        digest = verify_archive(partial)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            torch.save(content, partial)
+            fsync_path(partial)
+            digest = verify_archive(partial)
         fsync_path(path.parent)
-    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where there is no room
-        partial.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
         if isinstance(error, RuntimeError) or is_full_disk(error):
-            raise full_disk_failure(path, "the disk took only a part of it") from error
+            raise full_disk_failure(path, "the disk is full") from error
         raise
     return digest
 
 
 def check_free_space(content: Mapping[str, Any], path: Path) -> None:
+    """Raise Failure if the disk has no room for the content."""
     sizes: list[int] = []
     apply_to_collection(content, Tensor, lambda tensor: sizes.append(tensor.nbytes))
     free = shutil.disk_usage(path.parent).free
     if free < sum(sizes) + SPARE:
-        raise full_disk_failure(
-            path, f"{free / 2**20:.0f} MiB are free, {(sum(sizes) + SPARE) / 2**20:.0f} MiB are needed"
-        )
+        needed = sum(sizes) + SPARE
+        raise full_disk_failure(path, f"it needs {needed / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB are free")
 
 
 def full_disk_failure(path: Path, reason: str) -> Failure:
     return Failure(
-        f"{path.name} cannot be saved: {reason}. What was saved before is intact. "
-        f"Free some of the disk of {path.parent}, then: ganrun resume {path.parent.parent}"
+        f"Cannot save {path.name}: {reason}. Earlier checkpoints are intact. "
+        f"Free some space on the disk of {path.parent}, then: ganrun resume {path.parent.parent}"
     )
 
 
 def fsync_path(path: Path) -> None:
-    """Until the file, or the folder's list of names, is on the disk."""
+    """Flush the file, or the folder's list of names, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -120,9 +118,9 @@ def fsync_path(path: Path) -> None:
 
 
 def verify_archive(path: Path) -> str:
-    """SHA-256 of an archive of tensors whose checksums hold. Raises OSError for another file."""
+    """Return the SHA-256 of an archive of tensors. Raises OSError if a checksum in it is wrong."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged:
-        raise OSError(errno.EIO, f"{damaged} in it is not what was written")
+        raise OSError(errno.EIO, f"{damaged} of {path.name} was read back with a wrong checksum")
     return sha256_of_file(path)

@@ -8,72 +8,66 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ganrun.errors import UserError
+from filelock import FileLock, Timeout
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from ganrun.errors import UserError
 
 LOCK_FILE = ".lock"
 
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of the folder. Raises UserError when one is in it.
+    """Keep other processes out of the folder. Raises UserError if one is in it.
 
-    The system's lock (flock) goes with the process however that ends; the file tells others who holds it, and stays.
+    The system frees the lock however the process ends. The lock file names its owner, and stays.
     """
-    with open(folder / LOCK_FILE, "a+") as file:
-        if fcntl:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UserError(
-                    f"{folder} is in use{describe_owner(folder)}. Wait for it to end, or stop it; "
-                    "what it has saved stays."
-                ) from error
-        file.truncate(0)
-        file.write(json.dumps({"host": platform.node(), "pid": os.getpid()}))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
+    lock, owner = FileLock(folder / LOCK_FILE), describe_owner(folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(
+            f"{folder} is in use{owner}. Wait until that ends, or stop it; its checkpoints are kept."
+        ) from error
+    try:
+        (folder / LOCK_FILE).write_text(json.dumps({"host": platform.node(), "pid": os.getpid()}))
+        yield
+    finally:
+        with suppress(OSError):  # the folder is gone
+            (folder / LOCK_FILE).write_text("")
+        lock.release()
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process is in the folder now."""
-    if not fcntl or not (folder / LOCK_FILE).exists():
+    """Return whether a process is in the folder."""
+    if not (folder / LOCK_FILE).exists():
         return False
-    with open(folder / LOCK_FILE, "a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    try:
+        with FileLock(folder / LOCK_FILE, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
+def terminate_owner(folder: Path) -> bool:
+    """Send SIGTERM to the process of this machine that is in the folder; return whether there is one."""
+    owner = read_owner(folder)
+    if owner and owner["host"] == platform.node() and is_locked(folder):
+        with suppress(OSError):
+            os.kill(owner["pid"], signal.SIGTERM)
             return True
     return False
 
 
 def describe_owner(folder: Path) -> str:
-    """Who holds the folder, in words: " by process 12 on host"; "" where that is not told."""
-    found = read_owner(folder)
-    return f" by process {found['pid']} on {found['host']}" if found else ""
-
-
-def terminate_owner(folder: Path) -> bool:
-    """Sends SIGTERM to the process of this machine that holds the folder; whether there is one."""
-    found = read_owner(folder)
-    if found and found["host"] == platform.node() and is_locked(folder):
-        with suppress(OSError):
-            os.kill(found["pid"], signal.SIGTERM)
-            return True
-    return False
+    """Return who is in the folder as " by process 12 on host", or "" if that is unknown."""
+    owner = read_owner(folder)
+    return f" by process {owner['pid']} on {owner['host']}" if owner else ""
 
 
 def read_owner(folder: Path) -> dict:
-    """Host and pid of whoever holds the folder; nothing where that is not told."""
+    """Return the host and pid of the process in the folder; {} if they are unknown."""
     try:
-        found = json.loads((folder / LOCK_FILE).read_text())
-        return {"host": found["host"], "pid": int(found["pid"])}
+        owner = json.loads((folder / LOCK_FILE).read_text())
+        return {"host": owner["host"], "pid": int(owner["pid"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

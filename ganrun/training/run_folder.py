@@ -78,7 +78,7 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
         if not is_full_disk(error):
             raise
         raise Failure(
-            f"The disk of {folder} is full. What was saved before is intact. Free some space, then: "
+            f"The disk of {folder} is full. Earlier checkpoints are intact. Free some space, then: "
             f"ganrun resume {folder}"
         ) from error
 

@@ -1,6 +1,5 @@
 """Weights of the extractors: find, download, check and load them."""
 
-import hashlib
 import logging
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganrun.errors import UserError
-from ganrun.paths import cache_dir
+from ganrun.paths import cache_dir, sha256_of_file
 
 log = logging.getLogger(__name__)
 
@@ -18,15 +17,6 @@ INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
 INCEPTION_DIGEST = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 OTHERS = "Or use other scores: metrics=lenet for digits, or metrics=none to train without scores."
-
-
-def digest_of(path: Path) -> str:
-    """sha256 of a file's bytes, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def resolve_weights(weights: str | Path) -> Path:
@@ -44,7 +34,7 @@ def find_inception() -> Path:
     path = cache_dir() / "downloads" / INCEPTION_FILE
     if not path.is_file():
         download_inception(path)
-    if digest_of(path) != INCEPTION_DIGEST:
+    if sha256_of_file(path) != INCEPTION_DIGEST:
         raise UserError(
             f"{path} is damaged: its SHA-256 does not begin with {INCEPTION_DIGEST[:8]}. "
             f"Delete it and start again to download it, or pass metrics.weights=PATH. {OTHERS}"
@@ -104,4 +94,4 @@ def load_weights(network: nn.Module, path: Path) -> str:
             f"Pass the right file as metrics.weights=PATH, or remove that setting. {OTHERS}"
         )
     network.load_state_dict(loaded, strict=False)
-    return digest_of(path)
+    return sha256_of_file(path)

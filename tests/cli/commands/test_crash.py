@@ -102,7 +102,7 @@ def test_a_full_disk_ends_the_training_with_a_message_and_it_goes_on_when_there_
     assert message.count("ganrun: ") == 1
     assert "Traceback" not in message
     assert f"the disk of {run}" in message or f"The disk of {run}" in message
-    assert "What was saved before is intact." in message
+    assert "Earlier checkpoints are intact." in message
     assert f"ganrun resume {run}" in message
     told = json.loads((run / "checkpoints" / "manifest.json").read_text())
     assert {path.name for path in (run / "checkpoints").iterdir()} >= {"manifest.json", told["last"], told["previous"]}

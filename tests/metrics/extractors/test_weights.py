@@ -11,6 +11,7 @@ from ganrun.errors import UserError
 from ganrun.metrics.extractors import weights
 from ganrun.metrics.extractors.base import InceptionExtractor
 from ganrun.metrics.extractors.inception import InceptionV3
+from ganrun.paths import sha256_of_file
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def state():
 
 
 def test_a_file_in_the_public_layout_is_loaded_and_its_digest_returned(inception_file, network, state):
-    assert weights.load_weights(network, inception_file) == weights.digest_of(inception_file)
+    assert weights.load_weights(network, inception_file) == sha256_of_file(inception_file)
     assert torch.equal(network.fc.weight, state["fc.weight"])
     assert torch.equal(
         network.Mixed_7c.branch3x3dbl_3b.bn.running_var, state["Mixed_7c.branch3x3dbl_3b.bn.running_var"]
@@ -109,6 +110,6 @@ def test_weights_other_than_the_public_ones_are_used_with_a_warning(inception_fi
         extractor.load()
         extractor.load()
     assert caplog.text.count("do not compare FID and IS to published ones") == 1
-    assert extractor.digest == weights.digest_of(inception_file)
+    assert extractor.digest == sha256_of_file(inception_file)
     assert not any(w.requires_grad for w in extractor.network.parameters())
     assert not extractor.network.training
