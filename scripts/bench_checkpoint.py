@@ -79,7 +79,7 @@ def trained(work: Work) -> tuple[Clock, float]:
         saving.on_train_end = clock.timed(saving.on_train_end, clock.still)  # until all is on the disk
         saving.save, io._save = clock.timed(saving.save, clock.saves), clock.timed(io._save, clock.written)
         parts, logger = CallbackList([*callbacks, clock]), build.instantiate_optional(job.cfg.logger)
-        build.build_trainer(job.cfg, callbacks=parts, logger=logger, plugins=[io]).fit(job.model, datamodule=job.data)
+        job.build_trainer(callbacks=parts, logger=logger, plugins=[io]).fit(job.model, datamodule=job.data)
     return clock, job.model.images_seen / 1000 / clock.seconds
 
 

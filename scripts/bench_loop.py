@@ -162,9 +162,7 @@ def fitted(job: Experiment, watch: pl.Callback) -> None:
     io = DurableIO()
     run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, None), session.config_choices(), io)
     callbacks = CallbackList([*session.bind_callbacks(run), watch])
-    trainer = build.build_trainer(
-        job.cfg, callbacks=callbacks, logger=build.instantiate_optional(job.cfg.logger), plugins=[io]
-    )
+    trainer = job.build_trainer(callbacks=callbacks, logger=build.instantiate_optional(job.cfg.logger), plugins=[io])
     trainer.fit(job.model, datamodule=job.data)
 
 

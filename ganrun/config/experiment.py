@@ -1,35 +1,58 @@
-"""The objects of a run, checked to fit together."""
+"""From a config to the objects of a run, in one pass: values, data, model, hardware, trainer settings, scores."""
 
 from dataclasses import dataclass
 from typing import Any
 
+import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
-from pytorch_lightning import Callback
 
 from ganrun.config import build, compatibility, schema
+from ganrun.config.hardware import Hardware, check_hardware, resolve_hardware
 from ganrun.data.module import DataModule
 from ganrun.models.base import Adversarial
 
 
 @dataclass
 class Experiment:
-    """What a run works with. suite is None for metrics=none; callbacks are in the order in which they act."""
+    """A config and what is made of it.
+
+    suite: computes the scores; None for metrics=none.   callbacks: in the order in which they act.
+    """
 
     cfg: DictConfig
     data: DataModule
     model: Adversarial
     suite: Any
-    callbacks: list[Callback]
+    callbacks: list[pl.Callback]
+    hardware: Hardware
+
+    def build_trainer(self, **arguments) -> pl.Trainer:
+        """Return Lightning's Trainer. arguments: callbacks, logger, plugins ..., as the Trainer takes them."""
+        return build.build_trainer(self.cfg, self.hardware, **arguments)
+
+    def load_data(self) -> None:
+        """Read the data and what the scores need of it. Raises UserError if it turns out not to fit the config."""
+        self.data.batches_per_step = self.cfg.trainer.get("batches_per_step", 1)  # runs of version 0.1 may have none
+        self.data.prepare_data()
+        self.data.setup()
+        compatibility.check_classes(self.cfg, self.data)
+        compatibility.warn_of_repeats(self.cfg, self.data)
+        if self.suite:
+            compatibility.check_monitor(self.suite, self.suite.names(self.model, self.data))
+            self.suite.prepare(self.data, torch.device("cuda" if self.hardware.uses_cuda else "cpu"))
 
 
 def build_experiment(cfg: DictConfig) -> Experiment:
-    """Data, model and suite of a config; refuses what cannot work before anything is written."""
+    """Return the experiment of a config. Raises UserError for what cannot work, before anything is written."""
     schema.check_values(cfg)
     data = build.build_data(cfg)
     compatibility.check_batch_keys(cfg, data)
     compatibility.check_network_settings(cfg, data)
     model = build.build_model(cfg, data)
     compatibility.check_losses(cfg, model, data)
-    build.build_trainer(cfg, logger=False)
-    compatibility.check_compile(cfg)
-    return Experiment(cfg, data, model, build.instantiate_optional(cfg.metrics), build.build_callbacks(cfg))
+    hardware = resolve_hardware(cfg)
+    check_hardware(cfg.trainer, hardware)
+    build.build_trainer(cfg, hardware, logger=False)  # the Trainer itself refuses wrong settings
+    suite, callbacks = build.instantiate_optional(cfg.metrics), build.build_callbacks(cfg)
+    return Experiment(cfg, data, model, suite, callbacks, hardware)

@@ -115,7 +115,6 @@ SYMBOLS = {  # class or function that was renamed, or that has left its module; 
     "build.adversarial": "config.build.build_model",
     "build.data_module": "config.build.build_data",
     "build.made": "config.build.instantiate_optional",
-    "build.trainer": "config.build.build_trainer",
     "job.Job": "config.experiment.Experiment",
     "job.make_job": "config.experiment.build_experiment",
     "arguments.SAFE": "config.overrides.UNQUOTED",

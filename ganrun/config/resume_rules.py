@@ -1,4 +1,4 @@
-"""What a run may change when it goes on, and what would make another experiment of it."""
+"""The config of a run that is resumed with other settings, and what has changed in it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,39 +12,17 @@ from omegaconf.errors import OmegaConfBaseException
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean
 
-RESUMABLE = (  # keys, or groups of keys, that decide how long, where and how loudly a run goes on, not what it computes
-    "kimg",
-    "minutes",
-    "log_every",
-    "profile",
-    "validate_kimg",
-    "pictures_kimg",
-    "checkpoint",
-    "guard",
-    "guard_skips",
-    "logger",
-    "callbacks",
-    "folder",
-    "dry_run",
-    "resume",
-    "data.device",
-    "trainer.accelerator",
-    "trainer.batches_per_step",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.strategy",
-    "trainer.benchmark",
-    "trainer.compile",
-)
 
+def apply_overrides(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """Return a copy of the config with overrides such as "kimg=2000" and "logger=csv" applied.
 
-def apply_overrides(saved: DictConfig, words: Sequence[str]) -> DictConfig:
-    """The config with the changes `words` ("kimg=2000", "logger=csv") made. Raises UserError for a key it lacks."""
+    Raises UserError for a key that the config does not have.
+    """
     cfg = saved.copy()
     OmegaConf.set_struct(cfg, True)
-    for override in OverridesParser.create().parse_overrides([*words]):
+    for override in OverridesParser.create().parse_overrides([*overrides]):
         if override.is_sweep_override() or override.is_delete():
-            raise UserError(f"{override.input_line} cannot be changed on the way: give key=value.")
+            raise UserError(f"{override.input_line} is not possible for an existing run. Give one value: key=value.")
         if docs.is_group(override.key_or_group, docs.conf_dirs(None)):
             _apply_choice(cfg, override)
         else:
@@ -53,12 +31,12 @@ def apply_overrides(saved: DictConfig, words: Sequence[str]) -> DictConfig:
 
 
 def _apply_choice(cfg: DictConfig, override: Override) -> None:
-    """Another choice of a group that stands under its own name in the config."""
+    """Replace the settings of a group. Raises UserError if the config has no node of the group's name."""
     group = override.key_or_group
     if group not in cfg:
-        raise UserError(f"{override.input_line} makes another experiment: start it by ganrun train.")
+        raise UserError(f"{override.input_line} makes another experiment. Start it with ganrun train.")
     with open_dict(cfg):
-        cfg[group] = compose("train", [override.input_line])[group]
+        cfg[group] = compose("train", [override.input_line or ""])[group]
 
 
 def _apply_value(cfg: DictConfig, override: Override) -> None:
@@ -71,7 +49,7 @@ def _apply_value(cfg: DictConfig, override: Override) -> None:
 
 
 def changed_settings(saved: DictConfig, wanted: DictConfig) -> dict[str, tuple[Any, Any]]:
-    """{key: (what it was, what it would be)}, those that follow from others last; None for what is not there."""
+    """Return {key: (value before, value after)}, keys derived from others last; None stands for an absent key."""
     before, after = flatten_config(saved), flatten_config(wanted)
     keys = [*before, *(key for key in after if key not in before)]
     keys = sorted((key for key in keys if before.get(key) != after.get(key)), key=lambda key: is_derived(wanted, key))
@@ -79,7 +57,7 @@ def changed_settings(saved: DictConfig, wanted: DictConfig) -> dict[str, tuple[A
 
 
 def is_derived(cfg: DictConfig, key: str) -> bool:
-    """Whether the value of a key, or a part of it, follows from another key's."""
+    """Return whether the value of a key, or an item of it, is an interpolation of another key."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(cfg, parent) if parent else cfg
     if node is None or name not in node:
@@ -89,19 +67,13 @@ def is_derived(cfg: DictConfig, key: str) -> bool:
     return OmegaConf.is_interpolation(node, name) or any(OmegaConf.is_interpolation(value, i) for i in items)
 
 
-def is_resumable(key: str) -> bool:
-    """Whether a run that goes on may change this key."""
-    return any(key == free or key.startswith(f"{free}.") for free in RESUMABLE)
-
-
-def flatten_config(node: DictConfig | ListConfig, prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}; a list is one value."""
-    found = {}
+def flatten_config(node: DictConfig, prefix: str = "") -> dict[str, Any]:
+    """Return {"a.b": 1} for {"a": {"b": 1}}; a list is one value."""
+    flat: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, DictConfig):
-            found |= flatten_config(value, f"{prefix}{key}.")
+            flat |= flatten_config(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = (
-                OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value
-            )
-    return found
+            is_list = isinstance(value, ListConfig)
+            flat[f"{prefix}{key}"] = OmegaConf.to_container(value, resolve=True) if is_list else value
+    return flat

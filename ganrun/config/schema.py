@@ -1,209 +1,229 @@
-"""The values that settings may have, and the refusal of others."""
+"""Every setting of conf/ once: which values it may have, and how resuming, sweeps, comparisons and HParams treat it."""
 
+import re
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from ganrun.errors import UserError, did_you_mean
-
-
-@dataclass(frozen=True)
-class Number:
-    """A number from `least` (or above `above`) to `most`; whole numbers alone where `whole`; null where `optional`."""
-
-    least: float | None = None
-    above: float | None = None
-    most: float | None = None
-    whole: bool = False
-    optional: bool = False
-
-    def admits(self, value: Any) -> bool:
-        if value is None:
-            return self.optional
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else Real) or value != value:
-            return False
-        lower = value >= self.least if self.above is None else value > self.above
-        return lower and (self.most is None or value <= self.most)
-
-    def __str__(self) -> str:
-        bound = f"from {self.least}" if self.above is None else f"above {self.above}"
-        end = "" if self.most is None else f" to {self.most}"
-        return f"a {'whole ' if self.whole else ''}number {bound}{end}{', or null' if self.optional else ''}"
+from ganrun.config.value_types import Devices, Flag, Number, OneOf, Splits, Table, Text, Texts, ValueType, format_value
+from ganrun.errors import UserError
 
 
 @dataclass(frozen=True)
-class OneOf:
-    """One of a few words, or true and false; null where `optional`."""
+class Setting:
+    """What ganrun knows of a setting.
 
-    words: tuple
-    optional: bool = False
+    allowed: the values that it may have; None: the class that takes the setting checks them.
+    resumable: `ganrun resume` may change it; it decides how long, where or how verbosely a run goes on, not its result.
+    compared: `ganrun compare` tells runs apart by it; None: unless it is resumable.
+    in_sweep_identity: a setting of `sweep` that makes another sweep when it changes.
+    fixed_by_protocol: a score claims the name of its evaluation protocol only with the protocol's own value.
+    in_hparams: it is a column of TensorBoard's HParams table.
+    """
 
-    def admits(self, value: Any) -> bool:
-        if value is None:
-            return self.optional
-        return value in self.words and isinstance(value, bool) == isinstance(self.words[0], bool)
+    allowed: ValueType | None = None
+    resumable: bool = False
+    compared: bool | None = None
+    in_sweep_identity: bool = True
+    fixed_by_protocol: bool = False
+    in_hparams: bool = False
 
-    def __str__(self) -> str:
-        words = ", ".join(str(word).lower() if isinstance(word, bool) else word for word in self.words)
-        return f"one of {words}{', or null' if self.optional else ''}"
-
-
-class Text:
-    """A text, or null."""
-
-    def admits(self, value: Any) -> bool:
-        return value is None or isinstance(value, str)
-
-    def __str__(self) -> str:
-        return "a text, or null"
+    @property
+    def is_compared(self) -> bool:
+        return not self.resumable if self.compared is None else self.compared
 
 
-class Table:
-    """Keys and their values."""
-
-    def admits(self, value: Any) -> bool:
-        return isinstance(value, DictConfig)
-
-    def __str__(self) -> str:
-        return "a table of keys and values, {key: value}"
-
-
-class Texts:
-    """A text, or a list of texts."""
-
-    def admits(self, value: Any) -> bool:
-        return isinstance(value, str) or (isinstance(value, ListConfig) and all(isinstance(one, str) for one in value))
-
-    def __str__(self) -> str:
-        return "a text, or a list of texts, ['text', 'text']"
-
-
-FLAG, COUNT = OneOf((True, False)), Number(least=1, whole=True)
-EVERY = Number(above=0, optional=True)
-LIMITS = {
-    "seed": Number(least=0, most=2**32 - 1, whole=True),
-    "kimg": Number(above=0),
-    "minutes": EVERY,
-    "batch_size": COUNT,
-    "log_every": COUNT,
-    "trainer.batches_per_step": COUNT,
-    "guard": OneOf(("stop", "skip")),
-    "guard_skips": COUNT,
-    "validate_kimg": EVERY,
-    "pictures_kimg": EVERY,
-    "checkpoint.kimg": EVERY,
-    "checkpoint.every_kimg": EVERY,
-    "checkpoint.keep": Number(least=1, whole=True, optional=True),
-    "clip": EVERY,
-    "channels_last": FLAG,
-    "profile": FLAG,
-    "dry_run": FLAG,
-    "resume": FLAG,
-    "ema.half_life_kimg": EVERY,
-    "ema.ramp_up": Number(above=0),
-    "optimizer.lr": Number(above=0),
-    "schedule.start": Number(least=0, most=1),
-    "schedule.end": Number(least=0),
-    "init.std": Number(least=0),
-    "init.gain": Number(least=0),
-    "model.z_dim": COUNT,
-    "model.k": COUNT,
-    "model.n_critic": COUNT,
-    "model.c": Number(above=0),
-    "model.cycle": Number(least=0),
-    "model.identity": Number(least=0),
-    "model.pool": Number(least=0, whole=True),
-    "network.width": COUNT,
-    "network.blocks": Number(least=1, whole=True, optional=True),
-    "data.size": COUNT,
-    "data.channels": COUNT,
-    "data.triples": COUNT,
-    "data.near": Number(above=0),
-    "data.root": Text(),
-    "data.flip": FLAG,
-    "data.device": OneOf(("auto", "cpu", "cuda")),
-    "metrics.samples": Number(least=2, whole=True),
-    "metrics.reference": Number(least=2, whole=True, optional=True),
-    "metrics.batch_size": COUNT,
-    "metrics.mode": OneOf(("min", "max")),
-    "trainer.num_nodes": COUNT,
-    "trainer.deterministic": FLAG,
-    "trainer.benchmark": FLAG,
-    "trainer.sync_batchnorm": FLAG,
-    "trainer.compile": OneOf(("auto", "off", "graphs", "full")),
-    "sweep.sampler": OneOf(("grid", "tpe", "random", "sobol", "cmaes")),
-    "sweep.name": Text(),
-    "sweep.metric": Text(),
-    "sweep.direction": OneOf(("min", "max"), optional=True),
-    "sweep.seeds": Number(least=1, whole=True, optional=True),
-    "sweep.trials": COUNT,
-    "sweep.storage": Text(),
-    "sweep.space": Table(),
-    "sweep.only": Texts(),
-    "sweep.pruner": OneOf(("median", "hyperband"), optional=True),
-    "sweep.pruner_startup": COUNT,
-    "sweep.jobs": COUNT,
-    "sweep.jobs_per_gpu": COUNT,
-    "sweep.sbatch": Text(),
-    "sweep.retries": Number(least=0, whole=True),
-    "sweep.fail_fast": COUNT,
-    "sweep.fresh": FLAG,
-    "samples": Number(least=2, whole=True, optional=True),
-    "n": COUNT,
-    "copies": Number(least=0, whole=True),
-    "columns": COUNT,
-    "pictures": Text(),
-    "against": Text(),
-}
-SPLITS = ("train", "test")
+COUNT = Number(least=1, whole=True)
+POSITIVE, POSITIVE_OR_NULL = Number(above=0), Number(above=0, optional=True)
+NOT_NEGATIVE = Number(least=0)
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+# A key, or a pattern: * stands for one name, ** for names at any depth. The first entry that fits a key counts.
+# Patterns are for groups that may name a user's own class, with any settings. The settings of ganrun's own are listed.
+SETTINGS = {
+    # ganrun train
+    "seed": Setting(Number(least=0, most=2**32 - 1, whole=True), compared=False, in_hparams=True),
+    "kimg": Setting(POSITIVE, resumable=True, compared=True, in_hparams=True),
+    "minutes": Setting(POSITIVE_OR_NULL, resumable=True, in_hparams=True),
+    "batch_size": Setting(COUNT, in_hparams=True),
+    "ema.half_life_kimg": Setting(POSITIVE_OR_NULL, in_hparams=True),
+    "ema.ramp_up": Setting(POSITIVE, in_hparams=True),
+    "validate_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
+    "pictures_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
+    "checkpoint.kimg": Setting(POSITIVE_OR_NULL, resumable=True),
+    "checkpoint.every_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
+    "checkpoint.keep": Setting(Number(least=1, whole=True, optional=True), resumable=True),
+    "clip": Setting(POSITIVE_OR_NULL, in_hparams=True),
+    "channels_last": Setting(Flag()),
+    "guard": Setting(OneOf(("stop", "skip")), resumable=True),
+    "guard_skips": Setting(COUNT, resumable=True),
+    "profile": Setting(Flag(), resumable=True),
+    "log_every": Setting(COUNT, resumable=True),
+    "folder": Setting(resumable=True),
+    "parent": Setting(compared=False),
+    "resume": Setting(Flag(), resumable=True),
+    "dry_run": Setting(Flag(), resumable=True),
+    "logger.**": Setting(resumable=True),
+    "callbacks.**": Setting(resumable=True),
+    # model; the key of a group alone is the choice in that group
+    "model": Setting(in_hparams=True),
+    "model.z_dim": Setting(COUNT, in_hparams=True),
+    "model.classes": Setting(in_hparams=True),
+    "model.generator_loss": Setting(in_hparams=True),
+    "model.k": Setting(COUNT, in_hparams=True),
+    "model.n_critic": Setting(COUNT, in_hparams=True),
+    "model.c": Setting(POSITIVE, in_hparams=True),
+    "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),
+    "model.identity": Setting(NOT_NEGATIVE, in_hparams=True),
+    "model.pool": Setting(Number(least=0, whole=True), in_hparams=True),
+    "model.*": Setting(in_hparams=True),
+    # network
+    "network": Setting(in_hparams=True),
+    "network.**.shape": Setting(),  # follows from the data, as do the next two from data and model
+    "network.**.z_dim": Setting(),
+    "network.**.classes": Setting(),
+    "network.width": Setting(COUNT, in_hparams=True),
+    "network.blocks": Setting(Number(least=1, whole=True, optional=True), in_hparams=True),
+    "network.generator.hidden": Setting(in_hparams=True),
+    "network.generator.dropout": Setting(in_hparams=True),
+    "network.discriminator.hidden": Setting(in_hparams=True),
+    "network.discriminator.dropout": Setting(in_hparams=True),
+    "network.discriminator.pieces": Setting(in_hparams=True),
+    "network.discriminator.batch_norm": Setting(in_hparams=True),
+    "network.**": Setting(in_hparams=True),
+    # optimizer, schedule, first weights
+    "optimizer": Setting(in_hparams=True),
+    "optimizer.lr": Setting(POSITIVE, in_hparams=True),
+    "optimizer.betas": Setting(in_hparams=True),
+    "optimizer.weight_decay": Setting(in_hparams=True),
+    "optimizer.momentum": Setting(in_hparams=True),
+    "optimizer.alpha": Setting(in_hparams=True),
+    "optimizer.fused": Setting(in_hparams=True),
+    "optimizer.foreach": Setting(in_hparams=True),
+    "optimizer.**": Setting(in_hparams=True),
+    "schedule": Setting(in_hparams=True),
+    "schedule.start": Setting(Number(least=0, most=1)),
+    "schedule.end": Setting(NOT_NEGATIVE),
+    "init.std": Setting(NOT_NEGATIVE),
+    "init.gain": Setting(NOT_NEGATIVE),
+    # data
+    "data": Setting(in_hparams=True),
+    "data.name": Setting(),
+    "data.root": Setting(Text()),
+    "data.gives": Setting(),
+    "data.shape": Setting(),
+    "data.size": Setting(COUNT),
+    "data.channels": Setting(COUNT),
+    "data.classes": Setting(),
+    "data.reference": Setting(Splits()),
+    "data.flip": Setting(Flag()),
+    "data.device": Setting(OneOf(("auto", "cpu", "cuda")), resumable=True),
+    "data.fit": Setting(),
+    "data.crop": Setting(),
+    "data.bad_images": Setting(),
+    "data.attributes": Setting(),
+    "data.held_out": Setting(),
+    "data.triples": Setting(COUNT),
+    "data.points": Setting(),
+    "data.modes": Setting(),
+    "data.radius": Setting(),
+    "data.side": Setting(),
+    "data.spacing": Setting(),
+    "data.sigma": Setting(),
+    "data.dimensions": Setting(),
+    "data.directions": Setting(),
+    "data.near": Setting(POSITIVE),
+    "data.deviation": Setting(),
+    "data.spread": Setting(),
+    # metrics
+    "metrics.monitor": Setting(),
+    "metrics.mode": Setting(OneOf(("min", "max"))),
+    "metrics.scores": Setting(),
+    "metrics.final": Setting(),
+    "metrics.samples": Setting(Number(least=2, whole=True)),
+    "metrics.batch_size": Setting(COUNT),
+    "metrics.weights": Setting(),
+    # ganrun eval; what a protocol fixes is named in this order
+    "samples": Setting(Number(least=2, whole=True, optional=True), fixed_by_protocol=True),
+    "splits": Setting(Splits(optional=True), fixed_by_protocol=True),
+    "metrics.extractor": Setting(fixed_by_protocol=True),
+    "metrics.extractor.resize": Setting(),
+    "metrics.reference": Setting(Number(least=2, whole=True, optional=True), fixed_by_protocol=True),
+    "metrics.keep": Setting(fixed_by_protocol=True),
+    "copies": Setting(Number(least=0, whole=True)),
+    "pictures": Setting(Text()),
+    "against": Setting(Text()),
+    # trainer
+    "trainer.accelerator": Setting(OneOf(ACCELERATORS), resumable=True),
+    "trainer.devices": Setting(Devices(), resumable=True),
+    "trainer.num_nodes": Setting(COUNT, resumable=True),
+    "trainer.strategy": Setting(resumable=True),
+    "trainer.precision": Setting(),
+    "trainer.deterministic": Setting(Flag()),
+    "trainer.benchmark": Setting(Flag(), resumable=True),
+    "trainer.sync_batchnorm": Setting(Flag()),
+    "trainer.compile": Setting(OneOf(("auto", "off", "graphs", "full")), resumable=True),
+    "trainer.batches_per_step": Setting(COUNT, resumable=True),
+    # sweep
+    "sweep.sampler": Setting(OneOf(("grid", "tpe", "random", "sobol", "cmaes"))),
+    "sweep.name": Setting(Text(), in_sweep_identity=False),
+    "sweep.metric": Setting(Text()),
+    "sweep.direction": Setting(OneOf(("min", "max"), optional=True)),
+    "sweep.seeds": Setting(Number(least=1, whole=True, optional=True)),
+    "sweep.trials": Setting(COUNT, in_sweep_identity=False),
+    "sweep.storage": Setting(Text()),
+    "sweep.space": Setting(Table()),
+    "sweep.only": Setting(Texts()),
+    "sweep.pruner": Setting(OneOf(("median", "hyperband"), optional=True)),
+    "sweep.pruner_startup": Setting(COUNT),
+    "sweep.jobs": Setting(COUNT, in_sweep_identity=False),
+    "sweep.jobs_per_gpu": Setting(COUNT, in_sweep_identity=False),
+    "sweep.sbatch": Setting(Text(), in_sweep_identity=False),
+    "sweep.retries": Setting(Number(least=0, whole=True), in_sweep_identity=False),
+    "sweep.fail_fast": Setting(COUNT, in_sweep_identity=False),
+    "sweep.fresh": Setting(Flag(), in_sweep_identity=False),
+    # the other commands
+    "run": Setting(),
+    "which": Setting(),
+    "branch": Setting(),
+    "trust": Setting(),
+    "device": Setting(),
+    "n": Setting(COUNT),
+    "as": Setting(),
+    "classes": Setting(),
+    "columns": Setting(COUNT),
+    "input": Setting(),
+    "to": Setting(),
+    "out": Setting(),
+}
+
+
+def find_setting(key: str) -> Setting:
+    """Return what is known of a setting by its dotted key; the defaults for one that has no entry."""
+    fitting = (setting for name, setting in SETTINGS.items() if fits(name, key))
+    return SETTINGS.get(key) or next(fitting, Setting())
+
+
+def fits(name: str, key: str) -> bool:
+    """Return whether a name in SETTINGS, which may be a pattern, stands for a key."""
+    pattern = re.escape(name).replace(r"\*\*\.", r"(.+\.)?").replace(r"\*\*", ".+").replace(r"\*", r"[^.]+")
+    return re.fullmatch(pattern, key) is not None
 
 
 def check_values(cfg: DictConfig) -> None:
-    """Refuses a setting that is of the wrong kind or out of its range."""
+    """Raise UserError if the value of a setting has the wrong type or is out of range."""
     absent = object()
-    for key, limit in LIMITS.items():
+    for key in (key for key, setting in SETTINGS.items() if setting.allowed):
         value = OmegaConf.select(cfg, key, default=absent)
-        if value is not absent and not limit.admits(value):
-            guess = did_you_mean(str(value), limit.words) if isinstance(limit, OneOf) and limit is not FLAG else ""
-            raise UserError(f"{key}={value} does not do: it is {limit}.{guess}")
-    check_splits("data.reference", OmegaConf.select(cfg, "data.reference", default=SPLITS))
-    if OmegaConf.select(cfg, "splits") is not None:
-        check_splits("splits", cfg.splits)
+        if value is not absent:
+            check_value(key, value)
 
 
-def check_splits(key: str, splits: Any) -> None:
-    if not isinstance(splits, tuple | ListConfig) or not splits or not set(splits) <= set(SPLITS):
-        raise UserError(f"{key}={splits} does not do: it is a list of splits, [train], [test] or [train,test].")
-
-
-def check_hardware(trainer: DictConfig) -> None:
-    """Refuses a GPU where there is none and more GPUs than there are."""
-    import torch  # a sweep, which asks for limits, trains in other processes
-
-    available = torch.cuda.device_count()
-    kind = trainer.accelerator
-    if kind not in ACCELERATORS:
-        raise UserError(f"trainer.accelerator={kind} is not known.{did_you_mean(str(kind), ACCELERATORS)}")
-    if trainer.accelerator in ("gpu", "cuda") and not (available or torch.backends.mps.is_available()):
-        raise UserError(
-            f"trainer.accelerator={trainer.accelerator}, and PyTorch {torch.__version__} finds no GPU here. "
-            "Leave it out, or give trainer.accelerator=cpu."
-        )
-    if trainer.get("sync_batchnorm") and not (available and kind in ("auto", "gpu", "cuda")):
-        raise UserError("trainer.sync_batchnorm=true needs CUDA GPUs, and none is used here. Leave it out.")
-    devices = validated_devices(trainer)
-    if available and trainer.accelerator != "cpu" and isinstance(devices, int) and devices > available:
-        raise UserError(f"trainer.devices={devices}, and there are {available} GPUs. Give trainer.devices={available}.")
-
-
-def validated_devices(trainer: DictConfig) -> Any:
-    """trainer.devices. Raises UserError for what does not do, whatever machine it is."""
-    devices = trainer.devices
-    if isinstance(devices, bool) or not (isinstance(devices, int) or devices == "auto" or OmegaConf.is_list(devices)):
-        raise UserError(f"trainer.devices={devices} does not do: it is a number, a list like [0,1], or auto.")
-    if isinstance(devices, int) and (devices < -1 or devices == 0):
-        raise UserError(f"trainer.devices={devices} does not do: it is at least 1, -1 for all, a list, or auto.")
-    return devices
+def check_value(key: str, value: Any) -> None:
+    """Raise UserError if the setting may not have this value."""
+    allowed = SETTINGS[key].allowed
+    if allowed is None or allowed.admits(value):
+        return
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    kind = "the number " if is_number and isinstance(allowed, Text) else ""
+    raise UserError(f"{key} must be {allowed}, got {kind}{format_value(value)}.{allowed.hint(key, value)}")

@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from ganrun.config import schema
 from ganrun.errors import UserError
 from ganrun.sweep import naming, state
 from ganrun.sweep.executors import slurm
@@ -22,8 +23,6 @@ from ganrun.sweep.search.storage import check_study_is_new
 from ganrun.sweep.search.strategy import GridSearch
 
 log = logging.getLogger(__name__)
-# Keys of `sweep` that say how a sweep runs and do not belong to its definition
-LOOSE = ("name", "jobs", "jobs_per_gpu", "retries", "fail_fast", "fresh", "trials", "sbatch")
 
 
 @dataclass
@@ -59,7 +58,8 @@ def build_definition(space: SearchSpace, settings: DictConfig) -> dict:
     for axis in space.axes:
         values = ",".join(axis.values) if axis.values else f"interval({axis.low},{axis.high}){'log' * axis.is_log}"
         axes.append(f"{axis.key}={values}" + (f" if {axis.condition.text}" if axis.condition else ""))
-    identity = {key: settings[key] for key in sorted(settings) if key not in (*LOOSE, "seeds", "space", "only")}
+    keys = [key for key in sorted(settings) if schema.find_setting(f"sweep.{key}").in_sweep_identity]
+    identity = {key: settings[key] for key in keys if key not in ("seeds", "space", "only")}  # these are axes and seeds
     return {"fixed": sorted(space.fixed), "axes": axes, "seeds": space.seeds, "settings": identity}
 
 

@@ -98,7 +98,8 @@ def gpus_per_job(configs: Sequence[DictConfig], jobs: int, available: int) -> in
     """
     most = 0
     for trainer in (config.trainer for config in configs):
-        devices = schema.validated_devices(trainer)
+        devices = trainer.devices
+        schema.check_value("trainer.devices", devices)
         if trainer.accelerator == "cpu":
             continue
         if OmegaConf.is_list(devices):

@@ -9,7 +9,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from ganrun.config import renames, resume_rules
+from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, run_folder, session
@@ -77,7 +77,7 @@ def check_changes(run: str, saved: DictConfig, cfg: DictConfig, overrides: list[
     """
     cfg.parent = saved.get("parent")
     for key, (before, after) in resume_rules.changed_settings(saved, cfg).items():
-        if not resume_rules.is_resumable(key):
+        if not schema.find_setting(key).resumable:
             setting = shlex.join(overrides or []) or shlex.quote(f"{key}={after}")
             raise UserError(
                 f"{key} cannot change from {before} to {after} during a run. Leave it out, or start a new run from "

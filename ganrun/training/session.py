@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig
 
 from ganrun.config import build, compatibility
@@ -65,17 +64,9 @@ def config_choices() -> dict[str, str]:
 
 def prepare_experiment(experiment: Experiment) -> None:
     """Read the data and what the scores need. Raises UserError if they do not fit the config."""
-    cfg, data, suite = experiment.cfg, experiment.data, experiment.suite
-    check_logger(cfg.logger)
+    check_logger(experiment.cfg.logger)
     check_callbacks(experiment.callbacks)
-    data.batches_per_step = cfg.trainer.get("batches_per_step", 1)  # missing in runs older than 0.1
-    data.prepare_data()
-    data.setup()
-    compatibility.check_classes(cfg, data)
-    compatibility.warn_of_repeats(cfg, data)
-    if suite:
-        compatibility.check_monitor(cfg, suite, suite.names(experiment.model, data))
-        suite.prepare(data, torch.device("cuda" if build.uses_cuda(cfg.trainer) else "cpu"))
+    experiment.load_data()
 
 
 def check_logger(node: DictConfig) -> None:
@@ -120,8 +111,7 @@ def fit_model(run: RunContext) -> None:
     record.write_status("running")
     with run.find(Signals).caught():
         try:
-            trainer = build.build_trainer(
-                run.cfg,
+            trainer = run.experiment.build_trainer(
                 callbacks=CallbackList(callbacks),
                 logger=build_logger(run),
                 default_root_dir=record.folder,

@@ -3,7 +3,6 @@
 import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
 
-from ganrun.config import build
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.paths import conf_dir
 from ganrun.training.callbacks.length import Length
@@ -47,7 +46,7 @@ def job_of(*overrides: str) -> Experiment:
 def train(job: Experiment, batches: int, *callbacks, ckpt_path=None) -> Experiment:
     """The job after a training of this length, through the trainer of its config."""
     length = Length(kimg=batches * job.data.batch_size / 1000, minutes=None)
-    trainer = build.build_trainer(job.cfg, callbacks=[length, *callbacks])
+    trainer = job.build_trainer(callbacks=[length, *callbacks])
     trainer.fit(job.model, datamodule=job.data, ckpt_path=ckpt_path)
     return job
 

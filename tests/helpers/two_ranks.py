@@ -9,7 +9,6 @@ import torch
 from helpers.model_training import job_of
 from helpers.run_context import bound
 
-from ganrun.config import build
 from ganrun.errors import Failure
 from ganrun.training.callbacks.evaluation import share_norm_statistics
 from ganrun.training.callbacks.length import Length
@@ -108,7 +107,7 @@ def noise_of(devices):
 
 def fit(job, data, *callbacks):
     length = Length(kimg=EXAMPLES * BATCHES / 1000, minutes=None)
-    build.build_trainer(job.cfg, callbacks=[length, *callbacks]).fit(job.model, datamodule=data)
+    job.build_trainer(callbacks=[length, *callbacks]).fit(job.model, datamodule=data)
 
 
 def main(folder):

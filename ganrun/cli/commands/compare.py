@@ -12,7 +12,7 @@ from rich.table import Table
 from yaml import YAMLError
 
 from ganrun.cli import hydra_app
-from ganrun.config import resume_rules
+from ganrun.config import resume_rules, schema
 from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError
 from ganrun.sweep import state
@@ -24,7 +24,6 @@ from ganrun.sweep.state import SweepJob, SweepState
 from ganrun.training.run_folder import make_run_folder, read_config
 
 log = logging.getLogger(__name__)
-OWN = ("seed", "folder", "parent", "resume", "dry_run")  # settings that differ between runs of one experiment
 
 
 def main(args: Sequence[str]) -> int:
@@ -95,7 +94,7 @@ def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], differin
 
 def is_compared(key: str) -> bool:
     """Whether a setting affects the result of a run, unlike paths, logging and hardware."""
-    return key not in OWN and not key.endswith("_target_") and (not resume_rules.is_resumable(key) or key == "kimg")
+    return schema.find_setting(key).is_compared and not key.endswith("_target_")
 
 
 def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ganrun.config import build
 from ganrun.config.experiment import Experiment
 
 
@@ -30,10 +29,11 @@ def plan_table(experiment: Experiment) -> Table:
     table.add_row("length", f"{cfg.kimg:g} kimg" + (f" or {cfg.minutes:g} minutes" if cfg.minutes else ""))
     table.add_row("scores", f"{suite.monitor}, {suite.samples:,} samples" if suite else "none")
     table.add_row("memory", f"{training_bytes(experiment) / 2**20:,.0f} MiB for weights, gradients and optimizers")
-    device = "cuda" if build.uses_cuda(cfg.trainer) else cfg.trainer.accelerator.replace("auto", "cpu")
-    labels = {"graphs": "CUDA graphs", "networks": "torch.compile"}
-    used = [label for name, label in labels.items() if build.resolve_compile(cfg)[name]]
-    table.add_row("device", ", ".join([device, f"precision {build.resolve_precision(cfg)}", *used]))
+    hardware = experiment.hardware
+    device = "cuda" if hardware.uses_cuda else cfg.trainer.accelerator.replace("auto", "cpu")
+    labels = {"CUDA graphs": hardware.cuda_graphs, "torch.compile": hardware.compiles_networks}
+    used = [label for label, is_used in labels.items() if is_used]
+    table.add_row("device", ", ".join([device, f"precision {hardware.precision}", *used]))
     return table
 
 

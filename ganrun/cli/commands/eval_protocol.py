@@ -6,12 +6,9 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.config import compatibility
+from ganrun.config import compatibility, schema
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.weights import INCEPTION_DIGEST
-
-# Settings that change the value of a score
-PROTOCOL_KEYS = ("samples", "splits", "metrics.extractor", "metrics.reference", "metrics.keep")
 
 
 def chosen_protocol() -> str | None:
@@ -52,7 +49,8 @@ def protocol_name(cfg: DictConfig, told: Mapping) -> str | None:
     if not chosen_protocol():
         return None
     its = compose_protocol()
-    changed = [key for key in PROTOCOL_KEYS if OmegaConf.select(cfg, key) != OmegaConf.select(its, key)]
+    fixed = [key for key, setting in schema.SETTINGS.items() if setting.fixed_by_protocol]
+    changed = [key for key in fixed if OmegaConf.select(cfg, key) != OmegaConf.select(its, key)]
     wanted = OmegaConf.select(its, "metrics.reference")
     if wanted and told["reference"] < wanted and "metrics.reference" not in changed:
         changed.append("metrics.reference")

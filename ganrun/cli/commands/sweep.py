@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from ganrun.cli import hydra_app
 from ganrun.cli.arguments import parse_command
+from ganrun.config import schema
 from ganrun.config.overrides import OVERRIDE, quote_override
 from ganrun.errors import UserError
-from ganrun.sweep import plan, state
+from ganrun.sweep import state
 from ganrun.sweep.report import leaderboard
 
 
@@ -32,7 +33,8 @@ def main(args: Sequence[str]) -> int:
 
 def resume_sweep(sweep: state.SweepState, changes: Sequence[str]) -> int:
     """Train the jobs that are left, with these settings changed. Return the exit code of the sweep."""
-    allowed = [f"sweep.{key}" for key in plan.LOOSE if key != "name"]
+    changeable = [key for key, setting in schema.SETTINGS.items() if not setting.in_sweep_identity]
+    allowed = [key for key in changeable if key != "sweep.name"]
     changed = [arg.partition("=")[0] for arg in changes]
     if fixed := [key for key in changed if key not in allowed]:
         raise UserError(f"{fixed[0]} cannot change when a sweep is resumed. Allowed: {', '.join(allowed)}.")

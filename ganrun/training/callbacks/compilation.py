@@ -5,7 +5,6 @@ from typing import Any
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
-from ganrun.config import build
 from ganrun.models.steps.cuda_graph import CudaGraphCapture
 from ganrun.models.steps.graph_replay import GraphedSteps
 from ganrun.training.callbacks.base import RunCallback, RunContext
@@ -25,9 +24,9 @@ class Compilation(RunCallback):
         self.graphs, self.networks = graphs, networks
 
     def bind(self, run: RunContext) -> None:
-        resolved = build.resolve_compile(run.cfg)
+        hardware = run.experiment.hardware
         acts_in_steps = any(is_overridden(hook, callback) for callback in run.callbacks for hook in STEP_HOOKS)
-        self.graphs, self.networks = resolved["graphs"] and not acts_in_steps, resolved["networks"]
+        self.graphs, self.networks = hardware.cuda_graphs and not acts_in_steps, hardware.compiles_networks
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         pl_module.graphed_steps = GraphedSteps(pl_module, CudaGraphCapture(pl_module.device)) if self.graphs else None

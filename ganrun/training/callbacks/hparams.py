@@ -14,13 +14,12 @@ from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
+from ganrun.config import schema
 from ganrun.config.resume_rules import flatten_config
 from ganrun.paths import replace_file
 from ganrun.training.callbacks.base import RunCallback, RunContext
 
 EVENT_FILE = "events.out.tfevents.0000000000.hparams"  # sorts first: TensorBoard reads files in this order, and once
-CHOICES = ("model", "network", "data", "optimizer", "schedule")
-DERIVED = ("shape", "z_dim", "classes")  # of a network: they follow from data and model
 
 
 class HParams(RunCallback):
@@ -75,18 +74,15 @@ def session_end(status: int) -> Summary:
 
 
 def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    """Return the choices and settings that tell a run from others.
+    """Return the choices and settings that tell a run from others, those of config/schema.py that are `in_hparams`.
 
     Only a few: the table sorts them alphabetically and shows the first ones.
     """
-    chosen = {group: choices[group] for group in CHOICES}
-    chosen |= {name: cfg[name] for name in ("seed", "kimg", "minutes", "batch_size", "clip")}
-    chosen |= flatten_config(cfg.ema, "ema.") if cfg.ema.half_life_kimg else {}
-    chosen |= {name: value for name, value in flatten_config(cfg.model, "model.").items() if name.count(".") == 1}
-    network = flatten_config(cfg.network, "network.")
-    chosen |= {name: value for name, value in network.items() if not name.endswith(DERIVED)}
-    chosen |= flatten_config(cfg.optimizer, "optimizer.")
+    settings = {**choices, **flatten_config(cfg)}
+    shown = {key: value for key, value in settings.items() if schema.find_setting(key).in_hparams}
+    if not cfg.ema.half_life_kimg:
+        shown.pop("ema.ramp_up", None)
     for player, special in cfg.optimizers.items():
-        chosen |= {f"{player}.{name}": v for name, v in special.items() if v != cfg.optimizer.get(name)}
-    chosen = {name: str(value) if isinstance(value, list) else value for name, value in chosen.items()}
-    return {name: value for name, value in chosen.items() if value is not None and "._" not in name}
+        shown |= {f"{player}.{name}": v for name, v in special.items() if v != cfg.optimizer.get(name)}
+    shown = {key: str(value) if isinstance(value, list) else value for key, value in shown.items()}
+    return {key: value for key, value in shown.items() if value is not None and "._" not in key}

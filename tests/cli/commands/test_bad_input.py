@@ -108,7 +108,7 @@ INSTALLED = [
     pytest.param("sample cut.ckpt", ["cut.ckpt cannot be read as a checkpoint"]),
     pytest.param("train --config-dir own experiment=broken", ["broken.yaml, line 3, column 1"]),
     pytest.param("train model=dcgan data=ring", ["model=dcgan needs", "Models for data=ring"], marks=SLOWLY),
-    pytest.param(f"{D} kimg=-5", ["kimg=-5", "a number above 0"], marks=SLOWLY),
+    pytest.param(f"{D} kimg=-5", ["kimg must be a number above 0, got -5"], marks=SLOWLY),
 ]
 
 

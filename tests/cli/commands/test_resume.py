@@ -76,7 +76,7 @@ def test_no_other_experiment_goes_on_under_the_runs_name(broken, capsys):
         (["model.z_dim=3"], "model.z_dim cannot change from 100 to 3"),
         (["data=grid"], "data."),
         (["optimiser.lr=0.5"], "no setting optimiser.lr. Did you mean optimizer.lr"),
-        (["kimg=-1"], "kimg=-1"),
+        (["kimg=-1"], "kimg must be a number above 0, got -1"),
         (["+mine=3"], "mine cannot change from None to 3"),
     ]:
         assert main(["resume", str(run), *words]) == 2

@@ -211,7 +211,7 @@ def numpy_file(thing):
 
 # configs
 
-CLASS, COMPUTED = "which is none of ganrun's own classes", "which is computed when it is read"
+CLASS, COMPUTED = "which is not one of ganrun's own classes", "which computes its value with a resolver"
 CONFIGS = {
     "a file that is opened": ({"_target_": "builtins.open", "file": "pwned", "mode": "w"}, CLASS),
     "a command": ({"_target_": "os.system", "command": "touch pwned"}, CLASS),
@@ -244,7 +244,7 @@ def test_no_class_but_known_ones_is_built_from_a_checkpoints_config(run, cli, mo
     for verb, command in commands(run).items():
         assert main(command) == 2
         message = capsys.readouterr().err
-        assert f"asks for {place}{'._target_' if isinstance(value, dict) else ''}=" in message
+        assert f"contains {place}{'._target_' if isinstance(value, dict) else ''}=" in message
         assert words in message
         assert f"ganrun {verb} {run}" in message
         assert not (cli.folder / "pwned").exists()

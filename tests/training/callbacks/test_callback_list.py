@@ -105,12 +105,12 @@ def test_a_config_of_version_0_1_gets_the_default_group():
 
 
 @pytest.mark.parametrize("hook", ["on_before_backward", "on_before_optimizer_step"])
-def test_a_callback_that_acts_within_a_step_turns_cuda_graphs_off(hook, monkeypatch):
-    monkeypatch.setattr("ganrun.config.build.resolve_compile", lambda cfg: {"graphs": True, "networks": False})
+def test_a_callback_that_acts_within_a_step_turns_cuda_graphs_off(hook):
+    experiment = SimpleNamespace(hardware=SimpleNamespace(cuda_graphs=True, compiles_networks=False))
     acting = type("Acting", (Callback,), {hook: lambda *_: None})()
     for others, graphs in (([Named("a", [])], True), ([acting], False)):
         compilation = Compilation()
-        compilation.bind(SimpleNamespace(cfg={}, callbacks=[compilation, *others]))
+        compilation.bind(SimpleNamespace(experiment=experiment, callbacks=[compilation, *others]))
         assert compilation.graphs is graphs
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from ganrun.config import build
+from ganrun.config.hardware import resolve_hardware
 from ganrun.paths import conf_dir
 
 
@@ -43,12 +43,13 @@ def gpu(monkeypatch):
     ],
 )
 def test_turns_become_graphs_where_they_can_and_strangers_only_when_asked(overrides, graphs, networks):
-    assert build.resolve_compile(config(*overrides)) == {"graphs": graphs, "networks": networks}
+    hardware = resolve_hardware(config(*overrides))
+    assert (hardware.cuda_graphs, hardware.compiles_networks) == (graphs, networks)
 
 
 @pytest.mark.parametrize("word", ["auto", "graphs", "full"])
 def test_without_a_gpu_there_are_no_graphs(word):
-    assert not build.resolve_compile(config(f"trainer.compile={word}"))["graphs"]
+    assert not resolve_hardware(config(f"trainer.compile={word}")).cuda_graphs
 
 
 @pytest.mark.usefixtures("gpu")
@@ -57,4 +58,4 @@ def test_without_a_gpu_there_are_no_graphs(word):
     [([], "bf16-mixed"), (["data=ring", "model=gan"], "32-true"), (["trainer.accelerator=cpu"], "32-true")],
 )
 def test_pictures_are_trained_on_in_bfloat16(overrides, precision):
-    assert build.resolve_precision(config(*overrides)) == precision
+    assert resolve_hardware(config(*overrides)).precision == precision

@@ -1,0 +1,88 @@
+"""What a run computes on, in which precision and how its steps are compiled: decided once for each run."""
+
+import os
+import shutil
+from dataclasses import dataclass
+
+import torch
+from omegaconf import DictConfig, ListConfig
+
+from ganrun.config import trust
+from ganrun.errors import UserError
+
+CUDA_ACCELERATORS = ("auto", "gpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """precision: in Lightning's notation.   cuda_graphs: replay each player's step as a CUDA graph.
+
+    compiles_networks: torch.compile the networks.   graph_obstacle: why there can be no CUDA graphs; empty if they can.
+    """
+
+    uses_cuda: bool
+    is_parallel: bool
+    precision: str
+    cuda_graphs: bool
+    compiles_networks: bool
+    graph_obstacle: str
+
+
+def resolve_hardware(cfg: DictConfig) -> Hardware:
+    """Return what the `auto` settings of the trainer mean for this config on this machine.
+
+    trainer.compile=auto records no CUDA graphs of a user's own classes: a replay misses Python numbers that change.
+    """
+    uses_cuda = cfg.trainer.accelerator in CUDA_ACCELERATORS and torch.cuda.is_available()
+    is_parallel = count_devices(cfg.trainer) > 1
+    precision = resolve_precision(cfg, uses_cuda)
+    obstacles = {
+        "no CUDA GPU is used": not uses_cuda,
+        "several devices synchronize within a step": is_parallel,
+        "guard=skip checks every step": cfg.guard == "skip",
+        "trainer.precision=16-mixed checks every step": precision == "16-mixed",
+    }
+    obstacle = next((reason for reason, applies in obstacles.items() if applies), "")
+    requested = cfg.trainer.get("compile", "off")  # runs of version 0.1 may have none
+    cuda_graphs = requested != "off" and not obstacle and not (requested == "auto" and trust.needs_trust(cfg))
+    return Hardware(uses_cuda, is_parallel, precision, cuda_graphs, requested == "full", obstacle)
+
+
+def count_devices(trainer: DictConfig) -> int:
+    """Return the number of devices on all nodes together."""
+    devices = trainer.devices
+    if devices in ("auto", -1, "-1"):
+        devices = max(torch.cuda.device_count(), 1) if trainer.accelerator in CUDA_ACCELERATORS else 1
+    return (len(devices) if isinstance(devices, ListConfig) else int(devices)) * trainer.num_nodes
+
+
+def resolve_precision(cfg: DictConfig, uses_cuda: bool) -> str:
+    """Return the precision: for `auto` bfloat16 if the GPU has it and the data are images, else float32."""
+    if cfg.trainer.precision != "auto":
+        return cfg.trainer.precision
+    if "point" in cfg.data.gives or not uses_cuda:  # bfloat16's 8 bits blur a point by a fraction of its mode's width
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+
+
+def check_hardware(trainer: DictConfig, hardware: Hardware) -> None:
+    """Raise UserError for GPUs that are not there, and for a compilation that cannot work here."""
+    available = torch.cuda.device_count()
+    kind, devices, requested = trainer.accelerator, trainer.devices, trainer.get("compile")
+    if kind in ("gpu", "cuda") and not (available or torch.backends.mps.is_available()):
+        raise UserError(
+            f"trainer.accelerator={kind} needs a GPU, and PyTorch {torch.__version__} finds no GPU here. "
+            "Leave it out or use trainer.accelerator=cpu."
+        )
+    if trainer.get("sync_batchnorm") and not (available and kind in CUDA_ACCELERATORS):
+        raise UserError("trainer.sync_batchnorm=true needs CUDA GPUs, and this run uses none. Leave it out.")
+    if available and kind != "cpu" and isinstance(devices, int) and devices > available:
+        raise UserError(f"trainer.devices={devices}, but there are {available} GPUs. Use trainer.devices={available}.")
+    if requested == "graphs" and hardware.graph_obstacle:
+        raise UserError(f"trainer.compile=graphs is not possible: {hardware.graph_obstacle}. Use trainer.compile=auto.")
+    compiler = os.environ.get("CXX", "g++")
+    if requested == "full" and not hardware.uses_cuda and not shutil.which(compiler):
+        raise UserError(
+            f"trainer.compile=full needs a C++ compiler, and {compiler} is not installed. "
+            "Install it, name yours in the environment variable CXX, or use trainer.compile=auto."
+        )

@@ -1,0 +1,139 @@
+"""The types of setting values. Each says which values it admits, what it is in words, and how to fix a wrong value."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import inf
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+
+class ValueType:
+    """What a setting may be. `str()` of it completes the sentence "data.size must be ..."."""
+
+    def admits(self, value: Any) -> bool:
+        raise NotImplementedError
+
+    def hint(self, key: str, value: Any) -> str:
+        """Return a sentence that fixes a wrong value, with a space before it; empty if there is none."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Number(ValueType):
+    """A number above `above` and in [least, most]; an integer if `whole`; null if `optional`."""
+
+    least: float = -inf
+    above: float = -inf
+    most: float = inf
+    whole: bool = False
+    optional: bool = False
+
+    def admits(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return False
+        return value > self.above and self.least <= value <= self.most
+
+    def __str__(self) -> str:
+        lower = f"above {self.above}" if self.above > -inf else f"of at least {self.least}"
+        bounds = lower if self.most == inf else f"from {self.least} to {self.most}"
+        return f"{'an integer' if self.whole else 'a number'} {bounds}{' or null' if self.optional else ''}"
+
+
+@dataclass(frozen=True)
+class OneOf(ValueType):
+    """One of a few strings; null if `optional`."""
+
+    choices: tuple[str, ...]
+    optional: bool = False
+
+    def admits(self, value: Any) -> bool:
+        return self.optional if value is None else isinstance(value, str) and value in self.choices
+
+    def hint(self, key: str, value: Any) -> str:
+        near = get_close_matches(str(value), self.choices, n=1, cutoff=0.5)
+        return f" Did you mean {key}={near[0]}?" if near else ""
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(self.choices)}{' or null' if self.optional else ''}"
+
+
+class Flag(ValueType):
+    """true or false."""
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+    def __str__(self) -> str:
+        return "true or false"
+
+
+class Text(ValueType):
+    """A string or null."""
+
+    def admits(self, value: Any) -> bool:
+        return value is None or isinstance(value, str)
+
+    def hint(self, key: str, value: Any) -> str:
+        is_scalar = isinstance(value, int | float)
+        return f" Quote it: {key}='\"{format_value(value)}\"'" if is_scalar else ""
+
+    def __str__(self) -> str:
+        return "a string or null"
+
+
+class Texts(ValueType):
+    """A string or a list of strings."""
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, str) or (isinstance(value, ListConfig) and all(isinstance(one, str) for one in value))
+
+    def __str__(self) -> str:
+        return "a string or a list of strings, ['string', 'string']"
+
+
+class Table(ValueType):
+    """Keys and their values."""
+
+    def admits(self, value: Any) -> bool:
+        return isinstance(value, DictConfig)
+
+    def __str__(self) -> str:
+        return "a mapping, {key: value}"
+
+
+@dataclass(frozen=True)
+class Splits(ValueType):
+    """Splits of a data set; null if `optional`."""
+
+    optional: bool = False
+
+    def admits(self, value: Any) -> bool:
+        if value is None:
+            return self.optional
+        return isinstance(value, ListConfig) and bool(value) and all(split in ("train", "test") for split in value)
+
+    def __str__(self) -> str:
+        return f"a list of splits, [train], [test] or [train,test]{', or null' if self.optional else ''}"
+
+
+class Devices(ValueType):
+    """How many devices, or which."""
+
+    def admits(self, value: Any) -> bool:
+        is_count = isinstance(value, int) and not isinstance(value, bool) and (value >= 1 or value == -1)
+        return is_count or value == "auto" or isinstance(value, ListConfig)
+
+    def __str__(self) -> str:
+        return "an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]"
+
+
+def format_value(value: Any) -> str:
+    """Return the value in the notation of the command line."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, ListConfig | list):
+        return f"[{','.join(map(format_value, value))}]"
+    return str(value)
