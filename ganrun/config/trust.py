@@ -50,7 +50,7 @@ def check_trusted(cfg: DictConfig, source: Path) -> None:
 def needs_trust(cfg: DictConfig) -> bool:
     """Return whether building this config, callbacks aside, requires trust=true."""
     try:
-        check_trusted(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "callbacks"]), Path())
+        check_trusted(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "callbacks"]), Path())
     except UserError:
         return True
     return False
