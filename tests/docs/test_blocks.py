@@ -76,12 +76,12 @@ def run_blocks(blocks: list[Block]) -> None:
 def run_command(block: Block, command: str) -> int:
     """Return the exit code. A plain `ganrun` command runs in this process, which spares it the imports."""
     print(f"\n{block}: {command}", flush=True)
-    args = shlex.split(command, comments=True)
+    args = shlex.split(command)
     is_plain = args[0] == "ganrun" and not any(sign in command for sign in ("|", ">", "*", "$(", "&&", ";"))
     if not is_plain:
         verb = args[1] if args[0] == "ganrun" else args[0]
         line = shlex.join(block.appended(verb))
-        shell = ["bash", "-euo", "pipefail", "-c", f"{command.partition('  #')[0]} {line}"]
+        shell = ["bash", "-euo", "pipefail", "-c", f"{command} {line}"]
         return subprocess.run(shell, timeout=60, stdin=subprocess.DEVNULL).returncode
     with contextlib.suppress(SystemExit):
         return main([*args[1:], *block.appended(args[1])])

@@ -13,7 +13,17 @@ from ganrun.config import docs
 PAGES = [str(page.relative_to(REPOSITORY)) for page in pages()]
 INLINE = re.compile(r"`([^`\n]+)`")
 FILE = re.compile(r"(?:ganrun|conf|scripts|tests|docs|benchmarks)/[\w./-]*")
-OTHERS = {"classes", "hydra/launcher", "hydra/sweeper", "hydra.launcher.n_jobs", "metric", "input", "key", "group"}
+OTHERS = {
+    "classes",
+    "callbacks.samples",
+    "hydra/launcher",
+    "hydra/sweeper",
+    "hydra.launcher.n_jobs",
+    "metric",
+    "input",
+    "key",
+    "group",
+}
 
 
 def text_of(page):

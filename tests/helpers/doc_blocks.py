@@ -57,8 +57,8 @@ class Block:
 
     def commands(self) -> list[str]:
         """Return the commands of a bash block: continued lines joined, comments and empty lines left out."""
-        lines = self.text.replace("\\\n", " ").splitlines()
-        return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        lines = [line.partition("  #")[0].strip() for line in self.text.replace("\\\n", " ").splitlines()]
+        return [line for line in lines if line and not line.startswith("#")]
 
 
 def pages() -> list[Path]:
