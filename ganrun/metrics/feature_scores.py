@@ -86,12 +86,13 @@ class FeatureScores:
         return logits
 
     def compute(self) -> dict[str, float]:
-        """The numbers by name. May draw from torch's global stream, the same in every process."""
+        """The numbers by name, such as fd_lenet."""
+        return {self.extractor.named(number): value for number, value in self.compute_numbers().items()}
+
+    def compute_numbers(self) -> dict[str, float]:
+        """The numbers without the extractor's suffix. May draw from torch's global stream, alike in every process."""
         inputs = self.inputs()
-        values = {}
-        for score in self.scores:
-            values |= score.values(inputs)
-        return {self.extractor.named(number): value for number, value in values.items()}
+        return {number: value for score in self.scores for number, value in score.values(inputs).items()}
 
     def inputs(self) -> ScoreInputs:
         """What the scores are computed from, gathered from all processes."""

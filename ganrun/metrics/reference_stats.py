@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import isolated_rng
-from ganrun.metrics.score_inputs import ScoreInputs, Statistics
+from ganrun.metrics.score_inputs import NO_LABELS, NO_RADII, ScoreInputs, Statistics
 from ganrun.metrics.scores import Score, feature_scores
 from ganrun.metrics.scores.frechet import FrechetDistance
 from ganrun.metrics.scores.prdc import NEIGHBOURS, knn_radii
@@ -66,8 +66,8 @@ def measure_statistics(
         outer=halves.real_features_cov_sum + halves.fake_features_cov_sum,
         count=halves.real_features_num_samples + halves.fake_features_num_samples,
         features=features,
-        labels=torch.zeros(0, dtype=torch.long) if labels is None else labels[is_kept],
-        radii=knn_radii(features, NEIGHBOURS) if len(features) > NEIGHBOURS else torch.zeros(0, dtype=torch.float64),
+        labels=NO_LABELS if labels is None else labels[is_kept],
+        radii=knn_radii(features, NEIGHBOURS) if len(features) > NEIGHBOURS else NO_RADII,
     )
     statistics.baselines = measure_baselines(statistics, halves, torch.cat(all_logits))
     return statistics

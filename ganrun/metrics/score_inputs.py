@@ -7,13 +7,7 @@ from torch import Tensor
 
 from ganrun.metrics.scores.frechet import FrechetDistance
 
-
-def no_rows() -> Tensor:
-    return torch.zeros(0, 0)
-
-
-def no_labels() -> Tensor:
-    return torch.zeros(0, dtype=torch.long)
+NO_ROWS, NO_LABELS, NO_RADII = torch.zeros(0, 0), torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.float64)
 
 
 @dataclass
@@ -30,9 +24,9 @@ class Statistics:
     outer: Tensor
     count: Tensor
     baselines: dict[str, float] = field(default_factory=dict)
-    features: Tensor = field(default_factory=no_rows)
-    labels: Tensor = field(default_factory=no_labels)
-    radii: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    features: Tensor = NO_ROWS
+    labels: Tensor = NO_LABELS
+    radii: Tensor = NO_RADII
 
 
 @dataclass
@@ -51,10 +45,10 @@ class ScoreInputs:
 
     real: Statistics
     moments: FrechetDistance
-    features: Tensor = field(default_factory=no_rows)
-    all_features: Tensor = field(default_factory=no_rows)
-    logits: Tensor = field(default_factory=no_rows)
-    labels: Tensor = field(default_factory=no_labels)
-    batches: Tensor = field(default_factory=no_labels)
-    images: Tensor = field(default_factory=no_rows)
-    real_images: Tensor = field(default_factory=no_rows)
+    features: Tensor = NO_ROWS
+    all_features: Tensor = NO_ROWS
+    logits: Tensor = NO_ROWS
+    labels: Tensor = NO_LABELS
+    batches: Tensor = NO_LABELS
+    images: Tensor = NO_ROWS
+    real_images: Tensor = NO_ROWS

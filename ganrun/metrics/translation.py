@@ -1,9 +1,11 @@
 """The suite for translations between two sets of images."""
 
+import math
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torchmetrics.aggregation import MeanMetric
 
 from ganrun.data.images import to_float, to_uint8
 from ganrun.errors import UserError
@@ -18,8 +20,9 @@ from ganrun.metrics.sampling import (
     scoring_seed,
 )
 from ganrun.metrics.scores import PREFIX, ScoreNote
+from ganrun.metrics.scores.accuracy import accuracy
 from ganrun.metrics.scores.fid import fid
-from ganrun.metrics.scores.ground_truth import DIGIT_ACCURACY, L1, L1_UNTRANSLATED, GroundTruth
+from ganrun.metrics.scores.ground_truth import DIGIT_ACCURACY, L1, L1_UNTRANSLATED
 
 DIRECTIONS = (("a", "b"), ("b", "a"))
 
@@ -99,16 +102,24 @@ class Translation(FeatureSuite):
     def _score_direction(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
         count = require_samples(min(limit, data.test_count(source)), rank_and_world()[1])
         self.warn_of_few(count)
-        scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, [fid])
-        truth = GroundTruth(data, target, knows_digits(data, self.extractor.classes), model.device)
+        declared = [fid, accuracy] if knows_digits(data, self.extractor.classes) else [fid]
+        scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, declared)
         finite, intensity = AllFinite().to(model.device), digit_intensity(data)
+        # NaNs of a diverged model stay in the mean; torchmetrics' default leaves them out.
+        l1, l1_untranslated = (MeanMetric(math.nan).to(model.device) for _ in range(2))
         for index in rank_batches(count, self.batch_size):
             x = data.test(source, index).to(model.device)
             translated = model.translate(x, to=target).float()
             finite.update(translated)
-            logits = scores.update(to_uint8(intensity(translated, target) if intensity else translated))
-            truth.update(index, x, translated, logits)
-        values = {"fd": next(iter(scores.compute().values())), **truth.compute()}
+            y = data.test("y", index) if accuracy in declared else None
+            scores.update(to_uint8(intensity(translated, target) if intensity else translated), y)
+            if data.is_paired:
+                truth = data.test(target, index).to(model.device)
+                l1.update((translated - truth).abs())
+                l1_untranslated.update((x - truth).abs())
+        values = scores.compute_numbers()
+        if data.is_paired:
+            values |= {"l1": l1.compute().item(), "l1_untranslated": l1_untranslated.compute().item()}
         values = {self._full_name(number, source, target): value for number, value in values.items()}
         return nan_unless_finite(values, finite)
 

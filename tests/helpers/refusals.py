@@ -117,7 +117,7 @@ BAD = [
     ("eval --folder nowhere --against pictures", ["nowhere does not exist", "--against B"]),
     ("eval --folder pictures --against plain", ["plain is a file, not a folder", "--against B"]),
     ("eval --folder empty --against pictures", ["empty holds no picture", ".png"]),
-    ("eval --folder damaged --against pictures", ["damaged holds one picture, bad.png", "two or more"]),
+    ("eval --folder damaged --against pictures", ["damaged holds one image, bad.png", "at least two"]),
     ("eval --folder rotten --against pictures metrics=lenet", ["rotten/bad.png: not a picture", "Replace the file"]),
     ("eval --folder pictures --against rotten metrics=lenet", ["rotten/bad.png: not a picture", "Replace the file"]),
     ("eval --folder pictures --against pictures samples=4", ["pictures holds 3 pictures", "samples=4 asks for more"]),

@@ -50,7 +50,7 @@ def test_sigma_scales_the_reach():
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_samples_that_are_not_numbers_have_no_score(broken):
+def test_nan_or_inf_in_samples_makes_all_scores_nan(broken):
     found = score([[0.0, 0.0], [broken, 0.0]])
     assert len(found) == 4
     assert all(math.isnan(value) for value in found.values())
@@ -63,7 +63,7 @@ def test_the_true_mixture_scores_as_theory_says():
     assert found["val/high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=3e-3)
 
 
-def test_pictures_are_refused_with_the_data_that_fit():
+def test_images_are_refused_with_the_data_sets_that_fit():
     data = Pictures()
     data.source = None
     with pytest.raises(UserError, match=r"data=fake has none. Use data=ring, data=grid"):

@@ -51,7 +51,7 @@ def test_points_of_k_modes_of_the_data_count_as_k(data):
         assert score(x[y < k], data)["val/modes"] == k
 
 
-def test_the_data_themselves_are_nearly_perfect(data):
+def test_the_data_itself_is_nearly_perfect(data):
     found = score(data.contents.splits["train"]["x"], data)
     assert found["val/modes"] == len(data.source.centers)
     assert found["val/high_quality"] > 0.98
@@ -76,7 +76,7 @@ def test_a_point_between_the_modes_counts_none(data):
     assert score(middle.expand(20, -1), data)["val/modes"] == 0
 
 
-def test_the_protocol_states_the_datas_reach(data):
+def test_the_protocol_states_the_reach_of_the_data(data):
     protocol = Modes("val/mode_overlap", "max", 10).protocol(data)
     assert protocol["near"] == f"{REACH[data.name]} sigma"
     assert protocol["sigma"] == pytest.approx(data.source.sigma)

@@ -26,7 +26,7 @@ def values(parts):
     return [int(picture.flatten()[0]) for part in parts for picture in part]
 
 
-def test_each_picture_comes_once_at_its_own_size_in_parts_of_one_size(folder):
+def test_each_image_comes_once_in_batches_of_one_size(folder):
     parts = [*PictureFolder(folder).reference()]
     assert sorted(values(parts)) == [*range(250)]
     assert {tuple(part.shape[1:]) for part in parts} == {(1, 4, 4), (1, 6, 5), (3, 4, 4)}
@@ -34,14 +34,14 @@ def test_each_picture_comes_once_at_its_own_size_in_parts_of_one_size(folder):
     assert all((part == part[:, :1, :1, :1]).all() for part in parts)
 
 
-def test_the_order_is_shuffled_alike_each_time_and_otherwise_by_another_seed(folder):
+def test_the_order_depends_on_the_seed_alone(folder):
     first, again, other = (values(PictureFolder(folder, seed).reference()) for seed in (0, 0, 1))
     assert first == again != other
     early = [value < 125 for value in first[:125]]
     assert 0.3 < sum(early) / 125 < 0.7  # files are often sorted, and some scores keep the first pictures only
 
 
-def test_fewer_pictures_are_the_first_ones_of_the_order(folder):
+def test_a_limit_takes_the_first_images_of_the_order(folder):
     data = PictureFolder(folder)
     whole = [*data.reference(limit=picture_folder.WINDOW)]
     assert len(values(whole)) == picture_folder.WINDOW
@@ -49,7 +49,7 @@ def test_fewer_pictures_are_the_first_ones_of_the_order(folder):
     assert len(values(data.reference(limit=70))) == 70
 
 
-def test_a_part_of_large_pictures_holds_few(folder, monkeypatch):
+def test_batches_of_large_images_hold_few(folder, monkeypatch):
     monkeypatch.setattr(picture_folder, "MAX_BATCH_BYTES", 100)
     sizes = {(len(part), part[0].numel()) for part in PictureFolder(folder).reference()}
     assert max(n * size for n, size in sizes) <= 100
@@ -57,7 +57,7 @@ def test_a_part_of_large_pictures_holds_few(folder, monkeypatch):
     assert {len(part) for part in PictureFolder(folder).reference()} == {1}
 
 
-def test_a_changed_file_is_noticed(folder):
+def test_a_changed_file_changes_the_fingerprint(folder):
     first = PictureFolder(folder).fingerprint
     assert PictureFolder(folder).fingerprint == first
     path = folder / "0" / "000.png"
@@ -69,13 +69,13 @@ def test_a_changed_file_is_noticed(folder):
     assert stat.st_size
 
 
-def test_pictures_under_other_names_are_other_pictures(folder):
+def test_renamed_images_change_the_fingerprint(folder):
     first = PictureFolder(folder).fingerprint
     os.rename(folder / "0", folder / "x")
     assert PictureFolder(folder).fingerprint != first
 
 
-def test_a_damaged_picture_is_named(folder):
+def test_a_damaged_image_is_named(folder):
     (folder / "1" / "bad.jpg").write_bytes(b"\xff\xd8 no more")
     with pytest.raises(UserError, match=r"1/bad\.jpg: not a picture"):
         values(PictureFolder(folder).reference())

@@ -29,7 +29,7 @@ def test_sums_are_those_of_all_features():
     assert found.count == 60
 
 
-def test_the_floor_is_the_distance_of_two_halves():
+def test_the_baseline_is_the_distance_of_two_halves():
     data, found = measured()
     features = Means()(data.arrays["x"])[0]
     first = torch.randperm(60, generator=torch.Generator().manual_seed(0)) % 2 == 0
@@ -39,7 +39,7 @@ def test_the_floor_is_the_distance_of_two_halves():
     assert found.baselines["fd"] == pytest.approx(metric.compute().item())
 
 
-def test_three_pictures_have_no_floor():
+def test_three_images_have_no_baseline():
     _, found = measured(3)
     assert all(math.isnan(found.baselines[name]) for name in ("fd", "diversity", "kid", "precision", "intra_fd"))
 
@@ -52,7 +52,7 @@ def test_features_are_kept_with_their_labels():
     assert found.labels.tolist() == sorted(found.labels.tolist())
 
 
-def test_what_is_written_is_read_to_the_last_bit(tmp_path):
+def test_saved_statistics_are_loaded_bit_for_bit(tmp_path):
     _, found = measured(labels=torch.arange(60) % 10)
     reference_stats.save_statistics(tmp_path / "new" / "s.safetensors", found, KEY)
     again = reference_stats.load_statistics(tmp_path / "new" / "s.safetensors", KEY, 4)
@@ -76,7 +76,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_file_counts_as_none_and_is_told(tmp_path, caplog, damage):
+def test_a_damaged_file_is_ignored_with_a_warning(tmp_path, caplog, damage):
     path = tmp_path / "s.safetensors"
     reference_stats.save_statistics(path, measured()[1], KEY)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
@@ -85,14 +85,14 @@ def test_a_damaged_file_counts_as_none_and_is_told(tmp_path, caplog, damage):
     assert "cached statistics are unusable" in caplog.text
 
 
-def test_a_file_of_another_version_counts_as_none_even_under_the_right_name(tmp_path, caplog):
+def test_a_file_of_another_identity_is_ignored_even_under_the_right_name(tmp_path, caplog):
     path = tmp_path / "s.safetensors"
     reference_stats.save_statistics(path, measured()[1], {**KEY, "format": 0})
     assert reference_stats.load_statistics(path, KEY, 4) is None
     assert '"format": 0' in caplog.text
 
 
-def test_statistics_of_another_size_count_as_none(tmp_path):
+def test_statistics_of_another_size_are_ignored(tmp_path):
     reference_stats.save_statistics(tmp_path / "s.safetensors", measured()[1], KEY)
     assert reference_stats.load_statistics(tmp_path / "s.safetensors", KEY, 5) is None
     assert reference_stats.load_statistics(tmp_path / "missing.safetensors", KEY, 4) is None
@@ -114,7 +114,7 @@ reference_stats.write(pathlib.Path({path!r}), measured()[1], KEY)
 
 
 @pytest.mark.slow
-def test_a_killed_write_leaves_nothing_that_is_read_and_its_remains_go_with_a_later_write(tmp_path):
+def test_a_killed_save_leaves_a_temporary_file_that_is_not_loaded_and_is_deleted_later(tmp_path):
     path = tmp_path / "s.safetensors"
     code = KILLED.format(tests=os.path.dirname(os.path.dirname(__file__)), path=str(path))
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -10,18 +10,18 @@ def generate(model, samples=10, batch_size=4, seed=0):
     return list(sampling.generate_batches(model, Pictures(), samples, batch_size, seed))
 
 
-def test_labels_are_asked_in_the_datas_proportions_batch_by_batch():
+def test_labels_are_requested_in_the_datas_proportions_batch_by_batch():
     model = Noise(needs=("x", "y"))
     labels = [y.tolist() for _, y in generate(model)]
     assert labels == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert [y.tolist() for y in model.asked] == labels
 
 
-def test_models_without_labels_are_asked_for_none():
+def test_unconditional_models_get_no_labels():
     assert [y for _, y in generate(Noise())] == [None] * 3
 
 
-def test_processes_share_the_samples_and_draw_their_own(monkeypatch):
+def test_processes_share_the_samples_and_have_their_own_noise(monkeypatch):
     parts = []
     for rank in range(2):
         monkeypatch.setattr(sampling, "rank_and_world", lambda rank=rank: (rank, 2))

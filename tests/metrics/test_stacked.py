@@ -83,14 +83,14 @@ def test_reverse_kl_is_the_definitions_sum_in_its_direction():
     assert covered(modes, torch.from_numpy(law))["reverse_kl"] == pytest.approx(expected)
 
 
-def test_a_mode_that_the_data_lack_is_infinitely_wrong():
+def test_a_mode_that_the_data_lack_has_an_infinite_kl():
     law = torch.zeros(1000, dtype=torch.float64)
     law[:2] = 0.5
     assert covered([0, 1], law)["reverse_kl"] == 0
     assert covered([0, 2], law)["reverse_kl"] == math.inf
 
 
-def test_the_law_is_the_product_of_the_channels_shares():
+def test_mode_probabilities_are_the_product_of_the_channels_shares():
     y = torch.tensor([123, 123, 423, 153])
     law = mode_probabilities(y).view(10, 10, 10)
     assert law.sum() == pytest.approx(1)
@@ -99,7 +99,7 @@ def test_the_law_is_the_product_of_the_channels_shares():
     assert (law > 0).sum() == 4
 
 
-def test_the_floor_is_what_chance_alone_makes():
+def test_perfect_scores_follow_sampling_theory():
     found = perfect_scores(
         UNIFORM, 26_000
     )  # sum over cells of a chi-squared's expansion: (K - 1) / 2N, and a little more
@@ -108,7 +108,7 @@ def test_the_floor_is_what_chance_alone_makes():
     assert perfect_scores(UNIFORM, 5000)["modes"] == pytest.approx(1000 * (1 - math.exp(-5)), abs=15)
 
 
-def test_real_stacks_score_near_the_floor():
+def test_real_stacks_score_near_the_perfect_scores():
     data = digits()
 
     class Real(Noise):
@@ -123,7 +123,7 @@ def test_real_stacks_score_near_the_floor():
     assert found["val/reverse_kl"] == pytest.approx(at_best["floor"], rel=0.2)
 
 
-def test_scores_depend_on_the_seed_alone_and_leave_the_global_stream():
+def test_scores_depend_only_on_the_seed_and_keep_the_global_stream():
     model, data, state = Noise((3, 28, 28)), digits(), torch.get_rng_state()
     scores = [suite(200, batch_size=50).score(model, data, seed=seed) for seed in (0, 0)]
     assert scores[0] == scores[1]
@@ -132,7 +132,7 @@ def test_scores_depend_on_the_seed_alone_and_leave_the_global_stream():
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_samples_that_are_not_numbers_have_no_score(faces, broken):
+def test_nan_or_inf_in_samples_makes_all_scores_nan(faces, broken):
     class Broken(Stacker):
         def sample(self, n, y=None, generator=None):
             x = super().sample(n)
@@ -142,7 +142,7 @@ def test_samples_that_are_not_numbers_have_no_score(faces, broken):
     assert all(math.isnan(value) for value in suite(20).score(Broken(faces, [1]), digits(100)).values())
 
 
-def test_larger_stacks_are_read_as_well(faces):
+def test_larger_stacks_are_classified_too(faces):
     x = digits(100, size=32).test("x", 200)
     small = digits(100).test("x", 200)
     extractor = LeNetExtractor()
@@ -152,14 +152,14 @@ def test_larger_stacks_are_read_as_well(faces):
     assert agree.double().mean() > 0.9
 
 
-def test_other_data_are_refused_with_those_that_fit():
+def test_other_data_are_refused_with_the_data_sets_that_fit():
     with pytest.raises(UserError, match=r"data=fake has none. Use data=stacked_digits or data=stacked_mnist"):
         suite().prepare(Pictures())
     with pytest.raises(UserError, match="data=fake has none"):
         suite().prepare(Pictures(shape=(3, 28, 28)))
 
 
-def test_the_protocol_states_classifier_count_direction_and_floor():
+def test_the_protocol_states_classifier_count_direction_and_baseline():
     protocol = suite(300).protocol(digits())
     assert protocol["extractor"] == "lenet"
     assert protocol["weights"].startswith("sha256:")

@@ -33,7 +33,7 @@ def from_config(name, *overrides):
     return instantiate(cfg) if cfg._target_ else cfg
 
 
-def test_scores_equal_torchmetrics_stock_classes_fed_one_picture_at_a_time():
+def test_scores_equal_torchmetrics_classes_fed_one_image_at_a_time():
     data, model, extractor = Pictures(), Noise(), Means()
     found = suite().score(model, data, seed=3)
     distance = FrechetInceptionDistance(IdentityFeatures(4))
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_scores_and_another_seed_others():
     assert suite().score(model, data, seed=2) != first
 
 
-def test_scoring_leaves_the_global_random_stream_alone():
+def test_scoring_does_not_change_the_global_random_stream():
     state = torch.random.get_rng_state()
     suite().score(Noise(needs=("x", "y")), Pictures())
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -89,7 +89,7 @@ def test_a_collapsed_model_has_inception_score_one_however_sure_the_classifier_i
     assert suite(extractor=Sure).score(Collapsed(), Pictures())["val/is_means"] == pytest.approx(1)
 
 
-def test_accuracy_is_the_share_of_samples_named_as_asked():
+def test_accuracy_is_the_share_of_samples_classified_as_requested():
     class Obedient(Noise):
         """Right for every class but 9, which looks like 8."""
 
@@ -108,7 +108,7 @@ def test_classes_that_the_extractor_does_not_know_have_no_accuracy():
     assert "val/accuracy_means" not in suite().score(Noise(), Pictures())
 
 
-def test_cached_statistics_give_identical_scores_without_reading_the_pictures(cache):
+def test_cached_statistics_give_identical_scores_without_reading_the_images(cache):
     first = suite().score(Noise(), Pictures())
     data = Pictures()
     again = suite()
@@ -118,7 +118,7 @@ def test_cached_statistics_give_identical_scores_without_reading_the_pictures(ca
     assert len(list((cache / "statistics").iterdir())) == 1
 
 
-def test_damaged_statistics_are_made_again(cache):
+def test_damaged_statistics_are_measured_again(cache):
     first = suite().score(Noise(), Pictures())
     (file,) = (cache / "statistics").iterdir()
     good = file.read_bytes()
@@ -127,14 +127,14 @@ def test_damaged_statistics_are_made_again(cache):
     assert file.read_bytes()[-1000:] == good[-1000:]
 
 
-def test_other_data_weights_or_counts_have_statistics_of_their_own(cache):
+def test_other_data_and_other_counts_have_separate_statistics(cache):
     suite().prepare(Pictures())
     suite().prepare(Pictures(seed=1))
     suite(reference=30).prepare(Pictures())
     assert len(list((cache / "statistics").iterdir())) == 3
 
 
-def test_few_samples_are_warned_of_once(caplog):
+def test_too_few_samples_cause_one_warning(caplog):
     few = suite(samples=3)
     with caplog.at_level(logging.WARNING):
         few.score(Noise(), Pictures())
@@ -142,7 +142,7 @@ def test_few_samples_are_warned_of_once(caplog):
     assert caplog.text.count("3 samples for 4 features: the covariance is rank deficient") == 1
 
 
-def test_the_final_scores_are_those_of_the_same_features_by_functions_of_their_own():
+def test_the_final_scores_equal_the_functions_applied_to_the_same_features():
     data, model = Pictures(), Noise()
     found = suite().score(model, data, seed=3, is_final=True)
     real = Means()(data.arrays["x"])[0]
@@ -157,7 +157,7 @@ def test_the_final_scores_are_those_of_the_same_features_by_functions_of_their_o
     assert suite().score(model, data, seed=3).items() <= found.items()
 
 
-def test_the_diversity_is_the_root_mean_squared_distance_of_two_over_the_datas():
+def test_diversity_is_the_root_mean_squared_distance_relative_to_the_data():
     data, model = Pictures(), Noise()
     found = suite().score(model, data, seed=3)
     fake = torch.cat([Means()(to_uint8(x))[0] for x, _ in generate_batches(model, data, 120, 50, seed=3)])
@@ -192,20 +192,20 @@ class Bright(Noise):
         return level / 127.5 - 1
 
 
-def test_the_distance_within_classes_sees_classes_that_are_mixed_up_and_the_plain_one_does_not():
+def test_intra_fd_detects_swapped_classes_and_fd_does_not():
     right, wrong = (suite().score(Bright(shift), Labelled(), is_final=True) for shift in (0, 1))
     assert wrong["val/fd_means"] == pytest.approx(right["val/fd_means"], rel=0.01)
     assert wrong["val/intra_fd_means"] > 100 * right["val/intra_fd_means"]
     assert wrong["val/accuracy_means"] == 0 < right["val/accuracy_means"]
 
 
-def test_samples_without_classes_have_no_distance_within_classes():
+def test_samples_without_classes_have_no_intra_fd():
     assert "val/intra_fd_means" not in suite().score(Noise(), Labelled(), is_final=True)
     assert math.isnan(suite().score(Bright(), Pictures(), is_final=True)["val/intra_fd_means"])
 
 
 @pytest.mark.parametrize(("share", "is_collapsed"), [(0.9, False), (0.1, True), (0.0, True)])
-def test_samples_that_hardly_differ_are_called_collapsed(share, is_collapsed):
+def test_samples_that_hardly_differ_count_as_collapsed(share, is_collapsed):
     class Alike(Noise):
         def sample(self, n, y=None, generator=None):
             return share * super().sample(n, y, generator)
@@ -215,7 +215,7 @@ def test_samples_that_hardly_differ_are_called_collapsed(share, is_collapsed):
     assert not words or "of the data's" in words
 
 
-def test_each_score_tells_its_count_and_how_it_comes_about():
+def test_each_score_has_a_note_with_its_count_method_and_direction():
     data, model = Pictures(), Noise(needs=("x", "y"))
     notes = suite(reference=40).score_notes(data, samples=77)
     assert {*notes} >= {*suite().names(model, data)}
@@ -224,7 +224,7 @@ def test_each_score_tells_its_count_and_how_it_comes_about():
     assert notes["val/precision_means"] == (40, "k = 5, against 40 real", "higher")
 
 
-def test_real_pictures_score_as_one_half_against_the_other():
+def test_baselines_score_one_half_of_the_real_images_against_the_other():
     data = Pictures()
     baselines = suite().real_baselines(data)
     features = Means()(data.arrays["x"])[0]
@@ -240,7 +240,7 @@ def test_too_few_samples_for_neighbours_have_no_precision():
     assert math.isfinite(found["val/fd_means"])
 
 
-def test_an_unknown_score_is_refused_with_those_that_there_are():
+def test_an_unknown_score_is_refused_with_the_allowed_ones():
     with pytest.raises(UserError, match=r"no score fidd.*Allowed: accuracy, diversity, fd, fd_infinity"):
         Generation(Means, "val/fd_means", "min", 10, scores=["fidd"], final=[])
 
@@ -257,7 +257,7 @@ def test_points_are_refused_with_the_metrics_that_fit():
         suite().prepare(data)
 
 
-def test_the_protocol_is_plain_and_says_how_the_numbers_come_about():
+def test_the_protocol_has_plain_types_and_all_settings():
     protocol = suite(reference=40).protocol(Pictures(), samples=77)
     assert protocol.pop("floor") > 0
     assert protocol == {
@@ -276,7 +276,7 @@ def test_the_protocol_is_plain_and_says_how_the_numbers_come_about():
     }
 
 
-def test_lenet_scores_noise_far_from_pictures_of_the_config():
+def test_lenet_scores_noise_far_from_real_images():
     lenet = from_config("lenet", "samples=40", "batch_size=16")
     found = lenet.score(Noise(needs=("x", "y")), Pictures())
     kinds = ("fd", "is", "is_deviation", "diversity", "accuracy")
@@ -286,7 +286,7 @@ def test_lenet_scores_noise_far_from_pictures_of_the_config():
 
 
 @pytest.mark.slow
-def test_inception_scores_pictures_from_a_file_in_the_public_layout(inception_file):
+def test_inception_loads_a_file_in_the_public_layout_and_scores_images(inception_file):
     inception = from_config("inception", f"weights={inception_file}", "samples=4", "batch_size=2")
     data = Pictures(3, shape=(3, 8, 8))
     found = inception.score(Noise((3, 8, 8)), data)

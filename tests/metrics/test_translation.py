@@ -28,7 +28,7 @@ def test_the_true_translation_has_no_distance_to_the_counterparts():
     assert found["val/fd_means"] == pytest.approx(0, abs=1e-6)
 
 
-def test_pictures_left_as_they_are_keep_their_distance():
+def test_untranslated_images_keep_their_distance():
     found = suite().score(Shift(0), shifted_pairs())
     for way in ("a_to_b", "b_to_a"):
         assert found[f"val/l1_{way}"] == pytest.approx(51 / 127.5, rel=1e-5)
@@ -42,7 +42,7 @@ def test_the_monitored_score_is_the_mean_of_both_ways():
     assert not any("l1" in name or "accuracy" in name for name in found)
 
 
-def test_data_that_tells_the_digits_is_scored_on_them():
+def test_data_with_digit_intensities_are_scored_on_them():
     data = shifted_pairs(n=40)
     level = (torch.arange(40) % 10).mul(25.5).round().byte()
     data.arrays = {key: level.view(-1, 1, 1, 1).expand(40, 1, 28, 28) for key in "ab"}
@@ -67,7 +67,7 @@ def test_a_diverged_models_l1_is_nan():
     assert found["val/l1_a_to_b"] != found["val/l1_a_to_b"]
 
 
-def test_the_number_of_test_pictures_can_be_limited():
+def test_the_number_of_test_images_can_be_limited():
     data = shifted_pairs()
     data.arrays["b"][20:] = 0
     assert suite().score(Shift(51 / 127.5), data, samples=20)["val/l1_a_to_b"] == pytest.approx(0, abs=1e-6)
@@ -75,7 +75,7 @@ def test_the_number_of_test_pictures_can_be_limited():
     assert suite(samples=1000).protocol(data)["samples_b_to_a"] == 40
 
 
-def test_pictures_are_translated_in_batches():
+def test_images_are_translated_in_batches():
     sizes = []
 
     class Watched(Shift):
@@ -87,7 +87,7 @@ def test_pictures_are_translated_in_batches():
     assert sizes == [16, 16, 8] * 2
 
 
-def test_the_global_random_stream_is_left_alone():
+def test_translating_does_not_change_the_global_random_stream():
     state = torch.random.get_rng_state()
     suite().score(Shift(0), shifted_pairs())
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -98,5 +98,5 @@ def test_data_without_two_domains_is_refused():
         suite().prepare(Pictures())
 
 
-def test_test_pictures_come_in_model_form():
+def test_test_images_are_floats_in_the_models_range():
     assert torch.equal(to_float(shifted_pairs().arrays["a"]), shifted_pairs().test("a"))

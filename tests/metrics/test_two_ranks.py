@@ -20,7 +20,7 @@ def of_rank(rank, kind, real, images, ranks=2):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fd", "diversity"])
-def test_two_processes_give_the_number_of_one(tmp_path, kind):
+def test_two_processes_give_the_score_of_one(tmp_path, kind):
     real, images = (Pictures(61, seed=seed).arrays["x"] for seed in (0, 1))
     known = measure_statistics([real], 61, Means(), CPU)
     assert torch.linalg.matrix_rank(torch.cov(Means()(real)[0].double().T)) == 4

@@ -66,18 +66,14 @@ def declarations() -> list[Declaration | Score]:
 
 @cache
 def read_declarations(folders: tuple[str, ...]) -> list[Declaration]:
-    """The calls of `score` and `Score` in the python files of the folders."""
+    """The calls of `score` and `Score` in the files of the folders. name, `better` and `needs` must be literals."""
     trees = [ast.parse(path.read_text()) for folder in folders for path in sorted(Path(folder).glob("*.py"))]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return [declaration(call) for call in calls if isinstance(call.func, ast.Name) and is_declaration(call)]
-
-
-def is_declaration(call: ast.Call) -> bool:
-    return ast.unparse(call.func) in ("score", "Score") and any(keyword.arg == "better" for keyword in call.keywords)
-
-
-def declaration(call: ast.Call) -> Declaration:
-    """The declaration in a call. Its name, `better` and `needs` must be literals."""
-    literals = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg in ("better", "needs")}
-    name, better = ast.literal_eval(call.args[0]), literals["better"]
-    return Declaration(name, better if isinstance(better, dict) else {name: better}, literals.get("needs", ()))
+    found = []
+    for call in calls:
+        words = {word.arg: word.value for word in call.keywords}
+        if isinstance(call.func, ast.Name) and call.func.id in ("score", "Score") and "better" in words:
+            name, better = ast.literal_eval(call.args[0]), ast.literal_eval(words["better"])
+            needs = ast.literal_eval(words["needs"]) if "needs" in words else ()
+            found.append(Declaration(name, better if isinstance(better, dict) else {name: better}, needs))
+    return found

@@ -55,7 +55,7 @@ def tf1_matrix(old, new=299):
 
 
 @pytest.mark.slow
-def test_weights_that_are_named_give_the_features_and_logits_of_the_graph_written_as_functions(inception_file):
+def test_a_given_weight_file_yields_the_features_and_logits_of_an_independent_implementation(inception_file):
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose("train", ["metrics=inception", f"metrics.weights={inception_file}"])
     extractor = instantiate(cfg.metrics).extractor
@@ -69,7 +69,7 @@ def test_weights_that_are_named_give_the_features_and_logits_of_the_graph_writte
     assert torch.allclose(logits.double(), right_logits, rtol=1e-4, atol=1e-4 * right_logits.std().item())
 
 
-def test_grey_pictures_are_shown_in_three_equal_channels_between_minus_one_and_one():
+def test_grey_images_become_three_equal_channels_between_minus_one_and_one():
     x = InceptionExtractor().fit(torch.tensor([0.0, 255.0]).view(1, 1, 1, 2))
     assert x.shape == (1, 3, 299, 299)
     assert (x.min().item(), x.max().item()) == (-1.0, 127 / 128)

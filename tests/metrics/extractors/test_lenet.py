@@ -6,7 +6,7 @@ import torch
 from ganrun.metrics.extractors.base import ASSETS, InceptionExtractor, LeNetExtractor
 
 
-def test_the_shipped_weights_name_the_shipped_test_digits():
+def test_the_shipped_weights_classify_the_shipped_test_digits():
     with np.load(ASSETS / "digits.npz") as digits:
         images, labels = torch.from_numpy(digits["x_test"]), torch.from_numpy(digits["y_test"])
     features, logits = LeNetExtractor()(images.view(-1, 1, 28, 28))
@@ -14,13 +14,13 @@ def test_the_shipped_weights_name_the_shipped_test_digits():
     assert (logits.argmax(1) == labels).float().mean() >= 0.98
 
 
-def test_lenet_json_records_accuracy_floor_and_yardstick():
+def test_lenet_json_records_accuracy_baseline_and_yardstick():
     report = json.loads((ASSETS / "lenet.json").read_text())
     assert report["test_accuracy"] >= 0.985
     assert report["floor"] < report["fd_of_others"]["noise of deviation 0.2"] < report["yardstick"]
 
 
-def test_colour_and_size_hardly_change_what_it_sees():
+def test_colour_and_size_hardly_change_the_features():
     with np.load(ASSETS / "digits.npz") as digits:
         images = torch.from_numpy(digits["x_test"][::50]).view(-1, 1, 28, 28)
     large = images.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
@@ -37,7 +37,7 @@ def test_features_are_float32_under_autocast_and_carry_no_gradient():
     assert not features.requires_grad
 
 
-def test_its_own_weights_can_be_given(tmp_path):
+def test_a_weight_file_can_be_given(tmp_path):
     path = tmp_path / "mine.safetensors"
     path.write_bytes((ASSETS / "lenet.safetensors").read_bytes())
     mine, shipped = LeNetExtractor(path), LeNetExtractor()
@@ -52,7 +52,7 @@ def test_only_inception_features_are_called_fid():
     assert [*map(InceptionExtractor().named, names)] == ["fid", "intra_fid", "fid_infinity", "is", "recall"]
 
 
-def test_memory_that_runs_out_halves_the_pictures_of_one_pass():
+def test_out_of_memory_halves_the_images_of_one_pass():
     extractor, sizes = LeNetExtractor(), []
     extractor.load()
     network, x = extractor.network, torch.randint(0, 256, (12, 1, 28, 28), dtype=torch.uint8)

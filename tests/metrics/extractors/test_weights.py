@@ -43,7 +43,7 @@ def test_an_incomplete_file_is_refused_with_its_name_and_the_first_missing_tenso
         weights.load_weights(network, tmp_path / "w.pth")
 
 
-def test_another_shape_and_an_unknown_tensor_are_named(tmp_path, network, state):
+def test_a_wrong_shape_and_an_unknown_tensor_are_named(tmp_path, network, state):
     torch.save({**state, "fc.weight": torch.zeros(1000, 2048), "AuxLogits.x": torch.zeros(1)}, tmp_path / "w.pth")
     with pytest.raises(UserError, match=r"1 unknown \(first: AuxLogits\.x\), 1 of another shape \(first: fc\.weight\)"):
         weights.load_weights(network, tmp_path / "w.pth")
@@ -74,7 +74,7 @@ def test_a_path_that_does_not_exist_is_refused_before_anything_is_downloaded():
         InceptionExtractor("/no/such.pth").load()
 
 
-def test_without_network_the_message_says_what_to_put_where(cache, monkeypatch):
+def test_without_a_connection_the_message_says_which_file_to_put_where(cache, monkeypatch):
     def offline(*args, **options):
         raise ConnectionError("no route to host")
 

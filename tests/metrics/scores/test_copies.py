@@ -46,7 +46,7 @@ def test_copies_are_found_by_pixels_and_by_features(digits, noise):
     assert found.baselines["val/near_copies"] < 0.02
 
 
-def test_pictures_that_training_has_not_seen_are_no_copies(digits):
+def test_held_out_images_are_no_copies(digits):
     found = found_of(digits, "test")
     assert found.scores["val/near_copies"] < 0.02
     for name, value in found.scores.items():
@@ -54,7 +54,7 @@ def test_pictures_that_training_has_not_seen_are_no_copies(digits):
 
 
 @pytest.mark.parametrize("name", ["neighbours", "neighbours_lenet"])
-def test_the_pictures_show_copies_beside_their_originals(digits, name):
+def test_the_grids_show_copies_beside_their_originals(digits, name):
     picture = found_of(digits, "train").pictures[name]
     assert picture.shape == (3, 8 * 30 + 2, 6 * 30 + 2)
     assert torch.equal(picture[:, :, 2:30], picture[:, :, 32:60])

@@ -50,7 +50,7 @@ def suite(**options):
     return Generation(Means, "val/fd_means", "min", 50, batch_size=20, scores=["fd"], **options)
 
 
-def test_a_file_in_the_folder_is_all_that_a_score_takes(declare):
+def test_one_file_in_the_folder_adds_a_score_everywhere(declare):
     declare(TOY)
     data, model, toy = Pictures(), Noise(), suite(final=["toy"], keep=30)
     assert toy.names(model, data) == ["val/fd_means", "val/toy_gap_means", "val/toy_peak_means"]
@@ -64,7 +64,7 @@ def test_a_file_in_the_folder_is_all_that_a_score_takes(declare):
     assert found["val/toy_peak_means"] == fakes.amax() + data.arrays["x"][:30].amin()
 
 
-def test_the_settings_of_a_score_matter_to_that_score_alone(declare):
+def test_the_settings_of_a_score_affect_comparisons_of_that_score_only(declare):
     declare(TOY)
     protocol = suite(final=["toy"]).protocol(Pictures())
     assert "toy_scale" in declarations.comparable_protocol("val/toy_gap_means", protocol)
@@ -84,7 +84,7 @@ def test_a_new_baseline_is_measured_although_statistics_are_cached(declare, capl
     assert not caplog.text
 
 
-def test_a_score_of_ones_own_is_named_in_the_metrics_by_its_module(tmp_path, monkeypatch):
+def test_a_users_score_is_named_in_the_config_by_its_module(tmp_path, monkeypatch):
     from hydra import compose, initialize_config_dir
     from hydra.utils import instantiate
 
@@ -102,7 +102,7 @@ def test_a_score_of_ones_own_is_named_in_the_metrics_by_its_module(tmp_path, mon
     assert declarations.better_direction("val/toy_gap_lenet") == "lower"
 
 
-def test_what_is_read_from_the_files_is_what_they_declare():
+def test_declarations_read_from_source_equal_the_imported_ones():
     scores.feature_scores()
     read = declarations.read_declarations(tuple(scores.__path__))
     declared = [score for score in scores.DECLARED if score.name != "toy"]
@@ -118,7 +118,7 @@ def test_directions_are_known_without_torch():
 
 
 @pytest.mark.parametrize(("wrong", "message"), [(("pixels",), "needs pixels"), (("images",), "baseline")])
-def test_a_declaration_that_cannot_work_is_refused(wrong, message):
+def test_an_invalid_declaration_is_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
         scores.Score("toy", better="lower", note="", needs=wrong, has_baseline=True)
 

@@ -23,7 +23,7 @@ def plain(features, real):
     return frechet_distance(*moments(real.total, real.outer, real.count), *moments(*sums)).item()
 
 
-def test_the_line_is_met_exactly_where_the_distances_lie_on_one():
+def test_the_intercept_is_exact_for_points_on_a_line():
     x = 1 / torch.tensor([100.0, 250.0, 400.0, 1000.0]).double()
     assert intercept(x, 2.5 + 40 * x) == pytest.approx(2.5, rel=1e-12)
 
@@ -61,7 +61,7 @@ def test_the_distances_are_those_of_the_first_n_features(is_singular):
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1.3, 0.2)])
-def test_gaussians_have_their_true_distance_where_the_plain_one_is_too_large(scale, shift):
+def test_extrapolation_removes_the_bias_of_the_plain_distance(scale, shift):
     d, true = 24, 24 * ((scale - 1) ** 2 + shift**2)
     real, runs = standard_normal(d), [normal_rows(1000, d, seed) * scale + shift for seed in range(30)]
     found = torch.tensor([extrapolated_distance(x, real, seeded_generator(0)) for x in runs])
@@ -70,7 +70,7 @@ def test_gaussians_have_their_true_distance_where_the_plain_one_is_too_large(sca
     assert abs(found.mean() - true) < bias / 4
 
 
-def test_the_generator_alone_decides_the_draw():
+def test_the_result_depends_on_the_generator_alone():
     features, real = normal_rows(200, 4, 0).float(), standard_normal(4)
     before = torch.get_rng_state()
     assert extrapolated_distance(features, real, seeded_generator(1)) == extrapolated_distance(

@@ -54,7 +54,7 @@ def test_equal_covariances_leave_the_squared_distance_of_the_means():
 
 
 @pytest.mark.parametrize(("m1", "m2", "s1", "s2"), [(0, 3, 1, 1), (-1, 1, 2, 0.5), (0.2, 0.2, 0.1, 10)])
-def test_gaussians_on_a_line_are_apart_by_their_means_and_deviations(m1, m2, s1, s2):
+def test_one_dimensional_gaussians_follow_the_closed_form(m1, m2, s1, s2):
     mean, variance = torch.tensor([[m1], [m2]]).double(), torch.tensor([[[s1]], [[s2]]]).double() ** 2
     found = distance(with_moments(mean[0], variance[0]), with_moments(mean[1], variance[1], n=99, seed=2))
     assert found == pytest.approx((m1 - m2) ** 2 + (s1 - s2) ** 2, rel=1e-9)
@@ -97,7 +97,7 @@ def test_fewer_samples_than_features_give_the_number_of_scipys_root(n, d):
 
 @pytest.mark.parametrize("n", [20, 90])  # singular, and not
 @pytest.mark.parametrize("block", [1, 7, 40, 64])
-def test_the_trace_is_that_of_scipys_root_however_the_product_is_cut(n, block):
+def test_the_trace_is_that_of_scipys_root_for_any_block_size(n, block):
     s1, s2 = torch.cov(normal_rows(n, 40, 1).T), torch.cov(normal_rows(n, 40, 2).T)
     found = trace_of_sqrt(cholesky_factor(s1), s2, block).item()
     assert found == pytest.approx(sqrtm((s1 @ s2).numpy()).real.trace(), rel=1e-6)
@@ -109,14 +109,14 @@ def test_fewer_samples_than_features_give_the_number_of_the_singular_values(d):
     assert distance(real, fake) == pytest.approx(by_singular_values(real, fake), rel=1e-6)
 
 
-def test_a_feature_that_is_always_zero_goes_through_the_symmetric_root():
+def test_a_feature_that_is_always_zero_is_handled_by_the_symmetric_root():
     real, fake = normal_rows(100, 8, 1), normal_rows(100, 8, 2) * 2
     real[:, 3] = 0
     assert torch.linalg.cholesky_ex(moments(real.sum(0), real.T @ real, torch.tensor(100))[1])[1] > 0
     assert distance(real, fake) == pytest.approx(by_singular_values(real, fake), rel=1e-7)
 
 
-def test_loaded_sums_stand_for_the_real_features():
+def test_loaded_sums_replace_the_real_features():
     real, fake = normal_rows(50, 4, 1), normal_rows(60, 4, 2)
     metric = FrechetDistance(4)
     metric.load_real(real.sum(0), real.T @ real, torch.tensor(50))

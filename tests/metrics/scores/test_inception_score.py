@@ -44,16 +44,16 @@ def test_ten_splits_have_mean_and_deviation_of_the_formula_over_shuffled_tenths(
 
 
 @pytest.mark.parametrize("k", [1, 4, 10])
-def test_sure_answers_shared_equally_by_k_classes_score_k(k):
+def test_confident_predictions_spread_equally_over_k_classes_score_k(k):
     logits = 1000 * torch.eye(10)[torch.arange(200) % k]
     assert found(logits, splits=1)[0] == pytest.approx(k, rel=1e-5)
 
 
-def test_answers_that_know_nothing_score_one():
+def test_uniform_predictions_score_one():
     assert found(torch.zeros(40, 10)) == pytest.approx([1, 0], abs=1e-6)
 
 
-def test_probabilities_stay_and_none_is_zero():
+def test_clamping_keeps_the_probabilities_and_none_is_zero():
     logits = torch.cat([normal_rows(20, 6, 0, scale=2.0), torch.tensor([[0.0, 500, -500, 0, 0, 0]])])
     assert torch.allclose(clamp_logits(logits).softmax(1), logits.softmax(1), rtol=1e-12, atol=1e-30)
     assert clamp_logits(logits).float().softmax(1).min() > 0

@@ -21,12 +21,12 @@ def test_the_distance_is_that_of_means_and_covariances_also_of_fewer_rows_than_f
     assert distance_of_features(x, y) == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_cloud_moved_by_a_vector_is_as_far_as_the_vector_is_long():
+def test_a_shifted_set_has_the_squared_length_of_the_shift():
     x = cloud(7, 30, 3)
     assert distance_of_features(x, x + 2) == pytest.approx(30 * 4, rel=1e-5)
 
 
-def test_the_mean_over_the_classes_ignores_how_many_there_are_of_each():
+def test_the_mean_over_the_classes_does_not_weight_them_by_size():
     x = [cloud(20 * (k + 1), 4, k) for k in range(3)]
     real, labels = torch.cat(x), torch.cat([torch.full((len(part),), k) for k, part in enumerate(x)])
     fake = torch.cat([part[:10] for part in x])
@@ -36,7 +36,7 @@ def test_the_mean_over_the_classes_ignores_how_many_there_are_of_each():
     assert intra_class_distance(real, labels, fake[order], asked[order]) == pytest.approx(expected)
 
 
-def test_a_generator_that_ignores_the_class_is_seen_within_classes_alone():
+def test_only_intra_fd_detects_a_generator_that_ignores_the_class():
     real, labels = torch.cat([cloud(300, 3, 1) - 9, cloud(300, 3, 1) + 9]), torch.arange(2).repeat_interleave(300)
     blind = torch.cat([real[::2], real[1::2]])  # both classes in each half
     assert distance_of_features(real, blind) == pytest.approx(0, abs=1e-6)
@@ -44,7 +44,7 @@ def test_a_generator_that_ignores_the_class_is_seen_within_classes_alone():
     assert intra_class_distance(real, labels, real, labels) == pytest.approx(0, abs=1e-4)
 
 
-def test_a_class_with_fewer_than_two_samples_has_no_number():
+def test_a_class_with_fewer_than_two_samples_makes_it_nan():
     real, labels = cloud(20, 3, 1), torch.arange(2).repeat_interleave(10)
     assert math.isnan(intra_class_distance(real, labels, real[:11], labels[:11]))
     assert math.isnan(intra_class_distance(real, labels[:0], real, labels))

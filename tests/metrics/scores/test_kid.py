@@ -28,7 +28,7 @@ def test_one_subset_of_everything_is_the_double_loop(n, d):
     assert deviation == 0
 
 
-def test_mean_and_deviation_are_those_of_double_loops_over_the_drawn_subsets():
+def test_mean_and_deviation_equal_double_loops_over_the_random_subsets():
     real, fake = normal_rows(30, 4, 1), normal_rows(20, 4, 2) + 0.5
     found = kernel_distance(real, fake, subsets=4, subset_size=8)
     torch.manual_seed(3)
@@ -47,7 +47,7 @@ def test_the_subset_size_is_capped_at_the_smaller_set():
     assert found == kernel_distance(real, fake, subsets=2, subset_size=9)
 
 
-def test_the_same_law_scores_zero_within_its_noise_and_another_law_does_not():
+def test_equal_distributions_score_zero_within_noise_and_others_do_not():
     real = normal_rows(600, 8, 1)
     same, deviation = kernel_distance(real, normal_rows(600, 8, 2), subsets=20, subset_size=200)
     other, _ = kernel_distance(real, normal_rows(600, 8, 3) + 0.3, subsets=20, subset_size=200)
@@ -62,7 +62,7 @@ def test_float32_features_give_the_number_of_float64_ones():
     assert single == pytest.approx(kernel_distance(real, fake, subsets=3, subset_size=100), rel=1e-3)
 
 
-def test_batches_give_the_number_of_the_whole_and_real_features_outlive_a_reset():
+def test_batches_equal_the_whole_and_reset_keeps_the_real_features():
     real, fake = normal_rows(40, 5, 1), normal_rows(30, 5, 2)
     expected = kernel_distance(real, fake, subsets=3, subset_size=20)
     metric = KernelDistance(5, subsets=3, subset_size=20)

@@ -24,7 +24,7 @@ def by_loop(x, among, k, own=None):
 
 @pytest.mark.parametrize(("n", "m", "d", "k"), [(20, 30, 3, 5), (9, 50, 40, 1), (33, 8, 2, 8)])
 @pytest.mark.parametrize("block", [4, 7, 1024])
-def test_neighbours_are_those_of_the_loop(n, m, d, k, block):
+def test_neighbours_equal_those_of_a_loop(n, m, d, k, block):
     x, among = float_rows(n, d, 0), float_rows(m, d, 1) + 5
     distance, place = nearest_neighbours(x, among, k, block=block)
     expected = by_loop(x, among, k)
@@ -33,7 +33,7 @@ def test_neighbours_are_those_of_the_loop(n, m, d, k, block):
 
 
 @pytest.mark.parametrize("block", [4, 1024])
-def test_pictures_have_exact_distances(block):
+def test_distances_of_images_are_exact(block):
     x, among = pictures(10, 0), pictures(30, 1)
     among[17] = x[3]
     distance, place = nearest_neighbours(x, among, 3, block=block)
@@ -57,7 +57,7 @@ def test_more_neighbours_than_there_are_is_refused():
         nearest_neighbours(x, x, 5, own=torch.arange(5))
 
 
-def test_only_a_block_of_the_training_pictures_is_read_at_a_time():
+def test_the_training_images_are_read_one_block_at_a_time():
     class Watched(torch.Tensor):
         reads = []
 
@@ -70,13 +70,13 @@ def test_only_a_block_of_the_training_pictures_is_read_at_a_time():
     assert Watched.reads == [16, 16, 16, 2]
 
 
-def test_a_distance_is_relative_to_that_of_the_next_training_picture():
+def test_distances_are_relative_to_the_nearest_other_training_image():
     train = torch.tensor([[0.0], [10.0], [14.0], [14.0]])
     samples = torch.tensor([[4.0], [-11.0], [11.0], [14.0], [13.0]])
     assert relative_distances(samples, train).tolist() == [0.4, 1.1, 0.25, 0, float("inf")]  # 14 is there twice
 
 
-def test_relative_distances_are_those_of_the_loop():
+def test_relative_distances_equal_those_of_a_loop():
     samples, train = float_rows(40, 6, 0), float_rows(30, 6, 1)
     expected = []
     for sample in samples:
@@ -86,7 +86,7 @@ def test_relative_distances_are_those_of_the_loop():
 
 
 @pytest.mark.parametrize("make", [pictures, lambda n, seed: float_rows(n, 16, seed)], ids=["pixels", "features"])
-def test_copying_is_caught_and_an_honest_generator_is_not(make):
+def test_copies_are_detected_and_fresh_samples_are_not(make):
     train, held_out, honest = make(500, 0), make(500, 1), make(400, 2)
     copies = train[torch.randint(500, (400,), generator=seeded_generator(3))]
     by_chance = copy_shares(held_out, train, block=256)["copied_share"]
@@ -104,7 +104,7 @@ def test_a_tenth_of_noisy_copies_shows_in_the_near_copies():
     assert copy_shares(samples, held_out)["near_copies"] == 0
 
 
-def test_the_picture_shows_each_sample_beside_its_neighbours():
+def test_the_grid_shows_each_sample_beside_its_neighbours():
     train, samples = pictures(20, 0), pictures(4, 1)
     samples[1] = train[7]
     places = nearest_neighbours(samples, train, 5)[1]

@@ -31,13 +31,13 @@ def naive(real, fake, k):
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize(("n", "m", "d"), [(30, 30, 2), (41, 23, 8), (20, 37, 64)])
 @pytest.mark.parametrize("block", [7, 1024])
-def test_all_four_are_those_of_the_naive_loops(n, m, d, k, block):
+def test_all_four_equal_naive_loops(n, m, d, k, block):
     real, fake = float_rows(n, d, 1), float_rows(m, d, 2, scale=0.8) + 0.2
     assert prdc(real, fake, k, block) == pytest.approx(naive(real, fake, k), abs=1e-12)
 
 
 @pytest.mark.parametrize("block", [3, 10, 64])
-def test_radii_leave_the_example_itself_out(block):
+def test_radii_do_not_count_the_example_itself(block):
     x = torch.tensor([[0.0], [1.0], [3.0], [3.0], [7.0]])
     assert knn_radii(x, 1, block).tolist() == [1, 1, 0, 0, 4]
     assert knn_radii(x, 2, block).tolist() == [3, 2, 2, 2, 4]
