@@ -1,4 +1,4 @@
-"""The early end of jobs whose scores are worse than the others' were."""
+"""Pruning of unpromising runs."""
 
 import json
 from types import SimpleNamespace
@@ -29,24 +29,24 @@ def bound_pruning(record, folder, settings):
 
 @pytest.fixture
 def sweep(tmp_path):
-    """A folder of ended jobs with these scores at 1, 2, 3 ... kimg, the last of them still running."""
+    """Writes a sweep whose jobs have these scores at 1, 2, ... kimg; returns a function that judges another run."""
 
     def sweep(*histories, states=(), pruner="median"):
         jobs = []
         for number, scores in enumerate(histories):
             write_run(tmp_path / str(number), scores)
-            kind = states[number] if states else "done"
-            jobs.append(state.SweepJob(number, number, {}, 0, str(number), kind))
+            job_state = states[number] if states else "done"
+            jobs.append(state.SweepJob(number, number, {}, 0, str(number), job_state))
         settings = {"pruner": pruner, "pruner_startup": 5}
         state.SweepState(tmp_path, {"settings": settings}, jobs).save()
 
-        def is_worse(*scores, mode="min"):
+        def is_pruned_with(*scores, mode="min"):
             own = write_run(tmp_path / "own", scores)
             return bound_pruning(
                 SimpleNamespace(folder=own), tmp_path, {**settings, "direction": mode}
             )._is_unpromising()
 
-        return is_worse
+        return is_pruned_with
 
     return sweep
 
@@ -54,45 +54,45 @@ def sweep(tmp_path):
 FIVE = [[10, 10, i, i] for i in range(1, 6)]  # at 3 kimg the median is 3
 
 
-def test_a_run_is_pruned_where_its_best_score_is_worse_than_the_median_of_the_others(sweep):
-    is_worse = sweep(*FIVE)
-    assert is_worse(10, 10, 3.1)
-    assert not is_worse(10, 10, 2.9)
-    assert not is_worse(2.9, 10, 10)
-    assert is_worse(1, 1, 2.9, mode="max")
-    assert not is_worse(1, 1, 3.1, mode="max")
+def test_a_run_is_pruned_if_its_best_score_is_pruned_with_than_the_median(sweep):
+    is_pruned_with = sweep(*FIVE)
+    assert is_pruned_with(10, 10, 3.1)
+    assert not is_pruned_with(10, 10, 2.9)
+    assert not is_pruned_with(2.9, 10, 10)
+    assert is_pruned_with(1, 1, 2.9, mode="max")
+    assert not is_pruned_with(1, 1, 3.1, mode="max")
 
 
-def test_the_first_scores_and_the_first_runs_are_spared(sweep):
+def test_first_scores_and_first_runs_are_never_pruned(sweep):
     assert not sweep(*FIVE)(1000)
     assert not sweep(*FIVE[:4])(10, 10, 1000)
 
 
-def test_only_runs_that_have_ended_count(sweep):
+def test_only_finished_runs_count(sweep):
     assert not sweep(*FIVE, states=["done"] * 4 + ["running"])(10, 10, 1000)
     assert sweep(*FIVE, states=["done"] * 4 + ["pruned"])(10, 10, 1000)
 
 
-def test_a_run_that_ended_early_counts_as_far_as_it_went(sweep):
-    is_worse = sweep(*FIVE[:4], [10, 10])
-    assert is_worse(10, 10, 2.6)  # of the four that came to 3 kimg the median is 2.5
-    assert not is_worse(10, 10, 2.4)
+def test_a_run_that_ended_early_counts_up_to_its_last_score(sweep):
+    is_pruned_with = sweep(*FIVE[:4], [10, 10])
+    assert is_pruned_with(10, 10, 2.6)  # of the four that came to 3 kimg the median is 2.5
+    assert not is_pruned_with(10, 10, 2.4)
 
 
-def test_scores_are_compared_at_the_same_kimg_wherever_the_marks_lie():
+def test_scores_are_compared_at_the_same_kimg():
     history = [(1.0, 5.0), (2.01, 4.0), (3.0, 3.0)]
     assert scores_at(history, [1.0, 2.0, 3.0]) == [5.0, 4.0, 3.0]
     assert scores_at(history, [1.5, 2.5]) == [5.0, 4.0]
     assert scores_at(history, [3.0, 4.0]) == [3.0]
 
 
-def test_scores_that_are_no_numbers_do_not_count(sweep):
+def test_nan_scores_do_not_count(sweep):
     nan = float("nan")
     assert sweep(*FIVE, [nan, nan, nan])(10, 10, 3.1)
     assert not sweep(*FIVE, [nan, nan, nan])(10, 10, 2.9)
 
 
-def test_hyperband_prunes_the_worse_share_and_the_same_runs_each_time(sweep):
+def test_hyperband_prunes_bad_runs_and_decides_the_same_each_time(sweep):
     histories = [[10 - i, 10 - 2 * i, 10 - 3 * i] for i in range(9)]
     found = [sweep(*histories, pruner="hyperband")(100, 100, 100) for _ in range(2)]
     assert found[0] == found[1]
@@ -111,7 +111,7 @@ def test_without_a_sweep_or_a_pruner_nothing_is_pruned(sweep, tmp_path, monkeypa
     assert not Pruning().is_needed(run)
 
 
-def test_the_training_ends_by_itself_when_it_is_judged(sweep, tmp_path):
+def test_the_callback_stops_the_training(sweep, tmp_path):
     sweep(*FIVE)
     record = SimpleNamespace(history=[], folder=tmp_path / "own")
     pruning = bound_pruning(record, tmp_path, {"pruner": "median", "pruner_startup": 5})

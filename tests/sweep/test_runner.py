@@ -1,4 +1,4 @@
-"""The course of a sweep over jobs that are pretended: each writes what a run folder tells, and ends with a code."""
+"""The course of a sweep whose jobs are fakes: each writes a run folder and ends with an exit code."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def write_run(folder: Path, score: float, run_state="done", kimg=1.0):
     (folder / "metrics.jsonl").write_text(json.dumps({"kimg": kimg, METRIC: score, "protocol": {"n": 1}}) + "\n")
 
 
-class Pretended:
+class FakeExecutor:
     """An executor whose jobs do `act(job number, its start)` at once: a score, or an exit code with a message."""
 
     def __init__(self, folder, act, size=1):
@@ -59,36 +59,36 @@ def no_pause(monkeypatch):
 
 @pytest.fixture
 def sweep(tmp_path):
-    """Runs a sweep of two learning rates and three seeds, in the state that an earlier call left."""
+    """Runs a sweep of two learning rates and three seeds, from the state that an earlier call left."""
 
     def run(act, size=1, **settings):
         space = SearchSpace(axes=[Axis("lr", ("1", "2"))], seeds=[5, 6, 7])
         known = state.load_sweep(tmp_path / "sweep", {"a": 1})
         known.folder.mkdir(exist_ok=True)
-        pool = Pretended(known.folder, act, size)
-        made = Runner(known, GridSearch(space), pool, space.seeds, lambda job: [job.name], **settings)
-        made.run()
-        return made
+        executor = FakeExecutor(known.folder, act, size)
+        finished = Runner(known, GridSearch(space), executor, space.seeds, lambda job: [job.name], **settings)
+        finished.run()
+        return finished
 
     return run
 
 
-def states(made):
-    return [job.state for job in made.state.jobs]
+def states(finished):
+    return [job.state for job in finished.state.jobs]
 
 
 def test_each_point_is_trained_with_each_seed_in_order(sweep):
-    made = sweep(lambda number, start: float(number))
-    assert [(job.number, job.values, job.seed) for job in made.state.jobs] == [
+    finished = sweep(lambda number, start: float(number))
+    assert [(job.number, job.values, job.seed) for job in finished.state.jobs] == [
         (i, {"lr": lr}, seed) for i, (lr, seed) in enumerate((lr, seed) for lr in "12" for seed in (5, 6, 7))
     ]
-    assert [job.name for job in made.state.jobs][:2] == ["0-lr-1+seed-5", "1-lr-1+seed-6"]
-    assert made.executor.started == [0, 1, 2, 3, 4, 5]
-    assert states(made) == ["done"] * 6
-    assert (made.best[0].score, made.best[1]) == (0.0, "0-lr-1+seed-5")
+    assert [job.name for job in finished.state.jobs][:2] == ["0-lr-1+seed-5", "1-lr-1+seed-6"]
+    assert finished.executor.started == [0, 1, 2, 3, 4, 5]
+    assert states(finished) == ["done"] * 6
+    assert (finished.best[0].score, finished.best[1]) == (0.0, "0-lr-1+seed-5")
 
 
-def test_what_was_not_begun_is_known_all_the_same(sweep, tmp_path):
+def test_jobs_that_did_not_start_are_recorded(sweep, tmp_path):
     def stop(number, start):
         raise KeyboardInterrupt
 
@@ -99,16 +99,20 @@ def test_what_was_not_begun_is_known_all_the_same(sweep, tmp_path):
 
 def test_the_best_of_an_earlier_start_stays_the_best(sweep):
     sweep(lambda number, start: 0.25 if number == 1 else (1, "x"), fail_fast=6)
-    made = sweep(lambda number, start: 0.5)
-    assert (made.best[0].score, made.best[1]) == (0.25, "1-lr-1+seed-6")
+    finished = sweep(lambda number, start: 0.5)
+    assert (finished.best[0].score, finished.best[1]) == (0.25, "1-lr-1+seed-6")
 
 
-def test_failures_stay_for_themselves_and_the_next_start_takes_up_those_alone(sweep, caplog):
+def test_a_failed_job_does_not_stop_the_others_and_only_it_is_retried_by_the_next_start(sweep, caplog):
     caplog.set_level("INFO", "ganrun")
     bad = {1: (1, "RuntimeError: lost"), 3: (-9, ""), 4: (2, "lr=2 does not do")}
-    made = sweep(lambda number, start: bad.get(number, 0.5))
-    assert states(made) == ["done", "failed", "done", "failed", "refused", "done"]
-    assert [made.state.jobs[i].error for i in bad] == ["RuntimeError: lost", "killed by signal 9", "lr=2 does not do"]
+    finished = sweep(lambda number, start: bad.get(number, 0.5))
+    assert states(finished) == ["done", "failed", "done", "failed", "refused", "done"]
+    assert [finished.state.jobs[i].error for i in bad] == [
+        "RuntimeError: lost",
+        "killed by signal 9",
+        "lr=2 does not do",
+    ]
     assert "job 1-lr-1+seed-6: failed, 0:00: RuntimeError: lost" in caplog.text
     again = sweep(lambda number, start: 0.25)
     assert again.executor.started == [1, 3, 4]
@@ -117,34 +121,34 @@ def test_failures_stay_for_themselves_and_the_next_start_takes_up_those_alone(sw
 
 
 def test_a_failed_job_is_started_again_as_often_as_asked(sweep):
-    made = sweep(lambda number, start: (1, "x") if number == 1 and start < 2 else 0.5, retries=2)
-    assert made.executor.started == [0, 1, 1, 1, 2, 3, 4, 5]
-    assert states(made) == ["done"] * 6
+    finished = sweep(lambda number, start: (1, "x") if number == 1 and start < 2 else 0.5, retries=2)
+    assert finished.executor.started == [0, 1, 1, 1, 2, 3, 4, 5]
+    assert states(finished) == ["done"] * 6
 
 
 def test_a_refused_job_is_not_started_again(sweep):
-    made = sweep(lambda number, start: (2, "x") if number == 1 else 0.5, retries=2)
-    assert made.executor.started == [0, 1, 2, 3, 4, 5]
+    finished = sweep(lambda number, start: (2, "x") if number == 1 else 0.5, retries=2)
+    assert finished.executor.started == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_sweep_ends_early_where_the_first_jobs_all_fail(sweep):
-    made = sweep(lambda number, start: (1, "x"), fail_fast=3)
-    assert made.executor.started == [0, 1, 2]
-    assert "first 3 jobs all failed" in made.abort_reason
+def test_a_sweep_gives_up_if_the_first_jobs_all_fail(sweep):
+    finished = sweep(lambda number, start: (1, "x"), fail_fast=3)
+    assert finished.executor.started == [0, 1, 2]
+    assert "first 3 jobs all failed" in finished.abort_reason
     assert not sweep(lambda number, start: 0.5, fail_fast=3).abort_reason
 
 
 def test_later_failures_do_not_end_a_sweep(sweep):
-    made = sweep(lambda number, start: (1, "x") if number else 0.5, fail_fast=2)
-    assert made.executor.started == [0, 1, 2, 3, 4, 5]
+    finished = sweep(lambda number, start: (1, "x") if number else 0.5, fail_fast=2)
+    assert finished.executor.started == [0, 1, 2, 3, 4, 5]
 
 
 def test_jobs_run_side_by_side(sweep):
     assert sweep(lambda number, start: 0.5, size=4).executor.most == 4
 
 
-def test_what_a_killed_sweep_left_is_taken_stock_of(sweep, tmp_path):
-    """Job 1 had ended before its end was noted, job 2 was cut off: it is gone on with."""
+def test_jobs_of_a_killed_sweep_are_resumed_or_found_finished(sweep, tmp_path):
+    """Job 1 finished before its end was recorded; job 2 was interrupted and is resumed."""
 
     def killed(number, start):
         if number == 2:
@@ -155,46 +159,46 @@ def test_what_a_killed_sweep_left_is_taken_stock_of(sweep, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         sweep(killed)
     path = tmp_path / "sweep" / state.SWEEP_FILE
-    told = json.loads(path.read_text())
-    told["jobs"][1]["state"] = told["jobs"][2]["state"] = "running"
-    path.write_text(json.dumps(told))
+    saved = json.loads(path.read_text())
+    saved["jobs"][1]["state"] = saved["jobs"][2]["state"] = "running"
+    path.write_text(json.dumps(saved))
     again = sweep(lambda number, start: 0.25)
     assert again.executor.started == [2, 3, 4, 5]
     assert states(again) == ["done"] * 6
 
 
-def test_proposals_are_told_the_mean_of_a_point_once_all_its_seeds_are_done(sweep, monkeypatch):
-    told = []
-    monkeypatch.setattr(GridSearch, "report", lambda self, k, score: told.append((k, score)))
+def test_the_mean_score_of_a_point_is_reported_once_all_its_seeds_are_done(sweep, monkeypatch):
+    reported = []
+    monkeypatch.setattr(GridSearch, "report", lambda self, k, score: reported.append((k, score)))
     sweep(lambda number, start: (1, "x") if number == 4 else float(number))
-    assert told == [(0, pytest.approx(1.0))]
-    told.clear()
+    assert reported == [(0, pytest.approx(1.0))]
+    reported.clear()
     sweep(lambda number, start: 6.5)
-    assert told == [(0, pytest.approx(1.0)), (1, pytest.approx((3 + 6.5 + 5) / 3))]
+    assert reported == [(0, pytest.approx(1.0)), (1, pytest.approx((3 + 6.5 + 5) / 3))]
 
 
-def test_a_job_without_a_number_for_a_score_is_done_all_the_same(sweep):
-    made = sweep(lambda number, start: math.nan)
-    assert states(made) == ["done"] * 6
+def test_a_job_with_a_nan_score_is_done(sweep):
+    finished = sweep(lambda number, start: math.nan)
+    assert states(finished) == ["done"] * 6
 
 
-def test_the_other_seeds_of_a_pruned_point_are_not_begun(sweep, tmp_path):
+def test_the_other_seeds_of_a_pruned_point_are_skipped(sweep, tmp_path):
     def act(number, start):
         write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 9.0, "pruned")
         return (0, "") if number == 0 else 0.5
 
-    made = sweep(act)
-    assert made.executor.started == [0, 3, 4, 5]
-    assert states(made) == ["pruned"] * 3 + ["done"] * 3
-    assert "another seed of this point was pruned" in made.state.jobs[1].error
+    finished = sweep(act)
+    assert finished.executor.started == [0, 3, 4, 5]
+    assert states(finished) == ["pruned"] * 3 + ["done"] * 3
+    assert "another seed of this point was pruned" in finished.state.jobs[1].error
 
 
-def test_proposals_are_told_of_a_pruned_point_before_they_are_asked_for_the_next(sweep, tmp_path, monkeypatch):
+def test_a_pruned_point_is_reported_before_the_next_proposal(sweep, tmp_path, monkeypatch):
     calls = []
-    next_of = GridSearch.propose
+    propose = GridSearch.propose
     monkeypatch.setattr(GridSearch, "is_known", False)
     monkeypatch.setattr(GridSearch, "report", lambda self, k, score: calls.append((k, score)))
-    monkeypatch.setattr(GridSearch, "propose", lambda self, known: (calls.append("next"), next_of(self, known))[1])
+    monkeypatch.setattr(GridSearch, "propose", lambda self, known: (calls.append("next"), propose(self, known))[1])
 
     def act(number, start):
         write_run(tmp_path / "sweep" / "0-lr-1+seed-5", 9.0, "pruned")
@@ -204,11 +208,11 @@ def test_proposals_are_told_of_a_pruned_point_before_they_are_asked_for_the_next
     assert calls[:3] == ["next", (0, 9.0), "next"]
 
 
-def test_proposals_that_cannot_be_reached_are_asked_again(sweep, monkeypatch, caplog):
-    """The jobs that run go on; what they came to is told when that can be."""
-    failures = {"next": 2, "tell": 3}
-    told = []
-    next_of = GridSearch.propose
+def test_an_unreachable_study_is_tried_again(sweep, monkeypatch, caplog):
+    """Running jobs continue, and their scores are reported later."""
+    failures = {"propose": 2, "report": 3}
+    reported = []
+    propose = GridSearch.propose
 
     def flaky(name, work):
         def call(*words):
@@ -219,16 +223,16 @@ def test_proposals_that_cannot_be_reached_are_asked_again(sweep, monkeypatch, ca
 
         return call
 
-    monkeypatch.setattr(GridSearch, "propose", flaky("next", next_of))
-    monkeypatch.setattr(GridSearch, "report", flaky("tell", lambda self, k, score: told.append((k, score))))
-    made = sweep(lambda number, start: 0.5)
-    assert states(made) == ["done"] * 6
-    assert told == [(0, 0.5), (1, 0.5)]
+    monkeypatch.setattr(GridSearch, "propose", flaky("propose", propose))
+    monkeypatch.setattr(GridSearch, "report", flaky("report", lambda self, k, score: reported.append((k, score))))
+    finished = sweep(lambda number, start: 0.5)
+    assert states(finished) == ["done"] * 6
+    assert reported == [(0, 0.5), (1, 0.5)]
     assert caplog.text.count("no database") < 5
 
 
-def test_what_ended_before_a_signal_is_done(sweep, tmp_path):
-    """The pool tells of jobs that it has stopped; one of them had come to its end before."""
+def test_a_job_that_finished_before_a_signal_is_done(sweep, tmp_path):
+    """The executor returns the jobs that it has stopped; one of them had finished before."""
 
     def act(number, start):
         if number == 1:
@@ -242,30 +246,30 @@ def test_what_ended_before_a_signal_is_done(sweep, tmp_path):
     assert [job.state for job in state.load_sweep(tmp_path / "sweep").jobs][:2] == ["done", "waiting"]
 
 
-def test_what_is_kept_for_a_job_is_left_to_others_where_none_can_start(sweep, monkeypatch):
+def test_reserved_gpus_are_released_if_no_job_can_start(sweep, monkeypatch):
     monkeypatch.setattr(
-        runner.lock, "is_locked", lambda folder: folder.name.startswith("5") and not made_pool[0].waited
+        runner.lock, "is_locked", lambda folder: folder.name.startswith("5") and not executors[0].waited
     )
-    made_pool = []
-    init = Pretended.__init__
-    monkeypatch.setattr(Pretended, "__init__", lambda self, *words: (init(self, *words), made_pool.append(self))[0])
+    executors = []
+    init = FakeExecutor.__init__
+    monkeypatch.setattr(FakeExecutor, "__init__", lambda self, *words: (init(self, *words), executors.append(self))[0])
 
     looks = []
 
     def wait(_):
-        looks.append(made_pool[0])
-        made_pool[0].waited = getattr(made_pool[0], "has_released", False) or len(looks) > 100
+        looks.append(executors[0])
+        executors[0].waited = getattr(executors[0], "has_released", False) or len(looks) > 100
 
-    monkeypatch.setattr(Pretended, "waited", False, raising=False)
+    monkeypatch.setattr(FakeExecutor, "waited", False, raising=False)
     monkeypatch.setattr(runner.time, "sleep", wait)
-    made = sweep(lambda number, start: 0.5)
-    assert getattr(made.executor, "has_released", False)
-    assert states(made) == ["done"] * 6
+    finished = sweep(lambda number, start: 0.5)
+    assert getattr(finished.executor, "has_released", False)
+    assert states(finished) == ["done"] * 6
 
 
 @pytest.mark.parametrize(("others", "states", "stays"), [((), "refused", False), (("b",), "refused", True),
                                                          ((), "waiting", False), ((), "failed", True)])  # fmt: skip
-def test_a_sweep_that_trained_nothing_leaves_nothing_unless_others_are_at_it_or_a_log_tells_why(
+def test_a_sweep_that_trained_nothing_is_removed_unless_others_use_it_or_a_log_explains_a_failure(
     others, states, stays, sweep, tmp_path, monkeypatch
 ):
     (tmp_path / "mine").mkdir()
@@ -276,21 +280,21 @@ def test_a_sweep_that_trained_nothing_leaves_nothing_unless_others_are_at_it_or_
     known.jobs = [state.SweepJob(0, 0, {}, 0, "0", states)]
     known.save()
     monkeypatch.setattr(state.RunnerRegistry, "others", lambda self: set(others))
-    made = Runner(known, GridSearch(SearchSpace(seeds=[0])), Pretended(folder, None), [0], lambda job: [])
-    sweeper.conclude(made, new)
+    finished = Runner(known, GridSearch(SearchSpace(seeds=[0])), FakeExecutor(folder, None), [0], lambda job: [])
+    sweeper.conclude(finished, new)
     assert folder.exists() == stays
     assert (tmp_path / "mine").exists()
     assert folder.parent.exists() == stays
 
 
-def test_what_a_job_has_saved_is_never_removed(tmp_path):
+def test_a_sweep_with_a_run_folder_is_never_removed(tmp_path):
     folder = tmp_path / "s"
     write_run(folder / "0", 1.0, "interrupted")
     known = state.SweepState(folder, {"fixed": [], "axes": [], "seeds": [0], "settings": {}}, [])
     known.jobs = [state.SweepJob(0, 0, {}, 0, "0", "waiting")]
     known.save()
     sweeper.conclude(
-        Runner(known, GridSearch(SearchSpace(seeds=[0])), Pretended(folder, None), [0], lambda job: []),
+        Runner(known, GridSearch(SearchSpace(seeds=[0])), FakeExecutor(folder, None), [0], lambda job: []),
         [folder],
     )
     assert (folder / "0" / "status.json").exists()
@@ -321,34 +325,34 @@ def test_a_folder_of_another_sweep_is_refused(tmp_path):
         state.load_sweep(tmp_path, first.definition)
 
 
-def test_what_others_have_is_left_to_them_and_what_dead_ones_had_is_not(sweep, tmp_path, monkeypatch):
-    """Job 1 is at work in another process that lives, and ends while this one waits; job 2's has died."""
+def test_jobs_of_living_processes_are_left_to_them_and_those_of_dead_ones_are_taken_over(sweep, tmp_path, monkeypatch):
+    """Job 1 runs in a living process and ends while this one waits; the process of job 2 has died."""
     sweep(lambda number, start: 0.5)
     path = tmp_path / "sweep" / state.SWEEP_FILE
-    told = json.loads(path.read_text())
+    saved = json.loads(path.read_text())
     for number, name in ((1, "living"), (2, "dead")):
-        told["jobs"][number].update(state="running", runner=name)
+        saved["jobs"][number].update(state="running", runner=name)
         (tmp_path / "sweep" / f"{number}-lr-1+seed-{5 + number}" / "status.json").unlink()
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(saved))
     alive = ["living"]
     monkeypatch.setattr(state.RunnerRegistry, "others", lambda self: set(alive))
 
     def ends(_):
-        if not made_pool or not made_pool[0].jobs:
+        if not executors or not executors[0].jobs:
             changed = json.loads(path.read_text())
             changed["jobs"][1]["state"] = "done"
             path.write_text(json.dumps(changed))
 
-    made_pool = []
-    init = Pretended.__init__
-    monkeypatch.setattr(Pretended, "__init__", lambda self, *words: (init(self, *words), made_pool.append(self))[0])
+    executors = []
+    init = FakeExecutor.__init__
+    monkeypatch.setattr(FakeExecutor, "__init__", lambda self, *words: (init(self, *words), executors.append(self))[0])
     monkeypatch.setattr(runner.time, "sleep", ends)
-    made = sweep(lambda number, start: 0.25)
-    assert made.executor.started == [2]
-    assert states(made) == ["done"] * 6
+    finished = sweep(lambda number, start: 0.25)
+    assert finished.executor.started == [2]
+    assert states(finished) == ["done"] * 6
 
 
-def test_two_containers_with_the_same_node_and_pid_are_two_runners(tmp_path):
+def test_two_containers_with_the_same_host_name_and_pid_are_two_runners(tmp_path):
     first, second = state.RunnerRegistry(tmp_path), state.RunnerRegistry(tmp_path)
     first.join()
     second.join()
@@ -357,12 +361,12 @@ def test_two_containers_with_the_same_node_and_pid_are_two_runners(tmp_path):
     second.leave()
 
 
-def test_a_first_save_that_was_cut_off_does_not_stop_the_next_start(tmp_path):
+def test_an_interrupted_first_save_does_not_stop_the_next_start(tmp_path):
     (tmp_path / f".{state.SWEEP_FILE}.partial").touch()
     assert state.load_sweep(tmp_path, {"axes": []}).jobs == []
 
 
-def test_a_runner_is_known_while_it_lives(tmp_path):
+def test_a_runner_is_listed_while_it_is_alive(tmp_path):
     first, second = state.RunnerRegistry(tmp_path), state.RunnerRegistry(tmp_path)
     second.name = "another"
     first.join()

@@ -1,4 +1,4 @@
-"""Sweeps that cannot be: one message, exit code 2, and nothing is left; and what a sweep would do."""
+"""Refused sweeps (one message, exit code 2, nothing written) and dry runs."""
 
 import pytest
 from omegaconf import OmegaConf
@@ -10,20 +10,20 @@ from ganrun.sweep.executors import slurm
 
 RING = ["train", "-m", "model=gan", "data=ring"]
 VARIED = ["model=gan,wgan", "model.c=0.01,0.1"]
-LAW = "optimizer.lr=interval(0.1,1)"
+INTERVAL = "optimizer.lr=interval(0.1,1)"
 
 
 @pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
+def in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["sweep.jobs=0"], "sweep.jobs must be an integer of at least 1, got 0"),
         (["sweep.fail_fast=null"], "sweep.fail_fast must be an integer of at least 1, got null"),
-        (["sweep=tpe", LAW, "sweep.trials=null"], "sweep.trials must be an integer of at least 1, got null"),
+        (["sweep=tpe", INTERVAL, "sweep.trials=null"], "sweep.trials must be an integer of at least 1, got null"),
         (["sweep.retries=-1"], "sweep.retries must be an integer of at least 0, got -1"),
         (["sweep.direction=up"], "sweep.direction must be one of min, max or null, got up"),
         (["sweep.pruner=foo"], "sweep.pruner must be one of median, hyperband or null, got foo"),
@@ -44,11 +44,11 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
         (["seed=1,2", "sweep.seeds=2"], "lists 2 seeds, but sweep.seeds=2"),
         (["folder=a,b"], "folder=a,b cannot vary"),
         (["sweep.jobs=1,2"], "sweep.jobs=1,2 cannot vary"),
-        ([LAW], "is an interval, which a grid cannot enumerate"),
+        ([INTERVAL], "is an interval, which a grid cannot enumerate"),
         (["optimizer.lrr=interval(0,1)", "sweep=random"], "Unknown key optimizer.lrr"),
         (["sweep=tpe"], "sweep=tpe has nothing to search"),
-        (["sweep=tpe", LAW, "metrics=none"], "sweep=tpe needs a score"),
-        (["sweep=tpe", LAW, "metrics=modes,none"], "sweep=tpe needs a score"),
+        (["sweep=tpe", INTERVAL, "metrics=none"], "sweep=tpe needs a score"),
+        (["sweep=tpe", INTERVAL, "metrics=modes,none"], "sweep=tpe needs a score"),
         (["seed=1,2", "sweep.pruner=median", "metrics=none"], "sweep.pruner=median needs a score"),
         (["sweep=tpe", "optimizer.lr=tag(log,interval(0,1))"], "a log interval must start above 0"),
         ([*VARIED, "sweep.only=[model.c]"], "sweep.only: 'model.c' has no condition"),
@@ -78,23 +78,23 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
             ["seed=1,2", "hydra/launcher=joblib", "sweep.jobs=2", "sweep.jobs_per_gpu=2"],
             "sweep.jobs_per_gpu=2 applies only to jobs on this machine",
         ),
-        ([LAW, "sweep=random", "sweep.only=5"], "sweep.only must be a string or a list"),
-        ([LAW, "sweep=random", "sweep.space=5"], "sweep.space must be a mapping"),
+        ([INTERVAL, "sweep=random", "sweep.only=5"], "sweep.only must be a string or a list"),
+        ([INTERVAL, "sweep=random", "sweep.space=5"], "sweep.space must be a mapping"),
         (["optimizer.lr=interval(1,0)", "sweep=tpe"], "the interval ends at 0.0, below its start 1.0"),
         (["optimizer.lr=intervall(0,1)", "sweep=tpe"], "Allowed in a sweep: a,b,c, range(1,5), choice(a,b)"),
         (["seed=1,2", "sweep.trials=4"], "sweep.trials needs a search method: sweep=tpe, or random, sobol, cmaes"),
-        (["sweep=random", LAW, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
+        (["sweep=random", INTERVAL, "sweep.storage=foo"], "sweep.storage=foo cannot be used"),
     ],
 )
-def test_what_cannot_be_swept_is_refused_and_leaves_nothing(words, said, capfd, tmp_path):
+def test_what_cannot_be_swept_is_refused_and_leaves_nothing(words, message, capfd, tmp_path):
     assert main([*RING, *words]) == 2
     err = capfd.readouterr().err
-    assert said in err
+    assert message in err
     assert "Traceback" not in err
     assert [*tmp_path.iterdir()] == []
 
 
-def test_experiments_with_sweeps_of_their_own_are_swept_one_by_one(capfd, tmp_path):
+def test_experiments_with_different_search_spaces_cannot_be_swept_together(capfd, tmp_path):
     assert main(["train", "-m", "experiment=ring,grid"]) == 2
     assert "experiment=ring changes the search space of the sweep" in capfd.readouterr().err
     assert main(["train", "-m", "experiment=created_equal,created_equal_wgan", "seed=1,2"]) == 2
@@ -102,29 +102,29 @@ def test_experiments_with_sweeps_of_their_own_are_swept_one_by_one(capfd, tmp_pa
     assert [*tmp_path.iterdir()] == []
 
 
-def test_points_with_different_scores_cannot_be_searched_by_both(capfd):
-    assert main(["train", "-m", "model=gan", "data=ring,digits", LAW, "sweep=tpe"]) == 2
+def test_a_search_over_points_with_different_scores_is_refused(capfd):
+    assert main(["train", "-m", "model=gan", "data=ring,digits", INTERVAL, "sweep=tpe"]) == 2
     assert "these points have several: val/fd_lenet, val/mode_overlap" in capfd.readouterr().err
 
 
-def test_without_slurm_its_queue_is_refused_before_anything_is_written(monkeypatch, capfd, tmp_path):
+def test_sbatch_options_without_slurm_are_refused_before_anything_is_written(monkeypatch, capfd, tmp_path):
     monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
-    assert main([*RING, LAW, "sweep=random", "sweep.sbatch='--gpus=1'"]) == 2
+    assert main([*RING, INTERVAL, "sweep=random", "sweep.sbatch='--gpus=1'"]) == 2
     assert "needs Slurm" in capfd.readouterr().err
     assert [*tmp_path.iterdir()] == []
 
 
-def test_settings_of_a_sweep_are_refused_without_one(capfd):
+def test_sweep_settings_without_a_sweep_are_refused(capfd):
     assert main(["train", "data=ring", "sweep.jobs=2"]) == 2
     assert "sweep.jobs=2 applies to sweeps, which need -m: ganrun train -m" in capfd.readouterr().err
 
 
-def test_a_setting_varies_where_its_condition_holds_and_is_left_alone_elsewhere(capfd, tmp_path):
+def test_a_conditional_parameter_varies_only_where_its_condition_holds(capfd, tmp_path):
     critic = ["model.n_critic=1,5", "optimizer=rmsprop,adam"]
     only = "['model.c if model==wgan', 'model.n_critic if model.c>0.05 and optimizer!=adam']"
     assert main([*RING, *VARIED, *critic, f"sweep.only={only}", "dry_run=true"]) == 0
-    told = [line.split("  ")[1] for line in capfd.readouterr().err.splitlines() if line.startswith("point ")]
-    assert told == [
+    points = [line.split("  ")[1] for line in capfd.readouterr().err.splitlines() if line.startswith("point ")]
+    assert points == [
         "model=gan optimizer=rmsprop",
         "model=gan optimizer=adam",
         "model=wgan optimizer=rmsprop model.c=0.01",
@@ -141,7 +141,7 @@ def test_a_single_condition_needs_no_brackets(capfd):
     assert "3 points by grid" in capfd.readouterr().err
 
 
-def test_a_setting_that_is_null_is_one_all_the_same(capfd):
+def test_a_condition_may_compare_with_null(capfd):
     only = "['model.c if model==wgan and clip==null']"
     assert main([*RING, *VARIED, f"sweep.only={only}", "dry_run=true"]) == 0
     assert "3 points by grid" in capfd.readouterr().err
@@ -149,16 +149,16 @@ def test_a_setting_that_is_null_is_one_all_the_same(capfd):
 
 def test_a_sweep_of_an_experiment_may_be_changed_on_the_command_line(capfd):
     """As in the README: the ring has ten seeds of its own."""
-    law = ["optimizer.lr=tag(log,interval(1e-5,1e-2))", "optimizer.betas.0=interval(0,0.99)"]
+    axes = ["optimizer.lr=tag(log,interval(1e-5,1e-2))", "optimizer.betas.0=interval(0,0.99)"]
     search = ["sweep=tpe", "sweep.trials=30", "sweep.seeds=1", "sweep.pruner=median"]
-    assert main(["train", "-m", "experiment=ring", "kimg=100", *law, *search, "dry_run=true"]) == 0
+    assert main(["train", "-m", "experiment=ring", "kimg=100", *axes, *search, "dry_run=true"]) == 0
     assert "30 points by tpe, each with seed 0, in" in capfd.readouterr().err
     assert main(["train", "-m", "experiment=ring", "sweep.seeds=2", "dry_run=true"]) == 0
     assert "each with seed 0, 1, in" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("devices", "jobs", "there", "gpus"),
+    ("devices", "jobs", "available", "gpus"),
     [
         ([1], 2, 4, 1),
         ([2, 4], 2, 4, 4),
@@ -170,12 +170,12 @@ def test_a_sweep_of_an_experiment_may_be_changed_on_the_command_line(capfd):
         ([2], 2, 0, 2),
     ],
 )
-def test_a_job_is_lent_as_many_gpus_as_its_trainer_asks_for(devices, jobs, there, gpus):
+def test_a_job_gets_as_many_gpus_as_its_trainer_asks_for(devices, jobs, available, gpus):
     configs = [OmegaConf.create({"trainer": {"accelerator": "auto", "devices": one}}) for one in devices]
-    assert validate.gpus_per_job(configs, jobs, there) == gpus
+    assert validate.gpus_per_job(configs, jobs, available) == gpus
 
 
-def test_gpus_that_are_named_are_none_to_be_lent():
+def test_jobs_that_run_side_by_side_cannot_name_their_gpus():
     config = OmegaConf.create({"trainer": {"accelerator": "auto", "devices": [2, 3]}})
     with pytest.raises(UserError, match=r"names GPUs, but ganrun assigns GPUs to jobs that run side by side"):
         validate.gpus_per_job([config], 2, 4)
@@ -187,12 +187,12 @@ def test_more_gpus_than_there_are_are_refused():
         validate.gpus_per_job([config], 2, 2)
 
 
-def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):
+def test_a_dry_run_lists_the_points_and_writes_nothing(capfd, tmp_path):
     assert main([*RING, "model.k=1,2", "seed=3,4", "dry_run=true"]) == 0
     err = capfd.readouterr().err
     assert "point 1  model.k=2" in err
     assert "2 points by grid, each with seed 3, 4, in outputs/sweeps/k+seed-" in err
-    assert main([*RING, LAW, "sweep=tpe", "dry_run=true"]) == 0
+    assert main([*RING, INTERVAL, "sweep=tpe", "dry_run=true"]) == 0
     assert "50 points by tpe" in capfd.readouterr().err
     assert main([*RING, "seed=1,2", "folder=mine", "dry_run=true"]) == 0
     assert "each with seed 1, 2, in mine" in capfd.readouterr().err
@@ -200,7 +200,7 @@ def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ([], "To show a sweep: ganrun sweep NAME"),
         (["nix"], "nix is not a sweep folder"),
@@ -208,6 +208,6 @@ def test_a_plan_shows_the_points_and_writes_nothing(capfd, tmp_path):
         (["resume", "nix"], "nix is not a sweep folder"),
     ],
 )
-def test_a_sweep_that_is_not_there_is_refused(words, said, capfd):
+def test_a_sweep_that_does_not_exist_is_refused(words, message, capfd):
     assert main(["sweep", *words]) == 2
-    assert said in capfd.readouterr().err
+    assert message in capfd.readouterr().err

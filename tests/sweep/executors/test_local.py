@@ -1,4 +1,4 @@
-"""Processes of a pool, and the GPUs that are lent to them; the GPUs are pretended."""
+"""Jobs as local processes, and their GPUs, which are only names here."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.waiting import wait_until
 
 from ganrun.sweep.executors import base, local
 from ganrun.sweep.executors.gpus import GpuPool
@@ -18,7 +19,7 @@ WAIT = "import time; time.sleep(100)"
 
 @pytest.fixture
 def start(tmp_path, monkeypatch):
-    """Starts a Python program as a job of a pool, in the place of ganrun."""
+    """Starts a Python program as a job of an executor, instead of ganrun."""
     started = []
     popen = subprocess.Popen
 
@@ -27,27 +28,20 @@ def start(tmp_path, monkeypatch):
         return started[-1]
 
     monkeypatch.setattr(base.subprocess, "Popen", python)
-    yield lambda pool, number, program: pool.submit(number, [program], tmp_path / "logs" / f"{number}.log")
+    yield lambda executor, number, program: executor.submit(number, [program], tmp_path / "logs" / f"{number}.log")
     for process in started:
         process.kill()
         process.wait()
 
 
-def until(holds, seconds=20):
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def end_of(pool):
+def wait_for_end(executor):
     found = {}
-    until(lambda: found.update(pool.poll()) or not pool.jobs)
+    wait_until(lambda: found.update(executor.poll()) or not executor.jobs)
     return found
 
 
 @pytest.mark.parametrize(
-    ("program", "code", "said"),
+    ("program", "code", "message"),
     [
         ("print('all is well')", 0, "all is well"),
         ("raise ValueError('lost')", 1, "ValueError: lost"),
@@ -55,88 +49,88 @@ def end_of(pool):
         ("import os; os.kill(os.getpid(), 9)", -9, ""),
     ],
 )
-def test_the_end_of_a_job_is_told_with_its_last_words(start, program, code, said):
-    pool = LocalExecutor(1, {}, GpuPool([], 1))
-    assert start(pool, 3, program)
-    assert not pool.has_room()
-    found = end_of(pool)
-    assert (found[3].exit_code, found[3].message) == (code, said)
-    assert pool.has_room()
+def test_a_finished_job_has_its_exit_code_and_last_message(start, program, code, message):
+    executor = LocalExecutor(1, {}, GpuPool([], 1))
+    assert start(executor, 3, program)
+    assert not executor.has_room()
+    found = wait_for_end(executor)
+    assert (found[3].exit_code, found[3].message) == (code, message)
+    assert executor.has_room()
 
 
-def test_jobs_that_are_asked_to_end_may_save(start, tmp_path):
-    pool = LocalExecutor(2, {}, GpuPool([], 1))
+def test_stopped_jobs_have_time_to_save(start, tmp_path):
+    executor = LocalExecutor(2, {}, GpuPool([], 1))
     path = tmp_path / "saved"
     program = (
         f"import signal, sys, time; signal.signal(15, lambda *_: (open({str(path)!r}, 'w').close(), sys.exit(143)))"
     )
-    start(pool, 0, f"{program}; print('ready', flush=True); time.sleep(100)")
-    until(lambda: pool.jobs[0].last_message() == "ready")
-    assert pool.stop()[0].exit_code == 143
+    start(executor, 0, f"{program}; print('ready', flush=True); time.sleep(100)")
+    wait_until(lambda: executor.jobs[0].last_message() == "ready")
+    assert executor.stop()[0].exit_code == 143
     assert path.exists()
 
 
-def test_a_job_that_does_not_end_is_killed(start, monkeypatch):
+def test_a_job_that_ignores_sigterm_is_killed(start, monkeypatch):
     monkeypatch.setattr(local, "GRACE_SECONDS", 0.2)
-    pool = LocalExecutor(1, {}, GpuPool([], 1))
-    start(pool, 0, f"import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); {WAIT}")
-    until(lambda: pool.jobs[0].last_message() == "ready")
-    assert pool.stop()[0].exit_code == -9
+    executor = LocalExecutor(1, {}, GpuPool([], 1))
+    start(executor, 0, f"import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); {WAIT}")
+    wait_until(lambda: executor.jobs[0].last_message() == "ready")
+    assert executor.stop()[0].exit_code == -9
 
 
 def test_side_by_side_jobs_share_the_processors(start, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     cores = len(os.sched_getaffinity(0))
     for size, threads in ((1, "None"), (cores, "1"), (cores + 1, "1")):
-        pool = LocalExecutor(size, {}, GpuPool([], 1))
-        start(pool, 0, "import os; print(os.environ.get('OMP_NUM_THREADS'))")
-        assert end_of(pool)[0].message == ("None" if size == 1 else threads)
+        executor = LocalExecutor(size, {}, GpuPool([], 1))
+        start(executor, 0, "import os; print(os.environ.get('OMP_NUM_THREADS'))")
+        assert wait_for_end(executor)[0].message == ("None" if size == 1 else threads)
 
 
 # ---- GPUs ----------------------------------------------------------------------------------------------------
 @pytest.fixture
-def devices(tmp_path):
+def gpu_pool(tmp_path):
     return lambda per_device=1: GpuPool(["0", "GPU-5"], per_device, tmp_path / "gpus")
 
 
 SEEN = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); "
 
 
-def test_each_job_has_a_gpu_of_its_own_while_it_runs(start, devices):
-    pool = LocalExecutor(3, {}, devices())
-    assert [start(pool, number, SEEN + WAIT) for number in range(3)] == [True, True, False]
-    until(lambda: {pool.jobs[n].last_message() for n in (0, 1)} == {"0", "GPU-5"})
-    pool.jobs[0].process.kill()
-    until(lambda: 0 in pool.poll())
-    assert start(pool, 3, SEEN + WAIT)
-    until(lambda: pool.jobs[3].last_message() == "0")
+def test_each_job_has_a_gpu_of_its_own_while_it_runs(start, gpu_pool):
+    executor = LocalExecutor(3, {}, gpu_pool())
+    assert [start(executor, number, SEEN + WAIT) for number in range(3)] == [True, True, False]
+    wait_until(lambda: {executor.jobs[n].last_message() for n in (0, 1)} == {"0", "GPU-5"})
+    executor.jobs[0].process.kill()
+    wait_until(lambda: 0 in executor.poll())
+    assert start(executor, 3, SEEN + WAIT)
+    wait_until(lambda: executor.jobs[3].last_message() == "0")
 
 
-def test_a_gpu_takes_as_many_jobs_as_it_may(start, devices):
-    pool = LocalExecutor(9, {}, devices(per_device=2))
-    assert [start(pool, number, SEEN + WAIT) for number in range(5)] == [True] * 4 + [False]
-    until(lambda: sorted(pool.jobs[n].last_message() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
+def test_a_gpu_is_shared_by_jobs_per_gpu_jobs(start, gpu_pool):
+    executor = LocalExecutor(9, {}, gpu_pool(per_device=2))
+    assert [start(executor, number, SEEN + WAIT) for number in range(5)] == [True] * 4 + [False]
+    wait_until(lambda: sorted(executor.jobs[n].last_message() for n in range(4)) == ["0", "0", "GPU-5", "GPU-5"])
 
 
-def test_a_job_of_several_ranks_has_as_many_gpus_of_its_own(start, tmp_path):
+def test_a_job_of_several_ranks_has_a_gpu_for_each(start, tmp_path):
     gpus = GpuPool(["0", "1", "2"], 1, tmp_path / "gpus")
-    pool = LocalExecutor(3, {}, gpus, 2)
-    assert [start(pool, number, SEEN + WAIT) for number in range(2)] == [True, False]
-    until(lambda: pool.jobs[0].last_message() == "0,1")
+    executor = LocalExecutor(3, {}, gpus, 2)
+    assert [start(executor, number, SEEN + WAIT) for number in range(2)] == [True, False]
+    wait_until(lambda: executor.jobs[0].last_message() == "0,1")
     left = gpus.lease()
     assert left.devices == ["2"]  # the one that was too few for the second job is not kept from others
     left.close()
     assert gpus.lease(2) is None
 
 
-def test_another_sweep_on_the_machine_gets_what_is_left(start, devices):
-    first, second = LocalExecutor(1, {}, devices()), LocalExecutor(2, {}, devices())
+def test_another_sweep_on_the_machine_gets_the_remaining_gpus(start, gpu_pool):
+    first, second = LocalExecutor(1, {}, gpu_pool()), LocalExecutor(2, {}, gpu_pool())
     assert start(first, 0, WAIT)
     assert start(second, 0, WAIT)
     assert not start(second, 1, WAIT)
 
 
-def test_a_job_outlives_a_killed_sweep_with_its_gpu_at_most_until_it_has_saved(devices, tmp_path):
+def test_a_job_of_a_killed_sweep_keeps_its_gpu_until_it_has_saved(gpu_pool, tmp_path):
     """kill -9 of the sweep: Linux asks the job to end; until then nobody else gets its GPU."""
     program = f"""
 import sys, time
@@ -144,10 +138,10 @@ from pathlib import Path
 from ganrun.sweep.executors import base, gpus, local
 popen = base.subprocess.Popen
 base.subprocess.Popen = lambda words, **options: popen([sys.executable, "-c", words[-1]], **options)
-pool = local.LocalExecutor(1, {{}}, gpus.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})))
+executor = local.LocalExecutor(1, {{}}, gpus.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})))
 job = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(1), sys.exit())); time.sleep(100)"
-assert pool.submit(0, [job], Path({str(tmp_path / "log")!r}))
-print(pool.jobs[0].process.pid, flush=True)
+assert executor.submit(0, [job], Path({str(tmp_path / "log")!r}))
+print(executor.jobs[0].process.pid, flush=True)
 time.sleep(100)
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as sweep:
@@ -157,8 +151,8 @@ time.sleep(100)
         sweep.wait()
         free = GpuPool(["0"], 1, tmp_path / "gpus")
         assert not has_free(free)
-        until(lambda: is_over(pid))
-        until(lambda: has_free(free))
+        wait_until(lambda: is_over(pid))
+        wait_until(lambda: has_free(free))
 
 
 def is_over(pid):
@@ -166,8 +160,8 @@ def is_over(pid):
     return not path.exists() or path.read_text().split()[2] == "Z"
 
 
-def has_free(devices):
-    lease = devices.lease()
+def has_free(gpu_pool):
+    lease = gpu_pool.lease()
     if lease:
         lease.close()
     return lease is not None

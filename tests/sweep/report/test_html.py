@@ -1,4 +1,4 @@
-"""The page of a sweep."""
+"""The report of a sweep."""
 
 import pytest
 from rich.console import Console
@@ -11,7 +11,7 @@ from ganrun.sweep.state import SweepJob, SweepState
 
 @pytest.fixture
 def page(tmp_path):
-    """The page of nine points of two settings, one of them numbers and a word."""
+    """The report of nine points of two settings, one of them numbers and null."""
 
     def page(**changes):
         jobs, results = [], {}
@@ -41,7 +41,7 @@ def test_the_page_shows_ranking_curves_settings_importance_samples_and_failures(
     ):
         assert f"<h2>{title}</h2>" in text
     shown = text.split("<h2>Samples</h2>")[1]
-    assert "base64,bmV3'" in shown  # the picture of the best score
+    assert "base64,bmV3'" in shown  # the samples of the best score
     assert shown.count("base64") == 1
     assert "0-job, 0 at 2 kimg" in shown
     assert "9 in total: 8 done, 1 failed" in text
@@ -50,15 +50,15 @@ def test_the_page_shows_ranking_curves_settings_importance_samples_and_failures(
     assert not [record for record in caplog.records if record.name.startswith("ganrun")]
 
 
-def test_a_figure_that_cannot_be_drawn_costs_no_other(page, monkeypatch, caplog):
+def test_a_figure_that_fails_does_not_remove_the_others(page, monkeypatch, caplog):
     monkeypatch.setattr(html, "plot_importance", lambda ranked: 1 / 0)
     text = page()
     assert "Settings and score" in text
-    assert "How much" not in text
+    assert "Importance" not in text
     assert "lacks its figure" in caplog.text
 
 
-def test_points_that_lack_a_setting_stand_at_a_mark_of_their_own():
+def test_points_without_a_setting_have_a_tick_of_their_own():
     found = html.coordinate_axis("model.c", ["1", None, "3"])
     assert found["values"] == pytest.approx([1, 0.7, 3])
     assert found["ticktext"][0] == "none"
@@ -68,7 +68,7 @@ def test_points_that_lack_a_setting_stand_at_a_mark_of_their_own():
     assert html.coordinate_axis("lr", ["1e-4", "1e-2", None])["values"] == pytest.approx([-4, -2, -4.3])
 
 
-def test_a_ranking_has_the_metric_of_those_that_have_scores(tmp_path, capsys):
+def test_a_ranking_uses_the_metric_of_the_jobs_with_scores(tmp_path, capsys):
     """The first job belongs to another metric, of which lower values are better, and has no score."""
     jobs = [SweepJob(k, k, {"data": "ab"[k > 0]}, 0, str(k), "failed" if k == 0 else "done") for k in range(3)]
     found = {0: RunResult(JobState.FAILED, metric="val/fd_lenet", mode="min")}

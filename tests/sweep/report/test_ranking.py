@@ -41,7 +41,7 @@ def test_points_are_ranked_by_their_mean_and_those_without_a_score_come_last(job
     )
 
 
-def test_the_deviation_is_that_of_a_sample_and_none_of_a_single_seed(jobs):
+def test_the_deviation_is_that_of_a_sample_and_nan_for_a_single_seed(jobs):
     b, d, a, c = ranking.rank_points(jobs, results(jobs), "min")
     assert a.deviation == pytest.approx(math.sqrt((9 + 1 + 16) / 2))
     assert b.deviation == pytest.approx(math.sqrt(0.5))
@@ -56,7 +56,7 @@ def test_the_best_run_of_a_point_is_that_of_its_best_score(jobs, mode, number):
     assert ranking.best_job(standing).number == number
 
 
-def test_the_file_has_a_row_for_every_job_with_its_point_beside_it(jobs, tmp_path):
+def test_leaderboard_csv_has_a_row_per_job_with_the_mean_of_its_point(jobs, tmp_path):
     path = ranking.write_leaderboard(tmp_path, [ranking.rank_points(jobs, results(jobs), "min")], ["model"])
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -69,7 +69,7 @@ def test_the_file_has_a_row_for_every_job_with_its_point_beside_it(jobs, tmp_pat
     assert rows[0]["folder"] == "3-b"
 
 
-def test_the_table_shows_what_was_found(jobs, capsys):
+def test_the_table_shows_scores_seeds_and_states(jobs, capsys):
     ranked = ranking.rank_points(jobs, results(jobs), "min")
     Console(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
@@ -88,7 +88,7 @@ def test_the_table_shows_what_was_found(jobs, capsys):
     assert "running" in said
 
 
-def test_scores_that_were_measured_otherwise_are_in_rankings_of_their_own(jobs):
+def test_scores_with_different_protocols_are_ranked_separately(jobs):
     found = results(jobs)
     for number in (0, 1, 2):
         found[number].protocol = {"score": "val/fd", "samples": "100"}
@@ -102,14 +102,14 @@ def test_scores_that_were_measured_otherwise_are_in_rankings_of_their_own(jobs):
     ]
 
 
-def test_words_that_look_like_markup_are_shown_as_they_are(jobs, capsys):
+def test_values_that_look_like_markup_are_printed_unchanged(jobs, capsys):
     jobs[9].values["model"] = "[/x] [relu]"
     ranked = ranking.rank_points(jobs[9:], results(jobs), "min")
     Console(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
     assert "[/x] [relu]" in capsys.readouterr().out
 
 
-def test_points_that_lack_a_setting_have_an_empty_place(tmp_path):
+def test_points_without_a_setting_have_an_empty_cell(tmp_path):
     jobs = [SweepJob(0, 0, {"model": "gan"}, 0, "0"), SweepJob(1, 1, {"model": "wgan", "model.c": "1"}, 0, "1")]
     found = {k: RunResult("done", metric="val/fd", score=float(k)) for k in range(2)}
     ranked = ranking.rank_points(jobs, found, "min")

@@ -1,4 +1,4 @@
-"""What a sweep varies, told from the words of the command line."""
+"""The search space of a command's overrides."""
 
 import pytest
 from hydra import initialize_config_dir
@@ -18,7 +18,7 @@ def read():
         yield lambda *words, seeds=None, first=0, more=None: space.parse_space(words, loader, seeds, first, more)
 
 
-def test_lists_ranges_and_globs_are_values_and_all_else_is_fixed(read):
+def test_lists_ranges_and_globs_become_axes_and_all_else_is_fixed(read):
     found = read("model=gan,wgan", "data=ring", "model.k=range(1,4)", "optimizer=glob(adam*)", "+x='a,b'", "kimg=2")
     assert found.fixed == ["data=ring", "+x='a,b'", "kimg=2"]
     assert found.axes[:2] == [Axis("model", ("gan", "wgan")), Axis("model.k", ("1", "2", "3"))]
@@ -69,23 +69,23 @@ def test_seeds_are_listed_or_counted_and_never_an_axis(read, words, seeds, expec
 
 
 @pytest.mark.parametrize(
-    ("words", "seeds", "said"),
+    ("words", "seeds", "message"),
     [
         (["seed=1,2", "sweep.seeds=3"], 3, "lists 2 seeds, but sweep.seeds=3"),
         (["seed=interval(0,9)"], None, "seeds cannot be searched"),
         (["seed=a,b"], None, "seeds must be integers"),
     ],
 )
-def test_seeds_that_cannot_be_are_refused(read, words, seeds, said):
-    with pytest.raises(UserError, match=said):
+def test_invalid_seeds_are_refused(read, words, seeds, message):
+    with pytest.raises(UserError, match=message):
         read(*words, seeds=seeds)
 
 
-def test_settings_of_the_sweep_itself_are_none_of_its_jobs(read):
+def test_settings_of_the_sweep_are_not_passed_to_its_jobs(read):
     assert read("sweep=tpe", "sweep.trials=3", "kimg=2").fixed == ["kimg=2"]
 
 
-def test_an_experiment_may_say_what_varies_and_the_command_line_has_the_last_word(read):
+def test_an_experiment_may_define_axes_that_the_command_line_overrides(read):
     more = {"optimizer.lr": "tag(log, interval(1e-5, 1e-2))", "model.k": "choice(1, 5)"}
     found = read("model.k=3", "seed=1,2", seeds=10, more=more)
     assert found.axes == [Axis("optimizer.lr", low=1e-5, high=1e-2, is_log=True)]
@@ -93,7 +93,7 @@ def test_an_experiment_may_say_what_varies_and_the_command_line_has_the_last_wor
     assert found.seeds == [1, 2]
 
 
-def test_shuffled_values_come_in_the_same_order_each_time(read):
+def test_shuffled_values_have_the_same_order_at_every_start(read):
     first, again = (read("a=shuffle(range(0,20))").axes[0].values for _ in range(2))
     assert first == again
     assert sorted(map(int, first)) == [*range(20)] != [*map(int, first)]
@@ -116,5 +116,5 @@ def test_conditions_compare_settings_with_values(text, values, holds):
     assert Condition.parse(text).holds(values.get) is holds
 
 
-def test_two_conditions_of_one_setting_are_both_to_hold():
+def test_two_conditions_of_one_setting_must_both_hold():
     assert conditions.parse_conditions(["c if k>1", "c if k<3"])["c"].text == "k>1 and k<3"

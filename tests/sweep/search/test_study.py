@@ -1,4 +1,4 @@
-"""Points that Optuna proposes: how many, which, and that an interruption changes none of them."""
+"""Points that Optuna proposes: how many, which, and that they do not depend on interruptions."""
 
 import math
 from statistics import median
@@ -27,7 +27,7 @@ def surface(values):
 
 
 def study(folder, sampler="tpe", seed=0, stops=(TRIALS,), score=surface, space=SPACE):
-    """All points of a study that was stopped after so many, each time in the middle of the next point."""
+    """Return all points of a study that was stopped after so many, each time after proposing the next point."""
     folder.mkdir(exist_ok=True)
     points = []
     for stop in stops:
@@ -50,11 +50,11 @@ def test_an_interrupted_study_proposes_the_same_points_and_none_twice(sampler, t
     assert all(1e-5 <= float(p["lr"]) <= 1e-2 and 0 <= float(p["beta1"]) <= 0.999 for p in whole)
 
 
-def test_another_seed_proposes_others(tmp_path):
+def test_another_seed_proposes_other_points(tmp_path):
     assert study(tmp_path / "a", "random", 0) != study(tmp_path / "b", "random", 1)
 
 
-def test_proposals_follow_what_they_are_told(tmp_path):
+def test_proposals_depend_on_the_reported_scores(tmp_path):
     first = study(tmp_path / "a")
     other = study(tmp_path / "b", score=lambda values: -surface(values))
     assert first[:10] == other[:10]
@@ -62,8 +62,8 @@ def test_proposals_follow_what_they_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("score", [math.nan, None])
-def test_a_point_without_a_score_tells_nothing_and_stays_what_it_is(score, tmp_path):
-    """As of a job that failed: it is told later, if at all."""
+def test_a_point_without_a_score_keeps_its_values_and_may_be_scored_later(score, tmp_path):
+    """The job of the point has failed, and may be retried."""
     tmp_path.joinpath("s").mkdir()
     search = StudySearch(SPACE, "tpe", TRIALS, "min", 0, SweepState(tmp_path / "s", WHAT, id="a"))
     points = [search.propose(range(k)) for k in range(3)]
@@ -76,7 +76,7 @@ def test_a_point_without_a_score_tells_nothing_and_stays_what_it_is(score, tmp_p
     assert again.study.trials[1].value == 2.0
 
 
-def test_choices_and_whole_numbers_are_words_for_hydra(tmp_path):
+def test_choices_and_integers_are_texts_for_hydra(tmp_path):
     space = SearchSpace(axes=[Axis("k", low=1, high=5, is_whole=True), Axis("model", ("gan", "'a,b'"))])
     points = study(tmp_path / "s", "random", space=space, score=lambda values: 0.0)
     assert {point["k"] for point in points} == set("12345")
@@ -93,7 +93,7 @@ def test_the_parzen_estimator_finds_no_worse_points_than_chance_over_twenty_stud
     assert median(best["tpe"]) <= median(best["random"])
 
 
-def test_what_cannot_be_searched_is_refused(tmp_path):
+def test_an_empty_space_and_a_log_interval_from_0_are_refused(tmp_path):
     with pytest.raises(UserError, match="nothing to search"):
         StudySearch(SearchSpace(), "tpe", 3, "min", 0, SweepState(tmp_path, WHAT))
     with pytest.raises(UserError, match="must start above 0"):
@@ -114,7 +114,7 @@ def shared(database, place, **settings):
     return StudySearch(SPACE, words["sampler"], words["trials"], "min", 0, state, database)
 
 
-def test_two_folders_share_a_study_and_each_point_is_of_one_of_them(database, tmp_path):
+def test_two_folders_share_a_study_and_each_point_belongs_to_one_of_them(database, tmp_path):
     alone = study(tmp_path / "alone", "random")[:6]
     first, second = (shared(database, tmp_path / name) for name in "ab")
     own = {first: {}, second: {}}
@@ -130,30 +130,30 @@ def test_two_folders_share_a_study_and_each_point_is_of_one_of_them(database, tm
     assert again.propose([2, 4])[0] == 5
 
 
-def test_what_one_folder_was_told_the_other_goes_by(database, tmp_path):
-    told, untold = (f"{database}{i}" for i in range(2))
+def test_proposals_of_one_folder_depend_on_the_scores_of_the_other(database, tmp_path):
+    first_database, second_database = (f"{database}{i}" for i in range(2))
     proposed = {}
-    for place in (told, untold):
+    for place in (first_database, second_database):
         first, second = (shared(place, tmp_path / name, sampler="tpe", trials=13) for name in "ab")
         for k in range(12):
             number, values = first.propose(range(k))
-            first.report(number, surface(values) * (1 if place == told else -1))
+            first.report(number, surface(values) * (1 if place == first_database else -1))
         proposed[place] = second.propose([])
-    assert proposed[told][0] == proposed[untold][0] == 12
-    assert proposed[told][1] != proposed[untold][1]
+    assert proposed[first_database][0] == proposed[second_database][0] == 12
+    assert proposed[first_database][1] != proposed[second_database][1]
 
 
 @pytest.mark.parametrize(
-    ("other", "told"),
+    ("other", "text"),
     [({"fixed": ["kimg=2"]}, "kimg=2 seed=0"), ({"settings": {"direction": "max"}}, "seed=0 sweep.direction=max")],
 )
-def test_a_study_of_another_sweep_is_refused(database, tmp_path, other, told):
+def test_a_study_of_another_sweep_is_refused(database, tmp_path, other, text):
     shared(database, tmp_path / "a").propose([])
-    with pytest.raises(UserError, match=f"belongs to another sweep, seed=0; this one is {told}"):
+    with pytest.raises(UserError, match=f"belongs to another sweep, seed=0; this one is {text}"):
         shared(database, tmp_path / "b", definition={**WHAT, **other}).propose([])
 
 
-def test_what_others_take_part_in_is_not_forgotten(database, tmp_path):
+def test_a_study_that_others_use_is_not_deleted(database, tmp_path):
     first, second = (shared(database, tmp_path / name) for name in "ab")
     assert first.delete()  # nothing was asked for
     first.propose([])
@@ -165,7 +165,7 @@ def test_what_others_take_part_in_is_not_forgotten(database, tmp_path):
     assert shared(f"{database}1", tmp_path / "b").propose([])[0] == 0
 
 
-def test_a_trial_of_another_sweep_is_never_told(database, tmp_path):
+def test_scores_are_never_reported_to_a_trial_of_another_sweep(database, tmp_path):
     first, second = (shared(database, tmp_path / name) for name in "ab")
     first.propose([])
     for number in (0, 1):
@@ -178,7 +178,7 @@ def fails(**_):
     raise OSError("no way to it")
 
 
-def test_a_study_that_was_removed_is_not_asked_for_ever(database, tmp_path):
+def test_a_deleted_study_ends_the_sweep(database, tmp_path):
     search = shared(database, tmp_path / "a")
     search.propose([])
     optuna.delete_study(study_name="s", storage=database)
@@ -188,7 +188,7 @@ def test_a_study_that_was_removed_is_not_asked_for_ever(database, tmp_path):
         assert not isinstance(ended.value, StudyUnreachable)
 
 
-def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refused(database, tmp_path, monkeypatch):
+def test_a_database_may_be_unreachable_for_a_while_but_not_at_the_start(database, tmp_path, monkeypatch):
     search = shared(database, tmp_path / "a")
     search.propose([])
     with monkeypatch.context() as broken:
@@ -206,7 +206,7 @@ def test_a_database_that_goes_away_may_come_back_and_one_that_never_was_is_refus
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "sobol"])
-def test_a_point_that_was_cut_off_between_two_settings_is_chosen_as_it_would_have_been(sampler, tmp_path, monkeypatch):
+def test_a_point_whose_sampling_was_interrupted_gets_the_same_values(sampler, tmp_path, monkeypatch):
     whole = study(tmp_path / "whole", sampler)
     search = StudySearch(SPACE, sampler, TRIALS, "min", 0, SweepState(tmp_path, WHAT, id="a"))
     chosen = samplers.suggest_value
@@ -228,8 +228,8 @@ def test_a_point_that_was_cut_off_between_two_settings_is_chosen_as_it_would_hav
         again.report(k, surface(whole[k]))
 
 
-def test_a_sobol_sequence_is_more_even_than_chance(tmp_path):
-    """Of 16 points of one, each sixteenth of the side has one: the first 2^k points are a net."""
+def test_a_sobol_sequence_fills_each_sixteenth_once(tmp_path):
+    """The first 2^k points of a Sobol sequence are a net."""
     square = SearchSpace(axes=[Axis("x", low=0, high=1), Axis("y", low=0, high=1)])
     points = study(tmp_path / "s", "sobol", space=square, score=lambda values: 0.0)
     for key in "xy":
