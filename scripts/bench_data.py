@@ -108,7 +108,7 @@ def preparing(paths: list[Path], rounds: int) -> list[dict]:
     """The pairs of preparations with two threads and with one."""
 
     def seconds(threads: int) -> float:
-        with patch.object(decode_all, "_cores", lambda: threads):
+        with patch.object(decode_all, "cpu_count", lambda: threads):
             start = time.perf_counter()
             read = partial(decode, size=SIZE, channels=3)
             decode_all.decode_all(Rows(), "train", "x", paths, (3, SIZE, SIZE), read, "raise")

@@ -17,8 +17,8 @@ from ganrun.models.dcgan import DCGAN
 
 
 class Model(DCGAN):
-    def _train_on(self, batch):
-        super()._train_on(batch)
+    def _train_on_batch(self, batch):
+        super()._train_on_batch(batch)
         os._exit(0)
 """
 COMMAND = "-m ganrun train model._target_=mine.Model trainer.accelerator=cpu"

@@ -1,4 +1,4 @@
-"""Training batches cut from arrays: batch number k is a pure function of (seed, k)."""
+"""Training batches from arrays: batch number k is a pure function of (seed, k)."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -19,9 +19,10 @@ Batch = dict[str, Tensor]
 class TrainingBatches:
     """The endless training batches of one data set.
 
-    arrays: uint8 pictures [N, C, H, W], float points [N, d], int64 labels [N], by batch key. x and y share one order,
-    a and b have each their own.
-    device: where the finished batches lie; the gathering happens where the arrays lie.
+    arrays: by batch key: uint8 images [N, C, H, W], float points [N, d], int64 labels [N]. x and y share one order;
+    a and b have an order each.
+    flip: mirror each image with probability 1/2.
+    device: of the batches. Examples are gathered on the device of the arrays.
     """
 
     def __init__(
@@ -34,11 +35,11 @@ class TrainingBatches:
         self._groups = [(_order(name, group, seed), group) for name, group in groups.items()]
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
-        """Rank's slice of the joint batch number k, pictures in [-1, 1]."""
-        return self._finished(self._gathered(k, rank, world))
+        """Return the rank's slice of joint batch number k, images in [-1, 1]."""
+        return self._to_device(self._gather(k, rank, world))
 
-    def _gathered(self, k: int, rank: int, world: int) -> Batch:
-        """The slice where the arrays lie and of their type."""
+    def _gather(self, k: int, rank: int, world: int) -> Batch:
+        """Return the slice with the arrays' dtypes and on their device, or in pinned memory on its way to a GPU."""
         share = self.share(world)
         start = k * self.batch_size + rank * share
         batch = {}
@@ -48,43 +49,43 @@ class TrainingBatches:
                 batch[key] = array.index_select(0, index)
         if self.flip:
             self._flip(batch, k, slice(rank * share, (rank + 1) * share))
-        return {key: self._ready(part) for key, part in batch.items()}
+        return {key: self._pin(part) for key, part in batch.items()}
 
     def share(self, world: int) -> int:
-        """How many of a joint batch's examples each of `world` ranks takes."""
+        """Return the number of examples for each of `world` ranks. Raise UserError if they differ."""
         if self.batch_size % world:
             raise UserError(
-                f"batch_size={self.batch_size} cannot be shared evenly by {world} devices: "
-                f"choose a multiple of {world}, such as batch_size={-(-self.batch_size // world) * world}."
+                f"batch_size must be a multiple of the number of devices, {world}, got {self.batch_size}. "
+                f"Set for example batch_size={-(-self.batch_size // world) * world}."
             )
         return self.batch_size // world
 
     def endless(self, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """Batch number `start` and all that follow.
+        """Yield batch number `start` and all that follow.
 
-        Where they go to a GPU from the machine's memory, a thread gathers them meanwhile.
+        A thread gathers the next ones if they must be copied from main memory to a GPU.
         """
-        gather = partial(self._gathered, rank=rank, world=world)
-        gathered = prefetch(gather, start) if self._is_apart else map(gather, count(start))
-        yield from map(self._finished, gathered)
+        gather = partial(self._gather, rank=rank, world=world)
+        batches = prefetch(gather, start) if self._is_copied else map(gather, count(start))
+        yield from map(self._to_device, batches)
 
     @property
-    def _is_apart(self) -> bool:
+    def _is_copied(self) -> bool:
         return any(array.device != self.device for _, arrays in self._groups for array in arrays.values())
 
-    def _flip(self, batch: Batch, k: int, mine: slice) -> None:
+    def _flip(self, batch: Batch, k: int, rows: slice) -> None:
         generator = named_generator(self.seed, "flip", k)
         for key, part in batch.items():
             if part.dim() == 4:
-                is_flipped = torch.rand(self.batch_size, generator=generator)[mine] < 0.5
-                choice = torch.arange(len(part)) + len(part) * is_flipped  # taking rows is six times as fast as a where
-                batch[key] = torch.cat([part, part.flip(3)]).index_select(0, choice.to(part.device))
+                is_flipped = torch.rand(self.batch_size, generator=generator)[rows] < 0.5
+                index = torch.arange(len(part)) + len(part) * is_flipped  # index_select is six times as fast as where
+                batch[key] = torch.cat([part, part.flip(3)]).index_select(0, index.to(part.device))
 
-    def _ready(self, part: Tensor) -> Tensor:
-        """Where the GPU can fetch it without waiting."""
+    def _pin(self, part: Tensor) -> Tensor:
+        """Put the tensor where the GPU can fetch it asynchronously."""
         return part.pin_memory() if part.device != self.device and self.device.type == "cuda" else part
 
-    def _finished(self, batch: Batch) -> Batch:
+    def _to_device(self, batch: Batch) -> Batch:
         on_device = {key: part.to(self.device, non_blocking=True) for key, part in batch.items()}
         return {key: to_float(part) if part.dtype == torch.uint8 else part for key, part in on_device.items()}
 
@@ -94,18 +95,18 @@ def _order(name: str, arrays: Batch, seed: int) -> EndlessShuffle:
     return EndlessShuffle(len(first), seed, name, first.device)
 
 
-def place_on_device(arrays: Batch, wish: str, device: torch.device) -> Batch:
-    """The arrays where batches are to be gathered: on the GPU or in (memory-mapped) main memory.
+def place_on_device(arrays: Batch, choice: str, device: torch.device) -> Batch:
+    """Return the arrays where batches are gathered: on the GPU, or in main memory (memory-mapped).
 
-    wish: auto (on a CUDA device, when they take less than half of its free memory), cpu, cuda.
+    choice: cpu, cuda, or auto: on a CUDA device if they take less than half of its free memory.
     """
-    if wish not in ("auto", "cpu", "cuda"):
-        raise UserError(f"data.device={wish} is not known. Allowed: auto, cpu, cuda.")
-    if wish == "cuda" and device.type != "cuda":
-        raise UserError("data.device=cuda, but the training does not run on a CUDA device: use data.device=auto.")
-    if device.type != "cuda" or wish == "cpu":
+    if choice not in ("auto", "cpu", "cuda"):
+        raise UserError(f"Unknown data.device={choice}. Allowed: auto, cpu, cuda.")
+    if choice == "cuda" and device.type != "cuda":
+        raise UserError("data.device=cuda, but training does not run on a CUDA device. Set data.device=auto.")
+    if device.type != "cuda" or choice == "cpu":
         return arrays
     size = sum(array.nbytes for array in arrays.values())
-    if wish == "auto" and size * 2 >= torch.cuda.mem_get_info(device)[0]:
+    if choice == "auto" and size * 2 >= torch.cuda.mem_get_info(device)[0]:
         return arrays
     return {key: array.to(device) for key, array in arrays.items()}

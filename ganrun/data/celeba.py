@@ -9,85 +9,82 @@ import numpy as np
 from PIL import Image
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import RESIZE, check_image_format, decode
+from ganrun.data.decode import check_image_format, decode
 from ganrun.data.decode_all import check_bad_images, decode_all
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError, did_you_mean
 
 EXPECTED = (
-    "CelebA (Liu et al. 2015) comes from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Align&Cropped Images) or "
+    "Get CelebA (Liu et al. 2015) from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Align&Cropped Images) or "
     "https://www.kaggle.com/datasets/jessicali9530/celeba-dataset. Expected in ROOT or ROOT/celeba: "
     "img_align_celeba/*.jpg (or img_align_celeba/img_align_celeba/*.jpg), list_attr_celeba.txt and "
     "list_eval_partition.txt (or both as .csv)."
 )
-TRAIN, TEST = "0", "2"  # of list_eval_partition; 1 is the validation part, which is not used
-Rows = dict[str, list[str]]  # picture's name -> the rest of its line
+TRAIN, TEST = "0", "2"  # in list_eval_partition; 1 is the validation split, which is not used
+Rows = dict[str, list[str]]  # image file -> the rest of its line
 
 
 class Celeba(FileSource):
-    """162,770 + 19,962 faces, the centre square of `crop` pixels resized.
+    """162,770 + 19,962 faces: the centre square of `crop` pixels, resized.
 
-    attributes: names whose combinations become the classes, the first the highest bit of the label; None: no labels.
+    attributes: their combinations become the classes, the first one is the label's highest bit; None: no labels.
     """
 
     name = "celeba"
+    option_names = ("size", "channels", "crop", "attributes", "bad_images")
 
     def __init__(
-        self, root: str | None, size: int, channels: int, crop: int, attributes: list[str] | None, bad_images: str
+        self, root: str | None, size: int, channels: int, crop: int, attributes: list[str] | str | None, bad_images: str
     ):
         check_image_format(size, channels)
         check_bad_images(bad_images)
         if crop <= 0:
-            raise UserError(f"data.crop={crop} must be a positive number of pixels.")
+            raise UserError(f"data.crop must be a positive number of pixels, got {crop}.")
         self.root, self.size, self.channels, self.crop, self.bad_images = root, size, channels, crop, bad_images
         self.attributes = [attributes] if isinstance(attributes, str) else list(attributes or [])
         self.classes = class_names(self.attributes)
 
-    def options(self) -> dict:
-        names = ("size", "channels", "crop", "attributes", "bad_images")
-        return {"root": str(self.root), "resize": RESIZE, **{name: getattr(self, name) for name in names}}
-
     def files(self) -> list[Path]:
-        pictures, attributes, partition = self._found
-        return [attributes, partition, *(pictures / name for name in sorted(os.listdir(pictures)))]
+        images, attributes, partition = self._locations
+        return [attributes, partition, *(images / name for name in sorted(os.listdir(images)))]
 
     @cached_property
-    def _found(self) -> tuple[Path, Path, Path]:
-        """Folder of the pictures, attribute file, partition file."""
+    def _locations(self) -> tuple[Path, Path, Path]:
+        """The folder of the images, the attribute file and the partition file."""
         root = root_folder(self.root, self.name, EXPECTED)
         for base in (root, root / "celeba"):
-            pictures = base / "img_align_celeba"
-            pictures = pictures / pictures.name if (pictures / pictures.name).is_dir() else pictures
+            images = base / "img_align_celeba"
+            images = images / images.name if (images / images.name).is_dir() else images
             for ending in ("txt", "csv"):
                 tables = base / f"list_attr_celeba.{ending}", base / f"list_eval_partition.{ending}"
-                if pictures.is_dir() and all(table.is_file() for table in tables):
-                    return pictures, *tables
-        raise UserError(f"data.root={self.root} does not hold CelebA. {EXPECTED}")
+                if images.is_dir() and all(table.is_file() for table in tables):
+                    return images, *tables
+        raise UserError(f"data.root={self.root} does not contain CelebA. {EXPECTED}")
 
     def write(self, store: CacheWriter) -> dict:
-        _, attributes, partition = self._found
+        _, attributes, partition = self._locations
         header, flags = read_table(attributes)
         columns = [_column(name, header, attributes) for name in self.attributes]
-        _, parts = read_table(partition)
-        if TRAIN not in {fields[0] for fields in parts.values()}:
-            raise UserError(f"{partition} names no training picture (partition 0).")
+        _, splits = read_table(partition)
+        if TRAIN not in {fields[0] for fields in splits.values()}:
+            raise UserError(f"{partition} lists no training image (partition 0). Download it again.")
         skipped = []
-        for split, part in (("train", TRAIN), ("test", TEST)):
-            names = [name for name, fields in parts.items() if fields[0] == part]
+        for split, number in (("train", TRAIN), ("test", TEST)):
+            names = [name for name, fields in splits.items() if fields[0] == number]
             skipped += self._write_split(store, split, names, flags, columns) if names else []
         return {"classes": self.classes, "skipped": skipped}
 
     def _write_split(
         self, store: CacheWriter, split: str, names: list[str], flags: Rows, columns: list[int]
     ) -> list[str]:
-        pictures, attributes, partition = self._found
+        images, attributes, partition = self._locations
         unknown = [name for name in names if name not in flags]
         if unknown:
-            raise UserError(f"{partition} names {len(unknown)} pictures that {attributes} lacks, such as {unknown[0]}.")
-        read = partial(decode, size=self.size, channels=self.channels, prepare=partial(crop_centre, side=self.crop))
-        paths = [pictures / name for name in names]
+            raise UserError(f"{partition} lists {len(unknown)} images that {attributes} lacks, such as {unknown[0]}.")
+        load = partial(decode, size=self.size, channels=self.channels, prepare=partial(crop_centre, side=self.crop))
+        paths = [images / name for name in names]
         shape = (self.channels, self.size, self.size)
-        kept, skipped = decode_all(store, split, "x", paths, shape, read, self.bad_images)
+        kept, skipped = decode_all(store, split, "x", paths, shape, load, self.bad_images)
         if columns:
             labels = [class_index([flags[names[i]][column] for column in columns]) for i in kept]
             store.save(split, "y", np.array(labels, dtype=np.int64))
@@ -95,7 +92,7 @@ class Celeba(FileSource):
 
 
 def class_names(attributes: list[str]) -> list[str]:
-    """Class names for all combinations: [Male, Smiling] -> not-Male+not-Smiling, not-Male+Smiling, ..."""
+    """Return a name for each combination: [Male, Smiling] -> not-Male+not-Smiling, not-Male+Smiling, ..."""
     classes = [""] if attributes else []
     for name in attributes:
         classes = [f"{start}{'+' if start else ''}{sign}{name}" for start in classes for sign in ("not-", "")]
@@ -103,35 +100,35 @@ def class_names(attributes: list[str]) -> list[str]:
 
 
 def class_index(flags: list[str]) -> int:
-    """The index of a combination of "1" and "-1": the first flag is the highest bit."""
+    """Return the index of a combination of "1" and "-1": the first flag is the highest bit."""
     return int("".join("1" if flag == "1" else "0" for flag in flags), 2)
 
 
-def crop_centre(picture: Image.Image, side: int) -> Image.Image:
-    """The square of `side` pixels in the middle, or the largest that there is."""
-    side = min(side, *picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.crop((left, top, left + side, top + side))
+def crop_centre(image: Image.Image, side: int) -> Image.Image:
+    """Crop the centre square of `side` pixels, or the largest one."""
+    side = min(side, *image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
 
 
 def read_table(path: Path) -> tuple[list[str], Rows]:
-    """Column names ([] where the file has none) and rows of an official .txt or a Kaggle .csv list."""
+    """Return the column names ([] if there are none) and the rows of an official .txt or a Kaggle .csv list."""
     with path.open(newline="") as file:
         lines = list(csv.reader(file)) if path.suffix == ".csv" else [line.split() for line in file]
     lines = [line for line in lines if line]
     header: list[str] = []
     if lines and path.suffix == ".csv":
         header = lines.pop(0)[1:]
-    elif len(lines) > 1 and len(lines[0]) == 1:  # the attribute list begins with the number of pictures and the names
+    elif len(lines) > 1 and len(lines[0]) == 1:  # the attribute list starts with a count and the names
         header, lines = lines[1], lines[2:]
     width = len(header) + 1 if header else 2
-    wrong = next((line for line in lines if len(line) != width), None)
-    if wrong or not lines:
-        raise UserError(f"{path} is damaged: {f'the line of {wrong[0]}' if wrong else 'it'} is incomplete.")
+    bad = next((line for line in lines if len(line) != width), None)
+    if bad or not lines:
+        raise UserError(f"{path} is damaged: {f'the line of {bad[0]}' if bad else 'it'} is incomplete.")
     return header, {line[0]: line[1:] for line in lines}
 
 
 def _column(name: str, header: list[str], path: Path) -> int:
     if name not in header:
-        raise UserError(f"data.attributes: {path} has no attribute {name}.{did_you_mean(name, header)}")
+        raise UserError(f"Unknown data.attributes={name}: not in {path}.{did_you_mean(name, header)}")
     return header.index(name)

@@ -1,4 +1,4 @@
-"""One picture file -> uint8 [C, size, size], whatever its mode, orientation and shape."""
+"""Decode an image file of any mode, orientation and shape to uint8 [C, size, size]."""
 
 import os
 from collections.abc import Callable
@@ -14,7 +14,7 @@ SUFFIXES = frozenset(
 )
 FITS = ("crop", "pad", "stretch")
 RESIZE = "Pillow, Lanczos, antialiased"
-BACKGROUND = (255, 255, 255)  # behind transparent pictures and beside padded ones
+BACKGROUND = (255, 255, 255)  # behind transparent images and beside padded ones
 Prepare = Callable[[Image.Image], Image.Image]
 
 
@@ -23,28 +23,27 @@ class BadImageError(Exception):
 
 
 def check_image_format(size: int, channels: int, fit: str = "crop") -> None:
-    """Raises a UserError for a picture form that there cannot be."""
+    """Raise UserError for an impossible size, number of channels or way to fit."""
     if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
-        raise UserError(f"data.size={size} is no picture size: give a positive number of pixels, such as data.size=64.")
+        raise UserError(f"data.size must be a positive number of pixels, such as data.size=64, got {size}.")
     if channels not in (1, 3):
-        raise UserError(f"data.channels={channels} is not possible: pictures are grey (1) or coloured (3).")
+        raise UserError(f"data.channels must be 1 (grey) or 3 (colour), got {channels}.")
     if fit not in FITS:
-        raise UserError(f"data.fit={fit} is not known.{did_you_mean(str(fit), FITS)}")
+        raise UserError(f"Unknown data.fit={fit}.{did_you_mean(str(fit), FITS)}")
 
 
 def decode(path: Path, size: int, channels: int, fit: str = "crop", prepare: Prepare | None = None) -> np.ndarray:
-    """The picture as uint8 [channels, size, size].
+    """Decode an image file to uint8 [channels, size, size]. Raise BadImageError.
 
-    prepare: applied to the upright RGB or grey picture before it is fitted (CelebA's centre crop).
-    Raises BadPictureError.
+    fit: see `fit_to_square`.  prepare: applied before that to the upright RGB or grey image (CelebA's centre crop).
     """
-    picture = upright(path)
-    picture = prepare(picture) if prepare else picture
-    return to_array(fit_to_square(convert_mode(picture, "L" if channels == 1 else "RGB"), size, fit))
+    image = upright(path)
+    image = prepare(image) if prepare else image
+    return to_array(fit_to_square(convert_mode(image, "L" if channels == 1 else "RGB"), size, fit))
 
 
 def upright(path: Path) -> Image.Image:
-    """The picture in mode L or RGB as it is to be looked at, of its own size. Raises BadPictureError."""
+    """Open an image file, in mode L or RGB, rotated as its EXIF data say, in its own size. Raise BadImageError."""
     try:
         with Image.open(path) as file:
             return to_grey_or_rgb(ImageOps.exif_transpose(file))
@@ -53,69 +52,69 @@ def upright(path: Path) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
-    return "not a picture" if isinstance(error, Image.UnidentifiedImageError) else str(error) or type(error).__name__
+    return "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error) or type(error).__name__
 
 
-def to_grey_or_rgb(picture: Image.Image) -> Image.Image:
-    """The picture in mode L or RGB: 16 bits scaled down, transparency laid over white."""
-    if picture.mode.startswith("I"):
-        # Pillow hands 16-bit grey out as I;16, older versions as I (32 bits): both hold 0..65535.
-        deep = np.asarray(picture).astype(np.int64).clip(0, 65535)
+def to_grey_or_rgb(image: Image.Image) -> Image.Image:
+    """Convert to mode L or RGB: 16 bits are scaled down, transparent parts become white."""
+    if image.mode.startswith("I"):
+        # Pillow gives 16-bit grey as I;16, older versions as I (32 bits); both hold 0..65535.
+        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
         return Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-    if picture.mode == "F":
-        raise ValueError("pictures of floating-point numbers have no agreed range")
-    if picture.mode in ("1", "L") and "transparency" not in picture.info:
-        return convert_mode(picture, "L")
-    if picture.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in picture.info:
-        return _over_background(picture.convert("RGBA"))
-    return convert_mode(picture, "RGB")
+    if image.mode == "F":
+        raise ValueError("the range of floating-point pixels is not defined")
+    if image.mode in ("1", "L") and "transparency" not in image.info:
+        return convert_mode(image, "L")
+    if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
+        return _over_background(image.convert("RGBA"))
+    return convert_mode(image, "RGB")
 
 
-def convert_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """The picture in that mode; itself where it is in it, of which Pillow would make a copy."""
-    return picture if picture.mode == mode else picture.convert(mode)
+def convert_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Convert to a mode; unlike Pillow, do not copy an image that already has it."""
+    return image if image.mode == mode else image.convert(mode)
 
 
-def _over_background(picture: Image.Image) -> Image.Image:
-    background = Image.new("RGBA", picture.size, (*BACKGROUND, 255))
-    return Image.alpha_composite(background, picture).convert("RGB")
+def _over_background(image: Image.Image) -> Image.Image:
+    background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(background, image).convert("RGB")
 
 
-def fit_to_square(picture: Image.Image, size: int, fit: str = "crop") -> Image.Image:
-    """The picture as a square of `size` pixels.
+def fit_to_square(image: Image.Image, size: int, fit: str = "crop") -> Image.Image:
+    """Resize to a square of `size` pixels.
 
-    crop: the largest centred square; pad: the whole picture, white beside it; stretch: the whole picture, distorted.
+    fit: crop (the largest centred square), pad (the whole image with white borders) or stretch (the image distorted).
     """
     if fit == "pad":
-        return pad_to_square(picture, size)
-    width, height = picture.size
+        return pad_to_square(image, size)
+    width, height = image.size
     box = (0.0, 0.0, float(width), float(height))
     if fit == "crop":
         side = min(width, height)
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
-    return picture.resize((size, size), Image.Resampling.LANCZOS, box=box)
+    return image.resize((size, size), Image.Resampling.LANCZOS, box=box)
 
 
-def pad_to_square(picture: Image.Image, size: int) -> Image.Image:
-    """The whole picture, its longer side `size` pixels, in the middle of a white square."""
-    longer = max(picture.size)
-    width, height = (max(1, round(side * size / longer)) for side in picture.size)
-    square = Image.new(picture.mode, (size, size), 255 if picture.mode == "L" else BACKGROUND)
-    square.paste(picture.resize((width, height), Image.Resampling.LANCZOS), ((size - width) // 2, (size - height) // 2))
+def pad_to_square(image: Image.Image, size: int) -> Image.Image:
+    """Resize so that the longer side has `size` pixels, and centre the image in a white square."""
+    longer = max(image.size)
+    width, height = (max(1, round(side * size / longer)) for side in image.size)
+    square = Image.new(image.mode, (size, size), 255 if image.mode == "L" else BACKGROUND)
+    square.paste(image.resize((width, height), Image.Resampling.LANCZOS), ((size - width) // 2, (size - height) // 2))
     return square
 
 
-def to_array(picture: Image.Image) -> np.ndarray:
-    """uint8 [C, H, W] of an L or RGB picture."""
-    pixels = np.asarray(picture)
+def to_array(image: Image.Image) -> np.ndarray:
+    """Return an L or RGB image as uint8 [C, H, W]."""
+    pixels = np.asarray(image)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def resize_images(images: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """Square uint8 images [N, C, h, h] with another size and another number of channels: [N, channels, size, size].
+    """Change size and channels of square uint8 images [N, C, h, h]: [N, channels, size, size].
 
-    28-pixel digits grow to 29..32 by a black margin, which keeps every stroke as it is; all else is resized.
+    28 pixels become 29 to 32 by a black margin, which leaves the strokes of digits as they are; all else is resized.
     """
     if images.shape[2] == 28 and 28 < size <= 32:
         before = (size - 28) // 2
@@ -124,15 +123,15 @@ def resize_images(images: np.ndarray, size: int, channels: int) -> np.ndarray:
     if images.shape[2] == size and channels in (images.shape[1], 3):
         return images if channels == images.shape[1] else np.repeat(images, channels, axis=1)
     mode = "L" if channels == 1 else "RGB"
-    pictures = (Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)) for image in images)
-    return np.stack([to_array(fit_to_square(picture.convert(mode), size)) for picture in pictures])
+    opened = (Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)) for image in images)
+    return np.stack([to_array(fit_to_square(image.convert(mode), size)) for image in opened])
 
 
 def find_images(folder: Path) -> list[Path]:
-    """All picture files below a folder, by name; hidden files and folders are left out, links to folders followed."""
-    found = []
-    for place, folders, names in os.walk(folder, followlinks=True):
+    """Return all image files below a folder, sorted. Hidden ones are skipped, links to folders followed."""
+    paths = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        pictures = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES)
-        found.extend(os.path.join(place, name) for name in pictures)
-    return [Path(name) for name in sorted(found)]
+        images = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES)
+        paths.extend(os.path.join(parent, name) for name in images)
+    return [Path(path) for path in sorted(paths)]

@@ -1,7 +1,7 @@
-"""Many picture files -> one array, on all cores, with a progress bar."""
+"""Decode many image files into one array, on all CPUs, with a progress bar."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -20,9 +20,9 @@ BAD_IMAGES = ("raise", "skip")
 Decode = Callable[[Path], np.ndarray]
 
 
-def check_bad_images(wish: str) -> None:
-    if wish not in BAD_IMAGES:
-        raise UserError(f"data.bad_images={wish} is not known.{did_you_mean(str(wish), BAD_IMAGES)}")
+def check_bad_images(choice: str) -> None:
+    if choice not in BAD_IMAGES:
+        raise UserError(f"Unknown data.bad_images={choice}.{did_you_mean(str(choice), BAD_IMAGES)}")
 
 
 def decode_all(
@@ -34,31 +34,33 @@ def decode_all(
     decode: Decode,
     bad_images: str,
 ) -> tuple[list[int], list[str]]:
-    """Decodes every picture into the store's array; returns the indices that were kept and the skipped, with reasons.
+    """Decode all images into a new array of the store; return the indices kept and, for those skipped, the reasons.
 
-    bad_images: raise (a UserError that names the picture) or skip.
+    bad_images: raise (a UserError that names the file) or skip.
     """
     array = store.new(split, key, (len(paths), *shape))
     reasons: dict[int, str] = {}
-    with closing(_over_blocks(paths, decode, array, f"preparing {split} {key}")) as blocks:
+    with closing(_decode_blocks(paths, decode, array, f"preparing {split} {key}")) as blocks:
         for failed in blocks:
             reasons.update(failed)
             if failed and bad_images == "raise":
                 raise UserError(
-                    f"Cannot decode {next(iter(failed.values()))}. Mend or remove the file, "
-                    "or leave such pictures out with data.bad_images=skip."
+                    f"Cannot decode {next(iter(failed.values()))}. Repair or remove the file, "
+                    "or skip such files with data.bad_images=skip."
                 )
     kept = [i for i in range(len(paths)) if i not in reasons]
     if not kept:
-        raise UserError(f"None of the {len(paths)} pictures could be decoded, the first being {reasons[0]}.")
+        raise UserError(f"None of the {len(paths)} images could be decoded. The first one: {reasons[0]}.")
     array.flush()
     if reasons:
         store.keep_rows(split, key, kept)
     return kept, [reasons[i] for i in sorted(reasons)]
 
 
-def _over_blocks(paths: list[Path], decode: Decode, array: np.ndarray, title: str) -> Iterator[dict[int, str]]:
-    """Fills the array; yields the failures of each block as {index: reason}."""
+def _decode_blocks(
+    paths: list[Path], decode: Decode, array: np.ndarray, title: str
+) -> Generator[dict[int, str], None, None]:
+    """Fill the array; yield the failures of each block of files as {index: reason}."""
 
     def fill(start: int) -> dict[int, str]:
         failed = {}
@@ -69,7 +71,7 @@ def _over_blocks(paths: list[Path], decode: Decode, array: np.ndarray, title: st
                 failed[i] = str(error)
         return failed
 
-    pool = ThreadPoolExecutor(cpu_count())  # Pillow decodes and resizes outside Python's lock
+    pool = ThreadPoolExecutor(cpu_count())  # Pillow releases the GIL
     try:
         yield from progress_bar(pool.map(fill, range(0, len(paths), BLOCK)), title, -(-len(paths) // BLOCK))
     finally:

@@ -1,4 +1,4 @@
-"""Real handwritten digits that come with the package."""
+"""Handwritten digits that come with the package."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 class Digits(Source):
-    """9,000 + 1,000 digits of MNIST, as many of each class; with `channels=3` grey in three equal channels."""
+    """9,000 + 1,000 digits of MNIST, as many of each class; with channels=3 the grey image is repeated."""
 
     name = "digits"
     classes = [str(digit) for digit in range(10)]
@@ -37,12 +37,12 @@ class Digits(Source):
 
 
 def load_shipped_digits(path: Path = SHIPPED) -> dict[str, np.ndarray]:
-    """The file's arrays: x_train uint8 [9000, 28, 28], y_train [9000], x_test [1000, 28, 28], y_test [1000]."""
+    """Return x_train uint8 [9000, 28, 28], y_train [9000], x_test [1000, 28, 28] and y_test [1000]."""
     try:
         with path.open("rb") as file:
             arrays = np.load(file, allow_pickle=False)
             return {key: arrays[key] for key in KEYS}
     except FileNotFoundError as error:
-        raise UserError(f"The shipped digits are missing ({path}): install ganrun again.") from error
+        raise UserError(f"The shipped digits are missing ({path}). Install ganrun again.") from error
     except Exception as error:  # zipfile, zlib and numpy raise half a dozen types on a damaged archive
-        raise UserError(f"The shipped digits in {path} are damaged ({error}): install ganrun again.") from error
+        raise UserError(f"The shipped digits in {path} are damaged ({error}). Install ganrun again.") from error

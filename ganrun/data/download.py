@@ -1,8 +1,9 @@
-"""Files from the web, checked against a pinned hash, with a progress bar."""
+"""Download files with a progress bar and check them against a pinned hash."""
 
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import pooch
 from rich.console import Console
@@ -15,13 +16,13 @@ log = logging.getLogger(__name__)
 
 
 def download(urls: list[str], md5: str, folder: str, advice: str) -> Path:
-    """The file in cache_dir()/downloads/folder, fetched from the first of the urls that answers unless it is there.
+    """Return the file in cache_dir()/downloads/folder; if missing, download it from the first of the urls that works.
 
-    advice: ends the UserError's message when none does: which file to put where.
+    advice: end of the UserError if none works: which file to put where.
     """
     name = urls[0].rsplit("/", 1)[1]
     target = cache_dir() / "downloads" / folder / name
-    if target.is_file():  # pooch moves a file to its place only when its hash is right
+    if target.is_file():  # complete: pooch moves a file there only after checking its hash
         return target
     pooch.get_logger().setLevel("WARNING")
     failures = []
@@ -29,26 +30,26 @@ def download(urls: list[str], md5: str, folder: str, advice: str) -> Path:
         try:
             return _fetch(url, md5, target)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
-            failures.append(f"{url} ({_short(error)})")
+            failures.append(f"{url} ({_shorten(error)})")
     raise UserError(f"Could not download {name} from {' or '.join(failures)}. {advice}")
 
 
 def _fetch(url: str, md5: str, target: Path) -> Path:
     log.info("Downloading %s", url)
-    fetch = pooch.HTTPDownloader(progressbar=_Bar(target.name) if sys.stderr.isatty() else False)
-    path = pooch.retrieve(url, known_hash=f"md5:{md5}", fname=target.name, path=target.parent, downloader=fetch)
-    return Path(path)
+    bar: Any = _ProgressBar(target.name) if sys.stderr.isatty() else False
+    downloader: Any = pooch.HTTPDownloader(progressbar=bar)
+    return Path(pooch.retrieve(url, f"md5:{md5}", fname=target.name, path=target.parent, downloader=downloader))
 
 
-def _short(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     text = str(error)
     if "does not match the known hash" in text:
-        return "what came has a wrong hash"
+        return "the file has the wrong hash"
     return type(error).__name__ if len(text) > 100 else text
 
 
-class _Bar:
-    """A progress bar of rich's, in the shape that pooch expects."""
+class _ProgressBar:
+    """A rich progress bar with the interface that pooch expects."""
 
     def __init__(self, name: str):
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())

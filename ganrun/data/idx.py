@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: the idx files of LeCun, gzipped or not."""
+"""MNIST and Fashion-MNIST: LeCun's idx files, gzipped or not."""
 
 import gzip
 import zlib
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import RESIZE, check_image_format, resize_images
+from ganrun.data.decode import check_image_format, resize_images
 from ganrun.data.download import download
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
@@ -17,9 +17,9 @@ PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 
 class Idx(FileSource):
-    """A data set in idx files: in torchvision's layout under `root`, or downloaded when `root` is None."""
+    """A data set in idx files: in torchvision's layout below `root`; downloaded if `root` is None."""
 
-    title = ""  # the folder's name in torchvision's layout
+    title = ""  # name of the folder in torchvision's layout
     mirrors: list[str] = []
     md5: tuple[str, str, str, str]  # of the four gzipped files, in the order of PARTS
 
@@ -27,33 +27,30 @@ class Idx(FileSource):
         check_image_format(size, channels)
         self.root, self.size, self.channels = root, size, channels
 
-    def options(self) -> dict:
-        return {"root": str(self.root), "size": self.size, "channels": self.channels, "resize": RESIZE}
-
     def files(self) -> list[Path]:
         return self._paths
 
     @cached_property
     def _paths(self) -> list[Path]:
         if self.root is not None:
-            return self._on_disk()
-        advice = f"Put {', '.join(part + '.gz' for part in PARTS)} into a folder and name it: data.root=FOLDER."
+            return self._find_on_disk()
+        advice = f"Put {', '.join(part + '.gz' for part in PARTS)} into a folder and set data.root=FOLDER."
         return [
             download([f"{mirror}{part}.gz" for mirror in self.mirrors], md5, self.name, advice)
             for part, md5 in zip(PARTS, self.md5, strict=True)
         ]
 
-    def _on_disk(self) -> list[Path]:
+    def _find_on_disk(self) -> list[Path]:
         expected = (
-            f"Expected are {', '.join(PARTS)}, each with or without .gz, in ROOT/{self.title}/raw "
-            "(torchvision's layout) or in ROOT itself; without data.root they are downloaded."
+            f"Expected: {', '.join(PARTS)}, each with or without .gz, in ROOT/{self.title}/raw "
+            "(torchvision's layout) or in ROOT itself. Omit data.root to download them."
         )
         root = root_folder(self.root, self.name, expected)
         for folder in (root / self.title / "raw", root):
-            found = [_either(folder, part) for part in PARTS]
-            if all(found):
-                return found
-        raise UserError(f"data.root={self.root} does not hold {self.title}. {expected}")
+            paths = [path for part in PARTS if (path := _find_part(folder, part))]
+            if len(paths) == len(PARTS):
+                return paths
+        raise UserError(f"data.root={self.root} does not contain {self.title}. {expected}")
 
     def write(self, store: CacheWriter) -> dict:
         for split, images, labels in (("train", *self._paths[:2]), ("test", *self._paths[2:])):
@@ -65,34 +62,36 @@ class Idx(FileSource):
     def _read_pair(self, images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
         x, y = read_idx(images), read_idx(labels)
         if x.ndim != 3 or x.shape[1] != x.shape[2] or y.ndim != 1:
-            raise UserError(f"{images} and {labels} are of shape {x.shape} and {y.shape}: not images and labels.")
+            raise UserError(f"{images} and {labels} have shapes {x.shape} and {y.shape}: not images and labels.")
         if len(x) != len(y):
-            raise UserError(f"{images} holds {len(x)} images, but {labels} holds {len(y)} labels.")
+            raise UserError(f"{images} contains {len(x)} images, but {labels} contains {len(y)} labels.")
         if len(y) and y.max() >= len(self.classes):
-            raise UserError(f"{labels} is damaged: it holds label {y.max()} of {len(self.classes)} classes.")
+            raise UserError(
+                f"{labels} is damaged: it contains label {y.max()}, but there are {len(self.classes)} classes."
+            )
         return x, y
 
 
-def _either(folder: Path, part: str) -> Path | None:
+def _find_part(folder: Path, part: str) -> Path | None:
     return next((path for path in (folder / part, folder / f"{part}.gz") if path.is_file()), None)
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """An idx file of unsigned bytes, gzipped or not. Format: yann.lecun.com/exdb/mnist.
+    """Read an idx file of unsigned bytes, gzipped or not. Format: yann.lecun.com/exdb/mnist.
 
-    Raises a UserError that names the file when it is damaged.
+    Raise UserError for a damaged file.
     """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} is damaged ({error}): download it again.") from error
+        raise UserError(f"{path} is damaged ({error}). Download it again.") from error
     axes = content[3] if content[:3] == b"\0\0\x08" else 0
     if not 1 <= axes <= 3 or len(content) < 4 + 4 * axes:
-        raise UserError(f"{path} is damaged: it does not begin like an idx file of bytes. Download it again.")
+        raise UserError(f"{path} is damaged: its header is not that of an idx file of bytes. Download it again.")
     shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
     if int(np.prod(shape)) != len(content) - 4 - 4 * axes:
         raise UserError(
-            f"{path} is damaged: its head tells of shape {shape}, but {len(content) - 4 - 4 * axes} bytes follow. "
+            f"{path} is damaged: its header announces shape {shape}, but {len(content) - 4 - 4 * axes} bytes follow. "
             "Download it again."
         )
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)

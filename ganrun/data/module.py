@@ -1,4 +1,4 @@
-"""The one LightningDataModule: training batches, real examples for scores, test examples, drawings."""
+"""The LightningDataModule of all data sets: training batches, real examples for scores, test examples, plots."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -21,13 +21,16 @@ CHUNK = 512
 
 
 class DataModule(pl.LightningDataModule):
-    """One data set as batches; building it reads no file.
+    """One data set. Its constructor reads no file.
 
-    source: makes the source from the options that this class does not know (size, root, fit ...).
-    gives: batch keys and the kind of example: ("x", "y", "picture"), ("x", "y", "point"), ("a", "b", "picture").
-    shape: of one example, (C, H, W) or (2,).   classes: how many; None: the source counts the user's folders.
-    reference: splits that scores compare with.   device: where the arrays lie, auto | cpu | cuda.
-    batch_size: over all ranks together.   seed: of the order and the flips.
+    source:      builds the source from the settings that this class does not have (size, root, fit ...)
+    gives:       keys of a batch and kind of example: (x, y, picture), (x, y, point) or (a, b, picture)
+    shape:       of one example: (C, H, W) or (n,)
+    classes:     number of classes; None: as many as the source finds
+    reference:   splits that scores compare with
+    device:      of the training arrays: auto, cpu or cuda
+    batch_size:  over all ranks together
+    seed:        of the order and the flips
     """
 
     def __init__(
@@ -46,34 +49,32 @@ class DataModule(pl.LightningDataModule):
     ):
         super().__init__()
         if not isinstance(batch_size, int) or batch_size < 1:
-            raise UserError(f"batch_size={batch_size} must be a positive whole number.")
+            raise UserError(f"batch_size must be a positive integer, got {batch_size}.")
         self.source = source(**options)
         self.name, self.shape, self.reference_splits = name, tuple(shape), tuple(reference)
         self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, device
         self.start_batch, self.batches_per_step = 0, 1
         self._gives, self._class_count = tuple(gives), classes
 
-    # what is known before a file is read
-
+    # ---- what is known before files are read -------------------------------------------------------------------------
     @property
     def gives(self) -> tuple[str, ...]:
-        """Batch keys and kind; without y where the pictures on disk turn out to have no classes."""
+        """Keys of a batch and kind of example; no y if the images on disk have no classes."""
         return tuple(key for key in self._gives if key != "y" or self.count_classes())
 
     def count_classes(self) -> int:
-        """How many classes there are: from the config, or from names of folders and attributes."""
+        """Return the number of classes: from the config, or from names of folders and attributes."""
         return self.source.count_classes() if self._class_count is None else self._class_count
 
     @property
     def intensity(self) -> Callable[[Tensor, str], Tensor] | None:
-        """The source's way back from a picture to the digit in it (None for most sources)."""
+        """The source's function from images to the digits in them; None for most sources."""
         return self.source.intensity
 
-    # reading
-
+    # ---- loading -----------------------------------------------------------------------------------------------------
     def check_files(self) -> None:
-        """Raises UserError where the user's files are not there; reads and downloads nothing."""
-        if getattr(self.source, "root", None) is not None:
+        """Raise UserError if the user's files are missing. This reads and downloads nothing."""
+        if self.source.root is not None:
             self.source.files()
 
     def prepare_data(self) -> None:
@@ -84,15 +85,15 @@ class DataModule(pl.LightningDataModule):
 
     @cached_property
     def contents(self) -> LoadedData:
-        """The arrays, memory-mapped; prepared first when nobody did."""
+        """The arrays, memory-mapped; prepared first if necessary."""
         self.source.prepare()
         contents = self.source.load()
         for key, array in contents.splits["train"].items():
             if not len(array):
-                raise UserError(f"data={self.name} holds no training example.")
+                raise UserError(f"data={self.name} contains no training example.")
             if key != "y" and tuple(array.shape[1:]) != self.shape:
                 raise UserError(
-                    f"data={self.name} has {key} of shape {[*array.shape[1:]]}, not data.shape={[*self.shape]}."
+                    f"data={self.name} has {key} of shape {[*array.shape[1:]]}, but data.shape={[*self.shape]}."
                 )
         return contents
 
@@ -106,16 +107,15 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def is_paired(self) -> bool:
-        """True when test a[i] and b[i] are counterparts."""
+        """Whether a[i] and b[i] of the test split are pairs."""
         return self.contents.is_paired
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of the content that scores compare with."""
+        """Hex digest of the data that scores compare with."""
         return sha256("/".join([self.contents.fingerprint, *self.reference_splits]).encode()).hexdigest()[:32]
 
-    # training
-
+    # ---- training ----------------------------------------------------------------------------------------------------
     @cached_property
     def batches(self) -> TrainingBatches:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
@@ -125,54 +125,53 @@ class DataModule(pl.LightningDataModule):
         )
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
-        """Rank's slice of training batch number k: a pure function of (seed, k)."""
+        """Return the rank's slice of training batch number k: a pure function of (seed, k)."""
         return self.batches.batch(k, rank, world)
 
     def train_dataloader(self) -> "EndlessLoader":
         return EndlessLoader(self)
 
-    # real examples
-
+    # ---- real examples -----------------------------------------------------------------------------------------------
     def reference(self, key: str = "x", limit: int | None = None) -> Iterator[Tensor]:
-        """The real examples that scores compare with: uint8 [n <= 512, C, H, W] (points: float [n, d]).
+        """Yield the real examples that scores compare with: uint8 [n <= 512, C, H, W], or points, float [n, d].
 
-        limit: so many, drawn once and for all, in order: files are often sorted, so that the first ones are no sample.
+        limit: a random subset of this size, always the same. Files are often sorted: the first ones are no sample.
         """
-        parts = self._reference_parts(key)
-        total = sum(map(len, parts))
-        wanted = torch.arange(total)
+        arrays = self._reference_arrays(key)
+        total = sum(map(len, arrays))
+        chosen = torch.arange(total)
         if limit is not None and limit < total:
-            wanted = torch.randperm(total, generator=named_generator("reference"))[:limit].sort().values
+            chosen = torch.randperm(total, generator=named_generator("reference"))[:limit].sort().values
         start = 0
-        for part in parts:
-            inside = wanted[(wanted >= start) & (wanted < start + len(part))] - start
+        for array in arrays:
+            inside = chosen[(chosen >= start) & (chosen < start + len(array))] - start
             for index in inside.split(CHUNK):
-                yield part.index_select(0, index)
-            start += len(part)
+                yield array.index_select(0, index)
+            start += len(array)
 
     def reference_count(self, key: str = "x") -> int:
-        return sum(map(len, self._reference_parts(key)))
+        return sum(map(len, self._reference_arrays(key)))
 
-    def _reference_parts(self, key: str) -> list[Tensor]:
+    def _reference_arrays(self, key: str) -> list[Tensor]:
         splits = [self.contents.splits[name] for name in self.reference_splits if name in self.contents.splits]
-        parts = [split[key] for split in splits if key in split]
-        if not parts:
+        arrays = [split[key] for split in splits if key in split]
+        if not arrays:
             raise UserError(f"data={self.name} has no {key} in data.reference={list(self.reference_splits)}.")
-        return parts
+        return arrays
 
     def labels(self, n: int) -> Tensor:
-        """n labels, every prefix in the training data's proportions: int64 [n]; i % classes when all are equal."""
+        """Return labels, int64 [n], each prefix in the training data's proportions: i % classes if equal."""
         if "y" not in self.gives:
             raise UserError(f"data={self.name} has no labels.")
         return proportional_labels(torch.bincount(self.contents.splits["train"]["y"]), n)
 
     @property
     def test_split(self) -> str:
-        """The split that `test` reads: the training split where there is no other."""
+        """The split that `test` reads: the training split if there is no test split."""
         return "test" if "test" in self.contents.splits else "train"
 
     def test(self, key: str, which: int | Tensor | None = None) -> Tensor:
-        """Examples of the test split as models see them: the first `which`, or those at the places in it, or all."""
+        """Return examples of the test split as models see them: the first `which`, those at the indices, or all."""
         array = self.contents.splits[self.test_split][key]
         part = array[which] if isinstance(which, Tensor) else array[:which]
         return to_float(part) if part.dtype == torch.uint8 else part.clone()
@@ -181,7 +180,7 @@ class DataModule(pl.LightningDataModule):
         return len(self.contents.splits[self.test_split][key])
 
     def draw(self, x: Tensor, columns: int = 8) -> Tensor:
-        """x as one picture, uint8 [3, H, W]: a grid of pictures, or points over the real ones."""
+        """Plot examples x: uint8 [3, H, W]. Images as a grid, points over the real ones."""
         if "point" not in self.gives:
             return images.make_grid(x, columns)
         real = torch.cat(list(self.reference("x", limit=5000)))
@@ -189,9 +188,9 @@ class DataModule(pl.LightningDataModule):
 
 
 class EndlessLoader:
-    """The trainer's iterable: for each of its steps `data.batches_per_step` batches, made when they are asked for.
+    """The trainer's data loader: yields `data.batches_per_step` batches per step, made on demand, without end.
 
-    They go on from `data.start_batch`, for the trainer's rank, without end.
+    The first one is batch number `data.start_batch`; each rank gets its slice.
     """
 
     def __init__(self, data: DataModule):
@@ -200,16 +199,16 @@ class EndlessLoader:
     def __iter__(self) -> Iterator[Iterable[Batch]]:
         trainer = self.data.trainer
         rank, world = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        stream = self.data.batches.endless(self.data.start_batch, rank, world)
+        batches = self.data.batches.endless(self.data.start_batch, rank, world)
         count = self.data.batches_per_step
         while True:
-            yield [next(stream)] if count == 1 else islice(stream, count)
+            yield [next(batches)] if count == 1 else islice(batches, count)
 
 
 def proportional_labels(counts: Tensor, n: int) -> Tensor:
-    """Labels 0..K-1, spread evenly so that every prefix has the proportions of counts: int64 [n].
+    """Return labels 0..K-1, int64 [n], spread evenly: every prefix has the proportions of `counts`, int64 [K].
 
-    The j-th of a class's c examples stands at (j + 1/2) / c of the way through all.
+    The j-th of a class's c examples is at (j + 1/2) / c of the sequence.
     """
     label = torch.repeat_interleave(torch.arange(len(counts)), counts)
     rank = torch.cat([torch.arange(int(count)) for count in counts])

@@ -1,4 +1,4 @@
-"""Items made by a thread while the ones before are used."""
+"""Prepare items in a thread while the previous ones are used."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -7,17 +7,17 @@ from itertools import count
 from typing import TypeVar
 
 T = TypeVar("T")
-DEPTH = 2  # items that are ready or in the making: one hides the time of the other
+DEPTH = 2  # items that are ready or in preparation: enough for one to hide the time of the other
 
 
 def prefetch(make: Callable[[int], T], start: int) -> Iterator[T]:
-    """make(start), make(start + 1) and so on, without end, in one thread; an error comes where its item would."""
+    """Yield make(start), make(start + 1) and so on without end, made in a thread. Errors are raised in their turn."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
     try:
-        coming = deque(pool.submit(make, start + i) for i in range(DEPTH))
+        queue = deque(pool.submit(make, start + i) for i in range(DEPTH))
         for k in count(start + DEPTH):
-            item = coming.popleft().result()
-            coming.append(pool.submit(make, k))
+            item = queue.popleft().result()
+            queue.append(pool.submit(make, k))
             yield item
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""The order of the training examples: a pure function of the seed, whatever was drawn before."""
+"""The order of training examples, as a pure function of the seed."""
 
 import torch
 from torch import Tensor
@@ -7,17 +7,17 @@ from ganrun.seeds import named_generator
 
 
 class EndlessShuffle:
-    """Endless permutations of n indices, one an epoch, laid end to end.
+    """Permutations of n indices, one for each epoch, laid end to end.
 
-    name keeps the orders of one seed apart (a and b of an unpaired data set).
+    name: makes orders of the same seed differ, such as those of the domains a and b.
     """
 
     def __init__(self, n: int, seed: int, name: str, device: torch.device | str = "cpu"):
         self.n, self.seed, self.name, self.device = n, seed, name, device
-        self._epochs: dict[int, Tensor] = {}
+        self._epochs: dict[int, Tensor] = {}  # the last two that were used
 
     def indices(self, start: int, count: int) -> Tensor:
-        """Indices number start to start + count: int64 [count]."""
+        """Return indices number start to start + count: int64 [count]."""
         epoch, offset = divmod(start, self.n)
         if offset + count <= self.n:
             return self._epoch(epoch)[offset : offset + count]
@@ -25,9 +25,8 @@ class EndlessShuffle:
         return torch.cat([self._epoch(e) for e in range(epoch, last + 1)])[offset : offset + count]
 
     def _epoch(self, epoch: int) -> Tensor:
-        found = self._epochs.get(epoch)
-        if found is None:
+        if epoch not in self._epochs:
             self._epochs = {e: order for e, order in self._epochs.items() if e == epoch - 1}
-            found = torch.randperm(self.n, generator=named_generator(self.seed, self.name, epoch)).to(self.device)
-            self._epochs[epoch] = found
-        return found
+            order = torch.randperm(self.n, generator=named_generator(self.seed, self.name, epoch))
+            self._epochs[epoch] = order.to(self.device)
+        return self._epochs[epoch]

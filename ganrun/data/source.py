@@ -1,60 +1,74 @@
-"""What a data source is: something that reads one data set's own files."""
+"""What a data set has to provide: a Source, which reads the data set's own files.
 
+To add a data set:
+
+1. Write a class in a file of its own. Its constructor takes the settings of the data set and reads no file.
+   - Files on disk: subclass FileSource. `files` finds them, `write` decodes them once into a cache of uint8 arrays,
+     and `option_names` lists the settings that change the cache. Example: idx.py (arrays), unpaired.py (image files).
+   - Small or generated data: subclass Source. `load` returns `cache.in_memory(...)`. Example: digits.py, gaussians.py.
+   Arrays are named by split and batch key: train-x, train-y, test-x, ... (or train-a, train-b for two domains).
+2. Add conf/data/NAME.yaml: `source` names the class, `gives` and `shape` say what an example is, and settings that are
+   not DataModule's go to the constructor. Start from conf/data/digits.yaml or conf/data/folder.yaml.
+3. Try it: ganrun train data=NAME dry_run=true. A class in your working folder needs no change here: mydata.MyData.
+"""
+
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from ganrun.data import cache
 from ganrun.data.cache import CacheWriter, LoadedData
+from ganrun.data.decode import RESIZE
 from ganrun.errors import UserError
 
 
 class Source:
-    """One data set. Building it reads no file."""
+    """One data set. Its constructor reads no file."""
 
     name = ""
-    classes: list[str] = []
-    intensity = None
-    centers = None
+    root: str | None = None
+    classes: list[str] = []  # names of the classes, where they are known without files
+    intensity: Any = None  # (images, domain) -> the digits in them, where they are known
+    centers: Any = None  # means of the modes, float [K, d], for data whose modes are counted
 
     def count_classes(self) -> int:
-        """How many classes there are, from names alone: no picture is read."""
+        """Return the number of classes; names of folders may be read, but no image."""
         return len(self.classes)
 
+    def files(self) -> list[Path]:
+        """Return all files to read, without opening one. Raise UserError where they are missing."""
+        return []
+
     def prepare(self) -> None:
-        """Does once what takes long: downloads, decodes."""
+        """Do what takes long and is needed once: download, decode."""
 
     def load(self) -> LoadedData:
+        """Return the arrays of all splits."""
         raise NotImplementedError
 
     def plane(self, points: Tensor) -> Tensor:
-        """Points [N, d] where they are drawn, [N, 2]: in their first two coordinates."""
+        """Project points [N, d] to the plane in which they are plotted, [N, 2]: here their first two coordinates."""
         return points[:, :2]
 
 
 class FileSource(Source):
-    """A data set in files on disk, kept as a uint8 cache.
+    """A data set in files on disk, decoded once into a cache."""
 
-    A subclass gives `options` (all that shapes the cache), `files` and `write`.
-    """
-
-    root: str | None
+    option_names: Sequence[str] = ("size", "channels")  # settings that change the content of the cache
 
     def options(self) -> dict:
-        raise NotImplementedError
-
-    def files(self) -> list[Path]:
-        """All files that are read, found without opening one."""
-        raise NotImplementedError
+        """Return all that the content of the cache depends on, besides the files."""
+        return {"root": str(self.root), "resize": RESIZE, **{name: getattr(self, name) for name in self.option_names}}
 
     def write(self, store: CacheWriter) -> dict:
-        """Fills the cache; returns the manifest's classes, skipped, is_paired."""
+        """Fill the cache; return {"classes": names, "skipped": reasons, "is_paired": bool}, or those that apply."""
         raise NotImplementedError
 
     @cached_property
     def cache_folder(self) -> Path:
-        """The cache folder."""
         return cache.cache_folder(self.name, self.options(), self.files())
 
     def prepare(self) -> None:
@@ -65,14 +79,14 @@ class FileSource(Source):
 
 
 def root_folder(root: str | None, data: str, expected: str) -> Path:
-    """The data set's folder.
+    """Return the data set's folder as an absolute path.
 
-    expected: one sentence on where the data come from and how they lie there, for the message when they do not.
+    expected: sentences on where the data come from and which files belong where, for the UserError if it is missing.
     """
     if root is None:
-        raise UserError(f"data={data} reads pictures from your disk: say where with data.root=FOLDER. {expected}")
+        raise UserError(f"data={data} reads images from your disk. Set data.root=FOLDER. {expected}")
     folder = Path(root).expanduser()
     if not folder.is_dir():
-        what = "is a file, not a folder" if folder.is_file() else "does not exist"
-        raise UserError(f"data.root={root} {what}. {expected}")
+        problem = "is a file, not a folder" if folder.is_file() else "does not exist"
+        raise UserError(f"data.root={root} {problem}. {expected}")
     return folder.resolve()

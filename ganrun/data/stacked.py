@@ -1,6 +1,7 @@
-"""Stacked digits: three random digits as the channels of one picture, a data set of 1,000 modes."""
+"""Stacked digits: three random digits as the channels of one image, a data set of 1,000 modes."""
 
 from hashlib import sha256
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,14 +13,14 @@ from ganrun.data.source import Source
 from ganrun.errors import UserError
 from ganrun.seeds import named_generator
 
-TEST_TRIPLES = 26_000  # as many as the papers score
+TEST_TRIPLES = 26_000  # as in the papers' scores
 
 
 class StackedImages:
-    """Pictures uint8 [N, 3, H, W], put together when they are asked for: 128,000 of them would take 300 MB.
+    """Images uint8 [N, 3, H, W], stacked when they are read: 128,000 of them would take 300 MB.
 
-    digits: uint8 [D, H, W].   triples: int64 [N, 3], which digits.
-    It has those of a tensor's methods that data sets use.
+    digits: uint8 [D, H, W].   triples: int64 [N, 3], indices of digits.
+    It has the methods of a tensor that data sets use.
     """
 
     dtype = torch.uint8
@@ -46,27 +47,27 @@ class StackedImages:
         return StackedImages(self.digits.to(device), self.triples.to(device))
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
-        """The pictures at these places; dim: 0."""
+        """Return the images at these indices. dim: 0."""
         triples = self.triples.index_select(dim, index)
         return self.digits.index_select(0, triples.flatten()).unflatten(0, triples.shape)
 
-    def __getitem__(self, which: int | slice | Tensor) -> Tensor:
-        return self.digits[self.triples[which]]
+    def __getitem__(self, index: int | slice | Tensor) -> Tensor:
+        return self.digits[self.triples[index]]
 
 
 class StackedSource(Source):
-    """Triples of a source's digits, each digit drawn at random; y = 100 a + 10 b + c of the digits a, b, c.
+    """Triples of random digits of a source; y = 100 a + 10 b + c for the digits a, b, c.
 
     Metz et al. 2017 (Unrolled GAN); Lin et al. 2018 (PacGAN) train on 128,000 triples. Departure from PacGAN's code:
-    training triples are made of training digits only, and the test digits have triples of their own.
+    training triples consist of training digits only, and test triples of test digits.
     """
 
     classes = [f"{mode:03d}" for mode in range(1000)]
 
     def __init__(self, digits: Source, triples: int, seed: int):
-        """digits: gives pictures [N, 1, H, W] with labels 0..9.   triples: in the training split.   seed: of these."""
+        """digits: images [N, 1, H, W] with labels 0..9.   triples: number for training.   seed: of the triples."""
         if triples < 1:
-            raise UserError(f"data.triples={triples} must be positive.")
+            raise UserError(f"data.triples must be positive, got {triples}.")
         self.digits, self.triples, self.seed = digits, triples, seed
 
     def prepare(self) -> None:
@@ -79,14 +80,14 @@ class StackedSource(Source):
         key = f"{digits.fingerprint}/{self.name}/{self.triples}/{self.seed}"
         return LoadedData(splits, sha256(key.encode()).hexdigest()[:32], classes=self.classes)
 
-    def _stack(self, split: str, count: int, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+    def _stack(self, split: str, count: int, x: Tensor, y: Tensor) -> dict[str, Any]:
         triples = torch.randint(len(x), (count, 3), generator=named_generator(self.seed, self.name, split))
         a, b, c = y[triples].unbind(1)
         return {"x": StackedImages(x[:, 0], triples), "y": 100 * a + 10 * b + c}
 
 
 class StackedDigits(StackedSource):
-    """Triples of the shipped digits, all 1,000 modes equally likely."""
+    """Triples of the shipped digits; all 1,000 modes are equally likely."""
 
     name = "stacked_digits"
 
@@ -95,7 +96,7 @@ class StackedDigits(StackedSource):
 
 
 class StackedMnist(StackedSource):
-    """Triples of MNIST's digits, from its files under `root`, or downloaded when `root` is None."""
+    """Triples of MNIST's digits, from its files below `root`; downloaded if `root` is None."""
 
     name = "stacked_mnist"
 

@@ -1,52 +1,52 @@
-"""Two domains of pictures in CycleGAN's layout."""
+"""Two domains of images in CycleGAN's layout."""
 
 from functools import cached_property, partial
 from pathlib import Path
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import RESIZE, check_image_format, decode
+from ganrun.data.decode import check_image_format, decode
 from ganrun.data.decode_all import check_bad_images, decode_all
 from ganrun.data.folder import require_images
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
 
-EXPECTED = "Expected are pictures in ROOT/trainA, ROOT/trainB and, for scores on unseen ones, ROOT/testA, ROOT/testB."
+EXPECTED = (
+    "Expected: images in ROOT/trainA and ROOT/trainB and, for scores on a test split, in ROOT/testA and ROOT/testB."
+)
 
 
 class Unpaired(FileSource):
-    """trainA, trainB, testA, testB; the test pictures are paired when both folders hold the same names."""
+    """trainA, trainB, testA, testB; the test images are pairs if both folders have the same file names."""
 
     name = "unpaired"
+    option_names = ("size", "channels", "fit", "bad_images")
 
     def __init__(self, root: str | None, size: int, channels: int, fit: str, bad_images: str):
         check_image_format(size, channels, fit)
         check_bad_images(bad_images)
         self.root, self.size, self.channels, self.fit, self.bad_images = root, size, channels, fit, bad_images
 
-    def options(self) -> dict:
-        names = ("size", "channels", "fit", "bad_images")
-        return {"root": str(self.root), "resize": RESIZE, **{name: getattr(self, name) for name in names}}
-
     def files(self) -> list[Path]:
         return [path for paths in self._paths.values() for path in paths]
 
     @cached_property
     def _paths(self) -> dict[tuple[str, str], list[Path]]:
-        """{("train", "a"): pictures, ...}; the test folders may both be missing."""
+        """{("train", "a"): image files, ...}; both test folders may be missing."""
         root = root_folder(self.root, self.name, EXPECTED)
-        places = {(split, key): root / f"{split}{key.upper()}" for split in ("train", "test") for key in ("a", "b")}
-        there = [place for place in places.values() if place.is_dir()]
-        missing = [place.name for place in places.values() if place not in there]
+        folders = {(split, key): root / f"{split}{key.upper()}" for split in ("train", "test") for key in ("a", "b")}
+        missing = [folder.name for folder in folders.values() if not folder.is_dir()]
         if missing not in ([], ["testA", "testB"]):
             raise UserError(f"data.root={self.root} lacks {', '.join(missing)}. {EXPECTED}")
-        return {part: require_images(place, EXPECTED) for part, place in places.items() if place in there}
+        return {
+            part: require_images(folder, EXPECTED) for part, folder in folders.items() if folder.name not in missing
+        }
 
     def write(self, store: CacheWriter) -> dict:
         names, skipped = {}, []
         for (split, key), paths in self._paths.items():
-            read = partial(decode, size=self.size, channels=self.channels, fit=self.fit)
+            load = partial(decode, size=self.size, channels=self.channels, fit=self.fit)
             shape = (self.channels, self.size, self.size)
-            kept, bad = decode_all(store, split, key, paths, shape, read, self.bad_images)
+            kept, bad = decode_all(store, split, key, paths, shape, load, self.bad_images)
             names[split, key] = [paths[i].stem for i in kept]
             skipped += bad
         return {"skipped": skipped, "is_paired": _is_paired(names)}

@@ -1,4 +1,4 @@
-"""A small translation task with known answers, made from the shipped digits."""
+"""A small translation task with known answers, from the shipped digits."""
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ INK = {"a": (255, 255, 255), "b": (130, 10, 20)}  # digit: white; dark red
 
 
 class UnpairedDigits(Source):
-    """A: digits, white on black. B: digits dark red on pale yellow. No digit is in both training sets.
+    """A: digits, white on black. B: digits, dark red on pale yellow. No digit is in both training sets.
 
-    A pixel's colour is an affine map of the digit's intensity there, so the counterpart of every picture is known; the
-    test split's a and b are counterparts, with labels y. Size 32 is the 28 pixels with a margin, for strided nets.
+    The colour of a pixel is an affine map of the digit's intensity, so that each image has a known counterpart. In the
+    test split, a and b are pairs with labels y. Size 32 adds a margin to the 28 pixels, for strided networks.
     """
 
     name = "unpaired_digits"
@@ -28,7 +28,7 @@ class UnpairedDigits(Source):
     def __init__(self, size: int, channels: int):
         check_image_format(size, channels)
         if channels != 3:
-            raise UserError(f"data=unpaired_digits are colour pictures: data.channels={channels} is not possible.")
+            raise UserError(f"data.channels must be 3 for data=unpaired_digits, got {channels}.")
         self.size = size
 
     def count_classes(self) -> int:
@@ -38,7 +38,7 @@ class UnpairedDigits(Source):
         digits = load_shipped_digits()
         grey = {split: resize_images(digits[f"x_{split}"][:, None], self.size, 1) for split in ("train", "test")}
         second = in_second_half(digits["y_train"])
-        parts = {
+        arrays = {
             "train-a": colour_digits(grey["train"][~second], "a"),
             "train-b": colour_digits(grey["train"][second], "b"),
             "test-a": colour_digits(grey["test"], "a"),
@@ -46,10 +46,10 @@ class UnpairedDigits(Source):
             "test-y": digits["y_test"].astype(np.int64),
         }
         options = {"name": self.name, "size": self.size, "paper": PAPER, "ink": INK}
-        return cache.in_memory(parts, options, classes=self.classes, is_paired=True)
+        return cache.in_memory(arrays, options, classes=self.classes, is_paired=True)
 
     def intensity(self, x: Tensor, domain: str) -> Tensor:
-        """The digit in pictures of domain "a" or "b": float [N, 1, H, W] in [-1, 1].
+        """Return the digits in images of domain "a" or "b": float [N, 1, H, W] in [-1, 1].
 
         x: float [N, 3, H, W] in [-1, 1]. Each pixel is projected on the line from the domain's paper to its ink.
         """
@@ -61,15 +61,15 @@ class UnpairedDigits(Source):
 
 
 def in_second_half(labels: np.ndarray) -> np.ndarray:
-    """True for the second half of each class, in file order: bool [N]."""
+    """Return which examples are in the second half of their class, in file order: bool [N]."""
     second = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
-        places = np.flatnonzero(labels == label)
-        second[places[len(places) // 2 :]] = True
+        indices = np.flatnonzero(labels == label)
+        second[indices[len(indices) // 2 :]] = True
     return second
 
 
 def colour_digits(grey: np.ndarray, domain: str) -> np.ndarray:
-    """uint8 [N, 1, H, W] -> uint8 [N, 3, H, W]: intensity 0 becomes the domain's paper, 255 its ink."""
+    """uint8 [N, 1, H, W] -> uint8 [N, 3, H, W]: intensity 0 becomes the colour of the paper, 255 that of the ink."""
     shades = np.linspace(PAPER[domain], INK[domain], 256).round().astype(np.uint8)  # [256, 3]
     return np.ascontiguousarray(shades[grey[:, 0]].transpose(0, 3, 1, 2))

@@ -1,4 +1,4 @@
-"""Players that are told a class y: int64 [B], joined to another player's input or to its features."""
+"""Networks with a class y, int64 [B], as a second input: joined to the first input or to features."""
 
 from collections.abc import Callable, Sequence
 from math import prod
@@ -11,20 +11,20 @@ from ganrun.networks.mlp import Maxout
 
 
 def one_hot(y: Tensor, classes: int, like: Tensor) -> Tensor:
-    """1 in the column of y, 0 elsewhere: [B, classes], of the type of `like`; waits for no device, as torch's does."""
+    """Return y one-hot, [B, classes], with the dtype of `like`. Unlike torch's, it does not wait for the device."""
     return (y[:, None] == torch.arange(classes, device=y.device)).to(like.dtype)
 
 
 def label_maps(y: Tensor, classes: int, like: Tensor) -> Tensor:
-    """One plane per class, ones in the plane of y, as large as `like` [B, ., H, W]: [B, classes, H, W]."""
+    """Return y one-hot as planes of the size of `like` [B, ., H, W]: [B, classes, H, W]."""
     planes = one_hot(y, classes, like)[:, :, None, None]
     return planes.expand(-1, -1, *like.shape[2:])
 
 
 class LabelledGenerator(nn.Module):
-    """(z [B, z_dim], y) -> pictures: a generator of z_dim + classes numbers sees z joined to the one-hot y.
+    """(z [B, z_dim], y) -> images: a generator whose input is z joined to the one-hot y.
 
-    net: z_dim -> generator.
+    net: builds the generator from its z_dim, here z_dim + classes.
     """
 
     def __init__(self, net: Callable[..., nn.Module], z_dim: int, classes: int):
@@ -36,9 +36,9 @@ class LabelledGenerator(nn.Module):
 
 
 class LabelMapDiscriminator(nn.Module):
-    """(pictures [B, *shape], y) -> scores [B]: a discriminator of C + classes channels sees x beside label maps.
+    """(images [B, *shape], y) -> scores [B]: a discriminator whose input is x with one channel more per class.
 
-    net: shape -> discriminator.
+    net: builds the discriminator from its shape, here (C + classes, H, W).
     """
 
     def __init__(self, net: Callable[..., nn.Module], shape: Sequence[int], classes: int):
@@ -51,19 +51,20 @@ class LabelMapDiscriminator(nn.Module):
 
 
 class HiddenJoinDiscriminator(nn.Module):
-    """(pictures [B, *shape], y) -> scores [B]: y joins the last feature maps, then a 1x1 convolution and the score.
+    """(images [B, *shape], y) -> scores [B]: y joins the last feature maps before a 1x1 convolution and the score.
 
     Reed et al. 2016, section 4.1, with the one-hot class in place of their compressed text embedding.
-    net: shape -> ganrun.networks.dcgan.Discriminator.
+    net: builds a ganrun.networks.dcgan.Discriminator from its shape.
     """
 
     def __init__(self, net: Callable[..., Discriminator], shape: Sequence[int], classes: int):
         super().__init__()
-        plain = net(shape=shape)
-        self.features, self.score, self.classes = plain.features, plain.score, classes
+        unconditional = net(shape=shape)
+        self.features, self.score, self.classes = unconditional.features, unconditional.score, classes
+        channels = unconditional.channels
         self.join = nn.Sequential(
-            nn.Conv2d(plain.channels + classes, plain.channels, 1, bias=False),
-            nn.BatchNorm2d(plain.channels),
+            nn.Conv2d(channels + classes, channels, 1, bias=False),
+            nn.BatchNorm2d(channels),
             nn.LeakyReLU(0.2, True),
         )
 
@@ -74,9 +75,9 @@ class HiddenJoinDiscriminator(nn.Module):
 
 
 class MirzaGenerator(nn.Module):
-    """(z [B, z_dim], y) -> pictures in [-1, 1]: ReLU layers z -> 200 and y -> 1000, then 1200. Mirza 2014, section 4.1.
+    """(z [B, z_dim], y) -> images in [-1, 1]: ReLU layers z -> 200 and y -> 1000, then 1200. Mirza 2014, section 4.1.
 
-    Departure: tanh for the paper's sigmoid, as pictures are in [-1, 1] here.
+    Departure: tanh for the paper's sigmoid, because images are in [-1, 1] here.
     """
 
     def __init__(self, shape: Sequence[int], z_dim: int, classes: int, dropout: float = 0.5):
@@ -94,7 +95,7 @@ class MirzaGenerator(nn.Module):
 
 
 class MirzaDiscriminator(nn.Module):
-    """(pictures, y) -> scores [B]: maxout x -> 240 of 5 and y -> 50 of 5, joint 240 of 4. Mirza 2014, section 4.1."""
+    """(images, y) -> scores [B]: maxout x -> 240 of 5, y -> 50 of 5, both -> 240 of 4. Mirza 2014, section 4.1."""
 
     def __init__(self, shape: Sequence[int], classes: int, dropout: float = 0.5):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The translator and the patch discriminator of Zhu et al. 2017 (appendix 7.2)."""
+"""Generator and patch discriminator of CycleGAN: Zhu et al. 2017, appendix 7.2."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ganrun.errors import UserError
 
-MIN_SIDE = 24  # pixels; on fewer the discriminator's last norm has a single value to normalize
+MIN_SIDE = 24  # pixels; with fewer, the discriminator's last InstanceNorm has a single value to normalize
 
 
 def with_instance_norm(convolution: nn.Module, channels: int, activation: nn.Module) -> list[nn.Module]:
@@ -14,7 +14,7 @@ def with_instance_norm(convolution: nn.Module, channels: int, activation: nn.Mod
 
 
 class Residual(nn.Module):
-    """x + two 3x3 convolutions of it, with reflected borders: [B, C, H, W] -> same shape."""
+    """x + two 3x3 convolutions of x with reflection padding: [B, C, H, W] -> same shape."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -29,12 +29,12 @@ class Residual(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Pictures [B, C, H, W] in [-1, 1] -> pictures of the same shape: c7s1-w, d2w, d4w, R4w x blocks, u2w, uw, c7s1-C.
+    """Images [B, C, H, W] in [-1, 1] -> images of the same shape: c7s1-w, d2w, d4w, R4w x blocks, u2w, uw, c7s1-C.
 
-    The last layer ends in tanh without a norm, as in the authors' code.
+    The last layer has tanh and no norm, as in the authors' code.
 
-    shape: (C, H, W), H and W multiples of 4 and at least 24.  width: the paper's 64.
-    blocks: residual blocks; None takes the paper's 6 up to 128 pixels and 9 above.
+    shape: (C, H, W), H and W multiples of 4 and at least 24.  width: w, 64 in the paper.
+    blocks: residual blocks; None: the paper's 6 up to 128 pixels and 9 above.
     """
 
     def __init__(self, shape: Sequence[int], width: int = 64, blocks: int | None = None):
@@ -57,8 +57,8 @@ class ResNetGenerator(nn.Module):
     def _channels(shape: Sequence[int]) -> int:
         if len(shape) != 3 or any(side % 4 or side < MIN_SIDE for side in shape[1:]):
             raise UserError(
-                f"network=cyclegan translates pictures whose sides are multiples of 4, from {MIN_SIDE} on; "
-                f"the data's shape is {list(shape)}. Give such a data.size=, 64 say."
+                f"network=cyclegan needs images whose height and width are multiples of 4 and at least {MIN_SIDE}, "
+                f"got data.shape={list(shape)}. Set data.size, for example data.size=64."
             )
         return shape[0]
 
@@ -67,9 +67,9 @@ class ResNetGenerator(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """Pictures [B, C, H, W] -> scores of overlapping 70x70 patches [B, 1, h, w]: C64-C128-C256-C512 and a score.
+    """Images [B, C, H, W] -> scores of overlapping 70x70 patches [B, 1, h, w]: C64-C128-C256-C512 and a score.
 
-    H and W from 24 on.  width: the paper's 64.  InstanceNorm on every layer but the first, leaky ReLU of slope .2.
+    H and W at least 24.  width: 64 in the paper.  InstanceNorm in all layers but the first, leaky ReLU of slope .2.
     """
 
     def __init__(self, shape: Sequence[int], width: int = 64):

@@ -1,4 +1,4 @@
-"""The convolutional players of Radford et al. 2016, section 3: strides, BatchNorm, no hidden dense layer."""
+"""Convolutional networks of Radford et al. 2016, section 3: strides, BatchNorm, no hidden dense layer."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,26 +7,26 @@ from torch import Tensor, nn
 
 from ganrun.errors import UserError
 
-SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}  # pixels of a picture: pixels of its smallest feature map
+SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}  # side of an image: side of its smallest feature map, in pixels
 
 
 def smallest_side_and_doublings(shape: Sequence[int]) -> tuple[int, int]:
-    """Side of the smallest feature map and how often it doubles up to a picture of `shape` (C, H, W)."""
+    """Return the side of the smallest feature map, and how often it doubles up to an image of `shape` (C, H, W)."""
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in SMALLEST:
-        found = "points" if len(shape) == 1 else f"pictures of {shape[1]}x{shape[2]} pixels"
+        examples = "points" if len(shape) == 1 else f"images of {shape[1]}x{shape[2]} pixels"
         raise UserError(
-            f"These convolutional networks draw squares of {', '.join(map(str, SMALLEST))} pixels, not {found}. "
-            "Give one of these as data.size=, or take network=mlp."
+            f"Convolutional networks need square images of {', '.join(map(str, SMALLEST))} pixels, got {examples}. "
+            "Set one of these, for example data.size=32, or use network=mlp."
         )
     smallest = SMALLEST[shape[1]]
     return smallest, (shape[1] // smallest).bit_length() - 1
 
 
 class Generator(nn.Module):
-    """Latents [B, z_dim] -> pictures [B, *shape] in [-1, 1].
+    """Latents [B, z_dim] -> images [B, *shape] in [-1, 1].
 
-    shape: (C, H, W), H = W one of 28, 32, 64, 128.  width: channels of the last hidden layer; each earlier one has
-    twice as many.  BatchNorm and ReLU after every layer but the last, which ends in tanh.
+    shape: (C, H, W), H = W one of 28, 32, 64, 128.  width: channels of the last hidden layer; they double with each
+    layer before it.  BatchNorm and ReLU after every layer but the last, which has tanh.
     """
 
     def __init__(self, shape: Sequence[int], z_dim: int, width: int = 64):
@@ -43,10 +43,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures [B, *shape] -> scores [B]: the generator's mirror, leaky ReLU of slope .2, no BatchNorm at the input.
+    """Images [B, *shape] -> scores [B]: the generator mirrored, leaky ReLU of slope .2, no BatchNorm at the input.
 
-    The features before the last convolution are `self.features(x)`: [B, `self.channels`, S, S], S = `self.smallest`.
-    batch_norm: False leaves BatchNorm out, and gives biases to the convolutions that it followed.
+    `features(x)` are the features before the last convolution: [B, channels, smallest, smallest].
+    batch_norm: False omits BatchNorm; the convolutions before it get biases instead.
     """
 
     def __init__(self, shape: Sequence[int], width: int = 64, batch_norm: bool = True):

@@ -1,4 +1,4 @@
-"""First weights, written in place over a whole network."""
+"""Initialization of a whole network, in place."""
 
 from collections.abc import Callable
 
@@ -9,9 +9,9 @@ NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d)
 
 
 def normal_(network: nn.Module, std: float = 0.02) -> None:
-    """Weights ~ N(0, std), those of norm layers ~ N(1, std), biases 0. Radford et al. 2016, section 4 (std .02).
+    """Weights ~ N(0, std), norm layers' weights ~ N(1, std), biases 0. Radford et al. 2016, section 4 (std .02).
 
-    The paper does not speak of norm layers; N(1, std) is what its authors' code and Zhu et al. 2017 do.
+    The paper does not mention norm layers; N(1, std) is from the authors' code and Zhu et al. 2017.
     """
     _fill(network, lambda weight: nn.init.normal_(weight, 0, std))
     for layer in network.modules():

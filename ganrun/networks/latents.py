@@ -1,7 +1,7 @@
-"""Laws that latents are drawn from.
+"""Distributions of latents.
 
-A generator given is a CPU one, and the draw is made there in float32, so that it is the same whatever the device and
-the precision.
+If a generator is given, it must be a CPU generator: the latents are sampled on the CPU in float32, so that they do not
+depend on device or precision.
 """
 
 import torch
@@ -9,16 +9,16 @@ from torch import Tensor
 
 
 def normal(n: int, dim: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """z ~ N(0, I): [n, dim], of the type and on the device of `like`."""
-    return _drawn(torch.randn, n, dim, like, generator)
+    """Sample z ~ N(0, I): [n, dim], with the dtype and device of `like`."""
+    return _sample(torch.randn, n, dim, like, generator)
 
 
 def uniform(n: int, dim: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """z ~ U(-1, 1): [n, dim], of the type and on the device of `like`."""
-    return _drawn(torch.rand, n, dim, like, generator) * 2 - 1
+    """Sample z ~ U(-1, 1): [n, dim], with the dtype and device of `like`."""
+    return _sample(torch.rand, n, dim, like, generator) * 2 - 1
 
 
-def _drawn(draw, n: int, dim: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
+def _sample(sampler, n: int, dim: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
     if generator is None:
-        return draw(n, dim, dtype=like.dtype, device=like.device)
-    return draw(n, dim, dtype=torch.float32, generator=generator).to(like)
+        return sampler(n, dim, dtype=like.dtype, device=like.device)
+    return sampler(n, dim, dtype=torch.float32, generator=generator).to(like)

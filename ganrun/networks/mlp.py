@@ -1,4 +1,4 @@
-"""Fully connected players, for small pictures and for points."""
+"""Fully connected networks for small images and for points."""
 
 from collections.abc import Sequence
 from math import prod
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Maxout(nn.Module):
-    """The largest of `pieces` linear maps, unit by unit: [B, inputs] -> [B, outputs]. Goodfellow et al. 2013."""
+    """Maximum of `pieces` linear maps for each unit: [B, inputs] -> [B, outputs]. Goodfellow et al. 2013."""
 
     def __init__(self, inputs: int, outputs: int, pieces: int):
         super().__init__()
@@ -19,9 +19,9 @@ class Maxout(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latents [B, z_dim] -> pictures [B, *shape] in [-1, 1], or points [B, n] anywhere; ReLU between.
+    """Latents [B, z_dim] -> images [B, *shape] in [-1, 1], or unbounded points [B, n]; hidden layers have ReLU.
 
-    shape: (C, H, W) of a picture or (n,) of a point.
+    shape: (C, H, W) of an image or (n,) of a point.  hidden: units of the hidden layers.
     """
 
     def __init__(self, shape: Sequence[int], z_dim: int, hidden: Sequence[int]):
@@ -38,9 +38,9 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures or points [B, *shape] -> scores [B]; leaky ReLU between, or maxout where `pieces` > 1.
+    """Images or points [B, *shape] -> scores [B]; hidden layers have leaky ReLU, or maxout if `pieces` > 1.
 
-    dropout: share of the activations dropped after each hidden layer while training.
+    hidden: units of the hidden layers.  dropout: share of activations dropped after each hidden layer in training.
     """
 
     def __init__(self, shape: Sequence[int], hidden: Sequence[int], pieces: int = 1, dropout: float = 0.0):

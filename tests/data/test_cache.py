@@ -50,7 +50,7 @@ def test_the_manifest_tells_options_sizes_and_what_was_skipped():
 def test_skipped_pictures_are_counted_and_listed_in_the_log(caplog):
     built({"size": 4})
     assert "Skipped c.png: empty" in caplog.text
-    assert "Pictures skipped: 1" in caplog.text
+    assert "Skipped images: 1" in caplog.text
 
 
 def test_a_failed_writing_leaves_nothing(cache):

@@ -102,7 +102,7 @@ def test_no_root_tells_the_key(open_celeba):
 def test_a_missing_list_is_not_overlooked(root, open_celeba, lost):
     folder = root("official")
     (folder / lost).unlink()
-    with pytest.raises(UserError, match="does not hold CelebA"):
+    with pytest.raises(UserError, match="does not contain CelebA"):
         open_celeba(folder).prepare_data()
 
 
@@ -116,7 +116,7 @@ def test_a_list_that_ends_early_is_named(root, open_celeba):
 def test_lists_that_do_not_match_are_refused(root, open_celeba):
     path = root("official") / "list_eval_partition.txt"
     path.write_text(path.read_text() + "000007.jpg 0\n")
-    with pytest.raises(UserError, match=r"names 1 pictures that .*list_attr_celeba\.txt lacks, such as 000007\.jpg"):
+    with pytest.raises(UserError, match=r"lists 1 images that .*list_attr_celeba\.txt lacks, such as 000007\.jpg"):
         open_celeba(path.parent).prepare_data()
 
 

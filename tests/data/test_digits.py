@@ -111,5 +111,5 @@ def test_the_margin_is_paper(domains):
 
 
 def test_domains_need_colour():
-    with pytest.raises(UserError, match=r"data\.channels=1"):
+    with pytest.raises(UserError, match=r"data\.channels must be 3 .*got 1"):
         UnpairedDigits(28, 1)

@@ -109,7 +109,7 @@ def test_a_share_is_held_out_for_good(tree, open_folder):
 
 def test_a_bad_picture_is_named(tree, open_folder):
     (tree / "cats" / "b.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"cats/b\.png: not a picture.*data\.bad_images=skip"):
+    with pytest.raises(UserError, match=r"cats/b\.png: not an image.*data\.bad_images=skip"):
         open_folder().prepare_data()
 
 
@@ -123,13 +123,13 @@ def test_bad_pictures_can_be_skipped_and_are_listed(tree, open_folder, caplog):
         ["cats", "b.png"],
         ["dogs", "c.png"],
     ]
-    assert "Pictures skipped: 2" in caplog.text
+    assert "Skipped images: 2" in caplog.text
 
 
 def test_nothing_but_bad_pictures_is_an_error_all_the_same(tmp_path, open_folder):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "a.png").write_bytes(b"")
-    with pytest.raises(UserError, match=r"None of the 1 pictures could be decoded.*a\.png"):
+    with pytest.raises(UserError, match=r"None of the 1 images could be decoded.*a\.png"):
         open_folder(bad_images="skip").prepare_data()
 
 
@@ -138,11 +138,11 @@ def test_nothing_but_bad_pictures_is_an_error_all_the_same(tmp_path, open_folder
     [
         ({"root": None}, r"data\.root=FOLDER"),
         ({"root": "/nowhere/at/all"}, r"data\.root=/nowhere/at/all does not exist"),
-        ({"size": 0}, r"data\.size=0"),
+        ({"size": 0}, r"data\.size must be .*got 0"),
         ({"fit": "cover"}, r"data\.fit=cover"),
-        ({"channels": 4}, r"data\.channels=4"),
+        ({"channels": 4}, r"data\.channels must be .*got 4"),
         ({"bad_images": "ignore"}, r"data\.bad_images=ignore.*raise, skip"),
-        ({"held_out": 1.0}, r"data\.held_out=1\.0"),
+        ({"held_out": 1.0}, r"data\.held_out must be .*got 1\.0"),
     ],
 )
 def test_a_wrong_option_is_named_with_what_is_allowed(tree, open_folder, options, message):
@@ -153,7 +153,7 @@ def test_a_wrong_option_is_named_with_what_is_allowed(tree, open_folder, options
 def test_a_folder_without_pictures_is_named(tmp_path, open_folder):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "notes.txt").touch()
-    with pytest.raises(UserError, match=r"root holds no picture \(\.bmp"):
+    with pytest.raises(UserError, match=r"root contains no image \(\.bmp"):
         open_folder().prepare_data()
 
 
@@ -227,7 +227,7 @@ def test_a_missing_domain_is_named(domains, open_unpaired, lost):
 def test_an_empty_domain_is_named(domains, open_unpaired):
     for path in (domains / "trainB").iterdir():
         path.unlink()
-    with pytest.raises(UserError, match="trainB holds no picture"):
+    with pytest.raises(UserError, match="trainB contains no image"):
         open_unpaired().prepare_data()
 
 

@@ -28,16 +28,16 @@ def test_every_mode_has_as_many_points(small):
 
 def test_points_leave_their_mean_in_the_directions_of_one_sheet_alone(small):
     source, x, y = small
-    sheet = source.sheet()
+    basis = source.basis()
     offset = x - source.centers[y]
-    assert sheet.shape == (40, 25)
-    assert (sheet.T @ sheet - torch.eye(25)).abs().max() < 1e-5
-    assert (offset - offset @ sheet @ sheet.T).abs().max() < 1e-4
+    assert basis.shape == (40, 25)
+    assert (basis.T @ basis - torch.eye(25)).abs().max() < 1e-5
+    assert (offset - offset @ basis @ basis.T).abs().max() < 1e-4
 
 
 def test_deviations_in_the_sheet_are_gaussian(small):
     source, x, y = small
-    z = ((x - source.centers[y]) @ source.sheet() / 0.5).double()
+    z = ((x - source.centers[y]) @ source.basis() / 0.5).double()
     assert z.mean(dim=0).abs().max() < 5 / len(z) ** 0.5
     assert (torch.cov(z.T) - torch.eye(25)).abs().max() < 5 * (2 / len(z)) ** 0.5
 
@@ -82,11 +82,11 @@ def test_a_module_gives_batches_of_points(build):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"modes": 0}, "data.modes=0"),
-        ({"points": 9}, "data.points=9"),
-        ({"deviation": 0.0}, "data.deviation=0.0"),
-        ({"near": -1.0}, "data.near=-1.0"),
-        ({"directions": 41}, "data.directions=41.*data.dimensions=40"),
+        ({"modes": 0}, r"data\.modes must be .*got 0"),
+        ({"points": 9}, r"data\.points must be .*got 9"),
+        ({"deviation": 0.0}, r"data\.deviation must be .*got 0.0"),
+        ({"near": -1.0}, r"data\.near must be .*got -1.0"),
+        ({"directions": 41}, r"data\.directions must be from 1 to data\.dimensions=40, got 41"),
     ],
 )
 def test_a_mixture_that_cannot_be_is_refused(change, message):

@@ -73,7 +73,7 @@ def test_a_root_without_the_files_tells_which_are_expected(tmp_path, build, root
 def test_one_missing_file_is_not_overlooked(tmp_path, build):
     write_idx(tmp_path / "root", packed=True)
     (tmp_path / "root" / f"{PARTS[3]}.gz").unlink()
-    with pytest.raises(UserError, match="does not hold MNIST"):
+    with pytest.raises(UserError, match="does not contain MNIST"):
         build(Mnist, root=str(tmp_path / "root"), size=28, channels=1).prepare_data()
 
 

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from ganrun.data.images import (
-    BETWEEN,
     GENERATED_COLOUR,
+    GRID_GREY,
     REAL_COLOUR,
     make_grid,
     plot_points,
@@ -41,8 +41,8 @@ def test_a_grid_shows_its_pictures_row_by_row_between_grey_lines():
     assert (picture[:, 2:6, 2:7] == 0).all()
     assert (picture[:, 2:6, 9:14] == 153).all()
     assert (picture[:, 8:12, 2:7] == 255).all()
-    assert (picture[:, 8:12, 9:14] == BETWEEN).all()
-    assert (picture[:, :2] == BETWEEN).all()
+    assert (picture[:, 8:12, 9:14] == GRID_GREY).all()
+    assert (picture[:, :2] == GRID_GREY).all()
 
 
 def test_a_grid_is_no_wider_than_its_pictures():

@@ -194,7 +194,7 @@ def test_a_shape_that_the_data_do_not_have_is_refused(build):
 
 @pytest.mark.parametrize("batch_size", [0, -4, 2.5])
 def test_a_wrong_batch_size_is_refused(build, batch_size):
-    with pytest.raises(UserError, match=f"batch_size={batch_size}"):
+    with pytest.raises(UserError, match=f"batch_size must be a positive integer, got {batch_size}"):
         build(Ring, **RING, batch_size=batch_size)
 
 

@@ -44,7 +44,7 @@ def test_an_error_comes_where_its_item_would_and_the_thread_ends():
 def test_batches_gathered_ahead_are_the_same(monkeypatch, start):
     arrays = {"x": torch.arange(40, dtype=torch.uint8).view(10, 1, 2, 2), "y": torch.arange(10)}
     expected = list(itertools.islice(TrainingBatches(arrays, 4, seed=1, flip=True).endless(start, 1, 2), 9))
-    monkeypatch.setattr(TrainingBatches, "_is_apart", True)
+    monkeypatch.setattr(TrainingBatches, "_is_copied", True)
     with closing(TrainingBatches(arrays, 4, seed=1, flip=True).endless(start, 1, 2)) as stream:
         for batch, found in zip(expected, stream, strict=False):
             assert all(torch.equal(batch[key], found[key]) for key in "xy")

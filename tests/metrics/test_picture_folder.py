@@ -77,5 +77,5 @@ def test_renamed_images_change_the_fingerprint(folder):
 
 def test_a_damaged_image_is_named(folder):
     (folder / "1" / "bad.jpg").write_bytes(b"\xff\xd8 no more")
-    with pytest.raises(UserError, match=r"1/bad\.jpg: not a picture"):
+    with pytest.raises(UserError, match=r"1/bad\.jpg: not an image"):
         values(PictureFolder(folder).reference())

@@ -59,7 +59,7 @@ def test_a_translation_has_the_shape_of_its_picture_and_lies_in_range(shape):
 
 @pytest.mark.parametrize("shape", [(3, 30, 32), (3, 32, 30), (3, 12, 12), (2,)])
 def test_sides_that_cannot_be_halved_twice_are_refused(shape):
-    with pytest.raises(UserError, match=r"multiples of 4, from 24 on.*data.size="):
+    with pytest.raises(UserError, match=r"multiples of 4 and at least 24, got.*data.size="):
         ResNetGenerator(shape, 2)
 
 

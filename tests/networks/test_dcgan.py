@@ -96,10 +96,10 @@ def test_features_have_the_size_they_state(size):
 @pytest.mark.parametrize("shape", [(1, 27, 27), (3, 256, 256), (3, 64, 32), (3, 16, 16)])
 @pytest.mark.parametrize("network", [lambda shape: dcgan.Generator(shape, 7), dcgan.Discriminator])
 def test_other_sizes_are_refused_with_those_that_will_do(network, shape):
-    with pytest.raises(UserError, match=rf"28, 32, 64, 128 pixels, not pictures of {shape[1]}x{shape[2]}.*data.size="):
+    with pytest.raises(UserError, match=rf"28, 32, 64, 128 pixels, got images of {shape[1]}x{shape[2]}.*data.size="):
         network(shape)
 
 
 def test_points_are_refused_with_the_network_that_takes_them():
-    with pytest.raises(UserError, match=r"not points.*network=mlp"):
+    with pytest.raises(UserError, match=r"got points.*network=mlp"):
         dcgan.Generator((2,), 7)
