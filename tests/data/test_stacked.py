@@ -125,5 +125,5 @@ def test_mnist_without_its_files_is_asked_for(tmp_path, build):
 
 
 def test_no_triples_are_refused():
-    with pytest.raises(UserError, match="data.triples must be positive, got 0"):
+    with pytest.raises(UserError, match=r"data\.triples must be positive, got 0"):
         StackedDigits(28, 0)
