@@ -157,7 +157,7 @@ def key_section(title: str, keys: list[docs.DocumentedKey], prefix: str = "") ->
     width = min(34, max(map(len, names)) + 2)
     lines = [title]
     for name, key in zip(names, keys, strict=True):
-        lines += wrap_text(f"  {name:<{width}}" if len(name) < width else f"  {name}  ", key.word, indent=width + 2)
+        lines += wrap_text(f"  {name:<{width}}" if len(name) < width else f"  {name}  ", key.comment, indent=width + 2)
     return "\n".join(lines)
 
 

@@ -1,59 +1,61 @@
-"""Hydra overrides as text: what key they set, how a value is quoted, which ones another command needs too."""
+"""Hydra overrides as text: the key that one sets, quoting of values, and those that another command needs too."""
 
 import os
 import re
 from collections.abc import Iterable, Mapping
 
 OVERRIDE = re.compile(r"(?P<sign>\+{1,2}|~)?(?P<key>[\w./@$-]+)=(?P<value>.*)", re.DOTALL)
+UNQUOTED = re.compile(r"[\w./+-]*")  # values that need no quotes
 
 
-UNQUOTED = re.compile(r"[\w./+-]*")
+def override_keys(args: Iterable[str]) -> set[str]:
+    """Return the keys that the arguments set; arguments that are no overrides are ignored."""
+    return {match["key"] for arg in args if (match := OVERRIDE.match(arg))}
 
 
-def override_keys(words: list[str]) -> set[str]:
-    return {setting["key"] for word in words if (setting := OVERRIDE.match(word))}
+def is_override(arg: str) -> bool:
+    return bool(OVERRIDE.match(arg) or re.fullmatch(r"~[\w.@]+", arg))
 
 
-def is_override(word: str) -> bool:
-    return bool(OVERRIDE.match(word)) or bool(re.fullmatch(r"~[\w.@]+", word))
+def with_default_experiment(verb: str, args: list[str]) -> list[str]:
+    """Add experiment=digits to a `train` that names neither model, data nor experiment.
+
+    Remove experiment=null, which stands for none and which Hydra does not know.
+    """
+    if verb == "train" and not override_keys(args) & {"model", "data", "experiment"}:
+        return ["experiment=digits", *args]
+    return [arg for arg in args if arg != "experiment=null"]
 
 
-def with_default_experiment(verb: str, words: list[str]) -> list[str]:
-    """A bare `ganrun train` is the digits experiment; experiment=null, which Hydra cannot read, is none."""
-    if verb == "train" and not override_keys(words) & {"model", "data", "experiment"}:
-        return ["experiment=digits", *words]
-    return [word for word in words if word != "experiment=null"]
-
-
-def repeatable_overrides(verb: str, words: list[str]) -> list[str]:
-    """The words in a form that means the same when they are read as a command once more."""
-    return [*words, "experiment=null"] if with_default_experiment(verb, words) != words else [*words]
+def repeatable_overrides(verb: str, args: list[str]) -> list[str]:
+    """Return overrides that mean the same when they are parsed as a command again: without a default experiment."""
+    return [*args, "experiment=null"] if with_default_experiment(verb, args) != args else [*args]
 
 
 def config_dir_flags(flags: Mapping[str, str]) -> list[str]:
-    """Of a command's flags those that a command which it starts needs too: where configs lie."""
-    return [word for name, value in flags.items() if name == "--config-dir" for word in (name, value)]
+    """Return the flags that say where configs are, for a command that this one starts."""
+    return [arg for name, value in flags.items() if name == "--config-dir" for arg in (name, value)]
 
 
-def search_path_overrides(words: Iterable[str]) -> list[str]:
-    """Of Hydra's own settings those that say where configs lie."""
-    return [word for word in words if word.lstrip("+").startswith("hydra.searchpath=")]
+def search_path_overrides(overrides: Iterable[str]) -> list[str]:
+    """Return those of Hydra's own overrides that say where configs are."""
+    return [override for override in overrides if override.lstrip("+").startswith("hydra.searchpath=")]
 
 
-def expand_home(word: str) -> str:
-    """Shells expand ~ only at the start of a word, and Hydra cannot read it: data.root=~/celeba is expanded here."""
-    setting = OVERRIDE.match(word)
-    if not setting or not re.match(r"~(/|$)", setting["value"]):
-        return word
-    path = os.path.expanduser(setting["value"])
-    return word[: setting.start("value")] + (path if UNQUOTED.fullmatch(path) else quote_value(path))
+def expand_home(arg: str) -> str:
+    """Expand ~ at the start of a value, as in data.root=~/celeba, which neither shells nor Hydra do."""
+    match = OVERRIDE.match(arg)
+    if not match or not re.match(r"~(/|$)", match["value"]):
+        return arg
+    path = os.path.expanduser(match["value"])
+    return arg[: match.start("value")] + (path if UNQUOTED.fullmatch(path) else quote_value(path))
 
 
-def quote_override(path: str) -> str:
-    """The path as a value of an override that stays a text, whatever it looks like."""
-    return quote_value(path.replace("${", "\\${"))
+def quote_override(text: str) -> str:
+    """Return the text as the value of an override that stays this string, whatever it looks like."""
+    return quote_value(text.replace("${", "\\${"))
 
 
-def quote_value(value: str) -> str:
-    """The value as a quoted string of Hydra's override grammar."""
-    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", value)) + "'"
+def quote_value(text: str) -> str:
+    """Return the text as a quoted string of Hydra's override grammar."""
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", text)) + "'"

@@ -6,7 +6,19 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.config.value_types import Devices, Flag, Number, OneOf, Splits, Table, Text, Texts, ValueType, format_value
+from ganrun.config.value_types import (
+    DEVICES,
+    FLAG,
+    SPLITS,
+    SPLITS_OR_NULL,
+    TABLE,
+    TEXTS,
+    Number,
+    OneOf,
+    Text,
+    ValueType,
+    format_value,
+)
 from ganrun.errors import UserError
 
 
@@ -54,15 +66,15 @@ SETTINGS = {
     "checkpoint.every_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
     "checkpoint.keep": Setting(Number(least=1, whole=True, optional=True), resumable=True),
     "clip": Setting(POSITIVE_OR_NULL, in_hparams=True),
-    "channels_last": Setting(Flag()),
+    "channels_last": Setting(FLAG),
     "guard": Setting(OneOf(("stop", "skip")), resumable=True),
     "guard_skips": Setting(COUNT, resumable=True),
-    "profile": Setting(Flag(), resumable=True),
+    "profile": Setting(FLAG, resumable=True),
     "log_every": Setting(COUNT, resumable=True),
     "folder": Setting(resumable=True),
     "parent": Setting(compared=False),
-    "resume": Setting(Flag(), resumable=True),
-    "dry_run": Setting(Flag(), resumable=True),
+    "resume": Setting(FLAG, resumable=True),
+    "dry_run": Setting(FLAG, resumable=True),
     "logger.**": Setting(resumable=True),
     "callbacks.**": Setting(resumable=True),
     # model; the key of a group alone is the choice in that group
@@ -115,8 +127,8 @@ SETTINGS = {
     "data.size": Setting(COUNT),
     "data.channels": Setting(COUNT),
     "data.classes": Setting(),
-    "data.reference": Setting(Splits()),
-    "data.flip": Setting(Flag()),
+    "data.reference": Setting(SPLITS),
+    "data.flip": Setting(FLAG),
     "data.device": Setting(OneOf(("auto", "cpu", "cuda")), resumable=True),
     "data.fit": Setting(),
     "data.crop": Setting(),
@@ -145,7 +157,7 @@ SETTINGS = {
     "metrics.weights": Setting(),
     # ganrun eval; what a protocol fixes is named in this order
     "samples": Setting(Number(least=2, whole=True, optional=True), fixed_by_protocol=True),
-    "splits": Setting(Splits(optional=True), fixed_by_protocol=True),
+    "splits": Setting(SPLITS_OR_NULL, fixed_by_protocol=True),
     "metrics.extractor": Setting(fixed_by_protocol=True),
     "metrics.extractor.resize": Setting(),
     "metrics.reference": Setting(Number(least=2, whole=True, optional=True), fixed_by_protocol=True),
@@ -155,13 +167,13 @@ SETTINGS = {
     "against": Setting(Text()),
     # trainer
     "trainer.accelerator": Setting(OneOf(ACCELERATORS), resumable=True),
-    "trainer.devices": Setting(Devices(), resumable=True),
+    "trainer.devices": Setting(DEVICES, resumable=True),
     "trainer.num_nodes": Setting(COUNT, resumable=True),
     "trainer.strategy": Setting(resumable=True),
     "trainer.precision": Setting(),
-    "trainer.deterministic": Setting(Flag()),
-    "trainer.benchmark": Setting(Flag(), resumable=True),
-    "trainer.sync_batchnorm": Setting(Flag()),
+    "trainer.deterministic": Setting(FLAG),
+    "trainer.benchmark": Setting(FLAG, resumable=True),
+    "trainer.sync_batchnorm": Setting(FLAG),
     "trainer.compile": Setting(OneOf(("auto", "off", "graphs", "full")), resumable=True),
     "trainer.batches_per_step": Setting(COUNT, resumable=True),
     # sweep
@@ -172,8 +184,8 @@ SETTINGS = {
     "sweep.seeds": Setting(Number(least=1, whole=True, optional=True)),
     "sweep.trials": Setting(COUNT, in_sweep_identity=False),
     "sweep.storage": Setting(Text()),
-    "sweep.space": Setting(Table()),
-    "sweep.only": Setting(Texts()),
+    "sweep.space": Setting(TABLE),
+    "sweep.only": Setting(TEXTS),
     "sweep.pruner": Setting(OneOf(("median", "hyperband"), optional=True)),
     "sweep.pruner_startup": Setting(COUNT),
     "sweep.jobs": Setting(COUNT, in_sweep_identity=False),
@@ -181,7 +193,7 @@ SETTINGS = {
     "sweep.sbatch": Setting(Text(), in_sweep_identity=False),
     "sweep.retries": Setting(Number(least=0, whole=True), in_sweep_identity=False),
     "sweep.fail_fast": Setting(COUNT, in_sweep_identity=False),
-    "sweep.fresh": Setting(Flag(), in_sweep_identity=False),
+    "sweep.fresh": Setting(FLAG, in_sweep_identity=False),
     # the other commands
     "run": Setting(),
     "which": Setting(),

@@ -3,16 +3,16 @@
 import re
 import shlex
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun import paths
+from ganrun.config.renames import iterate_values
 from ganrun.errors import UserError
 
 # Any interpolation except of another key, the environment, the clock and Hydra's own values
@@ -61,12 +61,3 @@ def refuse_untrusted(source: Path, setting: str, reason: str) -> NoReturn:
         f"{source} contains {setting}, which {reason}. If the file is yours or you trust it: "
         f"ganrun {shlex.join(sys.argv[1:])} trust=true"
     )
-
-
-def iterate_values(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield every value of nested dicts and lists, with its dotted key."""
-    if not isinstance(node, dict | list):
-        yield key, node
-        return
-    for name, value in node.items() if isinstance(node, dict) else enumerate(node):
-        yield from iterate_values(value, f"{key}.{name}" if key else str(name))

@@ -1,5 +1,6 @@
 """The types of setting values. Each says which values it admits, what it is in words, and how to fix a wrong value."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf
@@ -60,14 +61,18 @@ class OneOf(ValueType):
         return f"one of {', '.join(self.choices)}{' or null' if self.optional else ''}"
 
 
-class Flag(ValueType):
-    """true or false."""
+@dataclass(frozen=True)
+class Kind(ValueType):
+    """Values that pass a test. description completes "must be ..."."""
+
+    description: str
+    is_admitted: Callable[[Any], bool]
 
     def admits(self, value: Any) -> bool:
-        return isinstance(value, bool)
+        return self.is_admitted(value)
 
     def __str__(self) -> str:
-        return "true or false"
+        return self.description
 
 
 class Text(ValueType):
@@ -84,50 +89,28 @@ class Text(ValueType):
         return "a string or null"
 
 
-class Texts(ValueType):
-    """A string or a list of strings."""
-
-    def admits(self, value: Any) -> bool:
-        return isinstance(value, str) or (isinstance(value, ListConfig) and all(isinstance(one, str) for one in value))
-
-    def __str__(self) -> str:
-        return "a string or a list of strings, ['string', 'string']"
+def is_list_of(test: Callable[[Any], bool], value: Any) -> bool:
+    return isinstance(value, ListConfig) and all(map(test, value))
 
 
-class Table(ValueType):
-    """Keys and their values."""
-
-    def admits(self, value: Any) -> bool:
-        return isinstance(value, DictConfig)
-
-    def __str__(self) -> str:
-        return "a mapping, {key: value}"
+def are_devices(value: Any) -> bool:
+    is_integer = isinstance(value, int) and not isinstance(value, bool)
+    return (is_integer and (value >= 1 or value == -1)) or value == "auto" or isinstance(value, ListConfig)
 
 
-@dataclass(frozen=True)
-class Splits(ValueType):
-    """Splits of a data set; null if `optional`."""
-
-    optional: bool = False
-
-    def admits(self, value: Any) -> bool:
-        if value is None:
-            return self.optional
-        return isinstance(value, ListConfig) and bool(value) and all(split in ("train", "test") for split in value)
-
-    def __str__(self) -> str:
-        return f"a list of splits, [train], [test] or [train,test]{', or null' if self.optional else ''}"
+def are_splits(value: Any) -> bool:
+    return bool(value) and is_list_of(lambda split: split in ("train", "test"), value)
 
 
-class Devices(ValueType):
-    """How many devices, or which."""
-
-    def admits(self, value: Any) -> bool:
-        is_count = isinstance(value, int) and not isinstance(value, bool) and (value >= 1 or value == -1)
-        return is_count or value == "auto" or isinstance(value, ListConfig)
-
-    def __str__(self) -> str:
-        return "an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]"
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+TABLE = Kind("a mapping, {key: value}", lambda value: isinstance(value, DictConfig))
+TEXTS = Kind(
+    "a string or a list of strings, ['string', 'string']",
+    lambda value: isinstance(value, str) or is_list_of(lambda one: isinstance(one, str), value),
+)
+SPLITS = Kind("a list of splits, [train], [test] or [train,test]", are_splits)
+SPLITS_OR_NULL = Kind(f"{SPLITS}, or null", lambda value: value is None or are_splits(value))
+DEVICES = Kind("an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices)
 
 
 def format_value(value: Any) -> str:

@@ -68,7 +68,7 @@ def test_comments_and_nesting_are_read_from_the_text(tmp_path):
     )
     assert docs.header_comment(path) == ["Head", "  more"]
     assert docs.default_choices(path) == {"data": "ring"}
-    keys = {key.name: (key.default, key.word) for key in docs.documented_keys(path)}
+    keys = {key.name: (key.default, key.comment) for key in docs.documented_keys(path)}
     assert keys == {"a.b": ("'#1'", "word # two"), "a.c.d": ("[1, 2]", ""), "last": ("null", "")}
 
 
@@ -100,7 +100,7 @@ def test_each_choice_has_a_line_in_the_list(group):
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if (REAL / "conf" / f"{verb}.yaml").exists()])
 def test_each_key_of_a_verb_has_a_word_and_each_verb_an_example(verb):
     path = REAL / "conf" / f"{verb}.yaml"
-    assert [key.name for key in docs.documented_keys(path) if not key.word] == []
+    assert [key.name for key in docs.documented_keys(path) if not key.comment] == []
     assert any(line.startswith(f"  ganrun {verb}") for line in docs.header_comment(path))
     assert ganrun(verb, "--help").returncode == 0
 
