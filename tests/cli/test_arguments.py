@@ -13,7 +13,7 @@ BAD = [
     (["train", "--cfg", "jbo"], ['--cfg does not accept "jbo"', "Did you mean job"]),
     (["train", "--cfg"], ["--cfg needs a value: job"]),
     (["train", "--multirun=3"], ["--multirun takes no value"]),
-    (["train", "--config-dir", "nowhere"], ["--config-dir nowhere: there is no such folder"]),
+    (["train", "--config-dir", "nowhere"], ["--config-dir nowhere does not exist in"]),
     (["train", "wgan"], ['Unexpected argument "wgan"', "write model=wgan"]),
     (["train", "kimg"], ["kimg=VALUE", "ganrun train --help"]),
     (["train", "what is this"], ["key=value"]),
@@ -66,7 +66,7 @@ BAD = [
     (["train", "--against=a"], ["Only eval takes --against", "ganrun eval --folder A --against B"]),
     (["list", "--folder", "a"], ["Only eval takes --folder"]),
     (["list", "modl"], ['Unknown group "modl"', "Did you mean model"]),
-    (["list", "--config-dir", "nowhere"], ["--config-dir nowhere: there is no such folder"]),
+    (["list", "--config-dir", "nowhere"], ["--config-dir nowhere does not exist in"]),
     (["-sc"], ["install=SHELL"]),
     (["-sc", "install=bsh"], ['shell "bsh"', "Did you mean bash"]),
 ]
