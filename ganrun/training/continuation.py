@@ -58,7 +58,7 @@ def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[DictCon
     """Return config and group choices of a run: from its checkpoint `content`, or from its files if there is none."""
     if content is None:
         try:
-            saved = renames.update_config(OmegaConf.load(run_dir / "config.yaml"))
+            saved = renames.update_config(DictConfig(OmegaConf.load(run_dir / "config.yaml")))
             if "save_dir" in saved.logger:  # config.yaml is resolved, so save_dir no longer follows from `folder`
                 saved.logger.save_dir = str(run_dir)
             return saved, run_folder.read_status(run_dir)["choices"]
@@ -67,7 +67,7 @@ def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[DictCon
     metadata = content["ganrun"]
     if metadata["schema"] < checkpoint.SCHEMA:
         raise UserError(f"{run_dir} is a run of an older ganrun that cannot be resumed. Train it again: ganrun train")
-    return renames.update_config(OmegaConf.create(metadata["plan"])), metadata["choices"]
+    return renames.update_config(DictConfig(metadata["plan"])), metadata["choices"]
 
 
 def check_changes(run: str, saved: DictConfig, cfg: DictConfig, overrides: list[str] | None = None) -> DictConfig:
@@ -96,7 +96,7 @@ def is_finished(run_dir: Path, cfg: DictConfig) -> bool:
 
 def set_choices(choices: Mapping[str, str]) -> None:
     """Make the group choices of the run those of this process, for its messages."""
-    current = HydraConfig.get().runtime.choices
+    current: Any = HydraConfig.get().runtime.choices  # a DictConfig, though Hydra declares a dict
     with read_write(current), open_dict(current):
         current.update(choices)
 

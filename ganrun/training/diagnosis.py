@@ -1,4 +1,4 @@
-"""How a training went, in words: what its scores and its discriminator tell."""
+"""Diagnoses how a training went, from its scores and the accuracy of its discriminator."""
 
 import math
 from collections import Counter
@@ -6,26 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, median
 
-# A trend of the last half of the scores is one that chance brings less often than this. Ten scores, ganrun's usual,
-# leave five: at most one pair of the ten may then be out of order.
+# p-value below which the last half of the scores has a trend. Ten scores, the default, leave five: of their ten pairs
+# at most one may then be out of order.
 SIGNIFICANT = 0.05
-LIKELY = 0.2  # a trend that chance brings less often than this, and more often than the above, leaves it open
-MIN_SCORES = 4  # scores that can show a trend: 1 / 4! < SIGNIFICANT < 1 / 3!
-MAX_EXACT = 30  # scores from which on the normal law stands for the exact one: the p-values agree to .002
-MIN_CHANGE = 0.05  # a trend's least change, as a share of the score: less is not worth a longer training
-# Largest range of scores without a trend, as a share of their median: five scores with 10 % noise pass 6 times in 7.
+LIKELY = 0.2  # p-value below which a trend is possible
+MIN_SCORES = 4  # fewest scores that can show a trend: 1 / 4! < SIGNIFICANT < 1 / 3!
+MAX_EXACT = 30  # most scores for the exact test; the normal approximation then agrees to .002
+MIN_CHANGE = 0.05  # least change of a trend, relative to the score: less is not worth a longer training
+# Largest range of scores without a trend, relative to their median: five scores with 10 % noise pass 6 times in 7
 MAX_SPREAD = 1 / 3
-TIMES_WORSE = 2  # than the best: a training all of whose last third is so bad has lost what it had
+TIMES_WORSE = 2  # than the best: if the whole last third is that bad, the training has diverged
 
-LAST_READINGS = 0.1  # share of the readings that tell where the discriminator stands at the end
+LAST_READINGS = 0.1  # share of the readings that count as the end of the training
 NEAR_CERTAIN = 0.95  # accuracy above which the discriminator is hardly ever fooled
-NEAR_CHANCE = 0.05  # distance of the accuracy from .5, below which it does as well as chance
-SMALL_SHARE = 0.05  # of the gradient norms of both players: one of them has nearly stopped to move
+NEAR_CHANCE = 0.05  # distance from an accuracy of .5 that is as good as chance
+SMALL_SHARE = 0.05  # of the gradient norms of both players: that player hardly learns any more
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """state: improving, converged, diverged, collapsed or unclear.  summary: a sentence that begins with it."""
+    """state: improving, converged, diverged, collapsed or unclear.  summary: a sentence that starts with it."""
 
     state: str
     summary: str
@@ -37,26 +37,25 @@ def diagnose(
     scores: Sequence[tuple[float, float]],
     readings: Sequence[Mapping[str, float]] = (),
     collapsed: str | None = None,
-    longer: str = "",
+    command: str = "",
 ) -> Diagnosis:
-    """The diagnosis of a training.
+    """Return the diagnosis of a training.
 
-    name, mode: of the score that names the best checkpoint; "min" or "max".  scores: (kimg, value) in order, one at
-    least.  readings: of the players' curves, {"train/<player>/<term>": value}, in order.  collapsed: why the last
-    samples are to be called collapsed.  longer: the command that trains on.
+    name, mode: of the score that selects the best checkpoint; "min" or "max".  scores: at least one (kimg, value), in
+    order.  readings: of the loss curves, {"train/<player>/<term>": value}, in order.  collapsed: why the last samples
+    count as collapsed.  command: trains longer.
     """
     curve = ScoreCurve(name, mode, scores)
-    state, summary = (
-        classify_collapse(curve, collapsed, longer)
-        if collapsed and not curve.is_lost
-        else classify_trend(curve, longer)
-    )
+    if collapsed and not curve.is_lost:
+        state, summary = classify_collapse(curve, collapsed, command)
+    else:
+        state, summary = classify_trend(curve, command)
     return Diagnosis(state, "; ".join([summary, *discriminator_remarks(readings)]))
 
 
-# ---- what the scores tell --------------------------------------------------------------------------------------------
+# ---- the scores ------------------------------------------------------------------------------------------------------
 class ScoreCurve:
-    """The scores of a training that are numbers, and their last half, which has FEWEST or more where there are."""
+    """The finite scores of a training. window: the last half, but at least MIN_SCORES of them if there are so many."""
 
     def __init__(self, name: str, mode: str, scores: Sequence[tuple[float, float]]):
         self.name, self.sign = name, -1 if mode == "max" else 1
@@ -64,39 +63,43 @@ class ScoreCurve:
         self.is_lost = not math.isfinite(scores[-1][1])
         self.window = self.points[-max(MIN_SCORES, math.ceil(len(self.points) / 2)) :]
         self.values = [value for _, value in self.window]
-        self.best = min(self.points, key=lambda point: self.sign * point[1], default=None)
+
+    @property
+    def best(self) -> tuple[float, float]:
+        """The best (kimg, value)."""
+        return min(self.points, key=lambda point: self.sign * point[1])
 
     @property
     def ends(self) -> tuple[float, float]:
-        """Medians of the first and the last fifth of the last half: the first and the last of fewer than ten."""
+        """Medians of the first and the last fifth of the window; with fewer than ten scores, its first and last."""
         n = max(1, len(self.values) // 5)
         return median(self.values[:n]), median(self.values[-n:])
 
     @property
     def is_better(self) -> bool:
-        """Whether the last half has a trend to the better, of a size that matters."""
+        """Whether the scores of the window get better by an amount that matters."""
         return self._has_trend(-self.sign)
 
     @property
     def is_worse(self) -> bool:
-        """Whether the last half has a trend to the worse, or the training is far from a best that it had reached."""
+        """Whether the scores of the window get worse, or are far from the best, which is not the first one."""
         return self._has_trend(self.sign) or (self.is_far and self.best != self.points[0])
 
     @property
     def is_far(self) -> bool:
-        """Whether the whole last third is far from the best."""
+        """Whether the whole last third of the scores is far from the best."""
         limit = self.sign * self.best[1] * TIMES_WORSE**self.sign
         last = self.points[-math.ceil(len(self.points) / 3) :]
         return self.best[1] > 0 and all(self.sign * value > limit for _, value in last)
 
     @property
     def is_moving(self) -> bool:
-        """Whether the last half may have a trend in either direction, of a size that matters."""
+        """Whether the scores of the window possibly get better or worse."""
         return self._has_trend(1, LIKELY) or self._has_trend(-1, LIKELY)
 
     @property
     def is_steady(self) -> bool:
-        """Whether the last half stays in a narrow band."""
+        """Whether the scores of the window stay in a narrow band."""
         return max(self.values) - min(self.values) <= MAX_SPREAD * abs(median(self.values))
 
     def _has_trend(self, direction: int, level: float = SIGNIFICANT) -> bool:
@@ -104,62 +107,62 @@ class ScoreCurve:
         return direction * (last - first) >= MIN_CHANGE * abs(first) and p_rising(values) < level
 
 
-def classify_trend(curve: ScoreCurve, longer: str) -> tuple[str, str]:
-    """The state that the scores show, and its summary."""
+def classify_trend(curve: ScoreCurve, command: str) -> tuple[str, str]:
+    """Return the state that the scores show, and its summary."""
     if curve.is_lost:
         return "diverged", f"diverged {describe_loss(curve)}"
     if len(curve.points) < MIN_SCORES:
         count = f"{len(curve.points)} scores are" if len(curve.points) > 1 else "one score is"
         return "unclear", f"unclear: {count} too few to tell"
     if curve.is_better:
-        return "improving", f"improving: {describe_gain(curve, longer)}"
+        return "improving", f"improving: {describe_gain(curve, command)}"
     if curve.is_worse:
         return "diverged", f"diverged {describe_loss(curve)}"
     return classify_plateau(curve)
 
 
 def classify_plateau(curve: ScoreCurve) -> tuple[str, str]:
-    """The state of scores that show no trend, and its summary."""
+    """Return the state of scores without a clear trend, and its summary."""
     since = f"since {format_kimg(curve.window[0][0])} kimg"
     if curve.is_far:
         (kimg, first), end = curve.best, curve.ends[1]
         return (
             "unclear",
-            f"unclear: {curve.name} began with {first:.4g} at {format_kimg(kimg)} kimg and is at {end:.4g}",
+            f"unclear: {curve.name} started at {first:.4g} at {format_kimg(kimg)} kimg and is now {end:.4g}",
         )
     if curve.is_moving:
-        return "unclear", f"unclear: {curve.name} {describe_change(*curve.ends)} {since}, too unsteadily to be sure"
+        return "unclear", f"unclear: {curve.name} {describe_change(*curve.ends)} {since}, but too unsteadily to be sure"
     if not curve.is_steady:
         low, high = min(curve.values), max(curve.values)
-        return "unclear", f"unclear: {curve.name} swings between {low:.4g} and {high:.4g} {since}, without a trend"
-    return "converged", f"converged: no trend to speak of in {curve.name} {since} ({curve.best[1]:.4g} at best)"
+        return "unclear", f"unclear: {curve.name} varies between {low:.4g} and {high:.4g} {since}, without a trend"
+    return "converged", f"converged: {curve.name} shows no trend {since} (best {curve.best[1]:.4g})"
 
 
-def classify_collapse(curve: ScoreCurve, reason: str, longer: str) -> tuple[str, str]:
-    """The summary for collapsed samples, and what the scores add."""
+def classify_collapse(curve: ScoreCurve, reason: str, command: str) -> tuple[str, str]:
+    """Return the state of collapsed samples, and its summary with the trend of the scores."""
     if len(curve.points) >= MIN_SCORES and curve.is_better:
-        return "collapsed", f"collapsed: {reason}; but {describe_gain(curve, longer)}"
+        return "collapsed", f"collapsed: {reason}; but {describe_gain(curve, command)}"
     if len(curve.points) >= MIN_SCORES and curve.is_worse:
         return "collapsed", f"collapsed {describe_loss(curve, reason)}"
     return "collapsed", f"collapsed: {reason}"
 
 
-def describe_gain(curve: ScoreCurve, longer: str) -> str:
-    """How the score got better."""
+def describe_gain(curve: ScoreCurve, command: str) -> str:
+    """Say how the score improved."""
     first, last = curve.ends
     span = format_kimg(curve.window[-1][0] - curve.window[0][0])
-    advice = f"; train on: {longer}" if longer else ""
+    advice = f"; to train longer: {command}" if command else ""
     return f"{curve.name} {describe_change(first, last)} over the last {span} kimg{advice}"
 
 
 def describe_loss(curve: ScoreCurve, reason: str = "") -> str:
-    """Since when and how the score got worse."""
+    """Say since when and how the score got worse."""
     if not curve.points:
-        return f"from the start: {curve.name} was never a number"
+        return f"from the start: {curve.name} was always NaN or Inf"
     kimg, best = curve.best
-    way = "is no number at the end" if curve.is_lost else describe_change(best, curve.ends[1])
-    kept = f"the best checkpoint, of {format_kimg(kimg)} kimg, is kept"
-    return f"after {format_kimg(kimg)} kimg: {reason}{'; ' if reason else ''}{curve.name} {way}; {kept}"
+    change = "is NaN or Inf at the end" if curve.is_lost else describe_change(best, curve.ends[1])
+    kept = f"the best checkpoint, at {format_kimg(kimg)} kimg, is kept"
+    return f"after {format_kimg(kimg)} kimg: {reason}{'; ' if reason else ''}{curve.name} {change}; {kept}"
 
 
 def describe_change(first: float, last: float) -> str:
@@ -167,17 +170,17 @@ def describe_change(first: float, last: float) -> str:
 
 
 def format_kimg(kimg: float) -> str:
-    """499.968 -> "500", 0.016 -> "0.016"."""
+    """Format thousands of images: 499.968 -> "500", 0.016 -> "0.016"."""
     return f"{kimg:.0f}" if kimg >= 100 else f"{kimg:.3g}"
 
 
 def p_rising(values: Sequence[float]) -> float:
-    """Probability that values in random order rise as clearly as these do: the one-sided test of Mann 1945.
+    """Return the p-value of a rising trend: the one-sided test of Mann 1945.
 
-    Kendall's S, pairs in rising less pairs in falling order, against its law over all orders of these values: exact,
-    with ties, and beyond MANY values by the normal law with Kendall's variance.
+    It compares Kendall's S, rising minus falling pairs, with its distribution over all orders of these values: exact,
+    with ties, and beyond MAX_EXACT values by the normal approximation with Kendall's variance.
     """
-    n, ties = len(values), Counter(values).values()
+    n, ties = len(values), [*Counter(values).values()]
     s = sum((b > a) - (b < a) for i, b in enumerate(values) for a in values[:i])
     if n > MAX_EXACT:
         variance = (n * (n - 1) * (2 * n + 5) - sum(m * (m - 1) * (2 * m + 5) for m in ties)) / 18
@@ -187,7 +190,7 @@ def p_rising(values: Sequence[float]) -> float:
 
 
 def count_orders(ties: Sequence[int]) -> list[int]:
-    """How many orders of values that occur so often have 0, 1, 2 ... pairs in falling order.
+    """Return how many orders of values that occur `ties` times each have 0, 1, 2 ... falling pairs.
 
     Coefficients of the Gaussian multinomial, prod_k (1 - q^k) / prod_m prod_j^m (1 - q^j): MacMahon 1916.
     """
@@ -202,16 +205,16 @@ def count_orders(ties: Sequence[int]) -> list[int]:
     return counts
 
 
-# ---- what the discriminator tells ------------------------------------------------------------------------------------
+# ---- the discriminator -----------------------------------------------------------------------------------------------
 def discriminator_remarks(readings: Sequence[Mapping[str, float]]) -> list[str]:
-    """What each discriminator's accuracy over the last readings says, where it is near 1 or .5."""
+    """Return a remark for each discriminator whose accuracy at the end is near 1 or .5."""
     last = readings[-math.ceil(LAST_READINGS * len(readings)) :] if readings else []
     means = {name: fmean(reading.get(name, math.nan) for reading in last) for name in (last[-1] if last else ())}
     return [remark for name in means if (remark := accuracy_remark(name, means))]
 
 
 def accuracy_remark(name: str, means: Mapping[str, float]) -> str:
-    """The remark on the accuracy of that name; "" for another curve, and for an accuracy that says nothing."""
+    """Return the remark on a curve; "" if it is no accuracy, or one that says nothing."""
     _, player, term = name.split("/")
     kind, _, side = term.partition("_")
     whose = f"the discriminator of {side}" if side else "the discriminator"
@@ -219,21 +222,21 @@ def accuracy_remark(name: str, means: Mapping[str, float]) -> str:
     if kind == "accuracy" and means[name] >= NEAR_CERTAIN:
         return f"{whose} tells real from fake {pairs}{gradient_remark(player, means)}"
     if kind == "accuracy" and abs(means[name] - 0.5) <= NEAR_CHANCE:
-        reasons = "either the samples are as good as real to it, or it has stopped learning"
-        return f"{whose} tells real from fake {pairs}, as by chance: {reasons}"
+        reasons = "either the samples look real to it, or it has stopped learning"
+        return f"{whose} tells real from fake {pairs}, which is chance: {reasons}"
     return ""
 
 
 def gradient_remark(player: str, means: Mapping[str, float]) -> str:
-    """What its share of all players' gradient norms adds, where it is near 0 or 1."""
+    """Return a remark on the discriminator's share of all gradient norms, if it is near 0 or 1."""
     norms = {name.split("/")[1]: value for name, value in means.items() if name.endswith("/gradient")}
     if len(norms) < 2:
         return ""
     if not any(norms.values()):
-        return ", and no player has a gradient any more"
+        return ", and all gradients are zero"
     share = norms[player] / sum(norms.values())
     if share < SMALL_SHARE:
         return f" and has {100 * share:.0f} % of the gradient norm: it has little left to learn"
     if share > 1 - SMALL_SHARE:
-        return f" and has {100 * share:.0f} % of the gradient norm: the generator is hardly moved"
+        return f" and has {100 * share:.0f} % of the gradient norm: the generator hardly learns"
     return ""

@@ -124,7 +124,7 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
     """The model that a command names by `run` and `which`, on its `device`."""
     path = checkpoint.find_checkpoint(command.run, command.which)
     content = checkpoint.load_checkpoint(path)
-    cfg = renames.update_config(OmegaConf.create(content["ganrun"]["config"]))
+    cfg = renames.update_config(DictConfig(content["ganrun"]["config"]))
     cfg.pop("callbacks", None)  # act during a training only
     if not command.get("trust"):
         trust.check_trusted(cfg, path)

@@ -1,4 +1,4 @@
-"""What ends a training from below, memory that ran out above all, in words."""
+"""Explains errors from below: out of memory, and operations without a deterministic form."""
 
 import os
 import re
@@ -13,48 +13,49 @@ UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
 def explain_failure(error: BaseException, cfg: DictConfig) -> Failure | None:
-    """What happened and what to try; None for an error that is neither for want of memory nor of determinism."""
+    """Return a Failure that says what happened and what to try; None for other errors."""
     text = str(error)
     if random := re.search(r"(\w+) does not have a deterministic implementation", text):
         return Failure(
-            f"trainer.deterministic=true cannot be kept on this device: {random[1]} has no deterministic form there. "
-            "Start again without it: the weights then differ in their last digits from run to run."
+            f"trainer.deterministic=true cannot be met on this device: {random[1]} has no deterministic form there. "
+            "Start again without it; the weights then differ in their last digits from run to run."
         )
     if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and re.search(SIGNS, text)):
         return None
     is_host = isinstance(error, MemoryError) or "CPUAllocator" in text
-    asked = re.search(rf"[aA]llocate ({SIZE})", text)
-    wanted = f"{format_bytes(asked[1])} more were asked for" if asked else "more was asked for"
-    place, state = ("this machine", host_memory()) if is_host else ("the GPU", gpu_memory(text))
-    return Failure(
-        f"The memory of {place} ran out: {wanted}{state}. Try {', or '.join(suggest_settings(cfg, is_host))}."
-    )
+    requested = re.search(rf"[aA]llocate ({SIZE})", text)
+    size = format_bytes(requested[1]) if requested else "more memory"
+    device, state = ("This machine", host_memory()) if is_host else ("The GPU", gpu_memory(text))
+    advice = ", or ".join(suggest_settings(cfg, is_host))
+    return Failure(f"{device} ran out of memory: it could not allocate {size}{state}. Try {advice}.")
 
 
 def suggest_settings(cfg: DictConfig, is_host: bool) -> list[str]:
-    """Settings that need less memory, first those that leave the experiment most as it is."""
-    ways = []
+    """Return overrides that need less memory, first those that change the experiment least."""
+    settings = []
     if not is_host and OmegaConf.select(cfg, "data.device") in ("auto", "cuda"):
-        ways.append("data.device=cpu (the examples then lie in the machine's memory)")
+        settings.append("data.device=cpu (keeps the data in the machine's memory)")
     if not is_host and "16" not in str(OmegaConf.select(cfg, "trainer.precision")):
-        ways.append("trainer.precision=bf16-mixed")
+        settings.append("trainer.precision=bf16-mixed")
     if cfg.batch_size > 1:
-        ways.append(f"batch_size={cfg.batch_size // 2} (half: the gradients are noisier)")
+        settings.append(f"batch_size={cfg.batch_size // 2} (half; the gradients are noisier)")
     if not is_host and OmegaConf.select(cfg, "trainer.compile") not in (None, "off"):
-        ways.append("trainer.compile=off (a CUDA graph keeps its memory)")
+        settings.append("trainer.compile=off (CUDA graphs hold on to their memory)")
     width = OmegaConf.select(cfg, "network.width") or 1
-    return [*ways, f"network.width={width // 2} (half)" if width > 1 else "a smaller network"]
+    return [*settings, f"network.width={width // 2} (half)" if width > 1 else "a smaller network"]
 
 
 def gpu_memory(text: str) -> str:
-    """What torch says of the GPU: "; of its 8.00 GiB 3.06 MiB were free, 7.20 GiB this run's"."""
-    has = re.search(rf"total capacity of ({SIZE}) of which ({SIZE}) is free", text)
-    held = re.search(rf"this process has ({SIZE}) memory in use", text)
-    return (f"; of its {has[1]} {has[2]} were free" if has else "") + (f", {held[1]} this run's" if held else "")
+    """Return what torch says about the GPU: "; of 8.00 GiB, 3.06 MiB were free and this run used 7.20 GiB"."""
+    total = re.search(rf"total capacity of ({SIZE}) of which ({SIZE}) is free", text)
+    used = re.search(rf"this process has ({SIZE}) memory in use", text)
+    return (f"; of {total[1]}, {total[2]} were free" if total else "") + (
+        f" and this run used {used[1]}" if used else ""
+    )
 
 
 def host_memory() -> str:
-    """How large the machine's memory is, where the system tells."""
+    """Return the size of the machine's memory, if the system tells."""
     try:
         return f"; it has {format_bytes(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))}"
     except (AttributeError, ValueError, OSError):
@@ -62,11 +63,11 @@ def host_memory() -> str:
 
 
 def format_bytes(size: str | int) -> str:
-    """A number of bytes in the unit that leaves one to four digits before the point; other texts as they are."""
-    found = re.fullmatch(r"(\d+)( ?bytes)?", str(size))
-    if not found:
+    """Return a number of bytes in its largest unit of at least one; other strings as they are."""
+    number = re.fullmatch(r"(\d+)( ?bytes)?", str(size))
+    if not number:
         return str(size)
-    value, power = float(found[1]), 0
+    value, power = float(number[1]), 0
     while value >= 1024 and power < len(UNITS) - 1:
         value, power = value / 1024, power + 1
     return f"{value:.2f} {UNITS[power]}" if power else f"{value:.0f} bytes"

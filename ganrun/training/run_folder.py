@@ -1,4 +1,4 @@
-"""A run folder: what it holds beside checkpoints, and how it is written."""
+"""A run folder: making it, its log, and what its files say."""
 
 import json
 import logging
@@ -25,23 +25,24 @@ STATUS = "status.json"
 
 
 def check_writable(folder: Path) -> Path:
-    """The nearest folder above `folder` that exists. UserError where it cannot be written or little is free."""
+    """Return the nearest folder above `folder` that exists. UserError if it is not writable or little space is free."""
     above = next(parent for parent in [folder, *folder.parents] if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UserError(f"{above} cannot be written to, so {folder} cannot be made. Give another folder=.")
+        raise UserError(f"{above} is not writable, so {folder} cannot be created. Give another folder=.")
     free = shutil.disk_usage(above).free
     if free < MIN_FREE:
         raise UserError(
-            f"{free / 2**20:.0f} MiB are free at {above}; a run needs {MIN_FREE / 2**20:.0f} MiB or more. "
-            "Free some, or give a folder= on another disk."
+            f"{above} has {free / 2**20:.0f} MiB free; a run needs at least {MIN_FREE / 2**20:.0f} MiB. "
+            "Free some space, or give a folder= on another disk."
         )
     return above
 
 
 def make_run_folder(folder: Path, key: str = "folder") -> Path:
-    """Makes the folder of a run, which must be new; a second start within one second gets a number behind it.
+    """Create the folder of a new run, and return it. UserError if it exists or cannot be created.
 
-    key: the setting that names it.
+    A name that ends in a time gets a number if it is taken: two runs may start in one second.
+    key: the setting that names the folder.
     """
     check_writable(folder.absolute())
     for name in [folder.name, *(f"{folder.name}-{n}" for n in range(2, 100))]:
@@ -49,18 +50,24 @@ def make_run_folder(folder: Path, key: str = "folder") -> Path:
             (folder.parent / name).mkdir(parents=True)
             return folder.parent / name
         except FileExistsError:
-            if not re.search(r"\d{6}$", folder.name):  # not a time: somebody's own name
-                raise UserError(f"{folder} is there already. Give a new {key}=, or leave it out.") from None
+            if not re.search(r"\d{6}$", folder.name):  # a name that the user gave
+                raise UserError(f"{folder} exists. Give a new {key}=, or leave it out.") from None
         except OSError as error:
-            raise UserError(f"{folder} cannot be made: {error.strerror}. Give another {key}=.") from error
-    raise UserError(f"{folder} is there already. Give a new {key}=.")
+            raise UserError(f"{folder} cannot be created: {error.strerror}. Give another {key}=.") from error
+    raise UserError(f"{folder} exists. Give a new {key}=.")
+
+
+class LogFile(logging.FileHandler):
+    """A log file that does not complain about a full disk: the run itself does."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
+        pass
 
 
 @contextmanager
 def log_to_file(folder: Path) -> Iterator[None]:
-    """ganrun's messages go to train.log, too."""
-    handler = logging.FileHandler(folder / "train.log")
-    handler.handleError = lambda _: None  # where the disk is full, the run itself says so
+    """Write ganrun's log messages to train.log too."""
+    handler = LogFile(folder / "train.log")
     logging.getLogger("ganrun").addHandler(handler)
     try:
         yield
@@ -71,7 +78,7 @@ def log_to_file(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def explain_full_disk(folder: Path) -> Iterator[None]:
-    """Turns the system's word for a full disk, whatever was to be written, into a Failure that tells the way on."""
+    """Turn the OSError of a full disk into a Failure that names the folder and the next command."""
     try:
         yield
     except OSError as error:
@@ -84,18 +91,18 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
 
 
 def package_versions() -> dict[str, str]:
-    """Of the packages that a result depends on."""
-    found = {"python": platform.python_version()}
+    """Return the versions of the packages that results depend on."""
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+            versions[package] = "unknown"
+    return versions
 
 
 def git_commit() -> str | None:
-    """The git commit of the working folder, None where there is none."""
+    """Return the git commit of the working folder, or None."""
     command = ["git", "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=5).stdout.strip() or None
@@ -104,7 +111,7 @@ def git_commit() -> str | None:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """What status.json of a run folder tells; {} where it tells nothing."""
+    """Return the content of a run's status.json; {} if it is missing or damaged."""
     try:
         return json.loads((folder / STATUS).read_text())
     except (OSError, ValueError):

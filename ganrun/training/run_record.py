@@ -1,4 +1,4 @@
-"""The record of a run: config.yaml, status.json and metrics.jsonl."""
+"""The record of a run: its clock and scores, and the files config.yaml, status.json and metrics.jsonl."""
 
 import json
 import logging
@@ -16,17 +16,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.paths import replace_text
 from ganrun.training.diagnosis import Diagnosis, diagnose
-from ganrun.training.run_folder import git_commit, package_versions
+from ganrun.training.run_folder import STATUS, git_commit, package_versions
 
 log = logging.getLogger(__name__)
-READINGS = 1000  # of the curves, the newest, that are kept for the diagnosis
+READINGS = 1000  # of the loss curves, the newest, that the diagnosis uses
 
 
 class RunRecord:
-    """Keeps config.yaml, status.json and metrics.jsonl of a run; silent on all ranks but the first.
+    """Counts images, time and scores of a run, and writes its files in the main process.
 
-    monitor: the score that names the best; mode: "min" or "max".  choices: the run's choice in each config group,
-    which status.json tells.  history: (kimg, its value) of each scoring.
+    monitor: the score that selects the best checkpoint; mode: "min" or "max".  choices: the choice in each config
+    group.  best, last: scores with their kimg.  history: (kimg, value of monitor) of each scoring.
     """
 
     def __init__(
@@ -63,17 +63,17 @@ class RunRecord:
 
     @property
     def seconds(self) -> float:
-        """Since the start of the run."""
+        """Seconds since the start of the run."""
         return time.monotonic() - self.start
 
     @property
     def images_per_second(self) -> float:
-        """Of training, without the time of scores, pictures and checkpoints."""
+        """Speed of the training, without the time of scores, pictures and checkpoints."""
         return (self.images - self.first) / max(self.seconds - self.overhead_seconds, 1e-9)
 
     @contextmanager
     def outside_training(self) -> Iterator[None]:
-        """Time that does not count as training."""
+        """Count the time within as overhead, not as training."""
         start = time.monotonic()
         try:
             yield
@@ -81,36 +81,39 @@ class RunRecord:
             self.overhead_seconds += time.monotonic() - start
 
     def restart_clock(self, seconds: float = 0.0, overhead_seconds: float = 0.0, first: int = 0) -> None:
-        """Training starts now, after `first` images, or goes on after so many seconds, of which some did not count."""
+        """Start the clock after `first` images, or continue it after `seconds` of a run that was interrupted."""
         self.start, self.overhead_seconds, self.first = time.monotonic() - seconds, overhead_seconds, first
 
     def restore(self, images: int) -> None:
-        """Takes up what metrics.jsonl tells up to `images`; later lines, and those of an end that comes again, go."""
+        """Restore scores and curves from metrics.jsonl up to `images`, and drop later lines.
+
+        Scores of an end that will be scored again are dropped too.
+        """
         path, kimg = self.folder / "metrics.jsonl", images / 1000
         lines = [line for line in read_metric_lines(path) if line.get("kimg", 0) <= kimg and "last" not in line]
         if kimg >= self.kimg:
             lines = [line for line in lines if line["kimg"] < kimg or "protocol" not in line]
         for line in lines:
-            told = {name: value for name, value in line.items() if name not in ("time", "protocol")}
+            values = {name: value for name, value in line.items() if name not in ("time", "protocol")}
             if "protocol" in line:
-                self._apply_scores(told)
+                self._apply_scores(values)
             else:
-                self.readings.append({name: value for name, value in told.items() if name != "kimg"})
+                self.readings.append({name: value for name, value in values.items() if name != "kimg"})
         self.images = images
         if self.is_main_process:
             replace_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
     def add_curves(self, images: int, curves: Mapping[str, float]) -> None:
-        """Notes a reading of the players' curves after `images`."""
+        """Add a reading of the loss curves after `images`."""
         self.readings.append(curves)
         self.append_line({"kimg": images / 1000, **curves})
 
     def add_scores(
         self, images: int, scores: Mapping[str, float], protocol: Mapping, collapsed: str | None = None
     ) -> bool:
-        """Notes the scores after `images`; whether they are the best so far.
+        """Add the scores after `images`; return whether they are the best so far.
 
-        collapsed: why the samples with these scores are to be called collapsed, None if they are not.
+        collapsed: why the samples count as collapsed, None if they do not.
         """
         self.collapsed = collapsed
         is_best = self._apply_scores({"kimg": images / 1000, **scores})
@@ -119,29 +122,32 @@ class RunRecord:
         return is_best
 
     def _apply_scores(self, scores: dict[str, float]) -> bool:
-        """Counts scores, their kimg among them, as the last ones; whether they are the best so far."""
+        """Make scores with their kimg the last ones; return whether they are the best so far."""
         self.last = scores
-        is_best = self.monitor in scores and self._is_better(scores[self.monitor])
+        is_best = False
         if self.monitor in scores:
+            is_best = self._is_better(scores[self.monitor])
             self.history.append((scores["kimg"], scores[self.monitor]))
         if is_best:
             self.best = self.last
         return is_best
 
     def append_line(self, line: Mapping) -> None:
-        """Appends a line to metrics.jsonl."""
+        """Append a line to metrics.jsonl."""
         if self.is_main_process:
             with (self.folder / "metrics.jsonl").open("a") as file:
                 file.write(json.dumps({"time": round(self.seconds, 3), **line}) + "\n")
 
     def diagnosis(self) -> Diagnosis | None:
-        """How the training went so far; None where nothing names the best."""
-        if not self.history:
+        """Return how the training went so far; None without a monitored score."""
+        if not self.history or self.monitor is None:
             return None
-        return diagnose(self.monitor, self.mode, self.history, [*self.readings], self.collapsed, self._longer())
+        return diagnose(
+            self.monitor, self.mode, self.history, [*self.readings], self.collapsed, self._command_to_train_longer()
+        )
 
     def write_status(self, state: str, **more) -> None:
-        """Replaces status.json; at the end of a run it tells the diagnosis, and metrics.jsonl gets its closing line."""
+        """Replace status.json. At the end of a run, add the diagnosis to it and a last line to metrics.jsonl."""
         if self.is_main_process:
             diagnosis = self.diagnosis() if state != "running" else None
             if diagnosis:
@@ -157,10 +163,10 @@ class RunRecord:
                 **more,
                 **self.facts,
             }
-            replace_text(self.folder / "status.json", json.dumps(content, indent=2) + "\n")
+            replace_text(self.folder / STATUS, json.dumps(content, indent=2) + "\n")
 
-    def _longer(self) -> str:
-        """The command that trains on: to the limit that ended this run, doubled; to its end where none did."""
+    def _command_to_train_longer(self) -> str:
+        """Return the command that doubles the limit that ended this run, or finishes a run that was interrupted."""
         command = f"ganrun resume {shlex.quote(str(self.folder))}"
         if self.images >= 1000 * self.kimg:
             return f"{command} kimg={2 * self.kimg:g}"
@@ -170,13 +176,13 @@ class RunRecord:
         if value != value:
             return False
         sign = 1 if self.mode == "max" else -1
-        return not self.best or sign * value > sign * self.best[self.monitor]
+        return not self.best or sign * value > sign * self.best[str(self.monitor)]
 
 
 def read_metric_lines(path: Path) -> Iterator[dict]:
-    """The lines of a metrics.jsonl; one that was cut short by a crash is none."""
+    """Yield the lines of a metrics.jsonl, without one that a crash has truncated."""
     for text in path.read_text().splitlines() if path.exists() else ():
         try:
             yield json.loads(text)
         except ValueError:
-            log.info("%s: a broken line is left out", path)
+            log.info("%s: ignoring a truncated line", path)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
+from pytorch_lightning.loggers import Logger
 
 from ganrun.config import build, compatibility
 from ganrun.config.experiment import Experiment
@@ -145,7 +146,7 @@ def bind_callbacks(run: RunContext) -> list[pl.Callback]:
     return run.callbacks
 
 
-def build_logger(run: RunContext) -> pl.loggers.Logger | bool:
+def build_logger(run: RunContext) -> Logger | bool:
     """Return the logger of the config. TensorBoard's drops what a killed run wrote after its last checkpoint."""
     node, images = run.cfg.logger, run.experiment.model.images_seen
     if not str(node.get("_target_")).endswith("TensorBoardLogger"):

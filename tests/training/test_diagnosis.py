@@ -1,4 +1,4 @@
-"""What is said of a training: on curves made by hand, and its test of a trend against all orders of the scores."""
+"""The diagnosis: on curves made by hand, and its test of a trend against all orders of the scores."""
 
 import math
 import random
@@ -11,9 +11,9 @@ from ganrun.training.diagnosis import MAX_EXACT, MIN_SCORES, NEAR_CERTAIN, SIGNI
 NAME = "val/fd_lenet"
 
 
-def diagnosis(values, mode="min", **told):
+def diagnosis(values, mode="min", **options):
     """The diagnosis on scores at 100, 200, ... kimg."""
-    return diagnose(NAME, mode, [(100.0 * (k + 1), value) for k, value in enumerate(values)], **told)
+    return diagnose(NAME, mode, [(100.0 * (k + 1), value) for k, value in enumerate(values)], **options)
 
 
 # ---- the trend -------------------------------------------------------------------------------------------------------
@@ -111,19 +111,20 @@ def test_a_curve_has_the_state_that_one_sees_and_so_has_its_mirror_image_where_m
 
 
 def test_the_summary_tells_what_is_seen():
-    assert diagnosis(FALLING, longer="ganrun resume run kimg=2000").summary == (
-        "improving: val/fd_lenet fell from 46 to 38.7 over the last 400 kimg; train on: ganrun resume run kimg=2000"
+    assert diagnosis(FALLING, command="ganrun resume run kimg=2000").summary == (
+        "improving: val/fd_lenet fell from 46 to 38.7 over the last 400 kimg; "
+        "to train longer: ganrun resume run kimg=2000"
     )
-    assert diagnosis(NOISY).summary == "converged: no trend to speak of in val/fd_lenet since 600 kimg (5.64 at best)"
+    assert diagnosis(NOISY).summary == "converged: val/fd_lenet shows no trend since 600 kimg (best 5.64)"
     assert diagnosis(U_SHAPED).summary == (
-        "diverged after 300 kimg: val/fd_lenet rose from 12.1 to 54; the best checkpoint, of 300 kimg, is kept"
+        "diverged after 300 kimg: val/fd_lenet rose from 12.1 to 54; the best checkpoint, at 300 kimg, is kept"
     )
     assert diagnosis([9, 5, math.nan]).summary == (
-        "diverged after 200 kimg: val/fd_lenet is no number at the end; the best checkpoint, of 200 kimg, is kept"
+        "diverged after 200 kimg: val/fd_lenet is NaN or Inf at the end; the best checkpoint, at 200 kimg, is kept"
     )
     assert diagnosis([9, 5]).summary == "unclear: 2 scores are too few to tell"
     assert diagnosis([9]).summary == "unclear: one score is too few to tell"
-    assert diagnosis([20, *[400] * 7]).summary == "unclear: val/fd_lenet began with 20 at 100 kimg and is at 400"
+    assert diagnosis([20, *[400] * 7]).summary == "unclear: val/fd_lenet started at 20 at 100 kimg and is now 400"
 
 
 RING = [0.0056, 0.1536, 0.3692, 0.694, 0.7888, 0.7684, 0.8, 0.87, 0.8536, 0.86]  # gan, experiment=ring, 1000 kimg
@@ -135,9 +136,9 @@ DIGITS = [803.4, 262.1, 177.6, 127.3, 82.13, 77.54, 69.37, 59.27, 45.41, 46.05] 
 @pytest.mark.parametrize(
     ("values", "mode", "summary"),
     [
-        (RING, "max", "unclear: val/fd_lenet rose from 0.7684 to 0.86 since 600 kimg, too unsteadily to be sure"),
-        (GRID, "max", "unclear: val/fd_lenet swings between 0.0132 and 0.0224 since 600 kimg, without a trend"),
-        (CLOUD, "max", "unclear: val/fd_lenet began with 0.04 at 100 kimg and is at 0.0124"),
+        (RING, "max", "unclear: val/fd_lenet rose from 0.7684 to 0.86 since 600 kimg, but too unsteadily to be sure"),
+        (GRID, "max", "unclear: val/fd_lenet varies between 0.0132 and 0.0224 since 600 kimg, without a trend"),
+        (CLOUD, "max", "unclear: val/fd_lenet started at 0.04 at 100 kimg and is now 0.0124"),
         (DIGITS, "min", "improving: val/fd_lenet fell from 77.54 to 46.05 over the last 400 kimg"),
     ],
 )
@@ -193,12 +194,14 @@ def readings(accuracy, d=1.0, g=1.0, side="", before=0.7, n=30):
     return [{f"train/discriminator/accuracy{side}": value, **base} for value in values]
 
 
-def remark(**told):
-    return diagnosis(NOISY, readings=readings(**told)).summary.removeprefix(diagnosis(NOISY).summary).removeprefix("; ")
+def remark(**values):
+    return (
+        diagnosis(NOISY, readings=readings(**values)).summary.removeprefix(diagnosis(NOISY).summary).removeprefix("; ")
+    )
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("values", "expected"),
     [
         ({"accuracy": 0.7, "before": 0.99}, ""),
         ({"accuracy": math.nan}, ""),
@@ -213,26 +216,26 @@ def remark(**told):
         (
             {"accuracy": 0.99, "g": 0.01},
             "the discriminator tells real from fake in 99 % of pairs and has 99 % of the gradient norm: "
-            "the generator is hardly moved",
+            "the generator hardly learns",
         ),
         ({"accuracy": 1.0, "d": math.nan}, "the discriminator tells real from fake in 100 % of pairs"),
         (
             {"accuracy": 1.0, "d": 0.0, "g": 0.0},
-            "the discriminator tells real from fake in 100 % of pairs, and no player has a gradient any more",
+            "the discriminator tells real from fake in 100 % of pairs, and all gradients are zero",
         ),
         ({"accuracy": 0.31}, ""),
         (
             {"accuracy": 0.52},
-            "the discriminator tells real from fake in 52 % of pairs, as by chance: "
-            "either the samples are as good as real to it, or it has stopped learning",
+            "the discriminator tells real from fake in 52 % of pairs, which is chance: "
+            "either the samples look real to it, or it has stopped learning",
         ),
     ],
 )
-def test_the_discriminator_is_spoken_of_only_where_it_says_something(told, said):
-    assert remark(**told) == said
+def test_the_discriminator_is_mentioned_only_if_its_accuracy_says_something(values, expected):
+    assert remark(**values) == expected
 
 
-def test_a_player_that_has_not_moved_yet_leaves_its_share_unknown():
+def test_without_a_step_of_the_generator_the_share_of_the_gradient_is_unknown():
     first = [{"train/discriminator/accuracy": 1.0, "train/discriminator/gradient": 1.0}]
     summary = diagnosis(NOISY, readings=first).summary
     assert summary.endswith("tells real from fake in 100 % of pairs")

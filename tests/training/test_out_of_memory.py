@@ -1,4 +1,4 @@
-"""What ends a training from below, in words that tell what to do."""
+"""Errors from below, out of memory above all, explained with what to do."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ CUDA = (
 )
 
 
-def told(error, **changes):
+def explanation(error, **changes):
     return str(explain_failure(error, OmegaConf.merge(CFG, changes)))
 
 
@@ -31,11 +31,11 @@ def raised(kind, act):
     return caught.value
 
 
-def test_a_full_gpu_is_told_with_what_was_asked_for_what_there_is_and_what_to_try():
-    assert told(torch.OutOfMemoryError(CUDA)) == (
-        "The memory of the GPU ran out: 20.00 GiB more were asked for; of its 139.72 GiB 3.06 MiB were free, 12.50 GiB "
-        "this run's. Try data.device=cpu (the examples then lie in the machine's memory), or "
-        "trainer.precision=bf16-mixed, or batch_size=32 (half: the gradients are noisier), or network.width=16 (half)."
+def test_a_full_gpu_is_explained_with_the_size_what_was_free_and_what_to_try():
+    assert explanation(torch.OutOfMemoryError(CUDA)) == (
+        "The GPU ran out of memory: it could not allocate 20.00 GiB; of 139.72 GiB, 3.06 MiB were free and this run "
+        "used 12.50 GiB. Try data.device=cpu (keeps the data in the machine's memory), or "
+        "trainer.precision=bf16-mixed, or batch_size=32 (half; the gradients are noisier), or network.width=16 (half)."
     )
 
 
@@ -53,19 +53,21 @@ def test_it_is_a_failure_of_the_run_not_of_its_command():
     ],
 )
 def test_the_allocators_own_errors_of_the_machine_are_understood(act, kind, asked):
-    text = told(raised(kind, act))
-    assert text.startswith(f"The memory of this machine ran out: {asked} more were asked for; it has ")
+    text = explanation(raised(kind, act))
+    assert text.startswith(f"This machine ran out of memory: it could not allocate {asked}; it has ")
     assert "batch_size=32" in text
     assert "precision" not in text
 
 
-def test_an_error_without_words_is_told_too():
-    assert "more was asked for; it has" in told(raised(MemoryError, lambda: bytearray(2**62)))
+def test_an_error_without_a_message_is_explained():
+    assert "could not allocate more memory; it has" in explanation(raised(MemoryError, lambda: bytearray(2**62)))
 
 
 @pytest.mark.parametrize("text", ["cuDNN error: CUDNN_STATUS_ALLOC_FAILED", "CUDA error: out of memory"])
-def test_an_error_that_names_no_size_is_told_too(text):
-    assert told(RuntimeError(text)).startswith("The memory of the GPU ran out: more was asked for. Try ")
+def test_an_error_without_a_size_is_explained(text):
+    assert explanation(RuntimeError(text)).startswith(
+        "The GPU ran out of memory: it could not allocate more memory. Try "
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,8 +80,8 @@ def test_an_error_that_names_no_size_is_told_too(text):
     ],
 )
 def test_only_what_would_help_is_offered(changes, absent):
-    assert absent in told(torch.OutOfMemoryError(CUDA))
-    assert absent not in told(torch.OutOfMemoryError(CUDA), **changes)
+    assert absent in explanation(torch.OutOfMemoryError(CUDA))
+    assert absent not in explanation(torch.OutOfMemoryError(CUDA), **changes)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not fit"), ValueError("out of memory"), KeyError("x")])
@@ -96,8 +98,10 @@ def test_sizes_are_readable(size, text):
 
 
 def test_a_gpu_full_of_graphs_may_go_on_without_them():
-    assert "or trainer.compile=off (a CUDA graph" in told(torch.OutOfMemoryError(CUDA), trainer={"compile": "auto"})
-    assert "compile" not in told(torch.OutOfMemoryError(CUDA), trainer={"compile": "off"})
+    assert "or trainer.compile=off (CUDA graphs" in explanation(
+        torch.OutOfMemoryError(CUDA), trainer={"compile": "auto"}
+    )
+    assert "compile" not in explanation(torch.OutOfMemoryError(CUDA), trainer={"compile": "off"})
 
 
 def test_an_operation_without_a_deterministic_form_is_named():
@@ -106,4 +110,6 @@ def test_an_operation_without_a_deterministic_form_is_named():
         error = raised(RuntimeError, lambda: torch.zeros(3).put_(torch.tensor([0]), torch.tensor([1.0])))
     finally:
         torch.use_deterministic_algorithms(False)
-    assert told(error).startswith("trainer.deterministic=true cannot be kept on this device: put_ has no determin")
+    assert explanation(error).startswith(
+        "trainer.deterministic=true cannot be met on this device: put_ has no determin"
+    )

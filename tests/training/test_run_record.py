@@ -38,7 +38,7 @@ def test_at_the_end_both_files_tell_last_best_and_diagnosis(record, tmp_path, st
     status, line = json.loads((tmp_path / "status.json").read_text()), closing(tmp_path)
     assert status["state"] == state
     assert line == {"time": line["time"], "kimg": 800, **{key: status[key] for key in ("last", "best", "diagnosis")}}
-    way = f"train on: ganrun resume {tmp_path} kimg=1600"
+    way = f"to train longer: ganrun resume {tmp_path} kimg=1600"
     summary = f"improving: val/fid fell from 50 to 20 over the last 300 kimg; {way}"
     assert status["diagnosis"] == {"state": "improving", "summary": summary}
 
@@ -63,7 +63,7 @@ def test_a_running_or_unscored_training_has_no_diagnosis(record, tmp_path):
 )
 def test_a_longer_training_is_one_by_the_limit_that_ended_this_one(record, tmp_path, limits, images, setting):
     summary = record(FALLING, **limits, images=images).diagnosis().summary
-    assert summary.endswith(f"; train on: ganrun resume {tmp_path}{setting}")
+    assert summary.endswith(f"; to train longer: ganrun resume {tmp_path}{setting}")
 
 
 def test_the_diagnosis_is_that_of_the_newest_samples_and_readings(record):

@@ -42,7 +42,7 @@ class CallbackList(Callback):
         self._call("on_train_start", trainer, pl_module)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        check_states(checkpoint["callbacks"], trainer.callbacks)
+        check_states(checkpoint["callbacks"], trainer.callbacks)  # pyright: ignore  # set by a connector of Lightning's
         self._call("on_load_checkpoint", trainer, pl_module, checkpoint)
 
     def _before_batch(self, trainer: Trainer, model, batch) -> None:

@@ -1,5 +1,8 @@
 """TensorBoard's table of hyperparameters: settings, scores and outcome of each run."""
 
+# protobuf creates its classes at import:
+# pyright: reportAttributeAccessIssue=false
+
 import io
 from collections.abc import Mapping
 from pathlib import Path

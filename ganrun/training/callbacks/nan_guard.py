@@ -129,7 +129,7 @@ def weight_norms(model) -> list[tuple[str, Tensor, Turn]]:
     named = [*model.named_parameters(), *model.named_buffers()]
     named = [(name, weight) for name, weight in named if weight.is_floating_point() and weight.numel()]
     named.sort(key=lambda pair: pair[0].startswith("averaged."))  # the network is the cause, its average follows
-    largest = torch._foreach_norm([weight for _, weight in named], math.inf)
+    largest = torch._foreach_norm([weight for _, weight in named], math.inf)  # pyright: ignore[reportPrivateImportUsage]
     return [(name, value, now) for (name, _), value in zip(named, largest, strict=True)]
 
 

@@ -1,7 +1,7 @@
 """Where the time of a training goes."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ class Stopwatch:
 
     def __init__(self, settle: Callable[[], None] = lambda: None, clock: Callable[[], float] = time.perf_counter):
         self.settle, self.clock = settle, clock
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self.open: list[str] = []
 
     def enter(self, name: str) -> None:
@@ -122,7 +122,8 @@ class Profiling(RunCallback):
     def rows(self) -> list[tuple[str, float, float]]:
         """Return (part, milliseconds per batch, share of the time), the largest first."""
         total, batches = sum(self.watch.seconds.values()), max(self.batches, 1)
-        return [(name, 1000 * s / batches, s / total) for name, s in self.watch.seconds.most_common()]
+        largest_first = sorted(self.watch.seconds.items(), key=lambda part: -part[1])
+        return [(name, 1000 * seconds / batches, seconds / total) for name, seconds in largest_first]
 
     def table(self) -> Table:
         """Return the rows as a table for the terminal."""

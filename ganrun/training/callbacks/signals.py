@@ -47,7 +47,7 @@ class Signals(RunCallback):
         before = self._set_handlers()
         try:
             yield
-            if self.signum in (signal.SIGTERM, signal.SIGINT):  # the training is done, but a sweep must end
+            if self.signum and self.signum != signal.SIGUSR1:  # the training is done, but a sweep must end
                 raise Interrupted(self.signum)
         except Interrupted as error:
             if "SLURM_JOB_ID" in os.environ and error.exit_code == 128 + signal.SIGUSR1:

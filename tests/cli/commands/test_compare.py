@@ -96,7 +96,7 @@ def test_the_page_shows_every_run(run, tmp_path, capsys):
         (["a"], "needs two or more runs, or a sweep"),
         (["a", "nix"], "nix is not a run folder. nix is not a sweep folder"),
         (["a", "b", "kimg=3"], "Unknown setting kimg. compare takes metric= and out="),
-        (["a", "b", "out=a"], "a is there already"),
+        (["a", "b", "out=a"], "a exists"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(run, capsys, words, said):

@@ -52,7 +52,7 @@ def test_a_start_that_was_killed_before_it_told_anything_is_begun_again_by_the_s
         (run / name).touch()
     words = ["train", *SHORT, "kimg=0.04", "metrics=none", "folder=run"]
     assert main(words) == 2
-    assert "run is there already" in capsys.readouterr().err
+    assert "run exists" in capsys.readouterr().err
     assert main([*words, "resume=true"]) == 0
     assert status(run)["state"] == "done"
     (cli.folder / "mine").mkdir()

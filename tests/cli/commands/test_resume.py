@@ -109,7 +109,7 @@ def test_the_training_command_itself_goes_on_where_it_is_told_to(whole, broken, 
     run = broken(0.2)
     again = [*SHORT, "checkpoint.every_kimg=0.04", f"folder={run}"]
     assert main(["train", *again]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists" in capsys.readouterr().err
     assert main(["train", *again, "resume=true", "seed=5"]) == 2
     assert "seed cannot change from 0 to 5" in capsys.readouterr().err
     assert main(["train", *again, "resume=true"]) == 0
@@ -145,7 +145,7 @@ def test_damage_is_told_with_the_checkpoint_that_is_left(broken, whole, capsys):
     path = folder / "kimg000000.200.ckpt"
     good = path.read_bytes()
     for damaged, words in [
-        (good[:1000], "cut short"),
+        (good[:1000], "truncated"),
         (b"", "it is empty"),
         (b"text\n", "no archive"),
         (good[:5000] + bytes([good[5000] ^ 1]) + good[5001:], "damaged"),
@@ -154,7 +154,7 @@ def test_damage_is_told_with_the_checkpoint_that_is_left(broken, whole, capsys):
         assert main(["resume", str(run)]) == 2
         message = capsys.readouterr().err
         assert words in message or "bytes have changed" in message
-        assert f"There is also {folder / 'kimg000000.160.ckpt'}" in message
+        assert f"{folder / 'kimg000000.160.ckpt'} is intact" in message
     assert main(["resume", str(folder / "kimg000000.160.ckpt")]) == 0
     assert equal(weights(run), weights(whole))
 
@@ -162,7 +162,7 @@ def test_damage_is_told_with_the_checkpoint_that_is_left(broken, whole, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["https://example.org/a.ckpt"], "is an address"),
+        (["https://example.org/a.ckpt"], "is a URL"),
         (["nowhere"], "nowhere does not exist"),
         (["."], "is no run folder"),
     ],

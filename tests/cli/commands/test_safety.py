@@ -85,7 +85,7 @@ def commands(run):
 DAMAGES = {
     "a flipped byte of a tensor": (lambda good, _: flipped(good, good.index(b"/data/0") + 300), "in it is damaged"),
     "a flipped byte elsewhere": (lambda good, _: flipped(good, len(good) - 30), "damaged|bytes have changed"),
-    "half of it": (lambda good, _: good[: len(good) // 2], "it is damaged or cut short"),
+    "half of it": (lambda good, _: good[: len(good) // 2], "it is damaged or truncated"),
     "nothing": (lambda good, _: b"", "it is empty"),
     "a text": (lambda good, _: b"hello\n", "it is no archive of tensors"),
     "another model": (lambda good, other: other, "its bytes have changed since it was written"),
@@ -106,7 +106,7 @@ def test_each_command_names_the_damage_and_the_good_checkpoint_before_it(trained
         message = capsys.readouterr().err
         assert any(word in message for word in words.split("|")), message
         assert f"{path} cannot be read as a checkpoint" in message
-        assert f"There is also {path.parent / PREVIOUS}" in message
+        assert f"{path.parent / PREVIOUS} is intact" in message
     assert main(["resume", str(path.parent / PREVIOUS)]) == 0
     assert equal(weights(run), weights(trained / "run"))
 
@@ -119,7 +119,7 @@ def test_a_newer_schema_is_told_with_its_version(run, capsys):
         assert main(command) == 2
         message = capsys.readouterr().err
         assert "was written by a newer ganrun (9.9). Update ganrun." in message
-        assert f"There is also {run / 'checkpoints' / PREVIOUS}" in message
+        assert f"{run / 'checkpoints' / PREVIOUS} is intact" in message
 
 
 def test_a_checkpoint_of_another_model_does_not_take_the_place_of_this_ones(trained, run, cli, capsys):

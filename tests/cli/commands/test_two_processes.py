@@ -42,7 +42,7 @@ def test_a_folder_in_use_is_refused_until_its_process_is_gone_even_by_a_kill(cli
             assert f"run is in use by process {first.pid} on " in message
             assert "Wait for it to end, or stop it" in message
         assert main(["train", *words]) == 2
-        assert "is there already" in capsys.readouterr().err
+        assert "exists" in capsys.readouterr().err
         assert main(["sample", "run", "n=2", "out=samples"]) == 0
         assert first.poll() is None
     finally:
