@@ -1,6 +1,6 @@
-"""FID, KID and IS in one pass, and FID's matrix root, against torchmetrics; the memory that precision and recall take.
+"""FID, KID and IS in one pass and FID's matrix square root against torchmetrics; memory use of precision and recall.
 
-python scripts/bench_metrics.py N D    that memory alone, as JSON: N real and N generated features of D numbers
+python scripts/bench_metrics.py N D    that memory alone, as JSON: N real and N generated features of dimension D
 """
 
 import json
@@ -29,32 +29,32 @@ from ganrun.metrics.sampling import isolated_rng
 from ganrun.metrics.scores.frechet import FrechetDistance, IdentityFeatures
 from ganrun.metrics.scores.prdc import prdc
 
-CPU, KINDS, LIMIT_GB = torch.device("cpu"), ("fd", "kid", "is"), 1.5
+CPU, SCORES, LIMIT_GB = torch.device("cpu"), ("fd", "kid", "is"), 1.5
 STOCK = "torchmetrics' three classes"
 NOTE = """\
-One pass: the same uint8 pictures 3x64x64, resize (tf1) and network (Inception of seeded random weights) on both sides.
-torchmetrics' three classes send them five times through it (FID and KID real and generated, IS generated; its wrapper
-FeatureShare is not used), ganrun once each: the ceiling is 2.5, and 5 where the real pictures' statistics lie on disk.
-Timed are the passes with all that is kept of them. FID's compute is timed apart, from the same sums. What both sides
-keep, and both distances, are checked to be equal.
-Precision and recall: peak memory of a process of its own, with torch and the features."""
+One pass: both sides use the same uint8 images 3x64x64, resize (tf1) and network (Inception with seeded random weights).
+torchmetrics' three classes run them through the network five times (FID and KID real and generated, IS generated;
+without its wrapper FeatureShare), ganrun once each: at most 2.5 times as fast, 5 times with cached real statistics.
+Timed are the passes with all state that is kept. FID's compute is timed separately, on the same sums. The states and
+distances of both sides are checked for equality.
+Precision and recall: peak memory of a separate process, including torch and the features."""
 T = TypeVar("T")
 
 
 def by_turns(ours: Callable[[], T], theirs: Callable[[], T], rounds: int) -> list[tuple[T, T]]:
-    """What both give, (ours, theirs) of each round; who goes first alternates. A first round warms up, is forgotten."""
-    found = []
+    """Run both in turns and return (ours, theirs) per round. The order alternates; a warm-up round is dropped."""
+    results = []
     for turn in range(rounds + 1):
         if turn % 2 == 0:
             our, their = ours(), theirs()
         else:
             their, our = theirs(), ours()
-        found.append((our, their))
-    return found[1:]
+        results.append((our, their))
+    return results[1:]
 
 
 class RandomInception(InceptionExtractor):
-    """Inception with weights that keep the scale of what passes through it, the same ones each time."""
+    """Inception with fixed random weights that keep the scale of the activations."""
 
     def load(self) -> None:
         if self.network is None:
@@ -67,7 +67,7 @@ class RandomInception(InceptionExtractor):
 
 
 class Part(nn.Module):
-    """An extractor as torchmetrics' classes take a network: features (0) or logits (1) of uint8 pictures."""
+    """An extractor as the network of a torchmetrics class: features (0) or logits (1) of uint8 images."""
 
     def __init__(self, extractor: Extractor, part: int):
         super().__init__()
@@ -79,15 +79,15 @@ class Part(nn.Module):
 
 
 class OnePass:
-    """Both sides' passes over the same real and generated pictures, uint8 [N, C, H, W]."""
+    """The passes of both sides over the same real and generated images, uint8 [N, C, H, W]."""
 
     def __init__(self, extractor: Extractor, real: Tensor, fake: Tensor, folder: Path):
-        """folder: where the statistics of the real pictures are kept."""
+        """folder: for the statistics of the real images."""
         self.extractor, self.real, self.fake = extractor, real, fake
         self.file = folder / "real.safetensors"
 
     def ours(self) -> tuple[float, float]:
-        """Seconds of the pass over the real pictures; of the pass over the others, from statistics on disk on."""
+        """Seconds of the pass over the real images, and of loading their statistics and scoring the generated ones."""
         start = time.process_time()
         with patch.object(FrechetDistance, "compute", lambda self: torch.tensor(math.nan)):
             measured = reference_stats.measure_statistics([self.real], len(self.real), self.extractor, CPU)
@@ -96,15 +96,15 @@ class OnePass:
 
         restart = time.process_time()
         known = reference_stats.load_statistics(self.file, {}, self.extractor.num_features)
-        self.scores = FeatureScores(self.extractor, known, CPU, KINDS)
+        self.scores = FeatureScores(self.extractor, known, CPU, SCORES)
         self.scores.update(self.fake)
         return end - start, time.process_time() - restart
 
     def theirs(self) -> float:
         """Seconds of the five passes."""
         start = time.process_time()
-        self.stock = stock(self.extractor)
-        fid, kid, inception_score = self.stock
+        self.torchmetrics = build_torchmetrics(self.extractor)
+        fid, kid, inception_score = self.torchmetrics
         for metric in (fid, kid):
             metric.update(self.real, real=True)
             metric.update(self.fake, real=False)
@@ -112,8 +112,8 @@ class OnePass:
         return time.process_time() - start
 
     def check(self) -> None:
-        """Raises AssertionError when what the sides keep for their scores differs."""
-        fid, kid, inception_score = self.stock
+        """Raise AssertionError if the two sides keep different states."""
+        fid, kid, inception_score = self.torchmetrics
         for name in (f"{of}_features_{what}" for of in ("real", "fake") for what in ("sum", "cov_sum", "num_samples")):
             assert_close(getattr(self.scores.moments, name), getattr(fid, name))
         inputs = self.scores.inputs()
@@ -122,25 +122,25 @@ class OnePass:
         assert_close(inputs.logits.softmax(1), torch.cat(inception_score.features).softmax(1))
 
 
-def stock(extractor: Extractor) -> tuple[FrechetInceptionDistance, KernelInceptionDistance, InceptionScore]:
-    """torchmetrics' classes, each with the network for itself."""
+def build_torchmetrics(extractor: Extractor) -> tuple[FrechetInceptionDistance, KernelInceptionDistance, InceptionScore]:
+    """torchmetrics' classes, each of which runs the network itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* will save all extracted features")
         features, logits = Part(extractor, 0), Part(extractor, 1)
         return FrechetInceptionDistance(features), KernelInceptionDistance(features), InceptionScore(logits)
 
 
-def one_pass(pictures: int, rounds: int) -> list[dict]:
-    """FID, KID and IS of so many pictures against as many: from nothing, and with the real ones' statistics on disk."""
-    drawn = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (2, pictures, 3, 64, 64), generator=drawn, dtype=torch.uint8)
+def one_pass(images: int, rounds: int) -> list[dict]:
+    """FID, KID and IS of `images` images against as many real ones, without and with cached real statistics."""
+    generator = torch.Generator().manual_seed(0)
+    both = torch.randint(0, 256, (2, images, 3, 64, 64), generator=generator, dtype=torch.uint8)
     extractor = RandomInception()
     extractor.load()
     with tempfile.TemporaryDirectory() as folder:
-        sides = OnePass(extractor, *images, Path(folder))
+        sides = OnePass(extractor, *both, Path(folder))
         pairs = by_turns(sides.ours, sides.theirs, rounds)
         sides.check()
-    work = f"FID, KID and IS of {pictures} pictures"
+    work = f"FID, KID and IS of {images} pictures"
     return [
         {"work": work, "against": STOCK, "ratios": [theirs / (real + fake) for (real, fake), theirs in pairs]},
         {"work": f"{work}, real known", "against": STOCK, "ratios": [theirs / fake for (_, fake), theirs in pairs]},
@@ -148,9 +148,9 @@ def one_pass(pictures: int, rounds: int) -> list[dict]:
 
 
 def matrix_root(features: int, rounds: int) -> list[dict]:
-    """FID's compute at so many features, both sides fed with the same float64 ones, more than features."""
-    drawn = torch.Generator().manual_seed(0)
-    real, fake = torch.randn(2, 2 * features, features, generator=drawn, dtype=torch.float64)
+    """FID's compute for the given number of features, on the same float64 features on both sides."""
+    generator = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(2, 2 * features, features, generator=generator, dtype=torch.float64)
     real = real * torch.logspace(0, -1, features, dtype=torch.float64)
     fake = real.roll(1, 1) + 0.5 * fake
     options = {"compute_with_cache": False}
@@ -158,31 +158,31 @@ def matrix_root(features: int, rounds: int) -> list[dict]:
     for metric in sides:
         metric.update(real, real=True)
         metric.update(fake, real=False)
-    pairs = by_turns(*(lambda metric=metric: computed(metric) for metric in sides), rounds)
+    pairs = by_turns(*(lambda metric=metric: time_compute(metric) for metric in sides), rounds)
     for (ours, _), (theirs, _) in pairs:
         assert_close(ours, theirs, rtol=1e-6, atol=0)
     ratios = [theirs / ours for (_, ours), (_, theirs) in pairs]
     return [{"work": f"FID's compute, {features:,} features", "against": "torchmetrics", "ratios": ratios}]
 
 
-def computed(metric: FrechetInceptionDistance) -> tuple[Tensor, float]:
-    """The distance and the seconds that it takes."""
+def time_compute(metric: FrechetInceptionDistance) -> tuple[Tensor, float]:
+    """The distance and the seconds to compute it."""
     start = time.process_time()
     return metric.compute(), time.process_time() - start
 
 
 def memory_of_prdc(count: int, features: int) -> list[dict]:
-    """Peak memory of precision, recall, density and coverage, in a fresh process."""
+    """Peak memory of precision, recall, density and coverage in a new process."""
     command = [sys.executable, __file__, str(count), str(features)]
-    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     work = f"precision and recall, {count:,} x {count:,} features of {features:,}"
-    return [{"work": work, **found, "limit_gb": LIMIT_GB}]
+    return [{"work": work, **result, "limit_gb": LIMIT_GB}]
 
 
 def prdc_alone(count: int, features: int) -> dict:
     """Peak memory of this process and the seconds of `prdc` on random features.
 
-    The kernel's VmHWM: getrusage's ru_maxrss of a new process begins with its parent's peak.
+    From the kernel's VmHWM, because ru_maxrss of a new process starts at its parent's peak.
     """
     torch.set_num_threads(1)
     real, fake = torch.randn(2, count, features, generator=torch.Generator().manual_seed(0))
@@ -194,7 +194,7 @@ def prdc_alone(count: int, features: int) -> dict:
 
 
 def measured(rounds: int | None, is_quick: bool) -> list[dict]:
-    """The ratios of one pass and of FID's matrix root; the memory of precision and recall."""
+    """Measure the ratios of one pass and of FID's matrix square root, and the memory of precision and recall."""
     if is_quick:
         return [*one_pass(12, rounds or 1), *matrix_root(512, rounds or 3), *memory_of_prdc(2000, 2048)]
     return [*one_pass(32, rounds or 9), *matrix_root(2048, rounds or 9), *memory_of_prdc(10_000, 2048)]

@@ -1,8 +1,8 @@
-"""Train the LeNet whose features score digits, and measure what its distances mean.
+"""Train the LeNet whose features score digits, and measure reference values of its distances.
 
     python scripts/train_lenet.py --mnist FOLDER
 
-FOLDER holds the four MNIST files as torchvision keeps them: FOLDER/MNIST/raw/train-images-idx3-ubyte.gz ...
+FOLDER holds the four MNIST files in the layout of torchvision: FOLDER/MNIST/raw/train-images-idx3-ubyte.gz ...
 Writes ganrun/assets/lenet.safetensors and lenet.json; takes about a minute on two cores.
 """
 
@@ -27,7 +27,7 @@ RECIPE = {"seed": 0, "epochs": 4, "batch": 128, "lr": 2e-3}
 
 
 def read_idx(path):
-    """A gzipped idx file of bytes as a uint8 array: 4 bytes of magic, a big-endian int32 per axis, the values."""
+    """Read a gzipped idx file as a uint8 tensor: 4 bytes of magic, a big-endian int32 per axis, the values."""
     content = gzip.decompress(path.read_bytes())
     axes = content[3]
     shape = np.frombuffer(content, ">i4", axes, offset=4)
@@ -41,7 +41,7 @@ def read_split(folder, name):
 
 
 def train(images, labels, seed, epochs, batch, lr):
-    """A LeNet after `epochs` epochs of Adam, the learning rate falling to zero along a half cosine."""
+    """Train a LeNet for `epochs` epochs of Adam with a cosine decay of the learning rate to zero."""
     torch.manual_seed(seed)
     net = LeNet()
     optimizer = torch.optim.Adam(net.parameters(), lr=lr)
@@ -58,14 +58,14 @@ def train(images, labels, seed, epochs, batch, lr):
 
 
 def first_of_each_class(labels, count):
-    """Indices of the first `count` pictures of each class in file order, by class."""
+    """Indices of the first `count` images of each class in file order, by class."""
     return torch.cat([torch.nonzero(labels == c).flatten()[:count] for c in range(10)])
 
 
 def others(labels, count, seed=0):
-    """Indices of `count` pictures of each class, drawn from those that are not shipped.
+    """Indices of `count` random images of each class that are not shipped.
 
-    Drawn, not the last ones: the end of the MNIST file was written by other people than its beginning.
+    Random, because other people wrote the digits at the end of the MNIST file than those at its beginning.
     """
     draw = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     rest = draw[~torch.isin(draw, first_of_each_class(labels, 900))]
@@ -73,7 +73,7 @@ def others(labels, count, seed=0):
 
 
 def distance(extractor, real, fake):
-    """FD of two uint8 picture sets."""
+    """Frechet distance of two sets of uint8 images."""
     metric = FrechetDistance(extractor.num_features)
     for images, is_real in ((real, True), (fake, False)):
         for part in images.split(1000):
@@ -81,8 +81,8 @@ def distance(extractor, real, fake):
     return round(metric.compute().item(), 3)
 
 
-def spoilt(images, seed=0):
-    """The same pictures, as they are and made worse: {what was done: uint8 pictures}."""
+def degrade(images, seed=0):
+    """The images unchanged and degraded: {what was done: uint8 images}."""
     x = images / 127.5 - 1
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
     variants = {
@@ -95,23 +95,24 @@ def spoilt(images, seed=0):
 
 
 def shipped(train_set, test_set):
-    """The pictures of ganrun/assets/digits.npz: 900 of each class to train, 100 of each to test."""
+    """The images of ganrun/assets/digits.npz: 900 of each class for training, 100 of each for testing."""
     (images, labels), (test_images, test_labels) = train_set, test_set
     return torch.cat([images[first_of_each_class(labels, 900)], test_images[first_of_each_class(test_labels, 100)]])
 
 
 def accuracy(extractor, images, labels):
-    named = torch.cat([extractor(part)[1].argmax(1) for part in images.split(1000)])
-    return round((named == labels).double().mean().item(), 4)
+    """Share of the images that the classifier gets right, rounded."""
+    predicted = torch.cat([extractor(part)[1].argmax(1) for part in images.split(1000)])
+    return round((predicted == labels).double().mean().item(), 4)
 
 
 def measure(extractor, train_set, test_set):
-    """What stands in lenet.json."""
+    """The content of lenet.json."""
     digits = shipped(train_set, test_set)
     chosen = others(train_set[1], 500)
     images, labels = train_set[0][chosen], train_set[1][chosen]
     halves = torch.randperm(len(digits), generator=torch.Generator().manual_seed(0)).chunk(2)
-    distances = {name: distance(extractor, digits, v) for name, v in spoilt(images).items()}
+    distances = {name: distance(extractor, digits, v) for name, v in degrade(images).items()}
     distances["the ones alone"] = distance(extractor, digits, images[labels == 1])
     return {
         "recipe": {**RECIPE, "optimizer": "Adam, cosine to zero", "data": "60,000 MNIST training digits"},

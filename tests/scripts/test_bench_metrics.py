@@ -1,4 +1,4 @@
-"""The measurement of the scores: how often each side looks at the pictures, and that both come to the same numbers."""
+"""The benchmark of the scores: how often each side sees the images, and that both compute the same numbers."""
 
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ def bench(monkeypatch):
 
 
 class Counted(Extractor):
-    """Features and logits are a few pixels; counts the pictures that it has seen."""
+    """Features and logits are a few pixels; counts the images."""
 
     name, num_features, num_logits, seen = "counted", 6, 3, 0
 
@@ -32,21 +32,21 @@ def sides(bench, tmp_path):
     return bench.OnePass(Counted(), *images, tmp_path)
 
 
-def test_who_goes_first_alternates_and_the_first_round_is_forgotten(bench):
+def test_the_order_alternates_and_the_warm_up_round_is_dropped(bench):
     order = []
     ours, theirs = (lambda name=name: order.append(name) or len(order) for name in ("ours", "theirs"))
     assert bench.by_turns(ours, theirs, 2) == [(4, 3), (5, 6)]
     assert order == ["ours", "theirs", "theirs", "ours", "ours", "theirs"]
 
 
-def test_ours_sees_each_picture_once_and_theirs_in_five_passes(sides):
+def test_ours_sees_each_image_once_and_theirs_in_five_passes(sides):
     sides.ours()
     assert sides.extractor.seen == 2 * 14
     sides.theirs()
     assert sides.extractor.seen == (2 + 5) * 14
 
 
-def test_both_sides_keep_the_same_and_a_difference_is_noticed(sides):
+def test_both_sides_keep_the_same_state_and_a_difference_raises(sides):
     sides.ours()
     sides.theirs()
     sides.check()
@@ -62,12 +62,12 @@ def test_the_matrix_roots_of_both_sides_agree_and_are_computed_each_time(bench):
     metric = bench.FrechetDistance(2, compute_with_cache=False)
     metric.update(torch.eye(2), real=True)
     metric.update(torch.eye(2), real=False)
-    assert bench.computed(metric)[0] == bench.computed(metric)[0]
+    assert bench.time_compute(metric)[0] == bench.time_compute(metric)[0]
     assert metric._computed is None
 
 
 @pytest.mark.slow
-def test_the_random_inception_is_the_same_each_time_and_keeps_the_scale(bench):
+def test_the_random_inception_is_reproducible_and_keeps_the_scale(bench):
     images = torch.randint(0, 256, (2, 3, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     features, logits = bench.RandomInception()(images)
     assert torch.equal(features, bench.RandomInception()(images)[0])
@@ -76,7 +76,7 @@ def test_the_random_inception_is_the_same_each_time_and_keeps_the_scale(bench):
 
 
 @pytest.mark.slow
-def test_the_peak_is_that_of_the_fresh_process_not_of_this_one(bench):
+def test_the_peak_is_that_of_the_new_process_and_not_of_this_one(bench):
     held = torch.ones(400_000_000)  # 1.6 GB
     (found,) = bench.memory_of_prdc(300, 16)
     assert [*found] == ["work", "peak_gb", "seconds", "limit_gb"]

@@ -1,4 +1,4 @@
-"""The scores tell digits that are spoilt in known ways apart."""
+"""The scores rank digits that are degraded in known ways."""
 
 import importlib.util
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.mark.slow
-def test_the_scores_of_spoilt_digits_are_in_order_and_a_collapse_shows_in_recall_and_coverage(capsys):
+def test_scores_rank_the_degradations_and_a_collapse_shows_in_recall_and_coverage(capsys):
     spec = importlib.util.spec_from_file_location("sanity", Path(__file__).parents[2] / "scripts" / "sanity.py")
     sanity = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sanity)
@@ -16,7 +16,7 @@ def test_the_scores_of_spoilt_digits_are_in_order_and_a_collapse_shows_in_recall
         [cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()
     )
     rows = {name: dict(zip(head[1:], map(float, cells), strict=True)) for name, *cells in lines}
-    assert list(rows) == list(sanity.SPOILT)
+    assert list(rows) == list(sanity.DEGRADATIONS)
     real, light, heavy, collapsed = list(rows.values())[:4]
     assert min(rows, key=lambda name: rows[name]["fd"]) == "other real digits"
     assert real["fd"] < light["fd"] < heavy["fd"] < collapsed["fd"]
