@@ -103,7 +103,7 @@ class OnePass:
     def theirs(self) -> float:
         """Seconds of the five passes."""
         start = time.process_time()
-        self.torchmetrics = build_torchmetrics(self.extractor)
+        self.torchmetrics = stock_metrics(self.extractor)
         fid, kid, inception_score = self.torchmetrics
         for metric in (fid, kid):
             metric.update(self.real, real=True)
@@ -122,7 +122,9 @@ class OnePass:
         assert_close(inputs.logits.softmax(1), torch.cat(inception_score.features).softmax(1))
 
 
-def build_torchmetrics(extractor: Extractor) -> tuple[FrechetInceptionDistance, KernelInceptionDistance, InceptionScore]:
+def stock_metrics(
+    extractor: Extractor,
+) -> tuple[FrechetInceptionDistance, KernelInceptionDistance, InceptionScore]:
     """torchmetrics' classes, each of which runs the network itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* will save all extracted features")

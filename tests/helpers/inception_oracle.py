@@ -1,4 +1,4 @@
-"""The Inception graph of 2015-12-05 once more, as plain functions of a state dict."""
+"""The 2015-12-05 Inception graph again, as plain functions of a state dict."""
 
 import torch
 from torch.nn.functional import conv2d, max_pool2d
@@ -19,14 +19,14 @@ def chain(state, prefix, x, *steps):
 
 
 def mean_of_neighbours(x):
-    """Mean over the pixels of a 3x3 window that lie inside the picture."""
+    """Mean over those pixels of a 3x3 window that lie inside the image."""
     height, width = x.shape[2:]
-    found = torch.empty_like(x)
+    result = torch.empty_like(x)
     for i in range(height):
         for j in range(width):
             window = x[:, :, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2]
-            found[:, :, i, j] = window.mean((2, 3))
-    return found
+            result[:, :, i, j] = window.mean((2, 3))
+    return result
 
 
 def mixed_a(s, p, x):

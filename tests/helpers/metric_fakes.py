@@ -22,7 +22,7 @@ float_rows = partial(normal_rows, dtype=torch.float32)
 
 
 class Pictures:
-    """Data of random pictures x with labels i % 10, or of two domains a, b."""
+    """Data of random images x with labels i % 10, or of two domains a, b."""
 
     name, shape, reference_splits = "fake", (1, 28, 28), ("train",)
     classes = [str(digit) for digit in range(10)]
@@ -55,7 +55,7 @@ class Pictures:
 
 
 class Noise:
-    """A model whose samples are noise from the generator that it is given."""
+    """A model whose samples are noise from the given generator."""
 
     needs, device = ("x",), torch.device("cpu")
 
@@ -68,7 +68,7 @@ class Noise:
 
 
 class Points:
-    """A model that gives the points it was made with, in their order."""
+    """A model that returns given points in their order."""
 
     needs, device = ("x",), torch.device("cpu")
 
@@ -81,7 +81,7 @@ class Points:
 
 
 class Shift(Noise):
-    """Translates by a shift of all values, up towards b and down towards a."""
+    """Translates by adding a constant towards b, and subtracting it towards a."""
 
     needs = ("a", "b")
 
@@ -93,7 +93,7 @@ class Shift(Noise):
 
 
 class Means(Extractor):
-    """Features: means of the quarters of a picture; logits: minus the distance of its mean from 0, 1, 2 ... tenths."""
+    """Features: means of the quarters of an image; logits: minus the distance of its mean from 0, 1, 2 ... tenths."""
 
     name, resize, num_features, num_logits = "means", "none", 4, 10
     classes = Pictures.classes

@@ -1,4 +1,4 @@
-"""A score computed by two gloo processes together."""
+"""A score that two gloo processes compute together."""
 
 import torch
 import torch.multiprocessing as mp
@@ -6,7 +6,7 @@ from torch import distributed
 
 
 def of_two_ranks(folder, score, *arguments):
-    """What score(rank, *arguments) gives in each of two processes that meet in the folder."""
+    """Return score(rank, *arguments) of each of two processes, which meet through a file in the folder."""
     answers = torch.zeros(2, dtype=torch.float64).share_memory_()
     mp.spawn(_rank, (f"file://{folder}/meeting", answers, score, arguments), nprocs=2)
     return answers.tolist()

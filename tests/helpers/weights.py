@@ -1,4 +1,4 @@
-"""Random Inception weights in the layout of the public file, written down apart from the network under test."""
+"""Random Inception weights in the layout of the public file, independent of the network under test."""
 
 import math
 
@@ -35,7 +35,7 @@ BLOCKS = {
 
 
 def convolutions():
-    """(name, shape of the kernel) of the 94 convolutions."""
+    """Yield (name, shape of the kernel) of the 94 convolutions."""
     for block, text in BLOCKS.items():
         for line in text.replace("\n", "").split(","):
             name, channels, width, height, across = line.split()
@@ -43,7 +43,7 @@ def convolutions():
 
 
 def random_inception(seed=0):
-    """The state dict of the public file's layout, its values drawn so that no layer dies or blows up."""
+    """A random state dict in the layout of the public file, scaled so that activations neither vanish nor explode."""
     g = torch.Generator().manual_seed(seed)
     state = {}
     for name, shape in convolutions():
@@ -60,6 +60,6 @@ def random_inception(seed=0):
 
 
 def write_random_inception(path, seed=0):
-    """Write a weight file that `metrics.weights=` takes; its path."""
+    """Write a weight file for `metrics.weights` and return its path."""
     torch.save(random_inception(seed), path)
     return path

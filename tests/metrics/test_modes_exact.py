@@ -1,4 +1,4 @@
-"""Modes of the three mixtures, counted for hand-made generators."""
+"""Mode coverage of the three mixtures for generators with known answers."""
 
 import pytest
 import torch
@@ -31,7 +31,7 @@ def score(points, data, batch_size=700):
 
 
 def off(data, sigmas):
-    """A point beside each mode, so many sigma off in the direction away from all: [K, d]."""
+    """One point near each mode, `sigmas` away from it in the direction away from the others: [K, d]."""
     centers = data.source.centers
     away = centers - centers.mean(0)
     away[away.norm(dim=1) < 1e-3, 0] = 1  # the mode in the middle of the grid
@@ -41,8 +41,8 @@ def off(data, sigmas):
 def test_a_generator_that_hits_exactly_k_modes_counts_as_k(data):
     modes = len(data.source.centers)
     for k in range(1, modes + 1):
-        found = score(data.source.centers[torch.arange(modes * 10) % k], data)
-        assert (found["val/modes"], found["val/high_quality"]) == (k, 1)
+        result = score(data.source.centers[torch.arange(modes * 10) % k], data)
+        assert (result["val/modes"], result["val/high_quality"]) == (k, 1)
 
 
 def test_points_of_k_modes_of_the_data_count_as_k(data):
@@ -52,22 +52,22 @@ def test_points_of_k_modes_of_the_data_count_as_k(data):
 
 
 def test_the_data_itself_is_nearly_perfect(data):
-    found = score(data.contents.splits["train"]["x"], data)
-    assert found["val/modes"] == len(data.source.centers)
-    assert found["val/high_quality"] > 0.98
-    assert found["val/mode_overlap"] > 0.98
-    assert found["val/reverse_kl"] < 1e-4
+    result = score(data.contents.splits["train"]["x"], data)
+    assert result["val/modes"] == len(data.source.centers)
+    assert result["val/high_quality"] > 0.98
+    assert result["val/mode_overlap"] > 0.98
+    assert result["val/reverse_kl"] < 1e-4
 
 
 @pytest.mark.parametrize("factor", [1.01, 4 / 3])  # 4/3 of a reach of 3 sigma: 4 sigma
 def test_a_generator_beside_the_modes_counts_none(data, factor):
-    found = score(off(data, REACH[data.name] * factor), data)
-    assert (found["val/modes"], found["val/high_quality"], found["val/mode_overlap"]) == (0, 0, 0)
+    result = score(off(data, REACH[data.name] * factor), data)
+    assert (result["val/modes"], result["val/high_quality"], result["val/mode_overlap"]) == (0, 0, 0)
 
 
 def test_a_generator_just_within_reach_counts_all(data):
-    found = score(off(data, REACH[data.name] * 0.99), data)
-    assert (found["val/modes"], found["val/high_quality"]) == (len(data.source.centers), 1)
+    result = score(off(data, REACH[data.name] * 0.99), data)
+    assert (result["val/modes"], result["val/high_quality"]) == (len(data.source.centers), 1)
 
 
 def test_a_point_between_the_modes_counts_none(data):

@@ -12,17 +12,17 @@ from ganrun.metrics.picture_folder import PictureFolder
 
 @pytest.fixture
 def folder(tmp_path):
-    """200 grey pictures of 4x4 or 6x5 and 50 of 4x4 in colour, in subfolders; each has a value of its own."""
+    """200 grey images of 4x4 or 6x5 and 50 colour images of 4x4 in subfolders, each with its own pixel value."""
     for i in range(250):
         shape = [(4, 4), (6, 5)][i % 2] if i < 200 else (4, 4, 3)
-        place = tmp_path / "pictures" / str(i % 3)
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.full(shape, i, dtype=np.uint8)).save(place / f"{i:03}.png")
+        subfolder = tmp_path / "pictures" / str(i % 3)
+        subfolder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full(shape, i, dtype=np.uint8)).save(subfolder / f"{i:03}.png")
     return tmp_path / "pictures"
 
 
 def values(parts):
-    """The values of the pictures, in their order."""
+    """The pixel values of the images, in their order."""
     return [int(picture.flatten()[0]) for part in parts for picture in part]
 
 

@@ -22,48 +22,48 @@ def measured(n=60, **options):
 
 
 def test_sums_are_those_of_all_features():
-    data, found = measured()
+    data, result = measured()
     features = Means()(data.arrays["x"])[0].double()
-    assert torch.allclose(found.total, features.sum(0))
-    assert torch.allclose(found.outer, features.T @ features)
-    assert found.count == 60
+    assert torch.allclose(result.total, features.sum(0))
+    assert torch.allclose(result.outer, features.T @ features)
+    assert result.count == 60
 
 
 def test_the_baseline_is_the_distance_of_two_halves():
-    data, found = measured()
+    data, result = measured()
     features = Means()(data.arrays["x"])[0]
     first = torch.randperm(60, generator=torch.Generator().manual_seed(0)) % 2 == 0
     metric = FrechetDistance(4)
     metric.update(features[first], real=True)
     metric.update(features[~first], real=False)
-    assert found.baselines["fd"] == pytest.approx(metric.compute().item())
+    assert result.baselines["fd"] == pytest.approx(metric.compute().item())
 
 
 def test_three_images_have_no_baseline():
-    _, found = measured(3)
-    assert all(math.isnan(found.baselines[name]) for name in ("fd", "diversity", "kid", "precision", "intra_fd"))
+    _, result = measured(3)
+    assert all(math.isnan(result.baselines[name]) for name in ("fd", "diversity", "kid", "precision", "intra_fd"))
 
 
 def test_features_are_kept_with_their_labels():
     labels = torch.arange(60)
-    data, found = measured(keep=20, labels=labels)
-    assert len(found.features) == len(found.radii) == 20
-    assert torch.equal(found.features, Means()(data.arrays["x"])[0][found.labels])
-    assert found.labels.tolist() == sorted(found.labels.tolist())
+    data, result = measured(keep=20, labels=labels)
+    assert len(result.features) == len(result.radii) == 20
+    assert torch.equal(result.features, Means()(data.arrays["x"])[0][result.labels])
+    assert result.labels.tolist() == sorted(result.labels.tolist())
 
 
 def test_saved_statistics_are_loaded_bit_for_bit(tmp_path):
-    _, found = measured(labels=torch.arange(60) % 10)
-    reference_stats.save_statistics(tmp_path / "new" / "s.safetensors", found, KEY)
+    _, result = measured(labels=torch.arange(60) % 10)
+    reference_stats.save_statistics(tmp_path / "new" / "s.safetensors", result, KEY)
     again = reference_stats.load_statistics(tmp_path / "new" / "s.safetensors", KEY, 4)
-    assert again.baselines == found.baselines
+    assert again.baselines == result.baselines
     for name in reference_stats.TENSORS:
-        assert torch.equal(getattr(again, name), getattr(found, name))
+        assert torch.equal(getattr(again, name), getattr(result, name))
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["s.safetensors"]
 
 
-def flipped(content, place=-9):
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+def flip_bit(content, index=-9):
+    return content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :]
 
 
 DAMAGES = {
@@ -71,7 +71,7 @@ DAMAGES = {
     "cut in the header": lambda content: content[:50],
     "cut at the end": lambda content: content[:-8],
     "another first byte": lambda content: b"\xff" + content[1:],
-    "one bit of a number": flipped,
+    "one bit of a number": flip_bit,
 }
 
 

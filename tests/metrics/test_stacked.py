@@ -18,23 +18,23 @@ UNIFORM = torch.full((1000,), 1e-3, dtype=torch.float64)
 
 @pytest.fixture(scope="module")
 def faces():
-    """One picture of each digit that the classifier names right: uint8 [10, 28, 28]."""
+    """One image of each digit that is classified correctly: uint8 [10, 28, 28]."""
     x, y = torch.from_numpy(load_shipped_digits()["x_test"]), torch.from_numpy(load_shipped_digits()["y_test"])
     is_right = LeNetExtractor()(x[:, None])[1].argmax(1) == y
     return torch.stack([x[is_right & (y == digit)][0] for digit in range(10)])
 
 
 class Stacker:
-    """A model that draws modes, in turn, as stacks of known digits."""
+    """A model that generates the given modes in turn, as stacks of known digits."""
 
     needs, device = ("x",), torch.device("cpu")
 
     def __init__(self, faces, modes):
-        self.faces, self.modes, self.drawn = faces, torch.as_tensor(modes), 0
+        self.faces, self.modes, self.count = faces, torch.as_tensor(modes), 0
 
     def sample(self, n, y=None, generator=None):
-        modes = self.modes[(self.drawn + torch.arange(n)) % len(self.modes)]
-        self.drawn += n
+        modes = self.modes[(self.count + torch.arange(n)) % len(self.modes)]
+        self.count += n
         return to_float(self.faces[torch.stack([modes // 100, modes // 10 % 10, modes % 10], dim=1)])
 
 
@@ -50,8 +50,8 @@ def suite(samples=2000, batch_size=500):
     return Stacked(LeNetExtractor, "val/reverse_kl", "min", samples, batch_size)
 
 
-def covered(modes, law=UNIFORM):
-    coverage = StackedCoverage(law)
+def cover(modes, distribution=UNIFORM):
+    coverage = StackedCoverage(distribution)
     for part in torch.as_tensor(modes).split(7):
         coverage.update(part)
     return {name: value.item() for name, value in coverage.compute().items()}
@@ -60,9 +60,9 @@ def covered(modes, law=UNIFORM):
 @pytest.mark.parametrize("k", [1, 7, 400])
 def test_a_generator_of_exactly_k_modes_counts_as_k(faces, k):
     modes = torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:k]
-    found = suite(samples=800).score(Stacker(faces, modes), digits())
-    assert found["val/modes"] == k
-    assert found["val/reverse_kl"] == pytest.approx(math.log(1000 / k), abs=0.05)
+    result = suite(samples=800).score(Stacker(faces, modes), digits())
+    assert result["val/modes"] == k
+    assert result["val/reverse_kl"] == pytest.approx(math.log(1000 / k), abs=0.05)
 
 
 def test_modes_are_read_from_the_channels_in_their_order(faces):
@@ -72,39 +72,39 @@ def test_modes_are_read_from_the_channels_in_their_order(faces):
 
 @pytest.mark.parametrize("k", [1, 10, 1000])
 def test_equal_shares_of_k_modes_have_the_kl_log_of_1000_over_k(k):
-    assert covered(torch.arange(k).repeat(3)) == {"modes": k, "reverse_kl": pytest.approx(math.log(1000 / k))}
+    assert cover(torch.arange(k).repeat(3)) == {"modes": k, "reverse_kl": pytest.approx(math.log(1000 / k))}
 
 
 def test_reverse_kl_is_the_definitions_sum_in_its_direction():
     rng = np.random.default_rng(0)
-    law, modes = rng.dirichlet(np.ones(1000)), rng.integers(0, 300, 5000)
+    distribution, modes = rng.dirichlet(np.ones(1000)), rng.integers(0, 300, 5000)
     shares = np.bincount(modes, minlength=1000) / 5000
-    expected = sum(p * math.log(p / q) for p, q in zip(shares, law, strict=True) if p)
-    assert covered(modes, torch.from_numpy(law))["reverse_kl"] == pytest.approx(expected)
+    expected = sum(p * math.log(p / q) for p, q in zip(shares, distribution, strict=True) if p)
+    assert cover(modes, torch.from_numpy(distribution))["reverse_kl"] == pytest.approx(expected)
 
 
 def test_a_mode_that_the_data_lack_has_an_infinite_kl():
-    law = torch.zeros(1000, dtype=torch.float64)
-    law[:2] = 0.5
-    assert covered([0, 1], law)["reverse_kl"] == 0
-    assert covered([0, 2], law)["reverse_kl"] == math.inf
+    distribution = torch.zeros(1000, dtype=torch.float64)
+    distribution[:2] = 0.5
+    assert cover([0, 1], distribution)["reverse_kl"] == 0
+    assert cover([0, 2], distribution)["reverse_kl"] == math.inf
 
 
 def test_mode_probabilities_are_the_product_of_the_channels_shares():
     y = torch.tensor([123, 123, 423, 153])
-    law = mode_probabilities(y).view(10, 10, 10)
-    assert law.sum() == pytest.approx(1)
-    assert law[1, 2, 3] == pytest.approx(0.75 * 0.75)
-    assert law[4, 5, 3] == pytest.approx(0.25 * 0.25)
-    assert (law > 0).sum() == 4
+    distribution = mode_probabilities(y).view(10, 10, 10)
+    assert distribution.sum() == pytest.approx(1)
+    assert distribution[1, 2, 3] == pytest.approx(0.75 * 0.75)
+    assert distribution[4, 5, 3] == pytest.approx(0.25 * 0.25)
+    assert (distribution > 0).sum() == 4
 
 
 def test_perfect_scores_follow_sampling_theory():
-    found = perfect_scores(
+    result = perfect_scores(
         UNIFORM, 26_000
     )  # sum over cells of a chi-squared's expansion: (K - 1) / 2N, and a little more
-    assert found["modes"] == 1000
-    assert found["reverse_kl"] == pytest.approx(999 / 52_000, rel=0.2)
+    assert result["modes"] == 1000
+    assert result["reverse_kl"] == pytest.approx(999 / 52_000, rel=0.2)
     assert perfect_scores(UNIFORM, 5000)["modes"] == pytest.approx(1000 * (1 - math.exp(-5)), abs=15)
 
 
@@ -112,15 +112,15 @@ def test_real_stacks_score_near_the_perfect_scores():
     data = digits()
 
     class Real(Noise):
-        drawn = 0
+        count = 0
 
         def sample(self, n, y=None, generator=None):
-            self.drawn += n
-            return data.test("x", torch.arange(self.drawn - n, self.drawn))
+            self.count += n
+            return data.test("x", torch.arange(self.count - n, self.count))
 
-    found, at_best = suite(5000).score(Real(), data), suite(5000).protocol(data)
-    assert found["val/modes"] == pytest.approx(at_best["floor_modes"], abs=10)
-    assert found["val/reverse_kl"] == pytest.approx(at_best["floor"], rel=0.2)
+    result, at_best = suite(5000).score(Real(), data), suite(5000).protocol(data)
+    assert result["val/modes"] == pytest.approx(at_best["floor_modes"], abs=10)
+    assert result["val/reverse_kl"] == pytest.approx(at_best["floor"], rel=0.2)
 
 
 def test_scores_depend_only_on_the_seed_and_keep_the_global_stream():

@@ -35,7 +35,7 @@ def from_config(name, *overrides):
 
 def test_scores_equal_torchmetrics_classes_fed_one_image_at_a_time():
     data, model, extractor = Pictures(), Noise(), Means()
-    found = suite().score(model, data, seed=3)
+    result = suite().score(model, data, seed=3)
     distance = FrechetInceptionDistance(IdentityFeatures(4))
     distance.set_dtype(torch.float64)
     with warnings.catch_warnings():
@@ -48,9 +48,9 @@ def test_scores_equal_torchmetrics_classes_fed_one_image_at_a_time():
             features, logits = extractor(image[None])
             distance.update(features, real=False)
             score.update(logits)
-    assert found["val/fd_means"] == pytest.approx(distance.compute().item(), rel=1e-6)
+    assert result["val/fd_means"] == pytest.approx(distance.compute().item(), rel=1e-6)
     with isolated_rng(scoring_seed(3)):
-        assert found["val/is_means"] == pytest.approx(score.compute()[0].item(), rel=1e-6)
+        assert result["val/is_means"] == pytest.approx(score.compute()[0].item(), rel=1e-6)
 
 
 def test_the_same_seed_gives_the_same_scores_and_another_seed_others():
@@ -97,8 +97,8 @@ def test_accuracy_is_the_share_of_samples_classified_as_requested():
             level = y.clamp(max=8) * 25.5 / 127.5 - 1
             return level.view(-1, 1, 1, 1).expand(n, 1, 28, 28) + 0.01 * torch.rand(n, 1, 28, 28, generator=generator)
 
-    found = suite(samples=120).score(Obedient(needs=("x", "y")), Pictures())
-    assert found["val/accuracy_means"] == pytest.approx(0.9)
+    result = suite(samples=120).score(Obedient(needs=("x", "y")), Pictures())
+    assert result["val/accuracy_means"] == pytest.approx(0.9)
 
 
 def test_classes_that_the_extractor_does_not_know_have_no_accuracy():
@@ -144,30 +144,30 @@ def test_too_few_samples_cause_one_warning(caplog):
 
 def test_the_final_scores_equal_the_functions_applied_to_the_same_features():
     data, model = Pictures(), Noise()
-    found = suite().score(model, data, seed=3, is_final=True)
+    result = suite().score(model, data, seed=3, is_final=True)
     real = Means()(data.arrays["x"])[0]
     fake = torch.cat([Means()(to_uint8(x))[0] for x, _ in generate_batches(model, data, 120, 50, seed=3)])[:60]
     expected = prdc(real, fake)
-    assert {name: found[f"val/{name}_means"] for name in expected} == pytest.approx(expected)
+    assert {name: result[f"val/{name}_means"] for name in expected} == pytest.approx(expected)
     with isolated_rng(0):
         mean, deviation = kernel_distance(real, fake, subset_size=60)
-    assert found["val/kid_means"] == pytest.approx(mean, rel=1e-3)  # all 60 of 60 in each subset, in another order
-    assert found["val/kid_deviation_means"] == pytest.approx(deviation, abs=1e-2 * abs(mean))
-    assert set(found) == {*suite().names(model, data)}
-    assert suite().score(model, data, seed=3).items() <= found.items()
+    assert result["val/kid_means"] == pytest.approx(mean, rel=1e-3)  # all 60 of 60 in each subset, in another order
+    assert result["val/kid_deviation_means"] == pytest.approx(deviation, abs=1e-2 * abs(mean))
+    assert set(result) == {*suite().names(model, data)}
+    assert suite().score(model, data, seed=3).items() <= result.items()
 
 
 def test_diversity_is_the_root_mean_squared_distance_relative_to_the_data():
     data, model = Pictures(), Noise()
-    found = suite().score(model, data, seed=3)
+    result = suite().score(model, data, seed=3)
     fake = torch.cat([Means()(to_uint8(x))[0] for x, _ in generate_batches(model, data, 120, 50, seed=3)])
     ratio = pdist(fake.double()).square().mean() / pdist(Means()(data.arrays["x"])[0].double()).square().mean()
-    assert found["val/diversity_means"] == pytest.approx(ratio.sqrt().item())
+    assert result["val/diversity_means"] == pytest.approx(ratio.sqrt().item())
 
 
 def test_the_inception_score_has_its_deviation_over_the_splits():
-    found = suite().score(Noise(), Pictures())
-    assert 0 < found["val/is_deviation_means"] < found["val/is_means"]
+    result = suite().score(Noise(), Pictures())
+    assert 0 < result["val/is_deviation_means"] < result["val/is_means"]
 
 
 class Labelled(Pictures):
@@ -210,9 +210,9 @@ def test_samples_that_hardly_differ_count_as_collapsed(share, is_collapsed):
         def sample(self, n, y=None, generator=None):
             return share * super().sample(n, y, generator)
 
-    words = suite().collapsed(suite().score(Alike(), Pictures()))
-    assert (words is not None) == is_collapsed
-    assert not words or "of the data's" in words
+    reason = suite().collapsed(suite().score(Alike(), Pictures()))
+    assert (reason is not None) == is_collapsed
+    assert not reason or "of the data's" in reason
 
 
 def test_each_score_has_a_note_with_its_count_method_and_direction():
@@ -234,10 +234,10 @@ def test_baselines_score_one_half_of_the_real_images_against_the_other():
 
 
 def test_too_few_samples_for_neighbours_have_no_precision():
-    found = suite().score(Noise(), Pictures(), samples=3, is_final=True)
-    assert math.isnan(found["val/precision_means"])
-    assert math.isnan(found["val/fd_infinity_means"])
-    assert math.isfinite(found["val/fd_means"])
+    result = suite().score(Noise(), Pictures(), samples=3, is_final=True)
+    assert math.isnan(result["val/precision_means"])
+    assert math.isnan(result["val/fd_infinity_means"])
+    assert math.isfinite(result["val/fd_means"])
 
 
 def test_an_unknown_score_is_refused_with_the_allowed_ones():
@@ -278,21 +278,21 @@ def test_the_protocol_has_plain_types_and_all_settings():
 
 def test_lenet_scores_noise_far_from_real_images():
     lenet = from_config("lenet", "samples=40", "batch_size=16")
-    found = lenet.score(Noise(needs=("x", "y")), Pictures())
+    result = lenet.score(Noise(needs=("x", "y")), Pictures())
     kinds = ("fd", "is", "is_deviation", "diversity", "accuracy")
-    assert set(found) == {f"val/{kind}_lenet" for kind in kinds}
-    assert lenet.monitor in found
-    assert found["val/fd_lenet"] > 0
+    assert set(result) == {f"val/{kind}_lenet" for kind in kinds}
+    assert lenet.monitor in result
+    assert result["val/fd_lenet"] > 0
 
 
 @pytest.mark.slow
 def test_inception_loads_a_file_in_the_public_layout_and_scores_images(inception_file):
     inception = from_config("inception", f"weights={inception_file}", "samples=4", "batch_size=2")
     data = Pictures(3, shape=(3, 8, 8))
-    found = inception.score(Noise((3, 8, 8)), data)
-    assert set(found) == {"val/fid", "val/is", "val/is_deviation", "val/diversity"}
-    assert found["val/fid"] > 0
-    assert found["val/is"] >= 1
+    result = inception.score(Noise((3, 8, 8)), data)
+    assert set(result) == {"val/fid", "val/is", "val/is_deviation", "val/diversity"}
+    assert result["val/fid"] > 0
+    assert result["val/is"] >= 1
     assert inception.protocol(data)["resize"].startswith("tf1")
 
 

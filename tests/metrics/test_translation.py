@@ -20,26 +20,26 @@ def shifted_pairs(by=51, n=40):
 
 
 def test_the_true_translation_has_no_distance_to_the_counterparts():
-    found = suite().score(Shift(51 / 127.5), shifted_pairs())
+    result = suite().score(Shift(51 / 127.5), shifted_pairs())
     for way in ("a_to_b", "b_to_a"):
-        assert found[f"val/l1_{way}"] == pytest.approx(0, abs=1e-6)
-        assert found[f"val/fd_means_{way}"] == pytest.approx(0, abs=1e-6)
-        assert found[f"val/l1_{way}_untranslated"] == pytest.approx(51 / 127.5, rel=1e-5)
-    assert found["val/fd_means"] == pytest.approx(0, abs=1e-6)
+        assert result[f"val/l1_{way}"] == pytest.approx(0, abs=1e-6)
+        assert result[f"val/fd_means_{way}"] == pytest.approx(0, abs=1e-6)
+        assert result[f"val/l1_{way}_untranslated"] == pytest.approx(51 / 127.5, rel=1e-5)
+    assert result["val/fd_means"] == pytest.approx(0, abs=1e-6)
 
 
 def test_untranslated_images_keep_their_distance():
-    found = suite().score(Shift(0), shifted_pairs())
+    result = suite().score(Shift(0), shifted_pairs())
     for way in ("a_to_b", "b_to_a"):
-        assert found[f"val/l1_{way}"] == pytest.approx(51 / 127.5, rel=1e-5)
-        assert found[f"val/fd_means_{way}"] == pytest.approx(4 * 51**2, rel=1e-6)  # four means, each off by 51
-    assert found["val/fd_means"] == pytest.approx(4 * 51**2, rel=1e-6)
+        assert result[f"val/l1_{way}"] == pytest.approx(51 / 127.5, rel=1e-5)
+        assert result[f"val/fd_means_{way}"] == pytest.approx(4 * 51**2, rel=1e-6)  # four means, each off by 51
+    assert result["val/fd_means"] == pytest.approx(4 * 51**2, rel=1e-6)
 
 
 def test_the_monitored_score_is_the_mean_of_both_ways():
-    found = suite().score(Shift(0.1), Pictures(30, keys=("a", "b")))
-    assert found["val/fd_means"] == pytest.approx((found["val/fd_means_a_to_b"] + found["val/fd_means_b_to_a"]) / 2)
-    assert not any("l1" in name or "accuracy" in name for name in found)
+    result = suite().score(Shift(0.1), Pictures(30, keys=("a", "b")))
+    assert result["val/fd_means"] == pytest.approx((result["val/fd_means_a_to_b"] + result["val/fd_means_b_to_a"]) / 2)
+    assert not any("l1" in name or "accuracy" in name for name in result)
 
 
 def test_data_with_digit_intensities_are_scored_on_them():
@@ -55,16 +55,16 @@ def test_data_with_digit_intensities_are_scored_on_them():
         def translate(self, x, to):
             return -x if to == "b" else torch.full_like(x, -1.0)
 
-    found = suite().score(Half(0), data)
-    assert found["val/accuracy_means_a_to_b"] == 1
-    assert found["val/accuracy_means_b_to_a"] == pytest.approx(0.1)
-    assert found["val/fd_means_a_to_b"] == pytest.approx(0, abs=1e-6)
-    assert found["val/l1_a_to_b"] == pytest.approx(0, abs=1e-6)
+    result = suite().score(Half(0), data)
+    assert result["val/accuracy_means_a_to_b"] == 1
+    assert result["val/accuracy_means_b_to_a"] == pytest.approx(0.1)
+    assert result["val/fd_means_a_to_b"] == pytest.approx(0, abs=1e-6)
+    assert result["val/l1_a_to_b"] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_diverged_models_l1_is_nan():
-    found = suite().score(Shift(float("nan")), shifted_pairs())
-    assert found["val/l1_a_to_b"] != found["val/l1_a_to_b"]
+    result = suite().score(Shift(float("nan")), shifted_pairs())
+    assert result["val/l1_a_to_b"] != result["val/l1_a_to_b"]
 
 
 def test_the_number_of_test_images_can_be_limited():

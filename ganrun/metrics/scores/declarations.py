@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -66,14 +66,19 @@ def declarations() -> list[Declaration | Score]:
 
 @cache
 def read_declarations(folders: tuple[str, ...]) -> list[Declaration]:
-    """The calls of `score` and `Score` in the files of the folders. name, `better` and `needs` must be literals."""
-    trees = [ast.parse(path.read_text()) for folder in folders for path in sorted(Path(folder).glob("*.py"))]
-    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    found = []
-    for call in calls:
-        words = {word.arg: word.value for word in call.keywords}
-        if isinstance(call.func, ast.Name) and call.func.id in ("score", "Score") and "better" in words:
-            name, better = ast.literal_eval(call.args[0]), ast.literal_eval(words["better"])
-            needs = ast.literal_eval(words["needs"]) if "needs" in words else ()
-            found.append(Declaration(name, better if isinstance(better, dict) else {name: better}, needs))
-    return found
+    """The calls of `score` and `Score` in the files of the folders."""
+    paths = [path for folder in folders for path in sorted(Path(folder).glob("*.py"))]
+    return [declaration for path in paths for declaration in declarations_in_file(path)]
+
+
+def declarations_in_file(path: Path) -> Iterator[Declaration]:
+    for call in ast.walk(ast.parse(path.read_text())):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("score", "Score"):
+            arguments = {"needs": "()"} | {str(word.arg): ast.unparse(word.value) for word in call.keywords}
+            if "better" not in arguments:
+                continue
+            try:
+                name, better, needs = map(ast.literal_eval, (call.args[0], arguments["better"], arguments["needs"]))
+            except ValueError as error:
+                raise ValueError(f"{path}: name, better and needs of a score must be literals") from error
+            yield Declaration(name, better if isinstance(better, dict) else {name: better}, needs)

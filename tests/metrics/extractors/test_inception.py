@@ -38,14 +38,14 @@ def test_max_pooling_takes_the_largest_neighbour():
     assert max_pool(-x)[0, 0, 0].tolist() == [-1.0, -1.0, -2.0]
 
 
-def shown(images):
-    """uint8 pictures as the graph takes them, float64: TensorFlow 1's resize as two matrices, then (x - 128) / 128."""
+def graph_input(images):
+    """The graph's input from uint8 images, float64: TensorFlow 1's resize as two matrices, then (x - 128) / 128."""
     down, across = (tf1_matrix(old) for old in images.shape[2:])
     return (down @ images.double() @ across.T - 128) / 128
 
 
 def tf1_matrix(old, new=299):
-    """Row i spreads its pixel over the two about i * old / new: [new, old]."""
+    """Row i interpolates between the two pixels around i * old / new: [new, old]."""
     matrix = torch.zeros(new, old, dtype=torch.float64)
     for i in range(new):
         low, rest = divmod(i * old, new)
@@ -62,11 +62,11 @@ def test_a_given_weight_file_yields_the_features_and_logits_of_an_independent_im
     images = torch.randint(0, 256, (16, 3, 40, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     state = {key: value.double() for key, value in random_inception().items()}
     features, logits = extractor(images)
-    right_features, right_logits = inception_oracle.inception(state, shown(images))
+    expected_features, expected_logits = inception_oracle.inception(state, graph_input(images))
     assert features.shape == (16, 2048)
     assert logits.shape == (16, 1008)
-    assert torch.allclose(features.double(), right_features, rtol=1e-4, atol=1e-4 * right_features.std().item())
-    assert torch.allclose(logits.double(), right_logits, rtol=1e-4, atol=1e-4 * right_logits.std().item())
+    assert torch.allclose(features.double(), expected_features, rtol=1e-4, atol=1e-4 * expected_features.std().item())
+    assert torch.allclose(logits.double(), expected_logits, rtol=1e-4, atol=1e-4 * expected_logits.std().item())
 
 
 def test_grey_images_become_three_equal_channels_between_minus_one_and_one():

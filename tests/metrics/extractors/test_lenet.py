@@ -66,6 +66,6 @@ def test_out_of_memory_halves_the_images_of_one_pass():
             return network(pictures)
 
     extractor.network, extractor.at_once = Small(), 12
-    found = extractor(x)
+    result = extractor(x)
     assert sizes == [12, 6, 3, 3, 3, 3]
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, plain, strict=True))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(result, plain, strict=True))

@@ -7,7 +7,7 @@ from ganrun.metrics.extractors.resize import resize_antialiased, resize_clean, r
 
 
 def by_tensorflow(i, old, new):
-    """Where pixel i of `new` lies among `old`: TensorFlow 1's resize_bilinear."""
+    """Position of pixel i of `new` among `old` pixels in TensorFlow 1's resize_bilinear."""
     return i * (old / new)
 
 
@@ -16,26 +16,26 @@ def by_centres(i, old, new):
     return min(max((i + 0.5) * old / new - 0.5, 0), old - 1)
 
 
-def slow_bilinear(image, size, place):
-    """Pixel by pixel: [H, W] -> [size, size]."""
+def slow_bilinear(image, size, position):
+    """Resize pixel by pixel: [H, W] -> [size, size]."""
     height, width = image.shape
-    found = torch.zeros(size, size)
+    result = torch.zeros(size, size)
     for i in range(size):
         for j in range(size):
-            y, x = place(i, height, size), place(j, width, size)
+            y, x = position(i, height, size), position(j, width, size)
             top, left = int(y), int(x)
             bottom, right = min(top + 1, height - 1), min(left + 1, width - 1)
             above = image[top, left] * (1 - x + left) + image[top, right] * (x - left)
             below = image[bottom, left] * (1 - x + left) + image[bottom, right] * (x - left)
-            found[i, j] = above * (1 - y + top) + below * (y - top)
-    return found
+            result[i, j] = above * (1 - y + top) + below * (y - top)
+    return result
 
 
 @pytest.mark.parametrize(("height", "width", "size"), [(4, 4, 9), (5, 3, 8), (9, 9, 4), (7, 7, 7), (1, 1, 3)])
 def test_tf1_resize_follows_tensorflows_definition(height, width, size):
     image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(0)) * 255
-    found = resize_tf1(image, size)[0, 0]
-    assert torch.allclose(found, slow_bilinear(image[0, 0], size, by_tensorflow), atol=1e-4)
+    result = resize_tf1(image, size)[0, 0]
+    assert torch.allclose(result, slow_bilinear(image[0, 0], size, by_tensorflow), atol=1e-4)
 
 
 def test_tf1_resize_has_no_half_pixel_offset():
@@ -65,5 +65,5 @@ def test_pytorch_fids_resize_has_half_pixel_centres_and_does_not_smooth(height, 
 def test_clean_fids_resize_is_pillows_bicubic_in_floats_clamped(side, size):
     image = (torch.rand(side, side, generator=torch.Generator().manual_seed(0)) * 255).round()
     by_pillow = Image.fromarray(image.numpy()).resize((size, size), Image.Resampling.BICUBIC)
-    found = resize_clean(image[None, None], size)[0, 0]
-    assert np.abs(found.numpy() - np.asarray(by_pillow).clip(0, 255)).max() < 1e-2
+    result = resize_clean(image[None, None], size)[0, 0]
+    assert np.abs(result.numpy() - np.asarray(by_pillow).clip(0, 255)).max() < 1e-2

@@ -1,4 +1,4 @@
-"""A model that gives training pictures back is found out, an honest one is not: on the shipped digits."""
+"""Copied training images are detected and fresh ones are not, on the shipped digits."""
 
 import pytest
 import torch
@@ -20,8 +20,8 @@ def digits(tmp_path_factory):
     return data
 
 
-class Giver:
-    """Gives pictures of a split, in an order drawn from the generator, under noise."""
+class Copier:
+    """Samples random images of a split with added noise."""
 
     needs, device = ("x",), torch.device("cpu")
 
@@ -33,28 +33,28 @@ class Giver:
         return x + self.noise * torch.randn(x.shape, generator=generator)
 
 
-def found_of(data, split, noise=0.0):
-    return find_copies(Giver(data.contents.splits[split]["x"], noise), data, LeNetExtractor(), 200)
+def copies_of(data, split, noise=0.0):
+    return find_copies(Copier(data.contents.splits[split]["x"], noise), data, LeNetExtractor(), 200)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.05])
 def test_copies_are_found_by_pixels_and_by_features(digits, noise):
-    found = found_of(digits, "train", noise)
-    assert found.scores["val/near_copies"] > 0.9
-    assert found.scores["val/near_copies_lenet"] > 0.8
-    assert found.scores["val/copied_share"] > 0.95 > 0.5 > found.baselines["val/copied_share"]
-    assert found.baselines["val/near_copies"] < 0.02
+    result = copies_of(digits, "train", noise)
+    assert result.scores["val/near_copies"] > 0.9
+    assert result.scores["val/near_copies_lenet"] > 0.8
+    assert result.scores["val/copied_share"] > 0.95 > 0.5 > result.baselines["val/copied_share"]
+    assert result.baselines["val/near_copies"] < 0.02
 
 
 def test_held_out_images_are_no_copies(digits):
-    found = found_of(digits, "test")
-    assert found.scores["val/near_copies"] < 0.02
-    for name, value in found.scores.items():
-        assert value == pytest.approx(found.baselines[name], abs=0.12)  # both of 200 pictures of the test split
+    result = copies_of(digits, "test")
+    assert result.scores["val/near_copies"] < 0.02
+    for name, value in result.scores.items():
+        assert value == pytest.approx(result.baselines[name], abs=0.12)  # both of 200 pictures of the test split
 
 
 @pytest.mark.parametrize("name", ["neighbours", "neighbours_lenet"])
 def test_the_grids_show_copies_beside_their_originals(digits, name):
-    picture = found_of(digits, "train").pictures[name]
+    picture = copies_of(digits, "train").pictures[name]
     assert picture.shape == (3, 8 * 30 + 2, 6 * 30 + 2)
     assert torch.equal(picture[:, :, 2:30], picture[:, :, 32:60])

@@ -1,4 +1,4 @@
-"""Which way a score is read."""
+"""The better direction of a score follows from its name."""
 
 import pytest
 

@@ -57,11 +57,11 @@ def test_one_file_in_the_folder_adds_a_score_everywhere(declare):
     assert toy.protocol(data)["toy_scale"] == 3
     assert toy.score_notes(data)["val/toy_gap_means"] == (30, "3 times the gap, against 30 real", "lower")
     assert declarations.better_direction("val/toy_peak_means") == "higher"
-    found = toy.score(model, data, is_final=True)
+    result = toy.score(model, data, is_final=True)
     fakes = torch.cat([to_uint8(x) for x, _ in generate_batches(model, data, 50, 20, 0)])[:30]
     gap = 3 * (toy.real(data, "x").features.mean() - Means()(fakes)[0].mean()).abs().item()
-    assert found["val/toy_gap_means"] == pytest.approx(gap)
-    assert found["val/toy_peak_means"] == fakes.amax() + data.arrays["x"][:30].amin()
+    assert result["val/toy_gap_means"] == pytest.approx(gap)
+    assert result["val/toy_peak_means"] == fakes.amax() + data.arrays["x"][:30].amin()
 
 
 def test_the_settings_of_a_score_affect_comparisons_of_that_score_only(declare):
@@ -128,3 +128,9 @@ def test_images_of_different_sizes_are_refused_by_scores_of_images(declare):
     batches = [(torch.zeros(20, 1, size, size, dtype=torch.uint8), None) for size in (28, 32)]
     with pytest.raises(UserError, match=r"images of one size, got \[1, 28, 28\] and \[1, 32, 32\]"):
         suite(final=["toy"]).score_images(batches, Pictures(), torch.device("cpu"))
+
+
+def test_a_declaration_that_is_not_a_literal_is_refused_with_its_file(declare):
+    declare(TOY.replace('needs=("features", "images")', "needs=NEEDS"))
+    with pytest.raises(ValueError, match=r"toy_score.py: name, better and needs of a score must be literals"):
+        declarations.better_direction("val/fd")

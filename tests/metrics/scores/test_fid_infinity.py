@@ -55,19 +55,19 @@ def test_the_distances_are_those_of_the_first_n_features(is_singular):
     features, known = normal_rows(60, 5, 0) * 1.5 + 0.3, normal_rows(80, 5, 1)
     known[:, 2] *= not is_singular
     real = Statistics(known.sum(0), known.T @ known, torch.tensor(80))
-    found = growing_distances(features, torch.tensor([20, 37, 60]), real)
+    result = growing_distances(features, torch.tensor([20, 37, 60]), real)
     expected = [plain(features[:n], real) for n in (20, 37, 60)]
-    assert [value.item() for value in found] == pytest.approx(expected, rel=1e-8)
+    assert [value.item() for value in result] == pytest.approx(expected, rel=1e-8)
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1.3, 0.2)])
 def test_extrapolation_removes_the_bias_of_the_plain_distance(scale, shift):
     d, true = 24, 24 * ((scale - 1) ** 2 + shift**2)
     real, runs = standard_normal(d), [normal_rows(1000, d, seed) * scale + shift for seed in range(30)]
-    found = torch.tensor([extrapolated_distance(x, real, seeded_generator(0)) for x in runs])
+    result = torch.tensor([extrapolated_distance(x, real, seeded_generator(0)) for x in runs])
     bias = torch.tensor([plain(x, real) for x in runs]).mean() - true
     assert bias > 0.1
-    assert abs(found.mean() - true) < bias / 4
+    assert abs(result.mean() - true) < bias / 4
 
 
 def test_the_result_depends_on_the_generator_alone():

@@ -49,22 +49,22 @@ def by_scipy(real, fake):
 def test_equal_covariances_leave_the_squared_distance_of_the_means():
     covariance = torch.cov(normal_rows(50, 5, 1).T)
     m1, m2 = torch.zeros(5, dtype=torch.float64), torch.arange(5, dtype=torch.float64)
-    found = distance(with_moments(m1, covariance), with_moments(m2, covariance, seed=2))
-    assert found == pytest.approx(0 + 1 + 4 + 9 + 16, rel=1e-9)
+    result = distance(with_moments(m1, covariance), with_moments(m2, covariance, seed=2))
+    assert result == pytest.approx(0 + 1 + 4 + 9 + 16, rel=1e-9)
 
 
 @pytest.mark.parametrize(("m1", "m2", "s1", "s2"), [(0, 3, 1, 1), (-1, 1, 2, 0.5), (0.2, 0.2, 0.1, 10)])
 def test_one_dimensional_gaussians_follow_the_closed_form(m1, m2, s1, s2):
     mean, variance = torch.tensor([[m1], [m2]]).double(), torch.tensor([[[s1]], [[s2]]]).double() ** 2
-    found = distance(with_moments(mean[0], variance[0]), with_moments(mean[1], variance[1], n=99, seed=2))
-    assert found == pytest.approx((m1 - m2) ** 2 + (s1 - s2) ** 2, rel=1e-9)
+    result = distance(with_moments(mean[0], variance[0]), with_moments(mean[1], variance[1], n=99, seed=2))
+    assert result == pytest.approx((m1 - m2) ** 2 + (s1 - s2) ** 2, rel=1e-9)
 
 
 def test_commuting_covariances_add_squared_differences_of_deviations():
     s1, s2 = torch.tensor([1.0, 4.0, 9.0]).double(), torch.tensor([4.0, 4.0, 0.25]).double()
     mean = torch.ones(3, dtype=torch.float64)
-    found = distance(with_moments(mean, s1.diag()), with_moments(mean + 2, s2.diag(), seed=2))
-    assert found == pytest.approx(3 * 4 + 1 + 0 + 2.5**2, rel=1e-9)
+    result = distance(with_moments(mean, s1.diag()), with_moments(mean + 2, s2.diag(), seed=2))
+    assert result == pytest.approx(3 * 4 + 1 + 0 + 2.5**2, rel=1e-9)
 
 
 def test_two_by_two_covariances_that_do_not_commute_follow_the_closed_form():
@@ -99,8 +99,8 @@ def test_fewer_samples_than_features_give_the_number_of_scipys_root(n, d):
 @pytest.mark.parametrize("block", [1, 7, 40, 64])
 def test_the_trace_is_that_of_scipys_root_for_any_block_size(n, block):
     s1, s2 = torch.cov(normal_rows(n, 40, 1).T), torch.cov(normal_rows(n, 40, 2).T)
-    found = trace_of_sqrt(cholesky_factor(s1), s2, block).item()
-    assert found == pytest.approx(sqrtm((s1 @ s2).numpy()).real.trace(), rel=1e-6)
+    result = trace_of_sqrt(cholesky_factor(s1), s2, block).item()
+    assert result == pytest.approx(sqrtm((s1 @ s2).numpy()).real.trace(), rel=1e-6)
 
 
 @pytest.mark.parametrize("d", [3, 40, 100])

@@ -10,7 +10,7 @@ from ganrun.metrics.scores.inception_score import clamp_logits, inception_score
 pytestmark = pytest.mark.usefixtures("seeded_stream")
 
 
-def found(logits, **options):
+def score_logits(logits, **options):
     """Mean and deviation over the splits, fed in batches of 7."""
     metric = inception_score(logits.shape[1], **options)
     for part in logits.split(7):
@@ -32,12 +32,12 @@ def by_formula(logits):
 @pytest.mark.parametrize(("n", "k"), [(2, 2), (30, 10), (50, 101)])
 def test_one_split_is_the_formula(n, k):
     logits = normal_rows(n, k, 0, scale=2.0)
-    assert found(logits, splits=1)[0] == pytest.approx(by_formula(logits), rel=1e-9)
+    assert score_logits(logits, splits=1)[0] == pytest.approx(by_formula(logits), rel=1e-9)
 
 
 def test_ten_splits_have_mean_and_deviation_of_the_formula_over_shuffled_tenths():
     logits = normal_rows(60, 8, 0, scale=2.0)
-    score = found(logits)
+    score = score_logits(logits)
     torch.manual_seed(3)
     each = torch.tensor([by_formula(part) for part in logits[torch.randperm(60)].split(6)], dtype=torch.float64)
     assert score == pytest.approx([each.mean().item(), each.std().item()], rel=1e-9)
@@ -46,11 +46,11 @@ def test_ten_splits_have_mean_and_deviation_of_the_formula_over_shuffled_tenths(
 @pytest.mark.parametrize("k", [1, 4, 10])
 def test_confident_predictions_spread_equally_over_k_classes_score_k(k):
     logits = 1000 * torch.eye(10)[torch.arange(200) % k]
-    assert found(logits, splits=1)[0] == pytest.approx(k, rel=1e-5)
+    assert score_logits(logits, splits=1)[0] == pytest.approx(k, rel=1e-5)
 
 
 def test_uniform_predictions_score_one():
-    assert found(torch.zeros(40, 10)) == pytest.approx([1, 0], abs=1e-6)
+    assert score_logits(torch.zeros(40, 10)) == pytest.approx([1, 0], abs=1e-6)
 
 
 def test_clamping_keeps_the_probabilities_and_none_is_zero():

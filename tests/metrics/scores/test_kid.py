@@ -30,21 +30,21 @@ def test_one_subset_of_everything_is_the_double_loop(n, d):
 
 def test_mean_and_deviation_equal_double_loops_over_the_random_subsets():
     real, fake = normal_rows(30, 4, 1), normal_rows(20, 4, 2) + 0.5
-    found = kernel_distance(real, fake, subsets=4, subset_size=8)
+    result = kernel_distance(real, fake, subsets=4, subset_size=8)
     torch.manual_seed(3)
     values = []
     for _ in range(4):
         picked = real[torch.randperm(30)[:8]]
         values.append(by_double_loop(picked, fake[torch.randperm(20)[:8]]))
     values = torch.tensor(values, dtype=torch.float64)
-    assert found == pytest.approx((values.mean().item(), values.std(unbiased=False).item()), rel=1e-9)
+    assert result == pytest.approx((values.mean().item(), values.std(unbiased=False).item()), rel=1e-9)
 
 
 def test_the_subset_size_is_capped_at_the_smaller_set():
     real, fake = normal_rows(15, 3, 1), normal_rows(9, 3, 2)
-    found = kernel_distance(real, fake, subsets=2, subset_size=1000)
+    result = kernel_distance(real, fake, subsets=2, subset_size=1000)
     torch.manual_seed(3)
-    assert found == kernel_distance(real, fake, subsets=2, subset_size=9)
+    assert result == kernel_distance(real, fake, subsets=2, subset_size=9)
 
 
 def test_equal_distributions_score_zero_within_noise_and_others_do_not():

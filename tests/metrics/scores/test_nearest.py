@@ -14,21 +14,21 @@ def pictures(n, seed, size=8):
 
 
 def by_loop(x, among, k, own=None):
-    """Distances and places of the k nearest, pair by pair."""
-    found = []
+    """Distances and indices of the k nearest, pair by pair."""
+    result = []
     for i, row in enumerate(x.double()):
         pairs = [((row - y).square().sum().sqrt().item(), j) for j, y in enumerate(among.double())]
-        found.append(sorted(pair for pair in pairs if own is None or pair[1] != own[i])[:k])
-    return [pair[0] for row in found for pair in row], [[pair[1] for pair in row] for row in found]
+        result.append(sorted(pair for pair in pairs if own is None or pair[1] != own[i])[:k])
+    return [pair[0] for row in result for pair in row], [[pair[1] for pair in row] for row in result]
 
 
 @pytest.mark.parametrize(("n", "m", "d", "k"), [(20, 30, 3, 5), (9, 50, 40, 1), (33, 8, 2, 8)])
 @pytest.mark.parametrize("block", [4, 7, 1024])
 def test_neighbours_equal_those_of_a_loop(n, m, d, k, block):
     x, among = float_rows(n, d, 0), float_rows(m, d, 1) + 5
-    distance, place = nearest_neighbours(x, among, k, block=block)
+    distance, index = nearest_neighbours(x, among, k, block=block)
     expected = by_loop(x, among, k)
-    assert place.tolist() == expected[1]
+    assert index.tolist() == expected[1]
     assert distance.flatten().tolist() == pytest.approx(expected[0], rel=1e-9)
 
 
@@ -36,17 +36,17 @@ def test_neighbours_equal_those_of_a_loop(n, m, d, k, block):
 def test_distances_of_images_are_exact(block):
     x, among = pictures(10, 0), pictures(30, 1)
     among[17] = x[3]
-    distance, place = nearest_neighbours(x, among, 3, block=block)
-    assert (distance[3, 0], place[3, 0]) == (0, 17)
+    distance, index = nearest_neighbours(x, among, 3, block=block)
+    assert (distance[3, 0], index[3, 0]) == (0, 17)
     assert distance.flatten().tolist() == by_loop(x, among, 3)[0]
 
 
 @pytest.mark.parametrize("block", [4, 1024])
 def test_a_row_is_no_neighbour_of_itself(block):
     x, own = float_rows(15, 3, 0), torch.tensor([14, 0, 7, 8, 3])
-    distance, place = nearest_neighbours(x[own], x, 14, own=own, block=block)
+    distance, index = nearest_neighbours(x[own], x, 14, own=own, block=block)
     expected = by_loop(x[own], x, 14, own=own.tolist())
-    assert place.tolist() == expected[1]
+    assert index.tolist() == expected[1]
     assert distance.flatten().tolist() == pytest.approx(expected[0], rel=1e-9)
 
 
@@ -61,8 +61,8 @@ def test_the_training_images_are_read_one_block_at_a_time():
     class Watched(torch.Tensor):
         reads = []
 
-        def __getitem__(self, places):
-            part = super().__getitem__(places).as_subclass(torch.Tensor)
+        def __getitem__(self, rows):
+            part = super().__getitem__(rows).as_subclass(torch.Tensor)
             Watched.reads.append(len(part))
             return part
 
@@ -80,8 +80,8 @@ def test_relative_distances_equal_those_of_a_loop():
     samples, train = float_rows(40, 6, 0), float_rows(30, 6, 1)
     expected = []
     for sample in samples:
-        (distance,), ((place,),) = by_loop(sample[None], train, 1)
-        expected.append(distance / by_loop(train[place][None], train, 1, own=[place])[0][0])
+        (distance,), ((index,),) = by_loop(sample[None], train, 1)
+        expected.append(distance / by_loop(train[index][None], train, 1, own=[index])[0][0])
     assert relative_distances(samples, train, block=7).tolist() == pytest.approx(expected, rel=1e-9)
 
 

@@ -65,19 +65,19 @@ def test_clouds_far_apart_have_nothing_in_common():
 def test_a_lost_mode_costs_recall_and_coverage_but_no_precision():
     real = float_rows(400, 4, 0)
     real[200:] += 50
-    found = prdc(real, float_rows(400, 4, 1))
-    assert found["precision"] > 0.9
-    assert found["recall"] < 0.55
-    assert found["coverage"] < 0.55
+    result = prdc(real, float_rows(400, 4, 1))
+    assert result["precision"] > 0.9
+    assert result["recall"] < 0.55
+    assert result["coverage"] < 0.55
 
 
 def test_samples_beside_the_real_ones_cost_precision_and_density_but_no_recall():
     real, fake = float_rows(400, 4, 0), float_rows(800, 4, 1)
     fake[400:] += 50
-    found = prdc(real, fake)
-    assert found["recall"] > 0.9
-    assert found["precision"] < 0.55
-    assert found["density"] < 0.6
+    result = prdc(real, fake)
+    assert result["recall"] > 0.9
+    assert result["precision"] < 0.55
+    assert result["density"] < 0.6
 
 
 def test_cached_radii_change_nothing():
@@ -91,7 +91,7 @@ def test_too_few_examples_are_refused():
 
 
 class LargestTensor(TorchFunctionMode):
-    """Remembers the bytes of the largest tensor that any operation gave."""
+    """Records the bytes of the largest tensor that any operation returns."""
 
     largest = 0
 
@@ -105,6 +105,6 @@ class LargestTensor(TorchFunctionMode):
 
 def test_no_tensor_is_larger_than_a_block_of_distances():
     real, fake = float_rows(1200, 16, 0), float_rows(1000, 16, 1)
-    with LargestTensor() as seen:
+    with LargestTensor() as tensors:
         prdc(real, fake, block=128)
-    assert seen.largest == 128 * 128 * 8
+    assert tensors.largest == 128 * 128 * 8
