@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Slurm on this machine alone, as one node, for tests; as root:
+# Run Slurm as a single node on this machine, for tests (as root):
 #   scripts/slurm_here.sh start FOLDER    then: export SLURM_CONF=FOLDER/slurm.conf
 #   scripts/slurm_here.sh stop FOLDER
-# Configuration, state, logs and sockets are all in FOLDER.
+# FOLDER gets the configuration, state, logs and sockets.
 set -euo pipefail
 
 fail() { echo "$0: $1" >&2; exit 2; }
-[ $# = 2 ] && [[ $1 =~ ^(start|stop)$ ]] || fail "start FOLDER, or stop FOLDER"
+[ $# = 2 ] && [[ $1 =~ ^(start|stop)$ ]] || fail "usage: $0 start FOLDER, or $0 stop FOLDER"
 [ "$(id -u)" = 0 ] || fail "only root can start and stop Slurm"
 PATH=$PATH:/usr/sbin
 for program in munged slurmctld slurmd sinfo; do
@@ -17,7 +17,7 @@ mkdir -p "$2"
 folder=$(realpath "$2")
 export SLURM_CONF=$folder/slurm.conf
 
-# Whether the process is of that program, and no zombie. Debian adds -wlm to its name.
+# Succeed if the process runs that program and is not a zombie. Debian appends -wlm to the names.
 runs() { [[ $(readlink "/proc/$1/exe") = */$2* ]]; }
 
 pid_of() { cat "$folder/$1.pid" 2> /dev/null || echo none; }
@@ -39,7 +39,7 @@ stop() {
 write_config() {
     local host memory
     host=$(hostname -s)
-    memory=$(awk '/MemTotal/ {print int($2 * 0.8 / 1024)}' /proc/meminfo)  # MiB; more than there is and the node drains
+    memory=$(awk '/MemTotal/ {print int($2 * 0.8 / 1024)}' /proc/meminfo)  # MiB; with more than the machine has, the node drains
     cat > "$SLURM_CONF" << END
 ClusterName=here
 SlurmctldHost=$host(127.0.0.1)

@@ -4,20 +4,18 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
-
 from ganrun.errors import UserError, did_you_mean
 from ganrun.paths import replace_text
+from ganrun.sweep.flock import flock
 from ganrun.sweep.job_state import JobState
 
 SWEEP_FILE = "sweep.json"
-START_FILE = ".lock"  # its modification time is that of the sweep's last start
-MUTEX_FILE = ".mutex"
+LOCK_FILE = ".lock"  # its modification time is that of the sweep's last start
 SWEEPS_DIR = Path("outputs/sweeps")
 SWEEP_VARIABLE = "GANRUN_SWEEP"  # environment variable that tells jobs the sweep's folder
 
@@ -73,7 +71,8 @@ class SweepState:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from changing the jobs, joining or leaving. Not reentrant."""
-        with FileLock(self.folder / MUTEX_FILE):
+        with (self.folder / LOCK_FILE).open("a") as file:
+            flock(file)
             yield
 
     @contextmanager
@@ -111,12 +110,12 @@ class RunnerRegistry:
     def join(self) -> None:
         """Register this process. Call it, and `others`, only within SweepState.change or SweepState.locked."""
         self.folder.mkdir(exist_ok=True)
-        self.lock = FileLock(self.folder / self.name)
-        self.lock.acquire()
+        self.file = (self.folder / self.name).open("a")
+        flock(self.file)
 
     def leave(self) -> None:
         (self.folder / self.name).unlink(missing_ok=True)
-        self.lock.release()
+        self.file.close()
 
     def others(self) -> set[str]:
         """Return the names of the other processes that are alive, and remove the files of dead ones."""
@@ -124,11 +123,11 @@ class RunnerRegistry:
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name == self.name:
                 continue
-            try:
-                with FileLock(path, timeout=0):
-                    path.unlink(missing_ok=True)
-            except Timeout:
-                alive.add(path.name)
+            with suppress(FileNotFoundError), path.open("a") as file:
+                if flock(file, wait=False):
+                    path.unlink()
+                else:
+                    alive.add(path.name)
         return alive
 
 
@@ -172,7 +171,7 @@ def load_or_empty(folder: Path) -> SweepState:
 
 def last_start(folder: Path) -> float:
     """Return when a sweep was last started; for a copy without its hidden files, when sweep.json was written."""
-    return next(path for path in (folder / START_FILE, folder / SWEEP_FILE) if path.exists()).stat().st_mtime
+    return next(path for path in (folder / LOCK_FILE, folder / SWEEP_FILE) if path.exists()).stat().st_mtime
 
 
 def describe_definition(definition: Mapping) -> str:

@@ -306,7 +306,7 @@ def test_a_sweep_that_was_copied_without_its_lock_is_found(tmp_path, monkeypatch
         known = state.SweepState(state.SWEEPS_DIR / name, {"fixed": []}, [])
         known.folder.mkdir(parents=True)
         known.save()
-    (state.SWEEPS_DIR / "b" / state.START_FILE).touch()
+    (state.SWEEPS_DIR / "b" / state.LOCK_FILE).touch()
     assert state.find_sweep("a") == state.SWEEPS_DIR / "a"
     assert state.find_sweep("last") == state.SWEEPS_DIR / "b"
 

@@ -4,16 +4,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import IO
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from ganrun.sweep.flock import flock
 
 DRIVER_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, AMD, and Windows Subsystem for Linux
 
@@ -59,9 +55,7 @@ class GpuPool:
 
     def _lock(self, name: str) -> IO | None:
         file = open(self.folder / name, "a")  # noqa: SIM115
-        with suppress(OSError):
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if flock(file, wait=False):
             return file
         file.close()
         return None

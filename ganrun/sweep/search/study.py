@@ -40,11 +40,11 @@ class StudySearch(SearchStrategy):
         self.storage = storage
         self.backend: Any = None
         self.study: Any = None
-        self.taken = 0  # points that other sweeps train
+        self.points_of_others = 0  # points that other sweeps train
 
     @property
     def total(self) -> int:
-        return self.trials - self.taken
+        return self.trials - self.points_of_others
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class StudySearch(SearchStrategy):
             self.study.tell(number, score, skip_if_finished=True)
 
     def describe_others(self) -> str:
-        if not self.taken:
+        if not self.points_of_others:
             return ""
         trials = []
         with suppress(StudyUnreachable), self._connected():
@@ -77,7 +77,7 @@ class StudySearch(SearchStrategy):
         others = [trial for trial in trials if not self._is_own(trial)]
         folders = ", ".join(sorted({trial.user_attrs.get(FOLDER, "another sweep") for trial in others}))
         trained_by = f"trained by {folders or 'other sweeps'}"
-        text = f"{self.taken} of {self.trials} points of the study {self.name} are {trained_by}"
+        text = f"{self.points_of_others} of {self.trials} points of the study {self.name} are {trained_by}"
         scores = [trial.value for trial in others if trial.value is not None]
         best = (min if self.direction == "minimize" else max)(scores, default=None)
         return text if best is None else f"{text}, the best of them with {best:.4g}"
@@ -158,7 +158,7 @@ class StudySearch(SearchStrategy):
         """Return the first trial of this sweep that is not known, or None."""
         trials = self.study.get_trials(deepcopy=False)[: self.trials]
         own = [trial for trial in trials if self._is_own(trial)]
-        self.taken = len(trials) - len(own)
+        self.points_of_others = len(trials) - len(own)
         return next((trial for trial in own if trial.number not in known), None)
 
     def _add_trial(self) -> None:

@@ -196,7 +196,7 @@ def test_a_database_may_be_unreachable_for_a_while_but_not_at_the_start(database
         for work in (lambda: search.propose([0]), lambda: search.report(0, 1.0)):
             with pytest.raises(StudyUnreachable, match="cannot be used: no way to it"):
                 work()
-        search.taken = 2
+        search.points_of_others = 2
         assert "2 of 6 points of the study s are trained by other sweeps" in search.describe_others()
         assert not search.delete()
     assert search.propose([0])[0] == 1
