@@ -11,6 +11,7 @@ from typing import Any
 
 from ganrun import paths
 from ganrun.config import docs
+from ganrun.config.schema import find_setting
 
 VERBS = ("train", "resume", "eval", "sample", "translate")
 
@@ -62,8 +63,16 @@ def group_sections(group: str, folders: list) -> Iterable[str]:
 
 
 def table(keys: list[docs.DocumentedKey]) -> str:
-    rows = [f"| {code(key.name)} | {code(key.default)} | {text(key.word)} |" for key in keys]
+    rows = [f"| {code(key.name)} | {code(key.default)} | {meaning(key)} |" for key in keys]
     return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def meaning(key: docs.DocumentedKey) -> str:
+    """Return the comment of a setting, and in small print what the schema knows of it."""
+    setting = find_setting(key.name)
+    notes = [str(setting.allowed)] if setting.allowed else []
+    notes += ["may change on resume"] if setting.resumable else []
+    return f"{text(key.comment)}<br><small>{text('; '.join(notes))}</small>" if notes else text(key.comment)
 
 
 def code(value: str) -> str:
