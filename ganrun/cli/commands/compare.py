@@ -1,12 +1,12 @@
 """ganrun compare: prints how runs differ, and ranks those whose scores are comparable."""
 
-import json
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from yaml import YAMLError
@@ -21,7 +21,7 @@ from ganrun.sweep.report import leaderboard, results
 from ganrun.sweep.report import ranking as board
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
-from ganrun.training.run_folder import make_run_folder, read_config
+from ganrun.training.run_folder import make_run_folder, read_config, read_status
 
 log = logging.getLogger(__name__)
 
@@ -79,9 +79,12 @@ def build_state(folders: Sequence[Path]) -> SweepState:
 def load_run(folder: Path) -> tuple[dict, dict]:
     """Return the config of a run as {dotted key: value}, and its status. Raises UserError if one is unreadable."""
     try:
-        return resume_rules.flatten_config(read_config(folder)), json.loads((folder / "status.json").read_text())
-    except (OSError, ValueError, YAMLError) as error:
-        raise UserError(f"Cannot read the run in {folder} ({error}). Leave it out of the comparison.") from error
+        config, status = read_config(folder), read_status(folder)
+    except (OSError, ValueError, YAMLError):
+        config, status = DictConfig({}), {}
+    if not status:
+        raise UserError(f"Cannot read config.yaml or status.json of {folder}. Leave it out of the comparison.")
+    return resume_rules.flatten_config(config), status
 
 
 def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], differing: Sequence[str]) -> bool:

@@ -2,8 +2,8 @@
 
 Who needs which:
 
-- `LocalExecutor` (the default) runs jobs as processes of this machine, `sweep.jobs` at a time. Each job gets GPUs of
-  its own, which sweeps that run at the same time share (`sweep.jobs_per_gpu`).
+- `LocalExecutor` (the default) runs jobs as processes of this machine, `sweep.jobs` at a time. Each job gets its own
+  GPUs, unless `sweep.jobs_per_gpu` lets several share one; sweeps that run at the same time divide the GPUs.
 - `SlurmExecutor` (`sweep.sbatch='--partition=gpu --gpus=1'`) is for a Slurm cluster. It needs no further package, keeps
   the queue filled with `sweep.jobs` jobs, and requeues a job that is preempted or reaches its time limit. A sweep that
   is started again finds its jobs in the queue.
