@@ -96,7 +96,10 @@ def write_configs(folder: Path, configs: dict[str, str]) -> Path:
 
 @pytest.fixture
 def cli(tmp_path, monkeypatch):
-    """Calls `ganrun` in an empty working folder; .jobs are the calls of its commands, .work is what a command does."""
+    """`cli.run(...)` calls `ganrun` with small configs, in the empty working folder `cli.folder`.
+
+    The commands are fakes: each call appends to `cli.jobs` and calls `cli.work(cfg, folder)`.
+    """
     conf = write_configs(tmp_path / "conf", CONF)
     monkeypatch.setattr(paths, "conf_dir", lambda: conf)
     work = tmp_path / "work"
@@ -106,7 +109,7 @@ def cli(tmp_path, monkeypatch):
     for name in ("GANRUN_FOLDER", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
     cli = SimpleNamespace(conf=conf, folder=work, jobs=[], work=lambda cfg, folder: None)
-    cli.run = lambda *words: main(words)
+    cli.run = lambda *args: main(args)
     cli.write = write_configs
 
     def command(cfg, folder):

@@ -1,9 +1,9 @@
-"""What is wrong is told in one message with the nearest names: exit code 2, no traceback, nothing written."""
+"""Wrong arguments give one message with similar names, exit code 2, no traceback, and write nothing."""
 
 import pytest
 
 BAD = [
-    # words, parts of the message
+    # arguments, parts of the message
     (["trian"], ['Unknown command "trian"', "Did you mean train"]),
     (["--trian"], ['Unknown flag "--trian"', "ganrun train --help"]),
     (["model=wgan"], ["The command comes before", "ganrun train model=wgan"]),
@@ -72,9 +72,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("words", "parts"), BAD, ids=[" ".join(words) for words, _ in BAD])
-def test_is_refused_with_the_nearest_names(cli, capfd, words, parts):
-    assert cli.run(*words) == 2
+@pytest.mark.parametrize(("args", "parts"), BAD, ids=[" ".join(args) for args, _ in BAD])
+def test_a_wrong_argument_gives_one_message(cli, capfd, args, parts):
+    assert cli.run(*args) == 2
     out, err = capfd.readouterr()
     for part in parts:
         assert part in err
@@ -98,7 +98,7 @@ FILES = [
 
 
 @pytest.mark.parametrize(("text", "parts"), FILES)
-def test_a_wrong_config_of_the_user_is_named_with_its_place(cli, tmp_path, capfd, text, parts):
+def test_an_error_in_a_users_config_names_file_and_line(cli, tmp_path, capfd, text, parts):
     cli.write(tmp_path / "own", {"experiment/mine": text})
     assert cli.run("train", "--config-dir", str(tmp_path / "own"), "experiment=mine") == 2
     err = capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""Completion in the shells themselves: each evaluates its script, then completes lines."""
+"""Completions of single lines, and the completion scripts in real shells."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ def complete(cli, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "expected"),
     [
         ("ganrun tr", ["train", "translate"]),
         ("ganrun --v", ["--version"]),
@@ -47,17 +47,17 @@ def complete(cli, monkeypatch):
         ("ganrun nonsense ", []),
     ],
 )
-def test_a_line_has_its_completions(complete, line, found):
-    assert complete(line) == found
+def test_a_line_is_completed(complete, line, expected):
+    assert complete(line) == expected
 
 
-def test_all_groups_and_keys_are_offered_but_not_hydras(complete):
-    found = complete("ganrun train ")
-    assert {"model=", "data=", "kimg=", "ema."} <= set(found)
-    assert not any(name.startswith(("hydra", "run")) for name in found)
+def test_all_groups_and_keys_are_completed_except_those_of_hydra(complete):
+    names = complete("ganrun train ")
+    assert {"model=", "data=", "kimg=", "ema."} <= set(names)
+    assert not any(name.startswith(("hydra", "run")) for name in names)
 
 
-def test_runs_with_checkpoints_are_offered(complete, cli):
+def test_runs_with_checkpoints_are_completed(complete, cli):
     for name in ("a b", "2026-01-01"):
         (cli.folder / "outputs" / "train" / "dcgan-digits" / name / "checkpoints").mkdir(parents=True)
     (cli.folder / "outputs" / "eval" / "x" / "y").mkdir(parents=True)
@@ -66,26 +66,26 @@ def test_runs_with_checkpoints_are_offered(complete, cli):
     assert complete(f"ganrun eval {start}/a\\ ", "bash") == [f"{start}/a\\ b "]
 
 
-def test_folders_are_offered_after_evals_flags(complete, cli):
+def test_folders_are_completed_after_the_flags_of_eval(complete, cli):
     for name in ("fakes", "faces"):
         (cli.folder / name).mkdir()
     assert complete("ganrun eval --folder fa") == ["faces/", "fakes/"]
     assert complete("ganrun eval --folder fakes --against fac") == ["faces/"]
 
 
-def test_a_group_with_folders_inside_is_offered_with_its_sign(complete, cli):
+def test_a_group_with_subfolders_is_completed_with_its_equals_sign(complete, cli):
     cli.write(cli.conf, {"data/base/downloaded": "size: 1\n"})
     assert complete("ganrun train dat") == ["data.", "data="]
 
 
-def test_configs_of_the_user_are_offered(complete, cli, tmp_path):
+def test_configs_of_the_user_are_completed(complete, cli, tmp_path):
     cli.write(tmp_path / "own", {"model/mine": "# Mine\n"})
     assert complete(f"ganrun train -cd {tmp_path}/own model=m") == ["model=mine"]
 
 
 @pytest.fixture
 def shell(tmp_path):
-    """Runs a script in a shell whose `ganrun` is the real command."""
+    """Runs a script in a shell in which `ganrun` is the real command."""
     program = tmp_path / "bin" / "ganrun"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ganrun "$@"\n')

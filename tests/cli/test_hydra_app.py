@@ -1,4 +1,4 @@
-"""A job gets its config and folder; a sweep's jobs fail each for itself; Lightning can start a job's ranks."""
+"""Jobs get their config and run folder, errors become messages and exit codes, and Lightning can start more ranks."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from ganrun.cli import hydra_app
 from ganrun.errors import UserError
 
 
-def test_the_command_gets_the_config_and_a_folder_that_is_not_made_yet(cli):
+def test_a_command_gets_its_config_and_a_folder_that_does_not_exist_yet(cli):
     assert cli.run("train", "model=wgan", "seed=3") == 0
     (job,) = cli.jobs
     assert job.cfg["seed"] == 3
@@ -21,21 +21,21 @@ def test_the_command_gets_the_config_and_a_folder_that_is_not_made_yet(cli):
 
 
 @pytest.mark.parametrize(
-    ("words", "kimg"),
+    ("args", "kimg"),
     [((), 7), (("seed=1",), 7), (("data=ring",), 5), (("model=dcgan",), 5), (("experiment=null",), 5)],
 )
-def test_a_bare_train_is_the_digits_experiment(cli, words, kimg):
-    assert cli.run("train", *words) == 0
+def test_train_without_arguments_is_the_digits_experiment(cli, args, kimg):
+    assert cli.run("train", *args) == 0
     assert cli.jobs[0].cfg["kimg"] == kimg
 
 
-def test_a_bare_sweep_is_the_digits_experiment_too(cli):
+def test_a_sweep_without_a_model_is_the_digits_experiment(cli):
     assert cli.run("train", "-m", "seed=1,2") == 0
     assert [job.cfg["kimg"] for job in cli.jobs] == [7, 7]
 
 
 @pytest.mark.parametrize("path", ["last", "a b", "a,b", "x=1", "it's", 'say "so"', "a/b=c/d.ckpt", "[1]", "${x}"])
-def test_any_path_survives_as_run(cli, path):
+def test_run_may_be_any_path(cli, path):
     (cli.folder / path).mkdir(parents=True)
     seen = []
     cli.work = lambda cfg, folder: seen.append(cfg.run)
@@ -45,14 +45,14 @@ def test_any_path_survives_as_run(cli, path):
     assert cli.jobs[0].folder.parts[:2] == ("outputs", "eval")
 
 
-@pytest.mark.parametrize("words", [("which=best", "last"), ("run=last",), ("-m", "last")])
-def test_run_may_stand_anywhere(cli, words):
-    assert cli.run("eval", *words) == 0
+@pytest.mark.parametrize("args", [("which=best", "last"), ("run=last",), ("-m", "last")])
+def test_run_may_be_at_any_position(cli, args):
+    assert cli.run("eval", *args) == 0
     assert cli.jobs[0].cfg["run"] == "last"
 
 
 @pytest.mark.parametrize("path", ["a b", "a,b", "x=1", "it's", 'say "so"', "[1]", "${x}", "3", "null", "a\\"])
-def test_any_path_survives_as_a_folder(cli, path):
+def test_an_image_folder_may_be_any_path(cli, path):
     seen = []
     cli.work = lambda cfg, folder: seen.append((cfg.pictures, cfg.against))
     assert cli.run("eval", "--folder", path, f"--against={path}") == 0
@@ -60,33 +60,33 @@ def test_any_path_survives_as_a_folder(cli, path):
 
 
 @pytest.mark.parametrize(
-    ("words", "metrics"),
+    ("args", "metrics"),
     [([], {"resize": "tf1"}), (["metrics=lenet"], {}), (["protocol=fid50k"], {"resize": "clean"})],
 )
-def test_two_folders_are_scored_by_inception_unless_metrics_or_a_protocol_are_named(cli, words, metrics):
-    assert cli.run("eval", "--folder", "a", "--against", "b", *words) == 0
+def test_two_folders_are_scored_with_inception_by_default(cli, args, metrics):
+    assert cli.run("eval", "--folder", "a", "--against", "b", *args) == 0
     assert cli.jobs[0].cfg.get("metrics", {}) == metrics
 
 
-def test_home_is_expanded_in_a_folder(cli, monkeypatch):
+def test_a_tilde_is_expanded_in_folder_flags(cli, monkeypatch):
     monkeypatch.setenv("HOME", "/any/it's, me")
     assert cli.run("eval", "--folder=~/a", "against=~/b") == 0
     cfg = cli.jobs[0].cfg
     assert (cfg["pictures"], cfg["against"]) == ("/any/it's, me/a", "/any/it's, me/b")
 
 
-def test_home_is_expanded_in_a_value(cli, monkeypatch, tmp_path):
+def test_a_tilde_is_expanded_in_settings(cli, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", f"{tmp_path}/it's, me")
     assert cli.run("train", "data.root=~/celeba") == 0
     assert cli.jobs[0].cfg["data"]["root"] == f"{tmp_path}/it's, me/celeba"
 
 
-def test_flags_may_stand_between_the_settings(cli):
+def test_flags_may_follow_settings(cli):
     assert cli.run("train", "model=wgan", "-m", "seed=1,2") == 0
     assert [job.cfg["seed"] for job in cli.jobs] == [1, 2]
 
 
-def test_a_sweep_names_its_folders_by_what_varies(cli):
+def test_folders_of_a_sweep_are_named_after_the_swept_keys(cli):
     assert cli.run("train", "-m", "optimizer.lr=0.0002,1e-3", "seed=1,2", "kimg=9") == 0
     names = [job.folder.name for job in cli.jobs]
     assert names == ["0-lr-0.0002+seed-1", "1-lr-0.0002+seed-2", "2-lr-0.001+seed-1", "3-lr-0.001+seed-2"]
@@ -94,20 +94,20 @@ def test_a_sweep_names_its_folders_by_what_varies(cli):
     assert all(job.cfg["folder"] == str(job.folder) for job in cli.jobs)
 
 
-def test_sweep_folders_can_stand_in_an_override_of_hydra(cli):
+def test_folder_names_of_a_sweep_are_valid_in_overrides(cli):
     assert cli.run("train", "-m", "data.root='a=b,c','d e/f'", "model.z_dim=1", "kimg=2") == 0
     assert [job.folder.name for job in cli.jobs] == ["0-root-a_b_c", "1-root-d_e_f"]
     assert [job.cfg["data"]["root"] for job in cli.jobs] == ["a=b,c", "d e/f"]
 
 
-def test_a_sweep_with_a_folder_goes_there(cli):
+def test_a_sweep_with_folder_writes_there(cli):
     cli.work = lambda cfg, folder: folder.mkdir(parents=True)
     assert cli.run("train", "-m", "folder=mine", "seed=1,2") == 0
-    found = sorted(path.name for path in (cli.folder / "mine").iterdir())
-    assert found == ["0-seed-1", "1-seed-2", "multirun.yaml"]
+    names = sorted(path.name for path in (cli.folder / "mine").iterdir())
+    assert names == ["0-seed-1", "1-seed-2", "multirun.yaml"]
 
 
-def test_a_single_run_goes_to_the_folder_asked_for(cli):
+def test_a_run_with_folder_writes_there(cli):
     assert cli.run("train", "folder=my runs/one") == 0
     assert str(cli.jobs[0].folder) == "my runs/one"
 
@@ -128,14 +128,14 @@ def build_refused(cfg, folder):
 
 
 @pytest.mark.parametrize("work", [refuse, build_refused])
-def test_a_mistake_of_the_user_is_one_message(cli, capfd, work):
+def test_a_user_error_is_printed_as_one_message(cli, capfd, work):
     cli.work = work
     assert cli.run("train") == 2
     assert capfd.readouterr().err == "ganrun: data=ring has no pictures\n"
     assert list(cli.folder.iterdir()) == []
 
 
-def test_a_failure_shows_its_traceback(cli, capfd):
+def test_another_error_is_printed_with_its_traceback(cli, capfd):
     cli.work = fail
     assert cli.run("train") == 1
     err = capfd.readouterr().err
@@ -143,7 +143,7 @@ def test_a_failure_shows_its_traceback(cli, capfd):
     assert "RuntimeError: the disk is gone" in err
 
 
-def test_an_interrupt_is_130_and_an_exit_passes(cli):
+def test_ctrl_c_gives_exit_code_130_and_system_exit_passes(cli):
     def interrupt(cfg, folder):
         raise KeyboardInterrupt
 
@@ -158,13 +158,13 @@ def test_an_interrupt_is_130_and_an_exit_passes(cli):
     assert exit_.value.code == 143
 
 
-def test_a_missing_value_is_told(cli, capfd):
+def test_a_missing_value_gives_a_message(cli, capfd):
     cli.work = lambda cfg, folder: cfg.need
     assert cli.run("train") == 2
     assert "need has no default: add need=VALUE" in capfd.readouterr().err
 
 
-def test_a_class_that_is_not_there_is_told(cli, capfd):
+def test_a_missing_class_gives_a_message(cli, capfd):
     def build(cfg, folder):
         from hydra.utils import instantiate
 
@@ -175,7 +175,7 @@ def test_a_class_that_is_not_there_is_told(cli, capfd):
     assert "mine.Model: No module named 'mine'" in capfd.readouterr().err
 
 
-def test_a_class_in_the_working_folder_is_found(cli, monkeypatch):
+def test_a_class_in_the_working_folder_can_be_built(cli, monkeypatch):
     (cli.folder / "mine.py").write_text("class Model:\n    def __init__(self, z_dim): self.z_dim = z_dim\n")
     built = []
 
@@ -191,7 +191,7 @@ def test_a_class_in_the_working_folder_is_found(cli, monkeypatch):
     del sys.modules["mine"]
 
 
-def test_other_arguments_than_the_class_takes_are_told(cli, capfd):
+def test_wrong_arguments_for_a_class_give_a_message(cli, capfd):
     (cli.folder / "mine.py").write_text("class Model:\n    def __init__(self, z_dim): self.z_dim = z_dim\n")
 
     def build(cfg, folder):
@@ -205,27 +205,27 @@ def test_other_arguments_than_the_class_takes_are_told(cli, capfd):
     del sys.modules["mine"]
 
 
-def test_the_other_jobs_of_a_sweep_run_on(cli, capfd):
+def test_a_failed_job_does_not_stop_the_others(cli, capfd):
     cli.work = lambda cfg, folder: fail(cfg, folder) if cfg.seed == 1 else folder.mkdir(parents=True)
     assert cli.run("train", "-m", "seed=1,2,3") == 1
     assert [job.cfg["seed"] for job in cli.jobs] == [1, 2, 3]
     assert "1 of 3 jobs failed: 0-seed-1" in capfd.readouterr().err
 
 
-def test_a_sweep_of_refused_jobs_is_refused_and_leaves_nothing(cli):
+def test_a_sweep_without_a_valid_job_leaves_no_folder(cli):
     cli.work = refuse
     assert cli.run("train", "-m", "seed=1,2") == 2
     assert list(cli.folder.iterdir()) == []
 
 
-def test_a_refused_sweep_leaves_folders_that_were_there(cli):
+def test_a_refused_sweep_keeps_existing_folders(cli):
     (cli.folder / "outputs" / "sweeps").mkdir(parents=True)
     cli.work = refuse
     assert cli.run("train", "-m", "seed=1,2") == 2
     assert [path.name for path in (cli.folder / "outputs").iterdir()] == ["sweeps"]
 
 
-def test_printing_the_config_runs_and_makes_nothing(cli, capfd):
+def test_printing_the_config_runs_nothing(cli, capfd):
     assert cli.run("train", "--cfg", "job", "model=wgan") == 0
     assert "c: 0.01" in capfd.readouterr().out
     assert cli.run("train", "--info", "defaults") == 0
@@ -233,17 +233,17 @@ def test_printing_the_config_runs_and_makes_nothing(cli, capfd):
     assert list(cli.folder.iterdir()) == []
 
 
-def test_configs_of_the_user_are_found(cli, tmp_path):
+def test_config_dir_adds_configs_of_the_user(cli, tmp_path):
     cli.write(tmp_path / "own", {"model/mine": "# @package _global_\n# Mine\nmodel:\n  z_dim: 1\n"})
     assert cli.run("train", "--config-dir", str(tmp_path / "own"), "model=mine") == 0
     assert cli.jobs[0].cfg["model"] == {"z_dim": 1}
 
 
-# what Lightning appends when it starts a rank
+# Lightning appends these when it starts a rank
 APPENDED = ['hydra.run.dir="."', "hydra.job.name=train_ddp_process_1", "hydra.output_subdir=null"]
 
 
-def test_a_rank_started_again_is_the_same_job(cli, monkeypatch, tmp_path):
+def test_the_arguments_of_a_rank_give_the_same_job(cli, monkeypatch, tmp_path):
     cli.write(tmp_path / "own", {"model/mine": "# @package _global_\n# Mine\nmodel:\n  z_dim: 1\n"})
     assert cli.run("train", "--config-dir", str(tmp_path / "own"), "model=mine", "seed=4") == 0
     first = cli.jobs[0]
@@ -254,18 +254,18 @@ def test_a_rank_started_again_is_the_same_job(cli, monkeypatch, tmp_path):
     assert cli.jobs[1].folder == first.folder
 
 
-@pytest.mark.parametrize("words", [[], ["-m"]])
-def test_a_rank_without_an_experiment_has_none(cli, words):
-    assert cli.run("train", *words, "experiment=null", "seed=1") == 0
+@pytest.mark.parametrize("args", [[], ["-m"]])
+def test_a_rank_of_a_run_without_experiment_has_none(cli, args):
+    assert cli.run("train", *args, "experiment=null", "seed=1") == 0
     assert cli.run(*cli.jobs[0].argv, *APPENDED) == 0
     assert [job.cfg["kimg"] for job in cli.jobs] == [5, 5]
 
 
-def test_a_rank_of_a_sweep_is_its_job_alone(cli, monkeypatch):
+def test_a_rank_of_a_sweep_runs_only_its_job(cli, monkeypatch):
     assert cli.run("train", "-m", "model=wgan,dcgan", "data.root='a,b'") == 0
-    jobs_ = list(cli.jobs)
-    assert len(jobs_) == 2
-    for job in jobs_:
+    jobs = list(cli.jobs)
+    assert len(jobs) == 2
+    for job in jobs:
         monkeypatch.setenv("GANRUN_FOLDER", job.env["GANRUN_FOLDER"])
         cli.jobs.clear()
         assert cli.run(*job.argv, *APPENDED) == 0
@@ -274,20 +274,20 @@ def test_a_rank_of_a_sweep_is_its_job_alone(cli, monkeypatch):
         assert again.folder == job.folder
 
 
-def test_a_rank_of_an_evaluation_keeps_its_run(cli):
+def test_a_rank_of_eval_keeps_its_run(cli):
     assert cli.run("eval", "my run", "which=best") == 0
     assert cli.jobs[0].argv == ["eval", "my run", "which=best"]
 
 
-def test_argv_and_environment_are_as_before(cli, monkeypatch):
+def test_argv_path_and_environment_are_restored(cli, monkeypatch):
     def start_ranks(cfg, folder):
         os.environ.update(LOCAL_RANK="0", WORLD_SIZE="2", MASTER_PORT="1234")
 
     monkeypatch.setenv("MASTER_PORT", "99")
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-    argv, cli.work = list(sys.argv), start_ranks
+    argv, path, cli.work = list(sys.argv), list(sys.path), start_ranks
     assert cli.run("train", "-m", "seed=1,2") == 0
-    assert sys.argv == argv
+    assert (sys.argv, sys.path) == (argv, path)
     assert "LOCAL_RANK" not in cli.jobs[1].env
     assert "WORLD_SIZE" not in os.environ
     assert "GANRUN_FOLDER" not in os.environ
@@ -295,14 +295,14 @@ def test_argv_and_environment_are_as_before(cli, monkeypatch):
     assert os.environ["MASTER_PORT"] == "99"
 
 
-def test_the_process_group_of_a_job_is_ended_and_outlives_who_else_holds_it(monkeypatch):
-    ended = []
+def test_the_process_group_of_a_job_is_destroyed_and_kept_alive(monkeypatch):
+    destroyed = []
     fake = ModuleType("torch.distributed")
     fake.group = SimpleNamespace(WORLD=object())
     monkeypatch.setattr(hydra_app, "FINISHED_GROUPS", [])
     fake.is_available = fake.is_initialized = lambda: True
-    fake.destroy_process_group = lambda: ended.append(True)
+    fake.destroy_process_group = lambda: destroyed.append(True)
     monkeypatch.setitem(sys.modules, "torch.distributed", fake)
     with hydra_app.closed_process_group():
         pass
-    assert (ended, hydra_app.FINISHED_GROUPS) == ([True], [fake.group.WORLD])
+    assert (destroyed, hydra_app.FINISHED_GROUPS) == ([True], [fake.group.WORLD])

@@ -1,4 +1,4 @@
-"""Lightning itself starts the ranks of a sweep's jobs."""
+"""Lightning starts the ranks of each job of a sweep."""
 
 import subprocess
 import sys
@@ -43,15 +43,15 @@ if __name__ == "__main__":
 def test_two_ranks_run_each_job_of_a_sweep_in_its_folder(cli):
     source = Path(main.__file__).parents[2]
     (cli.folder / "program.py").write_text(PROGRAM.format(source=source, conf=cli.conf))
-    words = ["train", "-m", "seed=1,2", "data=ring"]
-    result = subprocess.run([sys.executable, "program.py", *words], capture_output=True, text=True, timeout=300)
+    args = ["train", "-m", "seed=1,2", "data=ring"]
+    result = subprocess.run([sys.executable, "program.py", *args], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
-    notes = {path.name: path.read_text().split() for path in cli.folder.glob("*.[01]")}
-    assert {name: seed for name, (seed, _) in notes.items()} == {
+    results = {path.name: path.read_text().split() for path in cli.folder.glob("*.[01]")}
+    assert {name: seed for name, (seed, _) in results.items()} == {
         "0-seed-1.0": "1",
         "0-seed-1.1": "1",
         "1-seed-2.0": "2",
         "1-seed-2.1": "2",
     }
-    assert notes["0-seed-1.0"] == notes["0-seed-1.1"]
-    assert notes["1-seed-2.0"] == notes["1-seed-2.1"]
+    assert results["0-seed-1.0"] == results["0-seed-1.1"]
+    assert results["1-seed-2.0"] == results["1-seed-2.1"]

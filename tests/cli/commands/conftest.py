@@ -1,4 +1,4 @@
-"""Calls the real command, with the real configs, in a working folder of its own."""
+"""Fixtures that call the real command, with the real configs, in an empty working folder."""
 
 import sys
 from types import SimpleNamespace
@@ -12,14 +12,14 @@ RANK_VARIABLES = ("GANRUN_FOLDER", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MAS
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory):
-    """A cache folder for all tests of the commands: what is measured once stays known."""
+    """A cache folder for all tests of the commands, so that statistics of data sets are computed once."""
     return tmp_path_factory.mktemp("ganrun-cache")
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory, shared_cache):
-    """A working folder that the tests of a module share."""
-    folder = tmp_path_factory.mktemp("place")
+    """A working folder shared by the tests of a module."""
+    folder = tmp_path_factory.mktemp("work")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANRUN_CACHE", str(shared_cache))
         patch.setattr(sys, "path", [*sys.path])
@@ -29,10 +29,10 @@ def workplace(tmp_path_factory, shared_cache):
 
 @pytest.fixture
 def train(cli):
-    """Trains and gives the run folder."""
+    """Trains, and returns the run folder."""
 
-    def train(*words, folder="run"):
-        assert cli.run("train", *words, f"folder={folder}") == 0
+    def train(*args, folder="run"):
+        assert cli.run("train", *args, f"folder={folder}") == 0
         return cli.folder / folder
 
     return train
@@ -40,7 +40,7 @@ def train(cli):
 
 @pytest.fixture
 def cli(tmp_path, shared_cache, monkeypatch):
-    """.run calls `ganrun` in-process in the empty folder .folder."""
+    """`cli.run(...)` calls `ganrun` in this process; `cli.folder` is its empty working folder."""
     monkeypatch.setenv("GANRUN_CACHE", str(shared_cache))
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name in RANK_VARIABLES:
@@ -48,4 +48,4 @@ def cli(tmp_path, shared_cache, monkeypatch):
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    return SimpleNamespace(run=lambda *words: main(words), folder=folder)
+    return SimpleNamespace(run=lambda *args: main(args), folder=folder)

@@ -1,4 +1,4 @@
-"""What a hostile archive of CIFAR-10 cannot do: ganrun unpacks none to the disk."""
+"""A malicious CIFAR-10 archive does no harm: ganrun never unpacks an archive to disk."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ NAMES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
 
 
 class Attack:
-    """What runs code wherever it is unpickled."""
+    """Runs code when it is unpickled."""
 
     def __reduce__(self):
         return eval, ("open('pwned', 'w').close()",)
@@ -26,8 +26,8 @@ def batch():
     return pickle.dumps({b"data": pixels, b"labels": [0, 1, 2]}, protocol=2)
 
 
-def archive(folder, entries):
-    """A CIFAR-10 archive of these (TarInfo or name, bytes)."""
+def write_archive(folder, entries):
+    """Write a CIFAR-10 archive with these entries: (TarInfo or name, bytes)."""
     folder.mkdir()
     with tarfile.open(folder / "cifar-10-python.tar.gz", "w:gz") as file:
         for entry, data in entries:
@@ -44,8 +44,8 @@ def link(name, to, kind):
 
 
 TRICKS = {
-    "a way up": [("../../data_batch_1", batch()), ("../pwned", b"")],
-    "an absolute name": [("/tmp/ganrun-pwned/data_batch_1", batch())],
+    "a parent folder": [("../../data_batch_1", batch()), ("../pwned", b"")],
+    "an absolute path": [("/tmp/ganrun-pwned/data_batch_1", batch())],
     "a link": [(link("cifar-10-batches-py/data_batch_1", "/etc/passwd", tarfile.SYMTYPE), b"")],
     "a hard link": [(link("cifar-10-batches-py/data_batch_1", "../../etc/passwd", tarfile.LNKTYPE), b"")],
     "a device": [(link("cifar-10-batches-py/data_batch_1", "", tarfile.CHRTYPE), b"")],
@@ -55,21 +55,23 @@ CIFAR = "train model=dcgan data=cifar10 data.root=root network.width=2 batch_siz
 
 
 @pytest.mark.parametrize("trick", TRICKS)
-def test_an_archive_reaches_nothing_outside(cli, monkeypatch, tmp_path, trick):
+def test_an_archive_writes_nothing_outside_the_cache(cli, monkeypatch, tmp_path, trick):
     monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
-    archive(cli.folder / "root", [*TRICKS[trick], *((f"cifar-10-batches-py/{name}", batch()) for name in NAMES[1:])])
-    is_harmless = trick in ("a way up", "an absolute name")  # the last part of a name is all that is read of it
+    write_archive(
+        cli.folder / "root", [*TRICKS[trick], *((f"cifar-10-batches-py/{name}", batch()) for name in NAMES[1:])]
+    )
+    is_harmless = trick in ("a parent folder", "an absolute path")  # only the last part of a name is used
     assert main([*CIFAR.split(), "dry_run=true"]) == 0
     assert main([*CIFAR.split(), "folder=run"]) == (0 if is_harmless else 2)
-    found = {path.name for path in cli.folder.iterdir()} | {path.name for path in tmp_path.iterdir()}
-    assert found <= {"root", "run", "work", "cache"}
+    created = {path.name for path in cli.folder.iterdir()} | {path.name for path in tmp_path.iterdir()}
+    assert created <= {"root", "run", "work", "cache"}
     assert not os.path.exists("/tmp/ganrun-pwned")
     assert [path.name for path in (cli.folder / "root").iterdir()] == ["cifar-10-python.tar.gz"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_a_bomb_of_an_archive_fills_no_memory(cli, monkeypatch, tmp_path, capsys, kind):
+def test_a_decompression_bomb_does_not_fill_the_memory(cli, monkeypatch, tmp_path, capsys, kind):
     resource = pytest.importorskip("resource")
     monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
     info = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")

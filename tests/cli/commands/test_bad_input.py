@@ -1,4 +1,4 @@
-"""The real command refuses what cannot work: one message, exit code 2, no traceback, and nothing is left behind."""
+"""Commands that cannot work end with one message and exit code 2, without a traceback, and write nothing."""
 
 import os
 import shlex
@@ -20,102 +20,102 @@ CASES = [
     *(pytest.param(*case, id=case[0]) for case in BAD),
     *(pytest.param(*case, id=case[0], marks=pytest.mark.slow) for case in SLOW),
 ]
-Told = namedtuple("Told", "code out err")
+Result = namedtuple("Result", "code out err")
 
 
 @pytest.fixture(scope="module")
-def place(workplace):
-    """The folder with the materials, which every command is to leave as it is."""
+def bad_files(workplace):
+    """The folder with the bad files, which no command may change."""
     bad_materials.write(workplace)
     return workplace
 
 
 @pytest.fixture
-def alone(cli, place, monkeypatch):
-    """No network, no GPU, no weights; the working folder is the place of the materials."""
+def offline(cli, bad_files, monkeypatch):
+    """The folder with the bad files as the working folder, without network, GPU and downloaded weights."""
 
     def fail(*arguments, **options):
         raise OSError("no network")
 
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(bad_files)
     monkeypatch.setattr(pooch, "retrieve", fail)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    return place
+    return bad_files
 
 
 def contents(folder):
     return {path: path.is_file() and (path.stat().st_size, path.stat().st_mtime_ns) for path in folder.rglob("*")}
 
 
-def remove(paths):
+def remove_paths(paths):
     for path in sorted(paths, reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def check_refusal(told, parts):
-    assert told.code == 2, told.err
-    assert told.err.count("ganrun: ") == 1, told.err
+def check_refusal(result, parts):
+    assert result.code == 2, result.err
+    assert result.err.count("ganrun: ") == 1, result.err
     for part in parts:
-        assert part in told.err
-    for alien in ("Traceback", "Warning", "hydra.cc", "weights_only", "\033"):
-        assert alien not in told.err
-    assert told.out == ""
+        assert part in result.err
+    for unwanted in ("Traceback", "Warning", "hydra.cc", "weights_only", "\033"):
+        assert unwanted not in result.err
+    assert result.out == ""
 
 
-def refuse(call, folder, parts):
+def check_refused(call, folder, parts):
     before = contents(folder)
     try:
         check_refusal(call(), parts)
         assert contents(folder) == before
     finally:
-        remove(set(contents(folder)) - set(before))
+        remove_paths(set(contents(folder)) - set(before))
 
 
 @pytest.mark.parametrize(("command", "parts"), CASES)
-def test_is_refused_in_one_message_and_nothing_is_written(alone, capfd, command, parts):
-    refuse(lambda: Told(main(shlex.split(command)), *capfd.readouterr()), alone, parts)
+def test_a_bad_command_prints_one_message_and_writes_nothing(offline, capfd, command, parts):
+    check_refused(lambda: Result(main(shlex.split(command)), *capfd.readouterr()), offline, parts)
 
 
 @pytest.mark.skipif("wandb" in sys.modules or shutil.which("wandb"), reason="wandb is installed")
-def test_wandb_that_is_not_installed_is_asked_for_before_training(alone, capfd):
+def test_a_missing_wandb_is_reported_before_training(offline, capfd):
     parts = ["wandb", "pip install"]
-    refuse(lambda: Told(main([*shlex.split(D), "logger=wandb"]), *capfd.readouterr()), alone, parts)
+    check_refused(lambda: Result(main([*shlex.split(D), "logger=wandb"]), *capfd.readouterr()), offline, parts)
 
 
 @pytest.mark.parametrize("command", [D, "sample cgan", "eval cgan metrics=lenet samples=2"])
-def test_a_full_disk_is_refused(alone, capfd, monkeypatch, command):
+def test_a_nearly_full_disk_is_refused(offline, capfd, monkeypatch, command):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(5 * 2**20))
     parts = ["5 MiB are free", "200 MiB", "folder="]
-    refuse(lambda: Told(main(shlex.split(command)), *capfd.readouterr()), alone, parts)
+    check_refused(lambda: Result(main(shlex.split(command)), *capfd.readouterr()), offline, parts)
 
 
 @pytest.mark.slow
-def test_a_sweep_tells_what_is_wrong_with_each_job(alone, capfd):
-    before = contents(alone)
+def test_a_sweep_reports_the_error_of_each_job(offline, capfd):
+    before = contents(offline)
     assert main(["train", "-m", "model=dcgan", "data=ring,grid"]) == 2
     err = capfd.readouterr().err
     assert "data=ring gives" in err
     assert "data=grid gives" in err
     assert "2 of 2 jobs failed" in err
-    assert contents(alone) == before
+    assert contents(offline) == before
 
 
-SLOWLY = pytest.mark.slow
+SLOW_MARK = pytest.mark.slow
 INSTALLED = [
     pytest.param("trian", ["Did you mean train"]),
     pytest.param("sample cut.ckpt", ["cut.ckpt cannot be read as a checkpoint"]),
     pytest.param("train --config-dir own experiment=broken", ["broken.yaml, line 3, column 1"]),
-    pytest.param("train model=dcgan data=ring", ["model=dcgan needs", "Models for data=ring"], marks=SLOWLY),
-    pytest.param(f"{D} kimg=-5", ["kimg must be a number above 0, got -5"], marks=SLOWLY),
+    pytest.param("train model=dcgan data=ring", ["model=dcgan needs", "Models for data=ring"], marks=SLOW_MARK),
+    pytest.param(f"{D} kimg=-5", ["kimg must be a number above 0, got -5"], marks=SLOW_MARK),
 ]
 
 
 @pytest.mark.parametrize(("command", "parts"), INSTALLED)
-def test_the_installed_command_refuses_it_too(alone, command, parts):
+def test_the_installed_program_prints_the_same_messages(offline, command, parts):
     program = Path(sys.executable).with_name("ganrun")
     start = [str(program)] if program.exists() else [sys.executable, "-m", "ganrun"]
-    options = {"capture_output": True, "text": True, "cwd": alone, "env": dict(os.environ), "timeout": 60}
+    options = {"capture_output": True, "text": True, "cwd": offline, "env": dict(os.environ), "timeout": 60}
     result = subprocess.run([*start, *shlex.split(command)], **options)
-    refuse(lambda: Told(result.returncode, result.stdout, result.stderr), alone, parts)
+    check_refused(lambda: Result(result.returncode, result.stdout, result.stderr), offline, parts)

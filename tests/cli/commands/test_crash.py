@@ -1,4 +1,4 @@
-"""What is left of a training that was killed, or whose disk was full: all that it had saved."""
+"""A run that is killed, or whose disk is full, keeps what it has saved and can be resumed."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from ganrun.training.callbacks.samples import Samples
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "crash_test.py"
 OFTEN = [*SHORT, "checkpoint.kimg=0.02", "log_every=1", "validate_kimg=0.1", "pictures_kimg=0.1", "logger=tensorboard"]
-WRITERS = {  # at which of its calls the disk fills up, to so many bytes that are free
-    "a look before saving": (Checkpointing, "save", 4, 2**19),
+WRITERS = {  # method, the call before which the disk fills up, and the bytes that stay free
+    "the check before saving": (Checkpointing, "save", 4, 2**19),
     "a save": (Checkpointing, "save", 5, 2**13),
     "the curves": (LossCurves, "_read", 7, 0),
     "the scores": (Evaluation, "_evaluate", 2, 0),
@@ -31,38 +31,38 @@ WRITERS = {  # at which of its calls the disk fills up, to so many bytes that ar
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the script forks")
-@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="there is no second file system at hand")
-def test_ten_killed_trainings_lose_nothing():
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the script needs os.fork")
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="needs a second file system")
+def test_ten_killed_runs_lose_nothing():
     done = subprocess.run([sys.executable, SCRIPT, "--kills", "10"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *_, last = done.stdout.strip().splitlines()
-    _, kills, *_, found, equal_runs = (cell.strip() for cell in last.strip("|").split("|"))
+    _, kills, *_, intact, equal_runs = (cell.strip() for cell in last.strip("|").split("|"))
     assert kills == "10"
-    for cell in (found, equal_runs):
+    for cell in (intact, equal_runs):
         part, of, whole = cell.split()
         assert (part, of) == (whole, "of")
 
 
 @pytest.mark.parametrize("left", [[], [".lock"], [".lock", "config.yaml", "train.log"]])
-def test_a_start_that_was_killed_before_it_told_anything_is_begun_again_by_the_same_command(cli, capsys, left):
+def test_a_start_that_was_killed_before_it_wrote_anything_can_be_repeated(cli, capsys, left):
     run = cli.folder / "run"
     run.mkdir()
     for name in left:
         (run / name).touch()
-    words = ["train", *SHORT, "kimg=0.04", "metrics=none", "folder=run"]
-    assert main(words) == 2
+    args = ["train", *SHORT, "kimg=0.04", "metrics=none", "folder=run"]
+    assert main(args) == 2
     assert "run exists" in capsys.readouterr().err
-    assert main([*words, "resume=true"]) == 0
+    assert main([*args, "resume=true"]) == 0
     assert status(run)["state"] == "done"
     (cli.folder / "mine").mkdir()
     (cli.folder / "mine" / "thesis.txt").touch()
-    assert main([*words, "resume=true", "folder=mine"]) == 2
+    assert main([*args, "resume=true", "folder=mine"]) == 2
 
 
 @pytest.fixture(scope="module")
 def whole(workplace):
-    """The training on a disk with room."""
+    """A run on a disk with enough space."""
     assert main(["train", *OFTEN, "folder=whole"]) == 0
     return workplace / "whole"
 
@@ -71,12 +71,12 @@ def whole(workplace):
 def disk(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "MIN_FREE", 0)
     monkeypatch.setattr(checkpoint_io, "SPARE", 2**20)
-    with small_disk(tmp_path / "disk", 6) as place:
-        yield place
+    with small_disk(tmp_path / "disk", 6) as mount:
+        yield mount
 
 
 def fill_up(monkeypatch, disk, owner, name, nth, free):
-    """Fills the disk right before the nth call of the method."""
+    """Fill the disk right before the nth call of the method."""
     before, calls = getattr(owner, name), []
 
     def method(self, *arguments, **settings):
@@ -89,11 +89,11 @@ def fill_up(monkeypatch, disk, owner, name, nth, free):
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_a_full_disk_ends_the_training_with_a_message_and_it_goes_on_when_there_is_room(
+def test_a_full_disk_ends_the_run_with_a_message_and_resume_continues_when_there_is_space(
     whole, disk, monkeypatch, capfd, writer
 ):
     if writer == "a save":
-        monkeypatch.setattr(checkpoint_io, "check_free_space", lambda *_: None)  # the room was there at the look
+        monkeypatch.setattr(checkpoint_io, "check_free_space", lambda *_: None)  # the check found enough space
     run = disk / "run"
     with monkeypatch.context() as patch:
         fill_up(patch, disk, *WRITERS[writer])
@@ -104,8 +104,12 @@ def test_a_full_disk_ends_the_training_with_a_message_and_it_goes_on_when_there_
     assert f"the disk of {run}" in message or f"The disk of {run}" in message
     assert "Earlier checkpoints are intact." in message
     assert f"ganrun resume {run}" in message
-    told = json.loads((run / "checkpoints" / "manifest.json").read_text())
-    assert {path.name for path in (run / "checkpoints").iterdir()} >= {"manifest.json", told["last"], told["previous"]}
+    manifest = json.loads((run / "checkpoints" / "manifest.json").read_text())
+    assert {path.name for path in (run / "checkpoints").iterdir()} >= {
+        "manifest.json",
+        manifest["last"],
+        manifest["previous"],
+    }
     assert not list(run.rglob("*.partial"))
     assert 0 < load_checkpoint(run)["seen"]["images"] <= 400
 
@@ -115,11 +119,11 @@ def test_a_full_disk_ends_the_training_with_a_message_and_it_goes_on_when_there_
     assert status(run)["best"] == status(whole)["best"]
 
 
-def test_a_start_or_resume_on_a_full_disk_is_refused_before_anything_happens(whole, disk, monkeypatch, capsys):
+def test_train_and_resume_on_a_full_disk_are_refused_and_change_nothing(whole, disk, monkeypatch, capsys):
     shutil.copytree(whole, disk / "run")
     monkeypatch.setattr(run_folder, "MIN_FREE", 2**20)
     ballast = fill(disk, 0)
-    before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and path not in (ballast,)}
+    before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and path != ballast}
     assert main(["train", *OFTEN, f"folder={disk}/new"]) == 2
     assert "0 MiB are free" in capsys.readouterr().err
     assert main(["resume", f"{disk}/run", "kimg=0.5"]) == 1

@@ -1,4 +1,4 @@
-"""Each downloaded data set trains, is scored and saved from its files on disk, in every layout that it comes in."""
+"""Each downloadable data set trains, scores and saves from its files on disk, in every layout they come in."""
 
 import json
 
@@ -10,7 +10,7 @@ from helpers.idx_files import write_idx
 from helpers.weights import write_random_inception
 
 TINY = ["network.width=8", "batch_size=4", "kimg=0.008", "logger=none"]
-SCORED = ["metrics.samples=4", "metrics.reference=4", "validate_kimg=1"]  # at the end alone
+SCORED = ["metrics.samples=4", "metrics.reference=4", "validate_kimg=1"]  # only at the end
 
 
 def celeba(root, kaggle=False):
@@ -22,7 +22,7 @@ def celeba(root, kaggle=False):
 
 
 LAYOUTS = {
-    # data: layout: what writes it
+    # {data set: {layout: function that writes it}}
     "celeba": {
         "official": celeba,
         "torchvision": lambda root: celeba(root / "celeba"),
@@ -41,13 +41,10 @@ LAYOUTS = {
         "packed": lambda root: write_idx(root, packed=True),
     },
 }
-# 28 and 32 to 64 pixels: what DCGAN draws
 MONITORS = {"celeba": "val/fid", "cifar10": "val/fid", "mnist": "val/fd_lenet", "fashion_mnist": "val/fid"}
 QUICK = {("celeba", "repacked"), ("mnist", "torchvision"), ("mnist", "packed")}  # Inception takes seconds
-PLACES = [(data, layout) for data, layouts in LAYOUTS.items() for layout in layouts]
-SCORES = [
-    pytest.param(*place, id="-".join(place), marks=[] if place in QUICK else pytest.mark.slow) for place in PLACES
-]
+CASES = [(data, layout) for data, layouts in LAYOUTS.items() for layout in layouts]
+SCORES = [pytest.param(*case, id="-".join(case), marks=[] if case in QUICK else pytest.mark.slow) for case in CASES]
 
 
 @pytest.fixture(scope="session")
@@ -57,18 +54,18 @@ def inception_file(tmp_path_factory):
 
 @pytest.fixture
 def train(cli, tmp_path):
-    """Trains dcgan for two batches on a tiny data set in that layout; the run folder and its status."""
+    """Trains dcgan for two batches on a tiny data set in that layout. Returns the run folder and its status."""
 
-    def train(data, layout, *words):
+    def train(data, layout, *args):
         root, run = tmp_path / "files", cli.folder / "run"
         LAYOUTS[data][layout](root)
-        assert cli.run("train", "model=dcgan", f"data={data}", f"data.root={root}", *TINY, *words, "folder=run") == 0
+        assert cli.run("train", "model=dcgan", f"data={data}", f"data.root={root}", *TINY, *args, "folder=run") == 0
         return run, json.loads((run / "status.json").read_text())
 
     return train
 
 
-def check_saved(run):
+def check_checkpoint(run):
     names = json.loads((run / "checkpoints" / "manifest.json").read_text())
     checkpoint = torch.load(run / "checkpoints" / names["last"], weights_only=True)
     assert checkpoint["seen"]["batches"] == 2
@@ -86,7 +83,7 @@ def test_two_batches_are_trained_scored_and_saved(train, inception_file, data, l
     assert status["last"][monitor] > 0
     assert status["best"] == status["last"]
     assert status["last"][monitor.replace("fid", "is").replace("fd_", "is_")] > 1 - 1e-5
-    names = check_saved(run)
+    names = check_checkpoint(run)
     assert names["best"] == names["last"]
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     (protocol,) = [line["protocol"] for line in lines if "protocol" in line]
@@ -94,18 +91,18 @@ def test_two_batches_are_trained_scored_and_saved(train, inception_file, data, l
     assert protocol["extractor"] == ("lenet" if data == "mnist" else "inception")
 
 
-@pytest.mark.parametrize(("data", "layout"), PLACES, ids=["-".join(place) for place in PLACES])
+@pytest.mark.parametrize(("data", "layout"), CASES, ids=["-".join(case) for case in CASES])
 def test_without_metrics_two_batches_are_trained_and_saved(train, data, layout):
     run, status = train(data, layout, "metrics=none")
     assert status["state"] == "done"
     assert status["best"] == status["last"] == {}
-    assert check_saved(run)["best"] is None
+    assert check_checkpoint(run)["best"] is None
     assert list((run / "samples").glob("*.png"))
 
 
-def test_celeba_with_attributes_gives_a_conditional_model_its_classes(cli, tmp_path):
+def test_celeba_attributes_become_the_classes_of_a_conditional_model(cli, tmp_path):
     celeba(tmp_path / "files")
-    words = ["data.attributes=[Male,Smiling]", f"data.root={tmp_path / 'files'}", "metrics=none", *TINY]
-    assert cli.run("train", "model=cgan", "data=celeba", *words, "folder=run") == 0
+    args = ["data.attributes=[Male,Smiling]", f"data.root={tmp_path / 'files'}", "metrics=none", *TINY]
+    assert cli.run("train", "model=cgan", "data=celeba", *args, "folder=run") == 0
     assert cli.run("sample", "run", "as=npz", "n=8", "out=drawn") == 0
     assert "classes: 4" in (cli.folder / "run" / "config.yaml").read_text()

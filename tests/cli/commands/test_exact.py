@@ -1,6 +1,6 @@
-"""A training that goes on from any batch of it ends at what the unbroken one ends at, for every model.
+"""For every model, a run that is interrupted after any batch and resumed equals the uninterrupted run bit for bit.
 
-Batches are indexed from arrays, in an order that is a function of the seed: there are no workers that load them.
+Batches are indexed from arrays in an order that depends only on the seed, without worker processes.
 """
 
 import json
@@ -22,10 +22,10 @@ ALL = (
 )
 GENERATED = "data=folder data.root=folder metrics=lenet"
 SMALL = f"{GENERATED} network.width=4"
-MODELS = {  # settings, batches
+MODELS = {  # {model: (settings, number of batches)}
     "gan": (f"{GENERATED} network=mlp network.generator.hidden=[8] network.discriminator.hidden=[8]", 7),
     "dcgan": (SMALL, 7),
-    "wgan": (SMALL, 12),  # the generator's turn comes with each fifth
+    "wgan": (SMALL, 12),  # the generator trains on every fifth batch
     "cgan": (SMALL, 7),
     "cyclegan": (
         "data=unpaired data.root=unpaired metrics=translation_lenet network=cyclegan_small network.width=4 "
@@ -36,66 +36,67 @@ MODELS = {  # settings, batches
 
 
 @pytest.fixture(scope="module")
-def pictures(workplace):
-    """20 pictures of two classes, and 20 of each of two domains: five batches, so that an epoch ends with a batch."""
+def images(workplace):
+    """20 images of two classes, and 20 of each of two domains: an epoch is exactly five batches."""
     noise = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
-    write_pictures(workplace / "folder", noise[:10], ["a", "b"])
-    write_pictures(workplace / "unpaired", noise, ["trainA", "trainB", "testA", "testB"])
+    write_images(workplace / "folder", noise[:10], ["a", "b"])
+    write_images(workplace / "unpaired", noise, ["trainA", "trainB", "testA", "testB"])
 
 
-def write_pictures(folder, pixels, names):
-    for place in (folder / name for name in names):
-        place.mkdir(parents=True)
-        for i, picture in enumerate(pixels):
-            Image.fromarray(255 - picture if place.name[-1] in "bB" else picture).save(place / f"{i}.png")
+def write_images(folder, pixels, names):
+    for path in (folder / name for name in names):
+        path.mkdir(parents=True)
+        for i, image in enumerate(pixels):
+            Image.fromarray(255 - image if path.name[-1] in "bB" else image).save(path / f"{i}.png")
 
 
-def words_of(model):
+def training_args(model):
     settings, batches = MODELS[model]
     return [f"model={model}", *settings.split(), *ALL.split(), f"kimg={batches * 0.004:.3f}"], batches
 
 
-def cut(run, batches, folder):
-    """A copy of the run as a kill right after the save after so many batches leaves it."""
+def copy_as_killed(run, batches, folder):
+    """Copy the run as a kill would leave it, right after the checkpoint after so many batches."""
     shutil.copytree(run, folder)
     name, path = f"kimg{batches * 0.004:010.3f}.ckpt", folder / "checkpoints" / "manifest.json"
-    told = json.loads(path.read_text())
-    path.write_text(json.dumps({**told, "last": name, "kept": [kept for kept in told["kept"] if kept <= name]}))
+    manifest = json.loads(path.read_text())
+    kept = [other for other in manifest["kept"] if other <= name]
+    path.write_text(json.dumps({**manifest, "last": name, "kept": kept}))
     path = folder / "status.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "state": "running", "kimg": batches * 0.004}))
     return folder
 
 
 def outcome(run):
-    """Weights, averages, pool, optimizers, schedules and counts of the last checkpoint, bit for bit; the scores."""
+    """All weights, optimizer and schedule states and counters of the last checkpoint as bytes, and the scores."""
     saved = load_checkpoint(run)
     kept = {key: saved[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "seen")}
     scores = [json.dumps({**line, "time": 0}) for line in lines(run, "protocol")]
-    return {**apply_to_collection(kept, Tensor, bits), "scores": scores}
+    return {**apply_to_collection(kept, Tensor, to_bytes), "scores": scores}
 
 
 def losses(run):
-    """Those of each reading, by kimg and name."""
-    told = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
-    return {(line["kimg"], name): line[name] for line in told for name in line if name.endswith("/loss")}
+    """{(kimg, name): loss}."""
+    entries = [json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines()]
+    return {(line["kimg"], name): line[name] for line in entries for name in line if name.endswith("/loss")}
 
 
-def bits(tensor):
+def to_bytes(tensor):
     return str(tensor.dtype), tuple(tensor.shape), tensor.numpy().tobytes()
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_training_that_goes_on_from_any_batch_ends_at_what_the_unbroken_one_ends_at(pictures, tmp_path, model):
-    words, batches = words_of(model)
+def test_a_run_resumed_after_any_batch_equals_the_uninterrupted_run(images, tmp_path, model):
+    args, batches = training_args(model)
     whole = tmp_path / "whole"
-    assert main(["train", *words, f"folder={whole}"]) == 0
-    wanted = outcome(whole)
-    assert len(wanted["scores"]) == (batches + 2) // 3  # at 3, 6 ... and at the end
+    assert main(["train", *args, f"folder={whole}"]) == 0
+    expected = outcome(whole)
+    assert len(expected["scores"]) == (batches + 2) // 3  # at 3, 6 ... and at the end
     for done in range(1, batches + 1):
-        run = cut(whole, done, tmp_path / f"{done}")
+        run = copy_as_killed(whole, done, tmp_path / f"{done}")
         assert main(["resume", str(run)]) == 0
-        found = outcome(run)
-        assert [key for key in wanted if found[key] != wanted[key]] == [], f"after {done} batches"
-        assert losses(run).items() <= losses(whole).items()  # a generator's, until its next turn, is not known again
+        result = outcome(run)
+        assert [key for key in expected if result[key] != expected[key]] == [], f"after {done} batches"
+        assert losses(run).items() <= losses(whole).items()  # the generator's loss is missing until its next step
         assert {kimg for kimg, _ in losses(run)} == {kimg for kimg, _ in losses(whole)}
         assert status(run)["state"] == "done"

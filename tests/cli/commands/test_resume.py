@@ -1,4 +1,4 @@
-"""ganrun resume: what it goes on with, what may change on the way, and what it refuses."""
+"""ganrun resume: exact continuation, which settings may change, branches and refused commands."""
 
 import json
 import shutil
@@ -12,45 +12,44 @@ from ganrun.cli.main import main
 
 @pytest.fixture(scope="module")
 def whole(workplace):
-    """An unbroken training whose every checkpoint was kept for good."""
+    """An uninterrupted run that keeps every checkpoint."""
     assert main(["train", *SHORT, "checkpoint.every_kimg=0.04", "folder=whole"]) == 0
     return workplace / "whole"
 
 
 @pytest.fixture
 def broken(whole, tmp_path):
-    """The training as a crash after so many kimg would have left it."""
+    """Copies the run as a crash after so many kimg would leave it."""
 
     def broken(kimg):
         run = tmp_path / f"broken{kimg}"
         shutil.copytree(whole, run)
         folder = run / "checkpoints"
         name = f"kimg{kimg:010.3f}.ckpt"
-        told = json.loads((folder / "manifest.json").read_text())
-        told = {**told, "last": name, "previous": None, "best": None, "kept": []}
-        (folder / "manifest.json").write_text(json.dumps(told))
-        told = json.loads((run / "status.json").read_text())
-        (run / "status.json").write_text(json.dumps({**told, "state": "running", "kimg": kimg}))
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest = {**manifest, "last": name, "previous": None, "best": None, "kept": []}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        (run / "status.json").write_text(json.dumps({**status(run), "state": "running", "kimg": kimg}))
         return run
 
     return broken
 
 
 @pytest.mark.parametrize("kimg", [0.04, 0.2, 0.36, 0.4])
-def test_a_broken_training_ends_at_the_weights_of_the_unbroken_one_with_the_same_history(whole, broken, kimg):
+def test_a_resumed_run_has_the_weights_and_history_of_the_uninterrupted_one(whole, broken, kimg):
     run = broken(kimg)
     assert main(["resume", str(run)]) == 0
     assert equal(weights(run), weights(whole))
     for part in ("optimizer_states", "seen"):
         assert str(load_checkpoint(run)[part]) == str(load_checkpoint(whole)[part])
     for key in ("train/generator/loss", "protocol"):
-        without_time = [[{**line, "time": 0} for line in lines(place, key)] for place in (run, whole)]
+        without_time = [[{**line, "time": 0} for line in lines(folder, key)] for folder in (run, whole)]
         assert without_time[0] == without_time[1]
     assert status(run)["state"] == "done"
     assert status(run)["best"] == status(whole)["best"]
 
 
-def test_a_training_that_had_saved_nothing_starts_anew_in_its_folder(whole, broken):
+def test_a_run_without_checkpoints_starts_again_in_its_folder(whole, broken):
     run = broken(0.04)
     shutil.rmtree(run / "checkpoints")
     assert main(["resume", str(run)]) == 0
@@ -58,7 +57,7 @@ def test_a_training_that_had_saved_nothing_starts_anew_in_its_folder(whole, brok
     assert len(lines(run, "protocol")) == len(lines(whole, "protocol"))
 
 
-def test_a_finished_training_says_so_and_can_be_made_longer(whole, broken, capsys):
+def test_a_finished_run_is_refused_and_can_be_made_longer(whole, broken, capsys):
     run = broken(0.4)
     assert main(["resume", str(run)]) == 0
     assert main(["resume", str(run)]) == 2
@@ -67,10 +66,10 @@ def test_a_finished_training_says_so_and_can_be_made_longer(whole, broken, capsy
     assert (status(run)["kimg"], status(run)["state"]) == (0.5, "done")
 
 
-def test_no_other_experiment_goes_on_under_the_runs_name(broken, capsys):
+def test_settings_that_change_the_experiment_are_refused(broken, capsys):
     run = broken(0.2)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
-    for words, told in [
+    for args, message in [
         (["optimizer.lr=0.5"], "optimizer.lr cannot change from 0.0002 to 0.5"),
         (["batch_size=10"], "batch_size cannot change from 20 to 10"),
         (["model.z_dim=3"], "model.z_dim cannot change from 100 to 3"),
@@ -79,12 +78,12 @@ def test_no_other_experiment_goes_on_under_the_runs_name(broken, capsys):
         (["kimg=-1"], "kimg must be a number above 0, got -1"),
         (["+mine=3"], "mine cannot change from None to 3"),
     ]:
-        assert main(["resume", str(run), *words]) == 2
-        assert told in capsys.readouterr().err
+        assert main(["resume", str(run), *args]) == 2
+        assert message in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_branch_is_another_run_that_begins_with_this_ones_state(whole, broken, tmp_path, capsys):
+def test_a_branch_is_a_new_run_that_starts_from_the_checkpoint(whole, broken, tmp_path, capsys):
     run = broken(0.2)
     branch = tmp_path / "branch"
     assert main(["resume", str(run), "branch=true", "optimizer.lr=0.003", "schedule=constant", f"folder={branch}"]) == 0
@@ -97,27 +96,27 @@ def test_a_branch_is_another_run_that_begins_with_this_ones_state(whole, broken,
     assert not equal(weights(branch), weights(whole))
     assert OmegaConf.load(branch / "config.yaml").parent == str(run / "checkpoints" / "kimg000000.200.ckpt")
     assert lines(branch, "protocol")[0]["kimg"] > 0.2
-    told = status(branch)
-    assert told["images_per_second"] * told["seconds"] >= 200  # of its own images, in part of its own seconds
+    speed = status(branch)["images_per_second"]
+    assert speed * status(branch)["seconds"] >= 200  # counts only its own images and seconds
     assert load_checkpoint(branch)["callbacks"]["CallbackList"]["LossCurves"]["first"] == 200
     assert main(["resume", str(run), "branch=true", "network.generator.hidden=[9]", f"folder={tmp_path / 'no'}"]) == 2
     assert "do not fit the networks" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()
 
 
-def test_the_training_command_itself_goes_on_where_it_is_told_to(whole, broken, capsys):
+def test_train_with_resume_true_continues_the_run(whole, broken, capsys):
     run = broken(0.2)
-    again = [*SHORT, "checkpoint.every_kimg=0.04", f"folder={run}"]
-    assert main(["train", *again]) == 2
+    args = [*SHORT, "checkpoint.every_kimg=0.04", f"folder={run}"]
+    assert main(["train", *args]) == 2
     assert "exists" in capsys.readouterr().err
-    assert main(["train", *again, "resume=true", "seed=5"]) == 2
+    assert main(["train", *args, "resume=true", "seed=5"]) == 2
     assert "seed cannot change from 0 to 5" in capsys.readouterr().err
-    assert main(["train", *again, "resume=true"]) == 0
+    assert main(["train", *args, "resume=true"]) == 0
     assert equal(weights(run), weights(whole))
-    assert main(["train", *again, "resume=true"]) == 0  # finished: a job that starts again has nothing to do
+    assert main(["train", *args, "resume=true"]) == 0  # finished: nothing left to do
 
 
-PICTURES = ["batch_size=4", "kimg=0.008", "metrics=none", "logger=none"]
+COMMON = ["batch_size=4", "kimg=0.008", "metrics=none", "logger=none"]
 TINY = {
     "dcgan data=digits": ["network.width=2"],
     "gan data=digits": ["network.generator.hidden=[4]", "network.discriminator.hidden=[4]"],
@@ -127,24 +126,24 @@ TINY = {
 
 
 @pytest.mark.parametrize("model", TINY)
-def test_a_job_script_trains_any_model_on_whose_shapes_follow_from_its_data(model, workplace, tmp_path, capsys):
-    words = ["train", f"model={model.split()[0]}", model.split()[1], *TINY[model], *PICTURES, "resume=true"]
+def test_train_with_resume_true_continues_any_model(model, workplace, tmp_path, capsys):
+    args = ["train", f"model={model.split()[0]}", model.split()[1], *TINY[model], *COMMON, "resume=true"]
     run = tmp_path / "run"
-    assert main([*words, f"folder={run}"]) == 0
-    assert main([*words, f"folder={run}", "kimg=0.016"]) == 0
+    assert main([*args, f"folder={run}"]) == 0
+    assert main([*args, f"folder={run}", "kimg=0.016"]) == 0
     assert load_checkpoint(run)["seen"]["images"] == 16
-    assert main([*words, f"folder={run}", "kimg=0.016", "data.size=32"]) == 2
+    assert main([*args, f"folder={run}", "kimg=0.016", "data.size=32"]) == 2
     assert "data.size cannot change from 28 to 32" in capsys.readouterr().err
 
 
-def test_damage_is_told_with_the_checkpoint_that_is_left(broken, whole, capsys):
+def test_a_damaged_checkpoint_is_reported_with_the_previous_one(broken, whole, capsys):
     run = broken(0.2)
     folder = run / "checkpoints"
-    told = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**told, "previous": "kimg000000.160.ckpt"}))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "previous": "kimg000000.160.ckpt"}))
     path = folder / "kimg000000.200.ckpt"
     good = path.read_bytes()
-    for damaged, words in [
+    for damaged, reason in [
         (good[:1000], "truncated"),
         (b"", "it is empty"),
         (b"text\n", "no archive"),
@@ -153,20 +152,20 @@ def test_damage_is_told_with_the_checkpoint_that_is_left(broken, whole, capsys):
         path.write_bytes(damaged)
         assert main(["resume", str(run)]) == 2
         message = capsys.readouterr().err
-        assert words in message or "bytes have changed" in message
+        assert reason in message or "bytes have changed" in message
         assert f"{folder / 'kimg000000.160.ckpt'} is intact" in message
     assert main(["resume", str(folder / "kimg000000.160.ckpt")]) == 0
     assert equal(weights(run), weights(whole))
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("args", "message"),
     [
         (["https://example.org/a.ckpt"], "is a URL"),
         (["nowhere"], "nowhere does not exist"),
         (["."], "is no run folder"),
     ],
 )
-def test_what_is_no_run_is_refused(cli, capsys, words, told):
-    assert main(["resume", *words]) == 2
-    assert told in capsys.readouterr().err
+def test_a_path_that_is_not_a_run_is_refused(cli, capsys, args, message):
+    assert main(["resume", *args]) == 2
+    assert message in capsys.readouterr().err

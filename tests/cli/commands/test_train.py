@@ -1,4 +1,4 @@
-"""The real `ganrun train`: what its run folder holds, what it says, and the plan that it shows."""
+"""ganrun train: the content of the run folder, the output, TensorBoard, and the plan of a dry run."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ PICTURE = "samples/samples-kimg000000.032.png"
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory, shared_cache):
-    """The folder of a finished training with all that there is; and what it said."""
+    """The run folder of a finished run with scores and TensorBoard, and its output."""
     folder, out = tmp_path_factory.mktemp("full"), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
         patch.setenv("GANRUN_CACHE", str(shared_cache))
@@ -40,29 +40,29 @@ def full(tmp_path_factory, shared_cache):
     return folder / "run", out.getvalue()
 
 
-def test_the_config_is_written_as_it_was_resolved(full):
+def test_config_yaml_holds_the_resolved_config(full):
     run, _ = full
-    text = (run / "config.yaml").read_text()
-    cfg = OmegaConf.create(text)
-    for word in set(FULL) - {"model=cgan", "data=digits"}:
-        key, value = word.split("=")
+    cfg = OmegaConf.load(run / "config.yaml")
+    for arg in set(FULL) - {"model=cgan", "data=digits"}:
+        key, value = arg.split("=")
         assert str(OmegaConf.select(cfg, key)) == value
-    assert "$" not in text
+    assert "$" not in str(OmegaConf.masked_copy(cfg, sorted(cfg.keys() - {"callbacks"})))
     assert (cfg.network.generator.net.shape, cfg.network.generator.net.width) == ([1, 28, 28], 4)
-    assert cfg == load_checkpoint(run)["ganrun"]["config"]
+    assert OmegaConf.to_container(cfg, resolve=True) == load_checkpoint(run)["ganrun"]["config"]
 
 
-def test_the_status_tells_how_it_ended_and_with_what(full):
+def test_status_json_holds_state_scores_and_versions(full):
     run, _ = full
-    found, scores = status(run), lines(run, "protocol")
-    facts = (found["state"], found["kimg"], found["host"], found["commit"], found["pid"])
+    content, scores = status(run), lines(run, "protocol")
+    facts = (content["state"], content["kimg"], content["host"], content["commit"], content["pid"])
     assert facts == ("done", 0.032, platform.node(), None, os.getpid())
-    assert (found["versions"]["torch"], found["versions"]["python"]) == (torch.__version__, platform.python_version())
-    assert found["last"].items() <= scores[-1].items()
-    assert found["best"].items() <= min(scores, key=lambda line: line["val/fd_lenet"]).items()
+    versions = content["versions"]
+    assert (versions["torch"], versions["python"]) == (torch.__version__, platform.python_version())
+    assert content["last"].items() <= scores[-1].items()
+    assert content["best"].items() <= min(scores, key=lambda line: line["val/fd_lenet"]).items()
 
 
-@pytest.mark.skipif(not shutil.which("git"), reason="there is no git")
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 def test_the_status_names_the_commit_of_the_working_folder(cli, train):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
     subprocess.run(["git", "init", "-q"], check=True, cwd=cli.folder)
@@ -72,7 +72,7 @@ def test_the_status_names_the_commit_of_the_working_folder(cli, train):
     assert status(train(*RING, "kimg=0.004"))["commit"] == head
 
 
-def test_losses_and_scores_stand_on_the_axis_of_images(full):
+def test_losses_and_scores_are_logged_by_kimg(full):
     run, _ = full
     losses, scores = lines(run, "train/generator/loss"), lines(run, "protocol")
     assert sorted({line["kimg"] for line in losses}) == [0.008, 0.016, 0.024, 0.032]
@@ -81,50 +81,50 @@ def test_losses_and_scores_stand_on_the_axis_of_images(full):
     assert all(expected.items() <= line["protocol"].items() for line in scores)
 
 
-def test_no_point_of_the_curves_stands_twice(full):
-    places = [line["kimg"] for line in lines(full[0], "train/generator/loss")]
-    assert len(places) == len(set(places))
+def test_no_point_of_the_curves_is_written_twice(full):
+    points = [line["kimg"] for line in lines(full[0], "train/generator/loss")]
+    assert len(points) == len(set(points))
 
 
-def test_the_picture_is_what_the_last_checkpoint_draws(full):
+def test_the_last_sample_grid_shows_the_last_checkpoint(full):
     run, _ = full
     pixels = np.asarray(Image.open(run / PICTURE))
-    assert pixels.shape == (10 * 30 + 2, 10 * 30 + 2, 3)  # a row for each class, 2 pixels between
+    assert pixels.shape == (10 * 30 + 2, 10 * 30 + 2, 3)  # a row per class, 2 pixels of padding
     last = inference.load_trained_model(OmegaConf.create({"run": str(run), "which": "last", "device": "cpu"}))
     ((examples, columns),) = last.model.pictures(last.data).values()
     assert np.array_equal(pixels, last.data.draw(examples, columns).permute(1, 2, 0).numpy())
 
 
-def test_there_is_a_picture_for_each_mark(full):
+def test_a_sample_grid_is_written_every_pictures_kimg(full):
     assert len(list((full[0] / "samples").iterdir())) == 2
 
 
-def test_the_manifest_names_the_checkpoints_and_there_are_no_others(full):
+def test_the_manifest_names_all_checkpoints(full):
     run, _ = full
     best = f"kimg{status(run)['best']['kimg']:010.3f}.ckpt"
-    named = json.loads((run / "checkpoints" / "manifest.json").read_text())
-    assert (named["last"], named["best"]) == ("kimg000000.032.ckpt", best)
-    assert files(run / "checkpoints") == {named["last"], named["previous"], named["best"], "manifest.json"}
+    manifest = json.loads((run / "checkpoints" / "manifest.json").read_text())
+    assert (manifest["last"], manifest["best"]) == ("kimg000000.032.ckpt", best)
+    assert files(run / "checkpoints") == {manifest["last"], manifest["previous"], manifest["best"], "manifest.json"}
     assert load_checkpoint(run)["seen"] == {"batches": 8, "images": 32, "progress": 1.0}
 
 
-def test_the_manifest_tells_the_score_that_names_the_best_and_its_values(full):
+def test_the_manifest_holds_the_monitored_score_of_last_and_best(full):
     run, _ = full
-    told = json.loads((run / "checkpoints" / "manifest.json").read_text())
-    assert (told["monitor"], told["mode"]) == ("val/fd_lenet", "min")
+    manifest = json.loads((run / "checkpoints" / "manifest.json").read_text())
+    assert (manifest["monitor"], manifest["mode"]) == ("val/fd_lenet", "min")
     for which in ("last", "best"):
         scores = status(run)[which]
-        assert told["scores"][which] == {"kimg": scores["kimg"], "value": scores["val/fd_lenet"]}
+        assert manifest["scores"][which] == {"kimg": scores["kimg"], "value": scores["val/fd_lenet"]}
 
 
-def test_the_curves_end_with_last_best_and_the_diagnosis(full):
-    run, told = full
+def test_metrics_jsonl_ends_with_last_best_and_the_diagnosis(full):
+    run, out = full
     *_, closing = (json.loads(text) for text in (run / "metrics.jsonl").read_text().splitlines())
-    found = status(run)
-    told_twice = {key: found[key] for key in ("last", "best", "diagnosis")}
-    assert closing == {"kimg": 0.032, "time": closing["time"], **told_twice}
-    assert found["diagnosis"]["summary"].startswith(found["diagnosis"]["state"])
-    assert found["diagnosis"]["summary"] in told
+    content = status(run)
+    repeated = {key: content[key] for key in ("last", "best", "diagnosis")}
+    assert closing == {"kimg": 0.032, "time": closing["time"], **repeated}
+    assert content["diagnosis"]["summary"].startswith(content["diagnosis"]["state"])
+    assert content["diagnosis"]["summary"] in out
 
 
 def test_without_scores_there_is_no_diagnosis(train):
@@ -133,23 +133,23 @@ def test_without_scores_there_is_no_diagnosis(train):
     assert lines(run, "last") == []
 
 
-def test_the_log_has_a_line_for_each_score(full):
+def test_train_log_has_a_line_for_each_scoring(full):
     run, _ = full
-    said = [text for text in (run / "train.log").read_text().splitlines() if "kimg" in text]
-    assert len(said) == 2
-    for text, line in zip(said, lines(run, "protocol"), strict=True):
+    logged = [text for text in (run / "train.log").read_text().splitlines() if "kimg" in text]
+    assert len(logged) == 2
+    for text, line in zip(logged, lines(run, "protocol"), strict=True):
         assert f"val/fd_lenet {line['val/fd_lenet']:.4g}" in text
 
 
-def test_the_summary_names_scores_places_and_how_to_go_on(full):
-    run, told = full
+def test_the_summary_prints_scores_paths_and_next_commands(full):
+    run, out = full
     last, best = status(run)["last"], status(run)["best"]
-    found = {name.removesuffix(" *"): values for name, *values in rows(told)}
-    assert found.pop("score") == ["last", "best", "better"]
+    printed = {name.removesuffix(" *"): values for name, *values in rows(out)}
+    assert printed.pop("score") == ["last", "best", "better"]
     values = {name: [f"{last[name]:.4g}", f"{best[name]:.4g}" if name in best else ""] for name in last}
-    assert found == {name: [*values[name], better_direction(name)] for name in last}
-    said = ["val/fd_lenet *", "run folder    run", PICTURE, "tensorboard --logdir run", "ganrun sample run"]
-    assert [text for text in said if text not in told] == []
+    assert printed == {name: [*values[name], better_direction(name)] for name in last}
+    expected = ["val/fd_lenet *", "run folder    run", PICTURE, "tensorboard --logdir run", "ganrun sample run"]
+    assert [text for text in expected if text not in out] == []
 
 
 @pytest.fixture(scope="module")
@@ -166,18 +166,18 @@ def test_tensorboard_has_losses_and_scores_by_images_seen(full, events):
     assert {e.step for e in events.Scalars("images_per_second")} == {8, 16, 24, 32}
 
 
-def test_tensorboard_has_the_grids(full, events):
+def test_tensorboard_has_the_sample_grids(full, events):
     first, last = events.Images("samples")
     assert (first.step, last.step) == (16, 32)
     shown = np.asarray(Image.open(io.BytesIO(last.encoded_image_string)))
     assert np.array_equal(shown, np.asarray(Image.open(full[0] / PICTURE)))
 
 
-def test_tensorboard_compares_hyperparameters_by_the_final_scores(full, events):
+def test_tensorboard_hparams_hold_the_final_scores(full, events):
     tags = {f"_hparams_/{kind}" for kind in ("session_start_info", "session_end_info")}
     plugin = {tag: HParamsPluginData.FromString(events.summary_metadata[tag].plugin_data.content) for tag in tags}
     last, best = (status(full[0])[which] for which in ("last", "best"))
-    assert "_hparams_/experiment" not in events.summary_metadata  # it would name the columns for other runs as well
+    assert "_hparams_/experiment" not in events.summary_metadata  # it would set the columns of other runs too
     for name in last.keys() - {"kimg"}:
         assert events.Scalars(name)[-1].value == pytest.approx(last[name])
     for name in best.keys() - {"kimg"}:
@@ -189,7 +189,7 @@ def test_tensorboard_compares_hyperparameters_by_the_final_scores(full, events):
     assert (settings["seed"].number_value, settings["optimizer.lr"].number_value) == (3, 4e-4)
 
 
-def test_a_csv_logger_writes_its_file_and_none_writes_none(train):
+def test_logger_csv_writes_a_table_and_logger_none_nothing(train):
     plain = files(train(*RING, "log_every=4", folder="plain"))
     run = train(*RING, "log_every=4", "logger=csv", folder="table")
     assert files(run) - plain == {"metrics.csv", "hparams.yaml"}
@@ -201,11 +201,11 @@ def test_a_csv_logger_writes_its_file_and_none_writes_none(train):
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cli, capsys, monkeypatch, columns):
+def test_a_dry_run_prints_the_plan_and_writes_nothing(cli, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    words = ["model=wgan", "data=ring", "batch_size=8", "kimg=0.104", "optimizers.generator.lr=1e-3"]
-    folder = f"{'far/' * 20}run"
-    assert cli.run("train", *words, "dry_run=true", f"folder={folder}") == 0
+    args = ["model=wgan", "data=ring", "batch_size=8", "kimg=0.104", "optimizers.generator.lr=1e-3"]
+    folder = f"{'deep/' * 20}run"
+    assert cli.run("train", *args, "dry_run=true", f"folder={folder}") == 0
     assert list(cli.folder.iterdir()) == []
     generator, critic = 101 * 400 + 401 * 400 + 401 * 2, 3 * 5 * 200 + 201  # 5 pieces of maxout
     expected = [
@@ -223,6 +223,6 @@ def test_a_dry_run_tells_what_would_be_trained_and_writes_nothing(cli, capsys, m
     assert f"run folder   {folder}\n" in out
 
 
-def test_a_dry_run_counts_the_batches_of_the_training(cli, capsys):
+def test_a_dry_run_rounds_the_number_of_batches_up(cli, capsys):
     assert cli.run("train", *RING, "kimg=0.01", "dry_run=true") == 0
     assert ["batches", "3 batches of 4 examples"] in rows(capsys.readouterr().out)
