@@ -1,4 +1,4 @@
-"""A trained model, from its checkpoint alone."""
+"""A trained model, loaded from its checkpoint."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -121,7 +121,7 @@ class TrainedModel:
 
 
 def load_trained_model(command: DictConfig) -> TrainedModel:
-    """The model that a command names by `run` and `which`, on its `device`."""
+    """Load the model that a command names by `run` and `which`, to its `device`."""
     path = checkpoint.find_checkpoint(command.run, command.which)
     content = checkpoint.load_checkpoint(path)
     cfg = renames.update_config(DictConfig(content["ganrun"]["config"]))
@@ -134,7 +134,7 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
-        raise UserError(f"{path} does not fit its own config: {str(error).splitlines()[0]}") from error
+        raise UserError(f"The weights in {path} do not fit its config: {str(error).splitlines()[0]}") from error
     kimg = content["seen"]["images"] / 1000
     log.info("%s of %s, after %g kimg", content["ganrun"]["choices"]["model"], path, kimg)
     return TrainedModel(
@@ -143,18 +143,18 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
 
 
 def select_device(name: str) -> torch.device:
-    """The device of that name; auto takes a GPU where there is one."""
-    found = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    """Return the device of that name; auto is a GPU if there is one. Raises UserError if it is not available."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if found[kind]))
-    if not found.get(name):
-        here = [kind for kind, is_there in found.items() if is_there]
-        raise UserError(f"device={name} is not here. Allowed: auto, {', '.join(here)}.")
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if available[kind]))
+    if not available.get(name):
+        allowed = ", ".join(kind for kind, is_available in available.items() if is_available)
+        raise UserError(f"device={name} is not available. Allowed: auto, {allowed}.")
     return torch.device(name)
 
 
 def data_for(trained: TrainedModel, command: DictConfig) -> DataModule:
-    """The data that the command names, else the data of the training."""
+    """Return the data that the command names, else the data of the training."""
     if command.get("data") is None:
         return trained.data
     cfg = OmegaConf.create({"data": command.data, "batch_size": 1, "seed": trained.config.seed})

@@ -48,13 +48,8 @@ class RunRecord:
         self.images = self.first = 0  # seen, and at the start of the clock
         self.overhead_seconds = 0.0
         self.start = time.monotonic()
-        self.facts = {
-            "host": platform.node(),
-            "pid": os.getpid(),
-            "versions": package_versions(),
-            "commit": git_commit(),
-        }
-        self.facts["choices"] = dict(choices or {})
+        self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": package_versions()}
+        self.facts |= {"commit": git_commit(), "choices": dict(choices or {})}
         if is_main_process:
             resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
             if "callbacks" in cfg:  # keep their interpolations: their settings follow those of a resumed run

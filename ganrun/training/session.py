@@ -30,17 +30,9 @@ from ganrun.training.run_folder import explain_full_disk, log_to_file
 from ganrun.training.run_record import RunRecord
 
 log = logging.getLogger(__name__)
-REQUIRED = {  # callbacks that no training can do without, by their name in the config
-    "random_states": RandomStates,
-    "length": Length,
-    "nan_guard": NanGuard,
-    "loss_curves": LossCurves,
-    "checkpointing": Checkpointing,
-    "signals": Signals,
-}
+REQUIRED = (RandomStates, Length, NanGuard, LossCurves, Checkpointing, Signals)  # callbacks of every training
 
 
-# ---- before the run folder is made -----------------------------------------------------------------------------------
 def silence_libraries() -> None:
     """Turn off log messages and warnings of libraries that users can do nothing about."""
     for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
@@ -78,12 +70,11 @@ def check_logger(node: DictConfig) -> None:
 
 def check_callbacks(callbacks: list[pl.Callback]) -> None:
     """Refuse a config without one of the required callbacks."""
-    for name, kind in REQUIRED.items():
+    for kind in REQUIRED:
         if not any(isinstance(callback, kind) for callback in callbacks):
-            raise UserError(f"callbacks.{name} must be a {kind.__name__}, which every training needs. Leave it out.")
+            raise UserError(f"callbacks must include {kind.__name__}: every training needs it. Do not set it to null.")
 
 
-# ---- the training ----------------------------------------------------------------------------------------------------
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
     """Lock the run folder, in the main process for all ranks, and explain a full disk."""

@@ -87,7 +87,7 @@ def test_a_missing_wandb_is_reported_before_training(offline, capfd):
 @pytest.mark.parametrize("command", [D, "sample cgan", "eval cgan metrics=lenet samples=2"])
 def test_a_nearly_full_disk_is_refused(offline, capfd, monkeypatch, command):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(5 * 2**20))
-    parts = ["5 MiB are free", "200 MiB", "folder="]
+    parts = ["5 MiB free", "200 MiB", "folder="]
     check_refused(lambda: Result(main(shlex.split(command)), *capfd.readouterr()), offline, parts)
 
 

@@ -121,7 +121,7 @@ def test_null_removes_a_callback_and_one_that_every_training_needs_is_kept(mine,
     assert not (mine.folder / "run" / "samples").exists()
     capsys.readouterr()
     assert mine.run("train", *TINY, "callbacks.length=null", "folder=other") == 2
-    assert "callbacks.length must be a Length" in capsys.readouterr().err
+    assert "callbacks must include Length" in capsys.readouterr().err
     assert not (mine.folder / "other").exists()
 
 

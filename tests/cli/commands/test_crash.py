@@ -125,7 +125,7 @@ def test_train_and_resume_on_a_full_disk_are_refused_and_change_nothing(whole, d
     ballast = fill(disk, 0)
     before = {path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and path != ballast}
     assert main(["train", *OFTEN, f"folder={disk}/new"]) == 2
-    assert "0 MiB are free" in capsys.readouterr().err
+    assert "0 MiB free" in capsys.readouterr().err
     assert main(["resume", f"{disk}/run", "kimg=0.5"]) == 1
     assert f"The disk of {disk}/run is full" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
