@@ -1,19 +1,19 @@
-"""Measures ganrun against other people's code and writes benchmarks/WHAT.json.
+"""Compare the speed of ganrun with other code and write benchmarks/WHAT.json.
 
-python scripts/bench.py loop            ganrun's training step against plain loops, Lightning's tutorial and one
-                                        without any trainer, 20 minutes
-python scripts/bench.py metrics         FID, KID and IS in one pass and FID's matrix root against torchmetrics', the
+python scripts/bench.py loop            ganrun's training step against plain loops, Lightning's tutorial and a loop
+                                        without a trainer; 20 minutes
+python scripts/bench.py metrics         FID, KID and IS in one pass and FID's matrix root against torchmetrics, and the
                                         memory of precision and recall; 5 minutes
-python scripts/bench.py data            batches against DataLoaders, and preparing on two cores, 8 minutes
-python scripts/bench.py start           from the command to the first training step, 6 minutes
-python scripts/bench.py checkpoint      what saving costs a training, 5 minutes
-python scripts/bench.py ranks           two processes against one, 8 minutes
+python scripts/bench.py data            batches against DataLoaders, and decoding on two CPUs; 8 minutes
+python scripts/bench.py start           from the command to the first training step; 6 minutes
+python scripts/bench.py checkpoint      the cost of saving; 5 minutes
+python scripts/bench.py ranks           two processes against one; 8 minutes
 python scripts/bench.py gpu             the training step on a GPU: bf16, channels_last, graphs, compiled; 5 minutes
-python scripts/bench.py WHAT --quick    a look, nothing is written
+python scripts/bench.py WHAT --quick    a short look; nothing is written
 
-CPU seconds of one thread in one process, by turns; of checkpoint, gpu, ranks and preparing data, seconds of the clock.
-ratio: the other's time / ours, the median over the pairs of rounds, between the bounds of its 95 % confidence interval.
-2.0 means that ganrun is twice as fast.
+Times are CPU seconds of one thread in one process, measured alternately; for checkpoint, gpu, ranks and decoding they
+are wall-clock seconds. ratio: the other's time / ganrun's, the median over pairs of rounds, with the bounds of its
+95 % confidence interval. 2.0 means that ganrun is twice as fast.
 """
 
 import argparse
@@ -28,22 +28,22 @@ from statistics import median
 import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-# Each is scripts/bench_WHAT.py, with a NOTE and measured(rounds, is_quick).
+# Each is scripts/bench_WHAT.py with a NOTE and measure(rounds, is_quick).
 SUBJECTS = ["checkpoint", "data", "gpu", "loop", "metrics", "ranks", "start"]
 
 
-def row(found: dict) -> dict:
-    """What is written of one measurement; of ratios, their median and its interval."""
-    shown = {key: value for key, value in found.items() if key != "ratios"}
-    if "ratios" in found:
-        low, high = interval(found["ratios"])
-        shown |= {"ratio": round(median(found["ratios"]), 3), "low": round(low, 3), "high": round(high, 3)}
-        shown["rounds"] = len(found["ratios"])
-    return {**shown, "machine": found.get("machine", machine())}
+def summarize(result: dict) -> dict:
+    """Return a measurement as it is written, with the median and interval of its ratios in place of the ratios."""
+    summary = {key: value for key, value in result.items() if key != "ratios"}
+    if "ratios" in result:
+        low, high = confidence_interval(result["ratios"])
+        summary |= {"ratio": round(median(result["ratios"]), 3), "low": round(low, 3), "high": round(high, 3)}
+        summary["rounds"] = len(result["ratios"])
+    return {**summary, "machine": result.get("machine", describe_machine())}
 
 
-def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Order statistics between which the median lies with at least this confidence; the extremes where n < 6.
+def confidence_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Return the order statistics that enclose the median with at least this confidence; the extremes if n < 6.
 
     The k-th smallest and k-th largest miss it with probability 2 P(Binomial(n, 1/2) < k).
     """
@@ -55,8 +55,8 @@ def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, 
     return ordered[k - 1], ordered[-k]
 
 
-def machine() -> str:
-    """The processor and torch's version."""
+def describe_machine() -> str:
+    """Return the processor and the version of torch."""
     names = [platform.processor() or platform.machine()]
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -64,14 +64,14 @@ def machine() -> str:
     return f"{names[0]}, 1 thread, torch {torch.__version__}"
 
 
-def table(results: Sequence[dict]) -> str:
-    """The ratios, then what has been measured by other figures, a line each."""
+def format_table(results: Sequence[dict]) -> str:
+    """Format the ratios as a table, then the other measurements, one per line."""
     ratios = [r for r in results if "ratio" in r]
-    wide = [max((len(r[key]) for r in ratios), default=0) + 2 for key in ("work", "against")]
-    lines = [f"{'work':{wide[0]}}{'against':{wide[1]}}{'ratio':>7}  {'95 %':15}rounds"] if ratios else []
+    widths = [max((len(r[key]) for r in ratios), default=0) + 2 for key in ("work", "against")]
+    lines = [f"{'work':{widths[0]}}{'against':{widths[1]}}{'ratio':>7}  {'95 %':15}rounds"] if ratios else []
     for r in ratios:
         bounds = f"{r['low']:.3f}-{r['high']:.3f}"
-        lines.append(f"{r['work']:{wide[0]}}{r['against']:{wide[1]}}{r['ratio']:7.3f}  {bounds:15}{r['rounds']}")
+        lines.append(f"{r['work']:{widths[0]}}{r['against']:{widths[1]}}{r['ratio']:7.3f}  {bounds:15}{r['rounds']}")
     for r in (r for r in results if "ratio" not in r):
         figures = ", ".join(f"{key} {value}" for key, value in r.items() if key not in ("work", "machine"))
         lines.append(f"{r['work']}: {figures}")
@@ -81,13 +81,13 @@ def table(results: Sequence[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=SUBJECTS)
-    parser.add_argument("--rounds", type=int, help="pairs of rounds for each work")
-    parser.add_argument("--quick", action="store_true", help="few and small rounds, nothing is written")
+    parser.add_argument("--rounds", type=int, help="pairs of rounds per workload")
+    parser.add_argument("--quick", action="store_true", help="a few small rounds; nothing is written")
     options = parser.parse_args()
     torch.set_num_threads(1)
     subject = import_module(f"bench_{options.what}")
-    results = [row(found) for found in subject.measured(options.rounds, options.quick)]
-    print(f"{subject.NOTE}\n\n{machine()}\n{table(results)}")
+    results = [summarize(result) for result in subject.measure(options.rounds, options.quick)]
+    print(f"{subject.NOTE}\n\n{describe_machine()}\n{format_table(results)}")
     if not options.quick:
         BENCHMARKS.mkdir(exist_ok=True)
         (BENCHMARKS / f"{options.what}.json").write_text(json.dumps(results, indent=2) + "\n")

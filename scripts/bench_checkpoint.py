@@ -1,4 +1,4 @@
-"""What saving costs a training."""
+"""Measure what saving costs a training."""
 
 import os
 import tempfile
@@ -10,7 +10,7 @@ from statistics import median
 from unittest.mock import patch
 
 import pytorch_lightning as pl
-from bench_loop import DCGAN, Work, job_of
+from bench_loop import DCGAN, Work, build_work
 
 from ganrun.config import build
 from ganrun.training import session
@@ -20,19 +20,19 @@ from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.checkpoint_io import DurableIO
 from ganrun.training.run_record import RunRecord
 
-KIMG = 1000  # of a run by default
+KIMG = 1000  # default length of a run
 NOTE = """\
-A training by ganrun's default settings, which save ten times a run. It stands still while a state is copied and while
-a save waits for the one before; a thread writes, flushes, reads back and hashes the file beside the training, whose
-batches then take longer. Seconds of the clock. A run of the default length has as many saves: its share is smaller."""
+Training with the default settings, which save ten times per run. It stops while a state is copied and while a save
+waits for the previous one; meanwhile a thread writes, flushes, reads back and hashes the file, which makes batches
+slower. Wall-clock seconds. A run of the default length has as many saves, so that their share is smaller."""
 
 
 @dataclass
 class Clock(pl.Callback):
-    """Times the batches, what saving adds to them, and the writing. Stands after the other callbacks.
+    """Times batches, saving and writing. It must come after the other callbacks.
 
-    idle, busy: seconds of the batches without and with a write at work, without standing still.
-    still: what each batch and the end stood still.   saves: how long each save took of that.
+    idle, busy: seconds of the batches without and with a write in progress, without the time that training stopped.
+    still: seconds that training stopped at each batch and at the end.   saves: seconds of that for each save.
     """
 
     io: DurableIO
@@ -54,45 +54,45 @@ class Clock(pl.Callback):
     def on_train_end(self, trainer, model):
         self.seconds = time.perf_counter() - self.start
 
-    def timed(self, work: Callable, seconds: list[float]) -> Callable:
-        def within(*arguments, **settings):
+    def record_time(self, function: Callable, seconds: list[float]) -> Callable:
+        def timed(*args, **kwargs):
             start = time.perf_counter()
             try:
-                return work(*arguments, **settings)
+                return function(*args, **kwargs)
             finally:
                 seconds.append(time.perf_counter() - start)
 
-        return within
+        return timed
 
 
-def trained(work: Work) -> tuple[Clock, float]:
-    """Trains as `ganrun train` does, in a folder that is removed then. The clock, and thousand images a second."""
+def train(work: Work) -> tuple[Clock, float]:
+    """Train as `ganrun train` does, in a temporary folder; return the clock and thousands of images per second."""
     session.silence_libraries()
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
-        job = job_of(work, Path(name))
+        job = build_work(work, Path(name))
         io = DurableIO()
         clock = Clock(io)
         run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, None), session.config_choices(), io)
         callbacks = session.bind_callbacks(run)
         saving = run.find(Checkpointing)
-        saving.on_train_batch_end = clock.timed(saving.on_train_batch_end, clock.still)
-        saving.on_train_end = clock.timed(saving.on_train_end, clock.still)  # until all is on the disk
-        saving.save, io._save = clock.timed(saving.save, clock.saves), clock.timed(io._save, clock.written)
+        saving.on_train_batch_end = clock.record_time(saving.on_train_batch_end, clock.still)
+        saving.on_train_end = clock.record_time(saving.on_train_end, clock.still)  # waits until everything is on disk
+        saving.save, io._save = clock.record_time(saving.save, clock.saves), clock.record_time(io._save, clock.written)
         parts, logger = CallbackList([*callbacks, clock]), build.instantiate_optional(job.cfg.logger)
         job.build_trainer(callbacks=parts, logger=logger, plugins=[io]).fit(job.model, datamodule=job.data)
     return clock, job.model.images_seen / 1000 / clock.seconds
 
 
-def measured(rounds: int | None, is_quick: bool) -> list[dict]:
-    """Of one training; rounds: its minutes."""
+def measure(rounds: int | None, is_quick: bool) -> list[dict]:
+    """Measure one training. rounds: its minutes."""
     minutes = 0.5 if is_quick else rounds or 5
     overrides = [*DCGAN.overrides, f"minutes={minutes}"]
-    clock, speed = trained(Work(DCGAN.name, overrides, 0, 0, pictures=DCGAN.pictures))
-    return [row(f"{DCGAN.name}, {minutes:g} minutes", clock, speed)]
+    clock, speed = train(Work(DCGAN.name, overrides, 0, 0, images=DCGAN.images))
+    return [summarize(f"{DCGAN.name}, {minutes:g} minutes", clock, speed)]
 
 
-def row(name: str, clock: Clock, speed: float) -> dict:
-    """Shares in percent of the training's seconds. speed: thousand images a second."""
+def summarize(name: str, clock: Clock, speed: float) -> dict:
+    """Return the costs, as percentages of the training's time. speed: thousands of images per second."""
     still, idle = sum(clock.still), median(clock.idle)
     slower = sum(clock.busy) - idle * len(clock.busy)
     return {

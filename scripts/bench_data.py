@@ -1,4 +1,4 @@
-"""ganrun's way from pictures on disk to batches, against DataLoaders; and how preparing uses the processors."""
+"""Measure ganrun's batches against DataLoaders, and how decoding uses the CPUs."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from bench_loop import Work, job_of
+from bench_loop import Work, build_work
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -21,12 +21,12 @@ from ganrun.data.decode import decode
 
 SIZE, BATCH = 64, 64
 NOTE = f"""\
-Batches of {BATCH} pictures of {SIZE}x{SIZE} in [-1, 1] with random flips, on one thread: CPU seconds. Preparing, which
-happens once for a data set: seconds of the clock for reading JPEGs of 178x218, with two threads and with one."""
+Batches of {BATCH} images of {SIZE}x{SIZE} in [-1, 1] with random flips, on one thread: CPU seconds. Preparation, once
+per data set: wall-clock seconds for decoding JPEGs of 178x218 with two threads and with one."""
 
 
-class Files(Dataset):
-    """A picture at a time, decoded when it is asked for, as most data loading code does it."""
+class ImageFiles(Dataset):
+    """Single images, decoded on demand, as in most data loading code."""
 
     def __init__(self, paths: list[Path]):
         self.paths = paths
@@ -35,11 +35,11 @@ class Files(Dataset):
         return len(self.paths)
 
     def __getitem__(self, i: int) -> Tensor:
-        return flipped(torch.from_numpy(decode(self.paths[i], SIZE, 3).copy()))
+        return scale_and_flip(torch.from_numpy(decode(self.paths[i], SIZE, 3).copy()))
 
 
-class Stored(Dataset):
-    """A picture at a time from the prepared array."""
+class PreparedImages(Dataset):
+    """Single images of the prepared array."""
 
     def __init__(self, array: Tensor):
         self.array = array
@@ -48,70 +48,72 @@ class Stored(Dataset):
         return len(self.array)
 
     def __getitem__(self, i: int) -> Tensor:
-        return flipped(self.array[i])
+        return scale_and_flip(self.array[i])
 
 
-def flipped(picture: Tensor) -> Tensor:
-    x = images.to_float(picture)
+def scale_and_flip(image: Tensor) -> Tensor:
+    x = images.to_float(image)
     return x.flip(2) if torch.rand(()) < 0.5 else x
 
 
 def make_jpegs(folder: Path, count: int) -> list[Path]:
-    """Smooth noise of CelebA's form, which packs about as CelebA does."""
+    """Write JPEGs of smooth noise in CelebA's size, which compress about as well as CelebA."""
     folder.mkdir()
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for n in range(count):
-        coarse = Image.fromarray(draw.integers(0, 256, (28, 23, 3), dtype=np.uint8))
+        coarse = Image.fromarray(rng.integers(0, 256, (28, 23, 3), dtype=np.uint8))
         coarse.resize((178, 218), Image.Resampling.BICUBIC).save(folder / f"{n:06d}.jpg", quality=90)
     return sorted(folder.iterdir())
 
 
-def cpu_seconds(work: Callable[[], object]) -> float:
+def cpu_seconds(function: Callable[[], object]) -> float:
     start = time.process_time()
-    work()
+    function()
     return time.process_time() - start
 
 
-def drawn(batches, count: int) -> None:
-    """So many batches, to the end."""
+def consume(batches, count: int) -> None:
+    """Iterate over this number of batches."""
     for _ in islice(batches, count):
         pass
 
 
-def loading(paths: list[Path], folder: Path, rounds: int, count: int) -> list[dict]:
-    """The pairs of rounds of ganrun's batches and of each DataLoader's."""
-    settings = f"model=dcgan data=folder data.root={paths[0].parent} data.size={SIZE} data.flip=true batch_size={BATCH}"
-    data = job_of(Work("", settings.split(), 0, 0), folder).data
+def measure_batches(paths: list[Path], folder: Path, rounds: int, count: int) -> list[dict]:
+    """Compare ganrun's batches with those of DataLoaders, in pairs of rounds."""
+    overrides = (
+        f"model=dcgan data=folder data.root={paths[0].parent} data.size={SIZE} data.flip=true batch_size={BATCH}"
+    )
+    data = build_work(Work("", overrides.split(), 0, 0), folder).data
     ours = data.batches.endless()
     array = data.contents.splits["train"]["x"]
     peers = {
-        "DataLoader, Pillow": DataLoader(Files(paths), BATCH, shuffle=True, drop_last=True),
-        "DataLoader over the same array": DataLoader(Stored(array), BATCH, shuffle=True, drop_last=True),
+        "DataLoader, Pillow": DataLoader(ImageFiles(paths), BATCH, shuffle=True, drop_last=True),
+        "DataLoader over the same array": DataLoader(PreparedImages(array), BATCH, shuffle=True, drop_last=True),
     }
-    found = {name: [] for name in peers}
-    drawn(ours, count)
+    results = {name: [] for name in peers}
+    consume(ours, count)
     for _ in range(rounds):
         for name, loader in peers.items():
-            mine, theirs = cpu_seconds(partial(drawn, ours, count)), cpu_seconds(partial(drawn, loader, count))
-            found[name].append(theirs / mine)
-    return [{"work": "batches", "against": name, "ratios": ratios} for name, ratios in found.items()]
+            mine, theirs = cpu_seconds(partial(consume, ours, count)), cpu_seconds(partial(consume, loader, count))
+            results[name].append(theirs / mine)
+    return [{"work": "batches", "against": name, "ratios": ratios} for name, ratios in results.items()]
 
 
-class Rows:
-    """A store for one array in memory."""
+class TemporaryWriter:
+    """A CacheWriter for a single array in a temporary file."""
 
     def new(self, split: str, key: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.memmap(tempfile.TemporaryFile(), np.uint8, "w+", shape=shape)
 
 
-def preparing(paths: list[Path], rounds: int) -> list[dict]:
-    """The pairs of preparations with two threads and with one."""
+def measure_preparation(paths: list[Path], rounds: int) -> list[dict]:
+    """Compare decoding with two threads and with one."""
 
     def seconds(threads: int) -> float:
         with patch.object(decode_all, "cpu_count", lambda: threads):
             start = time.perf_counter()
-            read = partial(decode, size=SIZE, channels=3)
-            decode_all.decode_all(Rows(), "train", "x", paths, (3, SIZE, SIZE), read, "raise")
+            load = partial(decode, size=SIZE, channels=3)
+            decode_all.decode_all(TemporaryWriter(), "train", "x", paths, (3, SIZE, SIZE), load, "raise")
             return time.perf_counter() - start
 
     seconds(2)
@@ -119,8 +121,11 @@ def preparing(paths: list[Path], rounds: int) -> list[dict]:
     return [{"work": f"preparing {len(paths):,} JPEGs, two threads", "against": "one thread", "ratios": ratios}]
 
 
-def measured(rounds: int | None, is_quick: bool) -> list[dict]:
+def measure(rounds: int | None, is_quick: bool) -> list[dict]:
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
         paths = make_jpegs(Path(name) / "jpegs", 500 if is_quick else 10_000)
-        few = 3 if is_quick else 15
-        return [*loading(paths, Path(name), rounds or few, len(paths) // BATCH // 10), *preparing(paths, rounds or 7)]
+        default = 3 if is_quick else 15
+        return [
+            *measure_batches(paths, Path(name), rounds or default, len(paths) // BATCH // 10),
+            *measure_preparation(paths, rounds or 7),
+        ]

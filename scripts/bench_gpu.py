@@ -1,4 +1,4 @@
-"""ganrun's training step on a GPU: what each measure brings, and how far it is from what the device can do."""
+"""Measure ganrun's training step on a GPU: the gain of each optimization, and the distance to the device's limits."""
 
 import gzip
 import os
@@ -13,7 +13,7 @@ from statistics import median
 
 import pytorch_lightning as pl
 import torch
-from bench_loop import CYCLEGAN, DCGAN, Work, fitted, job_of
+from bench_loop import CYCLEGAN, DCGAN, Work, build_work, fit
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 from torch.utils.flop_counter import FlopCounterMode
@@ -21,14 +21,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganrun.training import session
 
 NOTE = """\
-Images a second of `ganrun train` with each measure on top of those before; seconds of the clock, after the first
-batches. Beside each what that is of the device's ceilings: of the multiplications that torch reaches on large bf16
-matrices, and of its copying, were each operation of the first measure to read its inputs and write its outputs once.
-kernels and busy: what runs on the device for a batch, and how much of the batch's time it takes."""
+Images per second of `ganrun train`, each optimization added to the previous ones; wall-clock time after the first
+batches. The percentages are of the device's limits: of torch's throughput in multiplying large bf16 matrices, and of
+its throughput in copying, if each operation of the first row read its inputs and wrote its outputs once.
+kernels and busy: kernels per batch, and their share of the batch's time."""
 ON_CUDA = torch.cuda.is_available()
 DEVICE = "cuda" if ON_CUDA else "cpu"
 PLAIN = ["trainer.precision=32-true", "channels_last=false", "trainer.compile='off'"]
-MEASURES = {  # each on top of those before it
+OPTIMIZATIONS = {  # each is added to the previous ones
     "float32 (TF32)": [],
     "bfloat16": ["trainer.precision=bf16-mixed"],
     "channels last": ["channels_last=true"],
@@ -57,7 +57,7 @@ WINDOWS = 7
 
 
 class Traffic(TorchDispatchMode):
-    """Adds up the bytes that operations read and write, views aside."""
+    """Adds up the bytes that operations read and write, without views."""
 
     def __init__(self):
         super().__init__()
@@ -73,12 +73,12 @@ class Traffic(TorchDispatchMode):
 
 @dataclass
 class Watch(pl.Callback):
-    """Counts one batch's arithmetic and traffic, times windows of batches, traces a few, and ends the training.
+    """Counts the arithmetic and memory traffic of one batch, times windows of batches, traces some, and stops.
 
-    The counting takes hold of every operation, of which a replay has none: only where nothing is recorded.
+    Counting intercepts each operation, which a CUDA graph does not have: count only without graphs.
     """
 
-    batches: int  # of a window
+    batches: int  # per window
     counts: bool
     trace: Path | None
     windows: int = WINDOWS
@@ -86,9 +86,9 @@ class Watch(pl.Callback):
     flops: int = 0
     bytes: int = 0
     kernels: int = 0
-    busy: float = 0.0  # seconds of them in a batch
-    until: int = WARM_UP  # the batch after which there is something to do
-    mark: float | None = None  # the clock at the window's start
+    busy: float = 0.0  # seconds of kernels per batch
+    until: int = WARM_UP  # the batch after which to act next
+    mark: float | None = None  # start time of the window
     tracer: torch.profiler.profile | None = None
     is_replayed: bool = False
 
@@ -112,7 +112,7 @@ class Watch(pl.Callback):
                 self._read_trace()
 
     def _time(self) -> None:
-        settle()
+        synchronize()
         now = time.perf_counter()
         if self.mark and len(self.seconds) < self.windows:
             self.seconds.append((now - self.mark) / self.batches)
@@ -132,11 +132,11 @@ class Watch(pl.Callback):
         kernels = [event for event in events if not getattr(event, "is_user_annotation", False)]
         self.kernels = round(len(kernels) / TRACED)
         self.busy = sum(event.time_range.elapsed_us() for event in kernels) / 1e6 / TRACED
-        plain = self.trace.with_suffix(".tmp")
-        self.tracer.export_chrome_trace(str(plain))
-        with plain.open("rb") as source, gzip.open(self.trace, "wb") as target:
+        uncompressed = self.trace.with_suffix(".tmp")
+        self.tracer.export_chrome_trace(str(uncompressed))
+        with uncompressed.open("rb") as source, gzip.open(self.trace, "wb") as target:
             shutil.copyfileobj(source, target)
-        plain.unlink()
+        uncompressed.unlink()
 
 
 class Losses(pl.Callback):
@@ -151,104 +151,104 @@ class Losses(pl.Callback):
         trainer.should_stop = model.batches_seen == COMPARED
 
 
-def settle() -> None:
+def synchronize() -> None:
     if ON_CUDA:
         torch.cuda.synchronize()
 
 
-def trained(work: Work, measures: list[str], watch: pl.Callback) -> pl.Callback:
-    """The callback after a training of the work with these settings."""
+def train(work: Work, overrides: list[str], watch: pl.Callback) -> pl.Callback:
+    """Train with these overrides and return the callback."""
     session.silence_libraries()
     with tempfile.TemporaryDirectory() as name:
         accelerator = f"trainer.accelerator={'gpu' if ON_CUDA else 'cpu'}"
-        fitted(job_of(work, Path(name), ["metrics=none", "kimg=1000000", accelerator, *PLAIN, *measures]), watch)
+        fit(build_work(work, Path(name), ["metrics=none", "kimg=1000000", accelerator, *PLAIN, *overrides]), watch)
     return watch
 
 
-def per_second(amount: float, work: Callable[[], None], repeats: int) -> float:
-    """The most of the amount that one call of work gets done in a second."""
+def best_rate(amount: float, function: Callable[[], None], repeats: int) -> float:
+    """Return the amount per second of the fastest call of a function that does this amount."""
     best = 0.0
     for _ in range(repeats):
-        settle()
+        synchronize()
         start = time.perf_counter()
-        work()
-        settle()
+        function()
+        synchronize()
         best = max(best, amount / (time.perf_counter() - start))
     return best
 
 
-def ceilings(is_quick: bool) -> dict[str, float]:
-    """Multiplications and additions a second on large bf16 matrices, and bytes read and written a second by copying."""
+def measure_limits(is_quick: bool) -> dict[str, float]:
+    """Return operations per second for large bf16 matrix products, and bytes read and written per second by copying."""
     side, size = (256, 2**20) if is_quick else (8192, 2**30)
     a = torch.randn(side, side, device=DEVICE).to(torch.bfloat16)
     source = torch.zeros(size, dtype=torch.uint8, device=DEVICE)
     target = torch.empty_like(source)
     product = torch.empty_like(a)
     return {
-        "flops": per_second(2 * side**3, lambda: torch.mm(a, a, out=product), 20),
-        "bytes": per_second(2 * size, lambda: target.copy_(source), 20),
+        "flops": best_rate(2 * side**3, lambda: torch.mm(a, a, out=product), 20),
+        "bytes": best_rate(2 * size, lambda: target.copy_(source), 20),
     }
 
 
-def measured(rounds: int | None, is_quick: bool) -> list[dict]:
-    """Per work and measure its speed and shares; the ratios of the windows; how far graphs change the losses."""
+def measure(rounds: int | None, is_quick: bool) -> list[dict]:
+    """Measure speeds and shares of the limits, ratios of the windows, and how much graphs change the losses."""
     traces = Path(os.environ.get("TRACES") or tempfile.mkdtemp(prefix="ganrun-traces-"))
     traces.mkdir(exist_ok=True)
-    most = ceilings(is_quick)
-    named = {"machine": f"{torch.cuda.get_device_name()}, torch {torch.__version__}"} if ON_CUDA else {}
-    figures = {"bf16_tflops": round(most["flops"] / 1e12, 1), "copied_gb_per_second": round(most["bytes"] / 1e9, 1)}
-    results = [{"work": "ceilings", **figures}]
+    limits = measure_limits(is_quick)
+    device = {"machine": f"{torch.cuda.get_device_name()}, torch {torch.__version__}"} if ON_CUDA else {}
+    figures = {"bf16_tflops": round(limits["flops"] / 1e12, 1), "copied_gb_per_second": round(limits["bytes"] / 1e9, 1)}
+    results = [{"work": "limits of the device", **figures}]
     for work in WORKS:
-        results += measures_of(small(work) if is_quick else work, most, traces, rounds or WINDOWS)
-    results.append(agreement(small(WORKS[0]) if is_quick else WORKS[0]))
-    print(f"timelines, for https://ui.perfetto.dev: {traces}")
-    return [{**found, **named} for found in results]
+        results += measure_optimizations(shrink(work) if is_quick else work, limits, traces, rounds or WINDOWS)
+    results.append(compare_losses(shrink(WORKS[0]) if is_quick else WORKS[0]))
+    print(f"Timelines for https://ui.perfetto.dev: {traces}")
+    return [{**result, **device} for result in results]
 
 
-def small(work: Work) -> Work:
-    return replace(work, overrides=[*work.overrides, *SMALL, "data.size=32"], pictures=20, batches=2)
+def shrink(work: Work) -> Work:
+    return replace(work, overrides=[*work.overrides, *SMALL, "data.size=32"], images=20, batches=2)
 
 
-def measures_of(work: Work, most: dict[str, float], traces: Path, windows: int = WINDOWS) -> list[dict]:
-    results, settings, first = [], [], None
-    for name, more in MEASURES.items():
+def measure_optimizations(work: Work, limits: dict[str, float], traces: Path, windows: int = WINDOWS) -> list[dict]:
+    results, overrides, first = [], [], None
+    for name, more in OPTIMIZATIONS.items():
         if name in NEEDS_CUDA and not ON_CUDA:
             continue
-        settings = [*settings, *more]
+        overrides = [*overrides, *more]
         trace = traces / f"{work.name}-{name}.json.gz".replace(" ", "-").replace(",", "")
         watch = Watch(work.batches, name == FIRST, trace if ON_CUDA else None, windows)
         try:
-            trained(work, settings, watch)
-        except Exception as error:  # the other measures are worth their time
+            train(work, overrides, watch)
+        except Exception as error:  # go on with the others
             results.append({"work": f"{work.name}: {name}", "failed": str(error).splitlines()[0]})
             continue
         first = first or watch
         seconds = median(watch.seconds)
-        found = {"work": f"{work.name}: {name}", "images_per_second": round(batch_of(work) / seconds)}
-        found["percent_of_multiplying"] = round(100 * first.flops / seconds / most["flops"], 2)
-        found["percent_of_copying"] = round(100 * first.bytes / seconds / most["bytes"], 2)
+        result = {"work": f"{work.name}: {name}", "images_per_second": round(batch_size_of(work) / seconds)}
+        result["percent_of_multiplying"] = round(100 * first.flops / seconds / limits["flops"], 2)
+        result["percent_of_copying"] = round(100 * first.bytes / seconds / limits["bytes"], 2)
         if ON_CUDA:
-            found |= {"kernels": watch.kernels, "percent_busy": round(100 * watch.busy / seconds, 1)}
-            found["is_replayed"] = watch.is_replayed
-        results.append(found)
-        print(found, flush=True)
+            result |= {"kernels": watch.kernels, "percent_busy": round(100 * watch.busy / seconds, 1)}
+            result["is_replayed"] = watch.is_replayed
+        results.append(result)
+        print(result, flush=True)
         if name != FIRST:
             ratios = [a / b for a, b in zip(first.seconds, watch.seconds, strict=True)]
-            results.append({"work": found["work"], "against": FIRST, "ratios": ratios})
+            results.append({"work": result["work"], "against": FIRST, "ratios": ratios})
     return results
 
 
-def batch_of(work: Work) -> int:
-    """The last batch_size= of the overrides; CycleGAN's config has 1."""
-    sizes = [word.split("=")[1] for word in work.overrides if word.startswith("batch_size=")]
+def batch_size_of(work: Work) -> int:
+    """Return the last batch_size= of the overrides, else the 1 of CycleGAN's config."""
+    sizes = [o.split("=")[1] for o in work.overrides if o.startswith("batch_size=")]
     return int(sizes[-1]) if sizes else 1
 
 
-def agreement(work: Work) -> dict:
-    """The largest difference that graphs make to a loss, in float32, from the same seed."""
+def compare_losses(work: Work) -> dict:
+    """Return the largest difference that graphs make to a loss, in float32, from the same seed."""
     exact = ["trainer.deterministic=true", "trainer.benchmark=false"]
-    plain = trained(work, exact, Losses()).seen
-    replayed = trained(work, [*exact, *(MEASURES["CUDA graphs"] if ON_CUDA else [])], Losses())
+    plain = train(work, exact, Losses()).seen
+    replayed = train(work, [*exact, *(OPTIMIZATIONS["CUDA graphs"] if ON_CUDA else [])], Losses())
     difference = (torch.stack(plain) - torch.stack(replayed.seen)).abs().max().item()
-    found = {"work": f"losses of {COMPARED} batches with and without graphs", "largest_difference": difference}
-    return {**found, "is_replayed": replayed.is_replayed}
+    result = {"work": f"losses of {COMPARED} batches with and without graphs", "largest_difference": difference}
+    return {**result, "is_replayed": replayed.is_replayed}

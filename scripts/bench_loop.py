@@ -1,4 +1,4 @@
-"""ganrun's training step against plain loops, Lightning's tutorial module and a loop without any trainer."""
+"""Measure ganrun's training step against plain loops, Lightning's tutorial module and a loop without a trainer."""
 
 import os
 import tempfile
@@ -27,16 +27,16 @@ from ganrun.training.run_record import RunRecord
 
 PLAIN = ["metrics=none", "trainer.accelerator=cpu", "trainer.precision=32-true", "kimg=1000000"]
 NOTE = """\
-All sides: the same networks from the same weights, as many examples through each in a batch (G's turn draws fakes of
-its own, Goodfellow et al. 2014, Algorithm 1). ganrun's is the whole of `ganrun train`: a seed for every batch's noise,
-guards against numbers that are none, curves, progress. The tuned loop has nothing of that: how fast this can be."""
+All sides train the same networks from the same weights, with as many examples per batch (the generator's step samples
+its own fakes, Goodfellow et al. 2014, Algorithm 1). ganrun's side is all of `ganrun train`: seeded noise per batch,
+checks for NaN, curves, progress. The tuned loop has none of these; it shows what is possible."""
 
 
 @dataclass
 class Work:
     """A training to measure.
 
-    batches: of one round, on either side.  pictures: how many are made up for data.root.  others: a row each.
+    batches: per round, on each side.  others: what to compare with.  images: number of random images for data.root.
     """
 
     name: str
@@ -44,10 +44,10 @@ class Work:
     batches: int
     rounds: int
     others: list[type[Peer]] = field(default_factory=list)
-    pictures: int = 0
+    images: int = 0
 
 
-PICTURES = ["data=folder", "data.size=64"]
+IMAGES = ["data=folder", "data.size=64"]
 RING = Work(
     "gan on the ring, batch 256",
     ["experiment=ring", "batch_size=256"],
@@ -55,7 +55,7 @@ RING = Work(
     rounds=21,
     others=[DcganExample, DcganExampleByIndex, Tutorial, Tuned],
 )
-LAYERS = "[128,128]"  # of networks so small that a step's overhead is seen; the papers' are RING's
+LAYERS = "[128,128]"  # so small that the overhead of a step is visible; RING has the papers' networks
 SMALL = Work(
     "gan on the ring, 2 layers of 128",
     [
@@ -70,11 +70,11 @@ SMALL = Work(
 )
 DCGAN = Work(
     "dcgan 3x64x64, width 64, batch 64",
-    ["model=dcgan", *PICTURES, "batch_size=64"],
+    ["model=dcgan", *IMAGES, "batch_size=64"],
     batches=2,
     rounds=15,
     others=[DcganExample, Tuned],
-    pictures=1000,
+    images=1000,
 )
 DIGITS = Work(
     "dcgan 1x28x28, width 64, batch 64",
@@ -85,11 +85,11 @@ DIGITS = Work(
 )
 WGAN = Work(
     "wgan 3x64x64, width 64, batch 64",
-    ["model=wgan", *PICTURES, "batch_size=64"],
+    ["model=wgan", *IMAGES, "batch_size=64"],
     batches=5,
     rounds=15,
     others=[PlainWGAN],
-    pictures=1000,
+    images=1000,
 )
 CYCLEGAN = Work(
     "cyclegan 3x64x64, width 64, batch 1",
@@ -97,16 +97,16 @@ CYCLEGAN = Work(
     batches=2,
     rounds=15,
     others=[PlainCycleGAN],
-    pictures=200,
+    images=200,
 )
 WORKS = [SMALL, RING, DCGAN, DIGITS, WGAN, CYCLEGAN]
 
 
 @dataclass
-class Turns(pl.Callback):
+class AlternateRounds(pl.Callback):
     """Stops ganrun's clock after every round and lets the others run theirs; who goes first alternates.
 
-    The order of the rounds is ours, others | others, ours | ours, others | ... A first pair warms up and is forgotten.
+    The order of the rounds is ours, others | others, ours | ours, others | ... The first pair is a warm-up.
     """
 
     others: dict[str, Peer]
@@ -131,7 +131,7 @@ class Turns(pl.Callback):
         self.mark = time.process_time()
 
     def ratios(self, name: str) -> list[float]:
-        """Their time / ours, of each pair but the first."""
+        """Return their time / ours for each pair but the first."""
         return [theirs / ours for ours, theirs in zip(self.ours, self.theirs[name], strict=True)][1:]
 
     def _let_others(self, pair: int) -> None:
@@ -145,32 +145,32 @@ class Turns(pl.Callback):
             self.theirs[name].append(self.others[name].seconds(self.batches))
 
 
-def by_turns(work: Work, rounds: int, batches: int) -> Turns:
-    """Trains as `ganrun train` does, in a folder that is removed afterwards, and the examples beside it."""
+def run_alternately(work: Work, rounds: int, batches: int) -> AlternateRounds:
+    """Train as `ganrun train` does, in a temporary folder, in alternation with the others."""
     session.silence_libraries()
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
-        job = job_of(work, Path(name))
-        turns = Turns({peer.label: peer(job) for peer in work.others}, batches, rounds)
-        fitted(job, turns)
-        for other in turns.others.values():
+        job = build_work(work, Path(name))
+        alternation = AlternateRounds({peer.label: peer(job) for peer in work.others}, batches, rounds)
+        fit(job, alternation)
+        for other in alternation.others.values():
             other.close()
-    return turns
+    return alternation
 
 
-def fitted(job: Experiment, watch: pl.Callback) -> None:
-    """Trains with all that `ganrun train` has, and with `watch` after it."""
+def fit(job: Experiment, callback: pl.Callback) -> None:
+    """Train with all callbacks of `ganrun train`, followed by `callback`."""
     io = DurableIO()
     run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, None), session.config_choices(), io)
-    callbacks = CallbackList([*session.bind_callbacks(run), watch])
+    callbacks = CallbackList([*session.bind_callbacks(run), callback])
     trainer = job.build_trainer(callbacks=callbacks, logger=build.instantiate_optional(job.cfg.logger), plugins=[io])
     trainer.fit(job.model, datamodule=job.data)
 
 
-def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Experiment:
-    """The job that the config describes, its data ready."""
+def build_work(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Experiment:
+    """Build the experiment and prepare its data."""
     overrides = [*work.overrides, *plain, f"folder={folder / 'run'}"]
-    if work.pictures:
-        overrides.append(f"data.root={make_pictures(folder / 'pictures', work.pictures)}")
+    if work.images:
+        overrides.append(f"data.root={make_images(folder / 'images', work.images)}")
     with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
         cfg = compose("train", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
@@ -183,23 +183,23 @@ def job_of(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Experiment
     return job
 
 
-def make_pictures(folder: Path, count: int) -> Path:
-    """A folder of noise, 64x64, twice as training sets for those who want two, and a few to test with."""
-    for part, n in (("trainA", count), ("trainB", count), ("testA", 8), ("testB", 8)):
-        (folder / part).mkdir(parents=True)
+def make_images(folder: Path, count: int) -> Path:
+    """Write random images of 64x64: two training sets in CycleGAN's layout, and a few test images."""
+    for name, n in (("trainA", count), ("trainB", count), ("testA", 8), ("testB", 8)):
+        (folder / name).mkdir(parents=True)
         for i, pixels in enumerate(np.random.default_rng(0).integers(0, 256, (n, 64, 64, 3), dtype=np.uint8)):
-            Image.fromarray(pixels).save(folder / part / f"{i:05d}.bmp")
+            Image.fromarray(pixels).save(folder / name / f"{i:05d}.bmp")
     return folder
 
 
-def measured(rounds: int | None, is_quick: bool) -> list[dict]:
-    """Of each work against each other loop: the ratios of the pairs of rounds."""
+def measure(rounds: int | None, is_quick: bool) -> list[dict]:
+    """Compare each work with each other loop: the ratios of the pairs of rounds."""
     results = []
     for work in WORKS:
-        batches = 1 if is_quick and work.pictures else work.batches
-        results += compared(work, by_turns(work, rounds or (3 if is_quick else work.rounds), batches))
+        batches = 1 if is_quick and work.images else work.batches
+        results += list_ratios(work, run_alternately(work, rounds or (3 if is_quick else work.rounds), batches))
     return results
 
 
-def compared(work: Work, turns: Turns) -> list[dict]:
-    return [{"work": work.name, "against": name, "ratios": turns.ratios(name)} for name in turns.others]
+def list_ratios(work: Work, rounds: AlternateRounds) -> list[dict]:
+    return [{"work": work.name, "against": name, "ratios": rounds.ratios(name)} for name in rounds.others]

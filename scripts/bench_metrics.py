@@ -195,7 +195,7 @@ def prdc_alone(count: int, features: int) -> dict:
     return {"peak_gb": round(int(status["VmHWM"].split()[0]) * 1024 / 1e9, 3), "seconds": round(seconds, 1)}
 
 
-def measured(rounds: int | None, is_quick: bool) -> list[dict]:
+def measure(rounds: int | None, is_quick: bool) -> list[dict]:
     """Measure the ratios of one pass and of FID's matrix square root, and the memory of precision and recall."""
     if is_quick:
         return [*one_pass(12, rounds or 1), *matrix_root(512, rounds or 3), *memory_of_prdc(2000, 2048)]

@@ -1,7 +1,6 @@
-"""Loops that ganrun's training step is measured against: plain ones, the tutorial's module, one without any trainer.
+"""Training loops to compare ganrun's step with: plain ones, Lightning's tutorial, and one without a trainer.
 
-Each sends, on networks of its own that begin with the same weights, as many examples through each in a batch as
-ganrun's step.
+Each trains its own networks, which start from the same weights, with as many examples per batch as ganrun's step.
 """
 
 import io
@@ -25,9 +24,9 @@ from ganrun.models.image_pool import ImagePool
 
 
 class Peer:
-    """A training loop on copies of a job's networks.
+    """A training loop on copies of an experiment's networks.
 
-    A subclass has a `label` and `step()`, which trains on the next batch.
+    A subclass has a `label`, and a `step()` that trains on the next batch.
     """
 
     label = ""
@@ -38,7 +37,7 @@ class Peer:
         self.batches = 0
 
     def seconds(self, batches: int) -> float:
-        """CPU time of so many batches."""
+        """Train on this number of batches and return the CPU time."""
         start = time.process_time()
         self.run(batches)
         self.batches += batches
@@ -52,47 +51,47 @@ class Peer:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Called after the last round."""
+        """Clean up after the last round."""
 
     def examples(self, key: str = "x") -> Tensor:
-        """All real examples, as the networks take them."""
+        """Return all real examples as the networks take them."""
         x = torch.cat(list(self.job.data.reference(key)))
         return images.to_float(x) if x.dtype == torch.uint8 else x
 
     def settings(self) -> dict:
-        """The rates of the job's Adam, everything else as torch has it."""
+        """Return learning rate and betas of the experiment's Adam; all else has torch's defaults."""
         return {"lr": self.job.cfg.optimizer.lr, "betas": tuple(self.job.cfg.optimizer.betas)}
 
 
-def loader(x: Tensor, size: int) -> DataLoader:
-    """Shuffled batches of examples that lie in memory, put together from single ones."""
+def build_loader(x: Tensor, size: int) -> DataLoader:
+    """Return a DataLoader of shuffled batches, collated from single examples in memory."""
     return DataLoader(TensorDataset(x), size, shuffle=True, drop_last=True, num_workers=0)
 
 
-def endless(batches: DataLoader) -> Iterator[Tensor]:
+def repeat(batches: DataLoader) -> Iterator[Tensor]:
     while True:
         for (batch,) in batches:
             yield batch
 
 
-def indexed(x: Tensor, size: int) -> Iterator[Tensor]:
-    """Endless shuffled batches, each cut out by one indexing."""
+def batches_by_index(x: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield shuffled batches without end, each by one indexing."""
     while True:
         for index in torch.randperm(len(x)).split(size):
             if len(index) == size:
                 yield x.index_select(0, index)
 
 
-def require(net: nn.Module, grad: bool) -> None:
+def set_requires_grad(net: nn.Module, grad: bool) -> None:
     for w in net.parameters():
         w.requires_grad_(grad)
 
 
 class DcganExample(Peer):
-    """The loop of PyTorch's DCGAN example, with a pass of G for G's turn, as Goodfellow et al. 2014, Algorithm 1.
+    """The loop of PyTorch's DCGAN example, with new fakes for G's step, as in Goodfellow et al. 2014, Algorithm 1.
 
-    It keeps the example's plain Adam, its two backward passes of D, its weight gradients of D in G's turn and its five
-    readings of losses and scores in every batch.
+    As in the example: plain Adam, two backward passes of D, weight gradients of D in G's step, and five calls of
+    `.item()` per batch.
     """
 
     label = "PyTorch's DCGAN example, DataLoader"
@@ -101,10 +100,10 @@ class DcganExample(Peer):
         super().__init__(job)
         self.optimizer_g = torch.optim.Adam(self.nets.generator.parameters(), **self.settings())
         self.optimizer_d = torch.optim.Adam(self.nets.discriminator.parameters(), **self.settings())
-        self.source = self.made_source()
+        self.source = self.build_source()
 
-    def made_source(self) -> Iterator[Tensor]:
-        return endless(loader(self.examples(), self.size))
+    def build_source(self) -> Iterator[Tensor]:
+        return repeat(build_loader(self.examples(), self.size))
 
     def step(self) -> tuple[float, ...]:
         generator, discriminator, x = self.nets.generator, self.nets.discriminator, next(self.source)
@@ -134,46 +133,46 @@ class DcganExample(Peer):
 
 
 class DcganExampleByIndex(DcganExample):
-    """The same without the cost of a DataLoader."""
+    """The same without a DataLoader."""
 
     label = "PyTorch's DCGAN example, batches by index"
 
-    def made_source(self) -> Iterator[Tensor]:
-        return indexed(self.examples(), self.size)
+    def build_source(self) -> Iterator[Tensor]:
+        return batches_by_index(self.examples(), self.size)
 
 
 class Tuned(Peer):
-    """The fastest loop without a trainer that we know: nothing is logged, saved, scored, watched or seeded.
+    """The fastest loop without a trainer that we know: no logging, saving, scoring, checks or seeds.
 
-    Batches by index from the arrays as they are stored, the opponent frozen, one backward pass a turn, fused
-    optimizers, pictures with the channels last.
+    Batches by index from the stored arrays, frozen opponents, one backward pass per step, fused optimizers, images in
+    channels_last.
     """
 
     label = "a tuned loop without a trainer"
 
     def __init__(self, job: Experiment):
         super().__init__(job)
-        self.is_picture = "picture" in job.data.gives
-        self.layout = torch.channels_last if self.is_picture else torch.contiguous_format
+        self.is_image = "picture" in job.data.gives
+        self.layout = torch.channels_last if self.is_image else torch.contiguous_format
         self.nets.to(memory_format=self.layout)
         self.optimizer_g = torch.optim.Adam(self.nets.generator.parameters(), **self.settings(), fused=True)
         self.optimizer_d = torch.optim.Adam(self.nets.discriminator.parameters(), **self.settings(), fused=True)
-        self.source = indexed(torch.cat(list(job.data.reference())), self.size)
+        self.source = batches_by_index(torch.cat(list(job.data.reference())), self.size)
 
     def step(self) -> None:
         generator, discriminator, x = self.nets.generator, self.nets.discriminator, next(self.source)
-        if self.is_picture:
+        if self.is_image:
             x = images.to_float(x).contiguous(memory_format=self.layout)
-        require(generator, False)
-        require(discriminator, True)
+        set_requires_grad(generator, False)
+        set_requires_grad(discriminator, True)
         fake = generator(self.nets.noise(len(x)))
         loss = softplus(-discriminator(x)).mean() + softplus(discriminator(fake)).mean()
         self.optimizer_d.zero_grad()
         loss.backward()
         self.optimizer_d.step()
 
-        require(generator, True)
-        require(discriminator, False)
+        set_requires_grad(generator, True)
+        set_requires_grad(discriminator, False)
         loss = softplus(-discriminator(generator(self.nets.noise(len(x))))).mean()
         self.optimizer_g.zero_grad()
         loss.backward()
@@ -181,7 +180,7 @@ class Tuned(Peer):
 
 
 class TutorialModule(pl.LightningModule):
-    """A GAN as Lightning's tutorial writes it: toggled optimizers, each loss logged and shown in every batch."""
+    """The GAN of Lightning's tutorial: toggled optimizers, each loss logged and shown for every batch."""
 
     def __init__(self, nets: nn.Module, settings: dict):
         super().__init__()
@@ -218,20 +217,20 @@ class TutorialModule(pl.LightningModule):
 
 
 class Tutorial(Peer, pl.Callback):
-    """Lightning's tutorial with its progress bar, logger and DataLoader, in a thread that works only when told to."""
+    """Lightning's tutorial with its progress bar, logger and DataLoader, in a thread that runs on request only."""
 
     label = "Lightning's tutorial module"
 
     def __init__(self, job: Experiment):
         super().__init__(job)
-        self.asked, self.done, self.left = threading.Semaphore(0), threading.Semaphore(0), 0
+        self.requested, self.done, self.remaining = threading.Semaphore(0), threading.Semaphore(0), 0
         self.is_over = False
         threading.Thread(target=self._fit, daemon=True).start()
         self.done.acquire()
 
     def run(self, batches: int) -> None:
-        self.left = batches
-        self.asked.release()
+        self.remaining = batches
+        self.requested.release()
         self.done.acquire()
 
     def close(self) -> None:
@@ -242,32 +241,32 @@ class Tutorial(Peer, pl.Callback):
         self._wait()
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.left -= 1
-        if not self.left:
+        self.remaining -= 1
+        if not self.remaining:
             self._wait()
         trainer.should_stop = self.is_over
 
     def _wait(self) -> None:
         self.done.release()
-        self.asked.acquire()
+        self.requested.acquire()
 
     def _fit(self) -> None:
-        torch.set_num_threads(1)  # a thread begins with as many as there are processors
+        torch.set_num_threads(1)  # a new thread would use all CPUs
         logger = pl.loggers.TensorBoardLogger(self.job.cfg.folder, name="tutorial")
         trainer = pl.Trainer(
             accelerator="cpu",
             max_epochs=-1,
             logger=logger,
-            callbacks=[self, Bar()],
+            callbacks=[self, HiddenProgressBar()],
             enable_checkpointing=False,
             enable_model_summary=False,
         )
-        trainer.fit(TutorialModule(self.nets, self.settings()), loader(self.examples(), self.size))
+        trainer.fit(TutorialModule(self.nets, self.settings()), build_loader(self.examples(), self.size))
         self.done.release()
 
 
-class Bar(TQDMProgressBar):
-    """Lightning's progress bar, drawn where nobody looks."""
+class HiddenProgressBar(TQDMProgressBar):
+    """Lightning's progress bar without its output."""
 
     def init_train_tqdm(self):
         with redirect_stdout(io.StringIO()):
@@ -275,10 +274,10 @@ class Bar(TQDMProgressBar):
 
 
 class PlainWGAN(Peer):
-    """A plain loop of Arjovsky et al. 2017, Algorithm 1, in the manner of their code: weights clamped one by one.
+    """A plain loop of Arjovsky et al. 2017, Algorithm 1, like the authors' code, which clamps weights one by one.
 
-    The critic's two backward passes, torch's plain RMSprop, the critic frozen in G's turn, and the losses read once
-    for each turn of G.
+    Two backward passes of the critic, torch's plain RMSprop, the critic frozen in G's step, losses read once per step
+    of G.
     """
 
     label = "a plain loop, DataLoader"
@@ -288,36 +287,36 @@ class PlainWGAN(Peer):
         rate = job.cfg.optimizer.lr
         self.optimizer_g = torch.optim.RMSprop(self.nets.generator.parameters(), lr=rate)
         self.optimizer_d = torch.optim.RMSprop(self.nets.discriminator.parameters(), lr=rate)
-        self.source = endless(loader(self.examples(), self.size))
-        self.turns = 0
+        self.source = repeat(build_loader(self.examples(), self.size))
+        self.steps = 0
 
     def step(self) -> None:
         generator, critic, x = self.nets.generator, self.nets.discriminator, next(self.source)
-        require(critic, True)
+        set_requires_grad(critic, True)
         critic.zero_grad()
         with torch.no_grad():
             fake = generator(self.nets.noise(len(x)))
         real = -critic(x).mean()
         real.backward()
-        false = critic(fake).mean()
-        false.backward()
+        fake_score = critic(fake).mean()
+        fake_score.backward()
         self.optimizer_d.step()
         for w in critic.parameters():
             w.data.clamp_(-self.nets.c, self.nets.c)
-        self.turns += 1
-        if self.turns % self.nets.k == 0:
-            require(critic, False)
+        self.steps += 1
+        if self.steps % self.nets.k == 0:
+            set_requires_grad(critic, False)
             generator.zero_grad()
             loss = -critic(generator(self.nets.noise(len(x)))).mean()
             loss.backward()
             self.optimizer_g.step()
-            self.losses = loss.item(), real.item(), false.item()
+            self.losses = loss.item(), real.item(), fake_score.item()
 
 
 class PlainCycleGAN(Peer):
-    """A plain loop of Zhu et al. 2017 in the manner of the authors' code, which freezes the discriminators in G's turn.
+    """A plain loop of Zhu et al. 2017, like the authors' code: discriminators frozen in the generators' step.
 
-    Plain Adam, a backward pass for each discriminator, the losses read every 100 batches.
+    Plain Adam, a backward pass per discriminator, losses read every 100 batches.
     """
 
     label = "a plain loop, DataLoader"
@@ -329,7 +328,7 @@ class PlainCycleGAN(Peer):
         self.optimizer_g, self.optimizer_d = (
             torch.optim.Adam(chain(*(net.parameters() for net in each)), **self.settings()) for each in players
         )
-        self.source = {side: endless(loader(self.examples(side), self.size)) for side in "ab"}
+        self.source = {side: repeat(build_loader(self.examples(side), self.size)) for side in "ab"}
         self.pools = {side: ImagePool(nets.pools[side].size) for side in "ab"}
 
     def step(self) -> None:
@@ -337,24 +336,24 @@ class PlainCycleGAN(Peer):
         fake_b, fake_a = nets.a_to_b(a), nets.b_to_a(b)
         cycle = l1_loss(nets.b_to_a(fake_b), a) + l1_loss(nets.a_to_b(fake_a), b)
         for d in (nets.d_a, nets.d_b):
-            require(d, False)
+            set_requires_grad(d, False)
         self.optimizer_g.zero_grad()
-        same = l1_loss(nets.a_to_b(b), b) + l1_loss(nets.b_to_a(a), a)
+        identity = l1_loss(nets.a_to_b(b), b) + l1_loss(nets.b_to_a(a), a)
         loss = least_squares(nets.d_a(fake_a), 1.0) + least_squares(nets.d_b(fake_b), 1.0)
-        loss = loss + nets.cycle * (cycle + nets.identity * same)
+        loss = loss + nets.cycle * (cycle + nets.identity * identity)
         loss.backward()
         self.optimizer_g.step()
 
         for d in (nets.d_a, nets.d_b):
-            require(d, True)
+            set_requires_grad(d, True)
         self.optimizer_d.zero_grad()
         for side, d, real, fake in (("a", nets.d_a, a, fake_a), ("b", nets.d_b, b, fake_b)):
             old = self.pools[side](fake)
-            of_d = 0.5 * (least_squares(d(real), 1.0) + least_squares(d(old), 0.0))
-            of_d.backward()
+            loss_d = 0.5 * (least_squares(d(real), 1.0) + least_squares(d(old), 0.0))
+            loss_d.backward()
         self.optimizer_d.step()
         if self.batches % 100 == 0:
-            self.losses = loss.item(), of_d.item()
+            self.losses = loss.item(), loss_d.item()
 
 
 def least_squares(score: Tensor, target: float) -> Tensor:

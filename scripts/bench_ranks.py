@@ -1,4 +1,4 @@
-"""What two processes make of a training's speed."""
+"""Measure the speed of training with two processes against one."""
 
 import json
 import os
@@ -7,31 +7,31 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench_loop import DCGAN, make_pictures
+from bench_loop import DCGAN, make_images
 
 BATCHES, BATCH = 16, 64
 NOTE = f"""\
-ganrun train trainer.devices=2 against trainer.devices=1 on the CPU, one thread each: images a second as status.json
-tells them. One process has batches of {BATCH}; two share such a batch, or have one each."""
+ganrun train trainer.devices=2 against trainer.devices=1 on the CPU, one thread each: images per second from
+status.json. One process has batches of {BATCH}; two processes share such a batch, or have one each."""
 OFF = "metrics=none logger=none trainer.accelerator=cpu pictures_kimg=1000 checkpoint.kimg=1000"
 
 
-def images_per_second(devices: int, batch: int, pictures: Path, folder: Path) -> float:
+def images_per_second(devices: int, batch: int, images: Path, folder: Path) -> float:
     length = [f"batch_size={batch}", f"kimg={BATCHES * batch / 1000}"]
-    words = [*DCGAN.overrides, *length, f"data.root={pictures}", f"trainer.devices={devices}", f"folder={folder}"]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "GANRUN_CACHE": str(pictures.parent / "cache")}
-    command = [sys.executable, "-m", "ganrun", "train", *words, *OFF.split()]
-    subprocess.run(command, check=True, env=settings, capture_output=True)
+    overrides = [*DCGAN.overrides, *length, f"data.root={images}", f"trainer.devices={devices}", f"folder={folder}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GANRUN_CACHE": str(images.parent / "cache")}
+    command = [sys.executable, "-m", "ganrun", "train", *overrides, *OFF.split()]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
     return json.loads((folder / "status.json").read_text())["images_per_second"]
 
 
-def measured(rounds: int | None, is_quick: bool) -> list[dict]:
+def measure(rounds: int | None, is_quick: bool) -> list[dict]:
     works = {f"two processes, batch {BATCH}": BATCH, f"two processes, batch {BATCH} each": 2 * BATCH}
     ratios = {name: [] for name in works}
     with tempfile.TemporaryDirectory() as name:
-        pictures = make_pictures(Path(name) / "pictures", 200)
+        images = make_images(Path(name) / "images", 200)
         for pair in range(rounds or (2 if is_quick else 7)):
-            alone = images_per_second(1, BATCH, pictures, Path(name) / f"{pair}-alone")
+            alone = images_per_second(1, BATCH, images, Path(name) / f"{pair}-alone")
             for work, batch in works.items():
-                ratios[work].append(images_per_second(2, batch, pictures, Path(name) / f"{pair}-{batch}") / alone)
-    return [{"work": work, "against": "one process", "ratios": found} for work, found in ratios.items()]
+                ratios[work].append(images_per_second(2, batch, images, Path(name) / f"{pair}-{batch}") / alone)
+    return [{"work": work, "against": "one process", "ratios": values} for work, values in ratios.items()]

@@ -1,4 +1,4 @@
-"""How long `ganrun train` takes to its first training step."""
+"""Measure how long `ganrun train` takes to its first training step."""
 
 import os
 import resource
@@ -9,9 +9,9 @@ from pathlib import Path
 
 NOTE = """\
 CPU seconds of a process from the command to the end of its first batch, against importing the libraries alone: .8
-means that a training starts in 1.25 times the time that the imports take."""
+means that training starts in 1.25 times the time of the imports."""
 IMPORTS = "import torch, pytorch_lightning, torchmetrics, hydra"
-MINE = """
+MODEL = """
 import os
 from ganrun.models.dcgan import DCGAN
 
@@ -24,24 +24,24 @@ class Model(DCGAN):
 COMMAND = "-m ganrun train model._target_=mine.Model trainer.accelerator=cpu"
 
 
-def cpu_seconds(words: list[str], folder: str) -> float:
-    """Of a process, its children included."""
+def cpu_seconds(args: list[str], folder: str) -> float:
+    """Run Python with these arguments and return the CPU time of the process and its children."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "GANRUN_CACHE": f"{folder}/cache"}
-    subprocess.run([sys.executable, *words], check=True, cwd=folder, env=settings, capture_output=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GANRUN_CACHE": f"{folder}/cache"}
+    subprocess.run([sys.executable, *args], check=True, cwd=folder, env=environment, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measured(rounds: int | None, is_quick: bool) -> list[dict]:
+def measure(rounds: int | None, is_quick: bool) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "mine.py").write_text(MINE)
-        words = {"metrics=lenet": [*COMMAND.split()], "metrics=none": [*COMMAND.split(), "metrics=none"]}
-        for each in words.values():
-            cpu_seconds(each, folder)  # the data are prepared and real statistics cached once and for all
-        alone = ["-c", f"{IMPORTS}, os; os._exit(0)"]
-        ratios = {name: [] for name in words}
+        (Path(folder) / "mine.py").write_text(MODEL)
+        commands = {"metrics=lenet": [*COMMAND.split()], "metrics=none": [*COMMAND.split(), "metrics=none"]}
+        for args in commands.values():
+            cpu_seconds(args, folder)  # fills the caches of data and statistics
+        imports = ["-c", f"{IMPORTS}, os; os._exit(0)"]
+        ratios = {name: [] for name in commands}
         for _ in range(rounds or (2 if is_quick else 15)):
-            for name, each in words.items():
-                ratios[name].append(cpu_seconds(alone, folder) / cpu_seconds(each, folder))
-    return [{"work": f"first step, {name}", "against": IMPORTS, "ratios": found} for name, found in ratios.items()]
+            for name, args in commands.items():
+                ratios[name].append(cpu_seconds(imports, folder) / cpu_seconds(args, folder))
+    return [{"work": f"first step, {name}", "against": IMPORTS, "ratios": values} for name, values in ratios.items()]

@@ -1,13 +1,13 @@
-"""Kills trainings at random moments and shows that nothing is lost.
+"""Kill trainings at random moments and check that nothing is lost.
 
 python scripts/crash_test.py                100 kills, about 4 minutes
-python scripts/crash_test.py --kills 10     a look
+python scripts/crash_test.py --kills 10     a short look
 
-A training that saves every few batches is killed (SIGKILL), `ganrun resume` goes on with it and is killed too,
-and so on until it comes to its end. Then its networks, averages, optimizers, scores and losses have to be those of a
-training that nobody has killed, bit for bit. The moments are drawn; a third of them aims at a save or a scoring, a
-sixth at a start. Temporary files lie on another file system than the run. This process imports everything once and
-forks each command, which from there on is the command itself. A power cut is another test: here the kernel lives on.
+A training that saves every few batches is killed (SIGKILL); `ganrun resume` continues it and is killed as well, and so
+on until it is done. Its networks, averages, optimizers, scores and losses must then equal those of a training that
+was never killed, bit for bit. The moments are random; a third of them aims at a save or a scoring, a sixth at a start.
+Temporary files are on another file system than the run. This process imports everything once and forks, and the child
+becomes the command. This does not test power cuts: the kernel survives.
 """
 
 import argparse
@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 
 from ganrun.training import run_folder
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with threads cannot be forked
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process with threads must not be forked
 import torch
-import torch.utils.tensorboard  # beforehand, so that no child has to
+import torch.utils.tensorboard  # before forking, so that no child has to
 from lightning_utilities.core.apply_func import apply_to_collection
 
 from ganrun.cli.commands import resume, train  # noqa: F401
@@ -41,15 +41,15 @@ from ganrun.training.callbacks.evaluation import Evaluation
 from ganrun.training.checkpoint_io import DurableIO
 from ganrun.training.run_record import read_metric_lines
 
-SAVE, SCORING = 0, 2  # places in MARKS: whether it is at it, and behind it how often it was
-MARKS = mmap.mmap(-1, 4)  # shared with the children, and still there when one is killed
-EARLY = 0.7  # seconds that a start takes, about
+SAVE, SCORING = 0, 2  # indices in MARKS: whether it is in progress; the next byte counts the calls
+MARKS = mmap.mmap(-1, 4)  # shared with the children; survives when one is killed
+START_SECONDS = 0.7  # approximately
 
 
 class Case(NamedTuple):
     name: str
     share: float  # of the kills
-    words: str
+    overrides: str
 
 
 CASES = [
@@ -78,174 +78,186 @@ ALL = "ema.half_life_kimg=0.05 schedule=linear_decay log_every=4"
 
 @dataclass
 class Row:
-    """What a case came to. found: states that were read, of those kills that did not come before the first save."""
+    """The results of a case. readable: states that could be loaded after the kills that came after the first save."""
 
     name: str
     kills: int = 0
     in_save: int = 0
     in_scoring: int = 0
     before_first_save: int = 0
-    found: int = 0
+    readable: int = 0
     runs: int = 0
     equal: int = 0
-    wrong: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     def cells(self) -> list[str]:
         late = self.kills - self.before_first_save
         counts = [self.kills, self.in_save, self.in_scoring, self.before_first_save]
-        return [self.name, *map(str, counts), f"{self.found} of {late}", f"{self.equal} of {self.runs}"]
+        return [self.name, *map(str, counts), f"{self.readable} of {late}", f"{self.equal} of {self.runs}"]
 
 
-HEADS = ["training", "kills", "in a save", "in scoring", "before the first save", "states found", "runs that end equal"]
+HEADS = [
+    "training",
+    "kills",
+    "in a save",
+    "in scoring",
+    "before the first save",
+    "states loaded",
+    "runs equal in the end",
+]
 
 
-# the child
+# ---- the child ----
 
 
-def command(words: list[str], log: Path) -> None:
-    """Becomes the command: never returns."""
+def become_command(args: list[str], log: Path) -> None:
+    """Run the command in this process and exit."""
     with log.open("ab") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-    DurableIO._save = staticmethod(marked(SAVE, DurableIO._save))
-    Evaluation._evaluate = marked(SCORING, Evaluation._evaluate)
-    sys.argv = ["ganrun", *words]
-    code = ganrun(words)
+    DurableIO._save = staticmethod(mark_calls(SAVE, DurableIO._save))
+    Evaluation._score = mark_calls(SCORING, Evaluation._score)
+    sys.argv = ["ganrun", *args]
+    code = ganrun(args)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 
 
-def marked(place: int, work: Callable) -> Callable:
-    """The function, which tells the parent that it is being called."""
+def mark_calls(index: int, function: Callable) -> Callable:
+    """Return the function with marks in shared memory while it runs."""
 
-    def within(*arguments, **settings):
-        MARKS[place], MARKS[place + 1] = 1, min(MARKS[place + 1] + 1, 255)
+    def marked(*args, **kwargs):
+        MARKS[index], MARKS[index + 1] = 1, min(MARKS[index + 1] + 1, 255)
         try:
-            return work(*arguments, **settings)
+            return function(*args, **kwargs)
         finally:
-            MARKS[place] = 0
+            MARKS[index] = 0
 
-    return within
-
-
-# the parent
+    return marked
 
 
-def run(words: list[str], log: Path, moment: Callable[[int], None] | None = None) -> int:
-    """The exit code of a command; -9 where it was killed: after `moment(pid)`, if it still ran by then."""
+# ---- the parent ----
+
+
+def run_command(args: list[str], log: Path, wait: Callable[[int], None] | None = None) -> int:
+    """Return the exit code of a command, which is killed after `wait(pid)` if it still runs: -9."""
     MARKS[:] = bytes(len(MARKS))
     pid = os.fork()
     if not pid:
-        command(words, log)
-    if moment:
-        moment(pid)
-        os.kill(pid, signal.SIGKILL)  # nothing happens to one that has ended, as it was not waited for yet
+        become_command(args, log)
+    if wait:
+        wait(pid)
+        os.kill(pid, signal.SIGKILL)  # harmless if it has ended: its pid is still reserved
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def drawn(draws: random.Random, seconds: float) -> Callable[[int], None]:
-    """Waits for a moment within so many seconds, or within one of the next saves or scorings."""
-    place, nth, most = draws.choice(
+def random_wait(rng: random.Random, seconds: float) -> Callable[[int], None]:
+    """Return a function that waits for a moment within this time, or for one within a later save or scoring."""
+    index, nth, longest = rng.choice(
         [(None, 0, seconds)] * 3
-        + [(None, 0, EARLY), (SAVE, draws.randint(1, 12), 0.01), (SCORING, draws.randint(1, 3), 0.02)]
+        + [(None, 0, START_SECONDS), (SAVE, rng.randint(1, 12), 0.01), (SCORING, rng.randint(1, 3), 0.02)]
     )
-    later = draws.uniform(0, most)
+    delay = rng.uniform(0, longest)
 
-    def moment(pid: int) -> None:
-        while place is not None and MARKS[place + 1] < nth and not has_ended(pid):
+    def wait(pid: int) -> None:
+        while index is not None and MARKS[index + 1] < nth and not has_ended(pid):
             time.sleep(0.0002)
-        end = time.monotonic() + later
+        end = time.monotonic() + delay
         while time.monotonic() < end and not has_ended(pid):
             time.sleep(0.0002)
 
-    return moment
+    return wait
 
 
 def has_ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def measured(case: Case, kills: int, seed: int, folder: Path) -> Row:
-    """Runs that are killed until there were so many kills, each then compared with one that was not."""
-    words, log, row = ["train", *case.words.split(), *ALL.split()], folder / "log.txt", Row(case.name)
-    for name in ("first", "whole"):  # the first one fills the cache of data and statistics
+def run_case(case: Case, kills: int, seed: int, folder: Path) -> Row:
+    """Kill runs until there were this many kills, and compare each finished run with one that was not killed."""
+    args, log, row = ["train", *case.overrides.split(), *ALL.split()], folder / "log.txt", Row(case.name)
+    for name in ("first", "whole"):  # the first one fills the caches of data and statistics
         start = time.monotonic()
-        if run([*words, f"folder={folder}/{name}"], log):
+        if run_command([*args, f"folder={folder}/{name}"], log):
             sys.exit(log.read_text())
-    seconds, wanted, draws = time.monotonic() - start, state(folder / "whole"), random.Random(f"{seed} {case.name}")
+    seconds, expected, rng = (
+        time.monotonic() - start,
+        final_state(folder / "whole"),
+        random.Random(f"{seed} {case.name}"),
+    )
     for number in count(1):
-        before, place = row.kills, folder / f"run{number}"
-        kill_until_done([*words, f"folder={place}"], place, kills, row, lambda: drawn(draws, seconds), log)
+        before, run_dir = row.kills, folder / f"run{number}"
+        kill_until_done([*args, f"folder={run_dir}"], run_dir, kills, row, lambda: random_wait(rng, seconds), log)
         row.runs += row.kills > before
-        if run_folder.read_status(place).get("state") == "done" and state(place) == wanted:
+        if run_folder.read_status(run_dir).get("state") == "done" and final_state(run_dir) == expected:
             row.equal += row.kills > before
-            shutil.rmtree(place)
+            shutil.rmtree(run_dir)
         else:
-            row.wrong.append(f"{place} is not what {folder / 'whole'} is")
-        if row.kills >= kills or row.wrong:
+            row.errors.append(f"{run_dir} differs from {folder / 'whole'}")
+        if row.kills >= kills or row.errors:
             return row
 
 
-def kill_until_done(words: list[str], place: Path, kills: int, row: Row, moment: Callable, log: Path) -> None:
-    """Takes one training to its end, with as many kills on the way as come about, at most `kills` in all."""
+def kill_until_done(args: list[str], run_dir: Path, kills: int, row: Row, next_wait: Callable, log: Path) -> None:
+    """Finish one training, killing it on the way; at most `kills` kills in all."""
     while row.kills < kills:
-        code = run(words, log, moment())
-        if code != -signal.SIGKILL or run_folder.read_status(place).get("state") == "done":
+        code = run_command(args, log, next_wait())
+        if code != -signal.SIGKILL or run_folder.read_status(run_dir).get("state") == "done":
             break
-        note(row, place)
-        words = next_command(words, place)
+        count_kill(row, run_dir)
+        args = next_command(args, run_dir)
     else:
-        code = run(words, log)
+        code = run_command(args, log)
     if code not in (0, -signal.SIGKILL):
-        row.wrong.append(f"{' '.join(words)} ended with {code}, see {log}")
+        row.errors.append(f"{' '.join(args)} ended with {code}, see {log}")
 
 
-def next_command(words: list[str], place: Path) -> list[str]:
-    """What goes on with a killed run: its start anew where it had not even told that it was a run."""
-    if (place / run_folder.STATUS).exists():
-        return ["resume", str(place)]
-    shutil.rmtree(place, ignore_errors=True)
-    return words
+def next_command(args: list[str], run_dir: Path) -> list[str]:
+    """Return the command that continues a killed run, or starts it again if it has no status file yet."""
+    if (run_dir / run_folder.STATUS).exists():
+        return ["resume", str(run_dir)]
+    shutil.rmtree(run_dir, ignore_errors=True)
+    return args
 
 
-def note(row: Row, place: Path) -> None:
-    """Counts a kill, by what it has hit and by what is left."""
+def count_kill(row: Row, run_dir: Path) -> None:
+    """Count a kill by what it interrupted and by what can still be loaded."""
     row.kills += 1
     row.in_save += MARKS[SAVE]
     row.in_scoring += MARKS[SCORING]
-    if not (place / "checkpoints" / checkpoint.MANIFEST).exists():
+    if not (run_dir / "checkpoints" / checkpoint.MANIFEST).exists():
         row.before_first_save += 1
         return
     try:
-        checkpoint.load_checkpoint(checkpoint.find_checkpoint(str(place)))
-        row.found += 1
+        checkpoint.load_checkpoint(checkpoint.find_checkpoint(str(run_dir)))
+        row.readable += 1
     except UserError as error:
-        row.wrong.append(str(error))
+        row.errors.append(str(error))
 
 
-def state(place: Path) -> dict[str, Any]:
-    """What a finished run has come to, as plain types: all in its checkpoint that counts, its losses and scores."""
-    content = checkpoint.load_checkpoint(checkpoint.find_checkpoint(str(place)))
-    kept = {key: content[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "seen")}
+def final_state(run_dir: Path) -> dict[str, Any]:
+    """Return the state of a finished run as plain types: its checkpoint's weights and counts, its losses and scores."""
+    content = checkpoint.load_checkpoint(checkpoint.find_checkpoint(str(run_dir)))
+    parts = {key: content[key] for key in ("state_dict", "optimizer_states", "lr_schedulers", "seen")}
     lines = [
-        json.dumps({**line, "time": 0}) for line in read_metric_lines(place / "metrics.jsonl") if "last" not in line
+        json.dumps({**line, "time": 0}) for line in read_metric_lines(run_dir / "metrics.jsonl") if "last" not in line
     ]
-    return {**apply_to_collection(kept, torch.Tensor, bits), "history": lines}
+    return {**apply_to_collection(parts, torch.Tensor, to_bytes), "history": lines}
 
 
-def bits(tensor: torch.Tensor) -> tuple[str, bytes]:
+def to_bytes(tensor: torch.Tensor) -> tuple[str, bytes]:
     return f"{tensor.dtype} {[*tensor.shape]}", tensor.numpy().tobytes()
 
 
-def shares(kills: int) -> list[int]:
-    """How many of the kills each case gets."""
+def share_kills(kills: int) -> list[int]:
+    """Return the number of kills for each case."""
     parts = [max(1, round(case.share * kills)) for case in CASES]
     return [max(1, kills - sum(parts[1:])), *parts[1:]]
 
 
-def table(rows: list[Row]) -> str:
-    """In the form of the README."""
+def format_table(rows: list[Row]) -> str:
+    """Format the results as a Markdown table."""
     total = Row("all", *(sum(getattr(row, name) for row in rows) for name in list(vars(rows[0]))[1:-1]))
     cells = [HEADS, ["---"] * len(HEADS), *(row.cells() for row in [*rows, total])]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
@@ -255,23 +267,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--tmp-elsewhere", type=Path, default=Path("/dev/shm"), help="for temporary files")
+    parser.add_argument(
+        "--tmp-elsewhere",
+        type=Path,
+        default=Path("/dev/shm"),
+        help="folder for temporary files, on another file system",
+    )
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="ganrun-crash-"))
     if folder.stat().st_dev == options.tmp_elsewhere.stat().st_dev:
         parser.error(f"{options.tmp_elsewhere} is on the file system of {folder}. Give another --tmp-elsewhere.")
     torch.set_num_threads(1)
     os.environ |= {"GANRUN_CACHE": f"{folder}/cache", "TMPDIR": str(options.tmp_elsewhere)}
-    tempfile.tempdir = None  # looks it up again
+    tempfile.tempdir = None  # makes tempfile read TMPDIR again
     rows = []
-    for number, (case, kills) in enumerate(zip(CASES, shares(options.kills), strict=True)):
+    for number, (case, kills) in enumerate(zip(CASES, share_kills(options.kills), strict=True)):
         (folder / str(number)).mkdir()
-        rows.append(measured(case, kills, options.seed, folder / str(number)))
+        rows.append(run_case(case, kills, options.seed, folder / str(number)))
         print(f"{case.name}: {rows[-1].kills} kills", file=sys.stderr)
-    print(table(rows))
-    wrong = [line for row in rows for line in row.wrong]
-    if wrong:
-        sys.exit("\n".join(wrong))
+    print(format_table(rows))
+    errors = [line for row in rows for line in row.errors]
+    if errors:
+        sys.exit("\n".join(errors))
     shutil.rmtree(folder)
 
 

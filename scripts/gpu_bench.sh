@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# All that wants a GPU, in less than ten minutes: its tests, its figures, and two trainings to look at.
+# Everything that needs a GPU, in less than ten minutes: tests, benchmarks, and two trainings whose images you can check.
 #
-#   scripts/gpu_bench.sh PICTURES MNIST OUT     a folder of pictures, one that holds MNIST, one for the results
-#   MINUTES=2 PYTHON=python3 scripts/gpu_bench.sh ...   of each training (1.5); by another Python than .venv's
-#   QUICK=1 scripts/gpu_bench.sh ...            a rehearsal of two minutes, on the CPU where there is no GPU
+#   scripts/gpu_bench.sh IMAGES MNIST OUT       a folder of images, a folder with MNIST, a folder for the results
+#   MINUTES=2 PYTHON=python3 scripts/gpu_bench.sh ...   minutes per training (default 1.5); another Python than .venv's
+#   QUICK=1 scripts/gpu_bench.sh ...            a short version of two minutes, on the CPU if there is no GPU
 set -euo pipefail
 [ $# = 3 ] || { sed -n '2,6s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-pictures=$(realpath "$1") mnist=$(realpath "$2")
+images=$(realpath "$1") mnist=$(realpath "$2")
 mkdir -p "$3"
 out=$(realpath "$3")
 cd "$(dirname "$0")/.."
@@ -17,7 +17,7 @@ if [ "${QUICK:-}" ]; then
 fi
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} TRACES=$out/traces GANRUN_CACHE=${GANRUN_CACHE:-$out/cache} CUBLAS_WORKSPACE_CONFIG=:4096:8
 
-train() {  # the run's name, and its settings
+train() {  # name of the run, settings
     "$python" -m ganrun train "${@:2}" "${length[@]}" "${size[@]}" folder="$out/$1" | tee "$out/$1.txt"
 }
 
@@ -25,8 +25,8 @@ failed=0
 "$python" -m pytest -q -m gpu -p no:cacheprovider tests | tee "$out/tests.txt" || failed=1
 "$python" scripts/bench.py gpu "${quick[@]}" | tee "$out/figures.txt"
 [ "${QUICK:-}" ] || cp benchmarks/gpu.json "$out"
-train pictures model=dcgan data=folder data.size=64 data.root="$pictures" batch_size=64 metrics=none
+train images model=dcgan data=folder data.size=64 data.root="$images" batch_size=64 metrics=none
 train mnist model=cgan data=mnist data.root="$mnist"
 [ $failed = 0 ] || echo "Some tests failed: $out/tests.txt" >&2
-echo "Look at $out/pictures/samples and $out/mnist/samples."
+echo "Look at the images in $out/images/samples and $out/mnist/samples."
 exit $failed

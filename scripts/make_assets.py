@@ -1,6 +1,6 @@
-"""Makes what ganrun ships from the MNIST files: ganrun/assets/digits.npz, then the LeNet if its script is there.
+"""Create the assets of ganrun from the MNIST files: ganrun/assets/digits.npz, then the LeNet classifier.
 
-python scripts/make_assets.py --mnist ROOT    ROOT holds MNIST/raw/*.gz, as torchvision keeps it
+python scripts/make_assets.py --mnist ROOT    ROOT contains MNIST/raw/*.gz, as for torchvision
 """
 
 import argparse
@@ -20,12 +20,12 @@ log = logging.getLogger("make_assets")
 
 
 def first_of_each_class(labels: np.ndarray, count: int) -> np.ndarray:
-    """Indices, ascending, of the first `count` examples of each class."""
+    """Return the indices of the first `count` examples of each class, in ascending order."""
     return np.sort(np.concatenate([np.flatnonzero(labels == label)[:count] for label in np.unique(labels)]))
 
 
 def cut_digits(root: str) -> dict[str, np.ndarray]:
-    """The arrays of digits.npz; train_index and test_index tell which digits of MNIST they are."""
+    """Return the arrays of digits.npz; train_index and test_index are the digits' indices in MNIST."""
     x_train, y_train, x_test, y_test = map(read_idx, Mnist(root, size=28, channels=1).files())
     train, test = first_of_each_class(y_train, TRAIN_PER_CLASS), first_of_each_class(y_test, TEST_PER_CLASS)
     return {
@@ -39,7 +39,7 @@ def cut_digits(root: str) -> dict[str, np.ndarray]:
 
 
 def save_compressed(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """As numpy.savez_compressed, but packed harder and without times: the same digits give the same file."""
+    """Save like numpy.savez_compressed, but smaller and without times: the same digits give the same file."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")
@@ -51,14 +51,14 @@ def save_compressed(path: Path, arrays: dict[str, np.ndarray]) -> None:
 def train_lenet(root: str) -> None:
     path = Path(__file__).with_name("train_lenet.py")
     if not path.is_file():
-        log.warning("%s is not there: no LeNet is trained", path)
+        log.warning("%s is missing: the LeNet is not trained", path)
         return
     subprocess.run([sys.executable, str(path), "--mnist", root], check=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mnist", required=True, metavar="ROOT", help="folder that holds MNIST/raw/*.gz")
+    parser.add_argument("--mnist", required=True, metavar="ROOT", help="folder that contains MNIST/raw/*.gz")
     root = parser.parse_args().mnist
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     save_compressed(SHIPPED, cut_digits(root))

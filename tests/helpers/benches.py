@@ -11,8 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 
 
 @contextmanager
-def loaded(name: str, monkeypatch) -> Iterator[ModuleType]:
-    """scripts/`name`.py on one thread; what it changes for the whole process is put back."""
+def load_script(name: str, monkeypatch) -> Iterator[ModuleType]:
+    """Import scripts/`name`.py, on one thread; restore afterwards what it changes for the process."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
     threads, config = torch.get_num_threads(), HydraConfig.instance().cfg
     torch.set_num_threads(1)

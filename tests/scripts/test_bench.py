@@ -16,10 +16,10 @@ FIGURE = {"work": "a third", "peak_gb": 1.25}
 
 @pytest.fixture
 def bench(monkeypatch, tmp_path):
-    """The script, with a subject that is measured at once and a folder of its own."""
+    """The script, with a subject that is measure at once and a folder of its own."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
     module, threads = import_module("bench"), torch.get_num_threads()
-    subject = SimpleNamespace(NOTE="What this is.", measured=lambda rounds, is_quick: [RATIO, FIGURE])
+    subject = SimpleNamespace(NOTE="What this is.", measure=lambda rounds, is_quick: [RATIO, FIGURE])
     monkeypatch.setitem(sys.modules, "bench_metrics", subject)
     monkeypatch.setattr(module, "BENCHMARKS", tmp_path / "benchmarks")
     yield module
@@ -28,19 +28,19 @@ def bench(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("n", [6, 15, 21, 30])
 def test_the_interval_is_the_narrowest_pair_of_order_statistics_with_its_confidence(bench, n):
-    low, high = bench.interval(list(range(1, n + 1)))
+    low, high = bench.confidence_interval(list(range(1, n + 1)))
     missed = [2 * sum(comb(n, i) for i in range(k)) / 2**n for k in (low, low + 1)]
     assert low + high == n + 1
     assert missed[0] <= 0.05 < missed[1]
 
 
 def test_few_rounds_give_the_extremes(bench):
-    assert bench.interval([2.0, 1.0, 3.0]) == (1.0, 3.0)
+    assert bench.confidence_interval([2.0, 1.0, 3.0]) == (1.0, 3.0)
 
 
 def test_a_row_holds_the_median_of_the_ratios_between_its_bounds(bench):
-    assert [*bench.row(RATIO)] == ["work", "against", "ratio", "low", "high", "rounds", "machine"]
-    assert [*bench.row(RATIO).values()][:-1] == ["a work", "another", 2.0, 1.0, 4.0, 3]
+    assert [*bench.summarize(RATIO)] == ["work", "against", "ratio", "low", "high", "rounds", "machine"]
+    assert [*bench.summarize(RATIO).values()][:-1] == ["a work", "another", 2.0, 1.0, 4.0, 3]
 
 
 def test_results_are_printed_with_their_note_and_written(bench, monkeypatch, capsys):
@@ -49,7 +49,8 @@ def test_results_are_printed_with_their_note_and_written(bench, monkeypatch, cap
     lines = capsys.readouterr().out.splitlines()
     assert (lines[0], lines[-1]) == ("What this is.", "a third: peak_gb 1.25")
     assert lines[-2].split() == ["a", "work", "another", "2.000", "1.000-4.000", "3"]
-    assert json.loads((bench.BENCHMARKS / "metrics.json").read_text()) == [bench.row(RATIO), bench.row(FIGURE)]
+    written = json.loads((bench.BENCHMARKS / "metrics.json").read_text())
+    assert written == [bench.summarize(RATIO), bench.summarize(FIGURE)]
 
 
 def test_a_quick_look_writes_nothing(bench, monkeypatch):

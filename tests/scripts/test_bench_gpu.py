@@ -1,16 +1,16 @@
-"""The measurement of the training step on a GPU, rehearsed on the CPU."""
+"""The benchmark of the training step on a GPU, run on the CPU."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from helpers.benches import loaded
+from helpers.benches import load_script
 
 
 @pytest.fixture
 def bench(monkeypatch):
-    with loaded("bench_gpu", monkeypatch) as module:
+    with load_script("bench_gpu", monkeypatch) as module:
         yield module
 
 
@@ -23,21 +23,21 @@ def test_traffic_is_what_operations_read_and_write_without_views(bench):
 
 
 def multiplications(side, width, z_dim=100, channels=3):
-    """Multiplications and additions of DCGAN's generator for a picture, which are those of its mirror but for z."""
+    """Return the operations of DCGAN's generator for an image; the discriminator has the same, except for z."""
     layers, smallest = [], 4
     outputs = width * side // 2 // smallest
     first = z_dim * outputs * smallest**2
     while smallest < side:
         following = channels if smallest * 2 == side else outputs // 2
-        layers.append(smallest**2 * outputs * following * 16)  # a kernel of 4x4 at each of the smaller map's places
+        layers.append(smallest**2 * outputs * following * 16)  # a kernel of 4x4 at each position of the smaller map
         smallest, outputs = smallest * 2, following
     return 2 * first, 2 * sum(layers), 2 * layers[-1]
 
 
 def test_the_arithmetic_of_a_batch_is_that_of_its_passes(bench):
-    """Passes forward: G 2, D 3; of D's turn the gradients of weights and, but for the first layer, of inputs."""
+    """Forward passes: G 2, D 3. In D's turn, gradients of weights and, except in the first layer, of inputs."""
     work = replace(bench.WORKS[0], overrides=[*bench.WORKS[0].overrides, "batch_size=2", "network.width=8"])
-    watch = bench.trained(replace(work, batches=1, pictures=20), [], bench.Watch(1, counts=True, trace=None))
+    watch = bench.train(replace(work, batches=1, images=20), [], bench.Watch(1, counts=True, trace=None))
     first, rest, outermost = multiplications(64, 8)
     score = 2 * 16 * 64
     g, d = first + rest, rest + score
@@ -49,11 +49,11 @@ def test_the_arithmetic_of_a_batch_is_that_of_its_passes(bench):
 
 
 @pytest.mark.slow
-def test_each_measure_is_timed_against_the_first_and_graphs_only_where_there_can_be_any(bench):
-    work = bench.small(bench.WORKS[0])
-    rows = bench.measures_of(work, {"flops": 1e12, "bytes": 1e12}, Path("unused"))
-    names = [name for name in bench.MEASURES if bench.ON_CUDA or name not in bench.NEEDS_CUDA]
+def test_each_optimization_is_timed_against_the_first_and_graphs_only_on_a_gpu(bench):
+    work = bench.shrink(bench.WORKS[0])
+    rows = bench.measure_optimizations(work, {"flops": 1e12, "bytes": 1e12}, Path("unused"))
+    names = [name for name in bench.OPTIMIZATIONS if bench.ON_CUDA or name not in bench.NEEDS_CUDA]
     assert [row["work"] for row in rows if "ratios" not in row] == [f"{work.name}: {name}" for name in names]
     assert [row["work"] for row in rows if "ratios" in row] == [f"{work.name}: {name}" for name in names[1:]]
     assert all(len(row["ratios"]) == bench.WINDOWS for row in rows if "ratios" in row)
-    assert bench.agreement(work)["largest_difference"] < 1e-4
+    assert bench.compare_losses(work)["largest_difference"] < 1e-4

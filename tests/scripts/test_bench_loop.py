@@ -1,15 +1,15 @@
-"""The measurement of the training step: by turns, the same work on both sides."""
+"""The benchmark of the training step: the same work on all sides, in alternation."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from helpers.benches import loaded
+from helpers.benches import load_script
 
 
 @pytest.fixture
 def bench(monkeypatch):
-    with loaded("bench_loop", monkeypatch) as module:
+    with load_script("bench_loop", monkeypatch) as module:
         yield module
 
 
@@ -22,14 +22,14 @@ TINY = {
 
 
 def small(bench, name):
-    """The work with few and narrow layers and few pictures."""
+    """Return the work with few, narrow layers and few images."""
     work = getattr(bench, name)
     changes = TINY.get(name, ["network.width=4", "batch_size=8"])
-    return replace(work, overrides=[*work.overrides, *changes], pictures=work.pictures and 20)
+    return replace(work, overrides=[*work.overrides, *changes], images=work.images and 20)
 
 
 def passes(model):
-    """Counts the examples that pass each network in training: {"generator": 0, ...}; not those without memory."""
+    """Count the examples that pass each network in training: {"generator": 0, ...}; meta tensors do not count."""
     counts = {}
     for name, network in networks(model):
         counts[name] = 0
@@ -51,7 +51,7 @@ WORKS = ["SMALL", "RING", "DCGAN", "DIGITS", "WGAN", "CYCLEGAN"]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORKS)
-def test_all_sides_do_the_same_batches_and_passes_by_turns_and_are_compared_one_by_one(bench, monkeypatch, name):
+def test_all_sides_do_the_same_batches_and_passes_alternately_and_are_compared_one_by_one(bench, monkeypatch, name):
     work, counts = small(bench, name), []
     build_model = bench.build.build_model
 
@@ -61,17 +61,17 @@ def test_all_sides_do_the_same_batches_and_passes_by_turns_and_are_compared_one_
         return model
 
     monkeypatch.setattr(bench.build, "build_model", counted)
-    turns = bench.by_turns(work, rounds=4, batches=5)
-    assert turns.our_batches == 25
-    assert {other.batches for other in turns.others.values()} == {25}
-    assert len(turns.ours) == 5
+    rounds = bench.run_alternately(work, rounds=4, batches=5)
+    assert rounds.our_batches == 25
+    assert {other.batches for other in rounds.others.values()} == {25}
+    assert len(rounds.ours) == 5
     ours, *theirs = counts
     assert min(ours.values()) >= 5
     assert len(theirs) == len(work.others)
     assert theirs == [ours] * len(work.others)
-    for found, other in zip(bench.compared(work, turns), work.others, strict=True):
-        assert (found["work"], found["against"], len(found["ratios"])) == (work.name, other.label, 4)
-        assert min(found["ratios"]) > 0
+    for result, other in zip(bench.list_ratios(work, rounds), work.others, strict=True):
+        assert (result["work"], result["against"], len(result["ratios"])) == (work.name, other.label, 4)
+        assert min(result["ratios"]) > 0
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_every_peer_starts_from_the_models_weights_and_moves_all_networks(bench,
     work = small(bench, name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
-        job = bench.job_of(work, tmp_path)
+        job = bench.build_work(work, tmp_path)
     for peer in work.others:
         other = peer(job)
         pairs = [*zip(networks(job.model), networks(other.nets), strict=True)]

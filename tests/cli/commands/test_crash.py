@@ -23,9 +23,9 @@ OFTEN = [*SHORT, "checkpoint.kimg=0.02", "log_every=1", "validate_kimg=0.1", "pi
 WRITERS = {  # method, the call before which the disk fills up, and the bytes that stay free
     "the check before saving": (Checkpointing, "save", 4, 2**19),
     "a save": (Checkpointing, "save", 5, 2**13),
-    "the curves": (LossCurves, "_read", 7, 0),
-    "the scores": (Evaluation, "_evaluate", 2, 0),
-    "the pictures": (Samples, "_draw", 2, 0),
+    "the curves": (LossCurves, "_log", 7, 0),
+    "the scores": (Evaluation, "_score", 2, 0),
+    "the pictures": (Samples, "_write", 2, 0),
     "the end": (Checkpointing, "on_train_end", 1, 0),
 }
 pytestmark = pytest.mark.slow
