@@ -1,4 +1,4 @@
-"""What is chosen where there is a GPU: decided on a machine that pretends to have one."""
+"""What `auto` resolves to with a GPU, tested on a machine that pretends to have one."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from ganrun.config.hardware import resolve_hardware
 from ganrun.paths import conf_dir
 
 
-def config(*overrides):
+def composed(*overrides):
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("train", ["model=dcgan", "data=digits", *overrides])
 
@@ -42,14 +42,14 @@ def gpu(monkeypatch):
         (["~trainer.compile"], False, False),
     ],
 )
-def test_turns_become_graphs_where_they_can_and_strangers_only_when_asked(overrides, graphs, networks):
-    hardware = resolve_hardware(config(*overrides))
+def test_steps_become_cuda_graphs_if_possible_and_those_of_user_classes_only_on_request(overrides, graphs, networks):
+    hardware = resolve_hardware(composed(*overrides))
     assert (hardware.cuda_graphs, hardware.compiles_networks) == (graphs, networks)
 
 
-@pytest.mark.parametrize("word", ["auto", "graphs", "full"])
-def test_without_a_gpu_there_are_no_graphs(word):
-    assert not resolve_hardware(config(f"trainer.compile={word}")).cuda_graphs
+@pytest.mark.parametrize("requested", ["auto", "graphs", "full"])
+def test_without_a_gpu_there_are_no_cuda_graphs(requested):
+    assert not resolve_hardware(composed(f"trainer.compile={requested}")).cuda_graphs
 
 
 @pytest.mark.usefixtures("gpu")
@@ -57,5 +57,5 @@ def test_without_a_gpu_there_are_no_graphs(word):
     ("overrides", "precision"),
     [([], "bf16-mixed"), (["data=ring", "model=gan"], "32-true"), (["trainer.accelerator=cpu"], "32-true")],
 )
-def test_pictures_are_trained_on_in_bfloat16(overrides, precision):
-    assert resolve_hardware(config(*overrides)).precision == precision
+def test_images_are_trained_on_in_bfloat16_and_points_in_float32(overrides, precision):
+    assert resolve_hardware(composed(*overrides)).precision == precision

@@ -1,4 +1,4 @@
-"""What was named otherwise in version 0.1; tests/test_version_0_1.py runs whole folders of it."""
+"""Names of version 0.1. tests/test_version_0_1.py runs whole folders of it."""
 
 from importlib import import_module
 from pathlib import Path

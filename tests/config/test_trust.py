@@ -1,4 +1,4 @@
-"""What a config that came with somebody's file may build."""
+"""What a config from somebody else's file may build."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ GOOD = {
 }
 
 
-def test_ganruns_own_classes_and_torchs_layers_and_optimizers_are_known():
+def test_classes_of_ganrun_and_layers_and_optimizers_of_torch_are_trusted():
     trust.check_trusted(OmegaConf.create(GOOD), Path("a.ckpt"))
 
 
@@ -35,12 +35,12 @@ BAD = [
 
 
 @pytest.mark.parametrize("target", BAD)
-@pytest.mark.parametrize("place", ["model", "model.generator", "layers.0"])
-def test_any_other_name_is_refused_wherever_it_stands(target, place, monkeypatch):
+@pytest.mark.parametrize("node", ["model", "model.generator", "layers.0"])
+def test_any_other_name_is_refused_anywhere_in_the_config(target, node, monkeypatch):
     monkeypatch.setattr("sys.argv", ["ganrun", "eval", "a.ckpt"])
     cfg = OmegaConf.create(GOOD)
-    OmegaConf.update(cfg, f"{place}._target_", target)
-    with pytest.raises(UserError) as found:
+    OmegaConf.update(cfg, f"{node}._target_", target)
+    with pytest.raises(UserError) as error:
         trust.check_trusted(cfg, Path("a.ckpt"))
-    for part in ("a.ckpt", f"{place}._target_={target}", "ganrun eval a.ckpt trust=true"):
-        assert part in str(found.value)
+    for part in ("a.ckpt", f"{node}._target_={target}", "ganrun eval a.ckpt trust=true"):
+        assert part in str(error.value)
