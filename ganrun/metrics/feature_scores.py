@@ -12,7 +12,7 @@ from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import float64_device, rank_and_world
 from ganrun.metrics.score_inputs import ScoreInputs, Statistics
-from ganrun.metrics.scores import NEEDS, Score, feature_scores
+from ganrun.metrics.scores import NEEDS, Score, available_scores
 from ganrun.metrics.scores.frechet import FrechetDistance
 
 
@@ -54,7 +54,7 @@ class FeatureScores:
     ):
         """scores: declared scores or their names.   real_images: returns real images, for scores that need them."""
         self.extractor, self.real, self.device, self.real_images = extractor, real, device, real_images
-        self.scores = [score if isinstance(score, Score) else feature_scores()[score] for score in scores]
+        self.scores = [score if isinstance(score, Score) else available_scores()[score] for score in scores]
         rank, world = rank_and_world()
         limits: dict[str, int] = dict.fromkeys(("features", "images"), -(-len(real.features) // world))
         needed = {need for score in self.scores for need in score.needs}

@@ -17,7 +17,7 @@ from torch import Tensor
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import isolated_rng
 from ganrun.metrics.score_inputs import NO_LABELS, NO_RADII, ScoreInputs, Statistics
-from ganrun.metrics.scores import Score, feature_scores
+from ganrun.metrics.scores import Score, available_scores
 from ganrun.metrics.scores.frechet import FrechetDistance
 from ganrun.metrics.scores.prdc import NEIGHBOURS, knn_radii
 from ganrun.paths import cache_dir, replacing
@@ -98,7 +98,7 @@ def measure_baselines(statistics: Statistics, halves: FrechetDistance, logits: T
 
 
 def scores_with_baseline() -> list[Score]:
-    return [score for score in feature_scores().values() if score.has_baseline]
+    return [score for score in available_scores().values() if score.has_baseline]
 
 
 def statistics_path(name: str, identity: dict) -> Path:

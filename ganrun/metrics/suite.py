@@ -14,7 +14,7 @@ from ganrun.metrics.feature_scores import FeatureBuffer, FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
 from ganrun.metrics.sampling import AllFinite, generate_batches, isolated_rng, nan_unless_finite, scoring_seed
 from ganrun.metrics.score_inputs import Statistics
-from ganrun.metrics.scores import PREFIX, Score, ScoreNote, feature_scores
+from ganrun.metrics.scores import PREFIX, Score, ScoreNote, available_scores
 from ganrun.metrics.scores.accuracy import accuracy
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Generation(FeatureSuite):
     ):
         """scores: what to compute each time, names of declared scores or scores.   final: what else at the end."""
         super().__init__(*arguments, **options)
-        declared = feature_scores()
+        declared = available_scores()
         for name in [*scores, *final]:
             if not isinstance(name, Score) and name not in declared:
                 raise UserError(
@@ -126,7 +126,7 @@ class Generation(FeatureSuite):
         return f"the samples' diversity is {diversity:.2g} of the data's" if diversity < COLLAPSED else None
 
     def _declared(self) -> list[Score]:
-        return [*feature_scores().values(), *self.final]
+        return [*available_scores().values(), *self.final]
 
     def _selected(self, data, is_final: bool, is_conditional: bool) -> list[Score]:
         """The requested scores that this model and these data can have, and the accuracy."""

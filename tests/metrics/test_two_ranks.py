@@ -39,3 +39,11 @@ def test_the_inception_score_takes_the_processes_batches_in_turns(tmp_path):
     batches = zip_longest(images[0::2].split(6), images[1::2].split(6), fillvalue=images[:0])  # 6 batches and 5
     expected = of_rank(0, "is", known, torch.cat([part for pair in batches for part in pair]), ranks=1)
     assert of_two_ranks(tmp_path, of_rank, "is", known, images, 2, 6) == [expected] * 2
+
+
+@pytest.mark.slow
+def test_the_kernel_distance_takes_the_kept_rows_of_one_process_after_those_of_the_other(tmp_path):
+    real, images = (Pictures(61, seed=seed).arrays["x"] for seed in (0, 1))
+    known = measure_statistics([real], 61, Means(), CPU)
+    expected = of_rank(0, "kid", known, torch.cat([images[0::2], images[1::2]]), ranks=1)
+    assert of_two_ranks(tmp_path, of_rank, "kid", known, images, 2, 6) == [expected] * 2  # 6 batches and 5

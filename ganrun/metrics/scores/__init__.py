@@ -97,7 +97,7 @@ def score(name: str, **declaration: Any) -> Callable[[Compute], Score]:
     return lambda compute: Score(name, compute=compute, **declaration)
 
 
-def feature_scores() -> dict[str, Score]:
+def available_scores() -> dict[str, Score]:
     """The scores that `metrics.scores` may name, by name. Imports the files of this folder, and torch with them."""
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")

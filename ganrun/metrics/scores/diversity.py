@@ -9,7 +9,7 @@ from ganrun.metrics.scores import score
     better="",  # more than the data's is no gain
     needs=("moments",),
     has_baseline=True,
-    note="root mean squared distance of two samples, relative to two real images",
+    note="RMS distance between two samples, over the data's",
 )
 def diversity(inputs: ScoreInputs) -> float:
     return inputs.moments.diversity().item()

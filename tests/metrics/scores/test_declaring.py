@@ -41,7 +41,7 @@ def toy(inputs):
 def declare(tmp_path, monkeypatch):
     """Returns a function that puts a file into the folder of the scores."""
     monkeypatch.setattr(scores, "__path__", [*scores.__path__, str(tmp_path)])
-    monkeypatch.setattr(scores, "DECLARED", [*scores.feature_scores().values()])
+    monkeypatch.setattr(scores, "DECLARED", [*scores.available_scores().values()])
     yield lambda text: (tmp_path / "toy_score.py").write_text(text)
     sys.modules.pop("ganrun.metrics.scores.toy_score", None)
 
@@ -103,7 +103,7 @@ def test_a_users_score_is_named_in_the_config_by_its_module(tmp_path, monkeypatc
 
 
 def test_declarations_read_from_source_equal_the_imported_ones():
-    scores.feature_scores()
+    scores.available_scores()
     read = declarations.read_declarations(tuple(scores.__path__))
     declared = [score for score in scores.DECLARED if score.name != "toy"]
     assert sorted((r.name, tuple(r.numbers.items()), r.needs) for r in read) == sorted(

@@ -1,9 +1,8 @@
 import pytest
 import torch
 from helpers.metric_fakes import normal_rows
-from helpers.metric_ranks import of_two_ranks
 
-from ganrun.metrics.scores.kid import KernelDistance, kernel_distance
+from ganrun.metrics.scores.kid import kernel_distance
 
 pytestmark = pytest.mark.usefixtures("seeded_stream")
 
@@ -62,36 +61,9 @@ def test_float32_features_give_the_number_of_float64_ones():
     assert single == pytest.approx(kernel_distance(real, fake, subsets=3, subset_size=100), rel=1e-3)
 
 
-def test_batches_equal_the_whole_and_reset_keeps_the_real_features():
-    real, fake = normal_rows(40, 5, 1), normal_rows(30, 5, 2)
-    expected = kernel_distance(real, fake, subsets=3, subset_size=20)
-    metric = KernelDistance(5, subsets=3, subset_size=20)
-    metric.update(real, real=True)
-    metric.update(normal_rows(30, 5, 9), real=False)
-    metric.reset()
-    for part in fake.split(7):
-        metric.update(part, real=False)
-    torch.manual_seed(3)
-    assert [value.item() for value in metric.compute()] == list(expected)
-
-
 def test_autocast_around_it_changes_nothing():
     real, fake = normal_rows(40, 5, 1).float(), normal_rows(30, 5, 2).float()
     expected = kernel_distance(real, fake, subsets=3, subset_size=20)
     torch.manual_seed(3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert kernel_distance(real, fake, subsets=3, subset_size=20) == expected
-
-
-def of_rank(rank, real, fake):
-    metric = KernelDistance(real.shape[1], subsets=2)
-    metric.update(real[rank::2], real=True)
-    for part in fake[rank::2].split(10):  # three batches on one rank, two on the other
-        metric.update(part, real=False)
-    return metric.compute()[0]
-
-
-@pytest.mark.slow
-def test_two_processes_with_unequal_batches_give_the_distance_of_one(tmp_path):
-    real, fake = normal_rows(41, 4, 1), normal_rows(41, 4, 2)
-    assert of_two_ranks(tmp_path, of_rank, real, fake) == pytest.approx([by_double_loop(real, fake)] * 2, rel=1e-9)
