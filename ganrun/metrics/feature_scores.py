@@ -12,7 +12,7 @@ from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import float64_device, rank_and_world
 from ganrun.metrics.score_inputs import ScoreInputs, Statistics
-from ganrun.metrics.scores import NEEDS, Score, available_scores
+from ganrun.metrics.scores import NEEDS, Score, find_score
 from ganrun.metrics.scores.frechet import FrechetDistance
 
 
@@ -54,7 +54,7 @@ class FeatureScores:
     ):
         """scores: declared scores or their names.   real_images: returns real images, for scores that need them."""
         self.extractor, self.real, self.device, self.real_images = extractor, real, device, real_images
-        self.scores = [score if isinstance(score, Score) else available_scores()[score] for score in scores]
+        self.scores = [*map(find_score, scores)]
         rank, world = rank_and_world()
         limits: dict[str, int] = dict.fromkeys(("features", "images"), -(-len(real.features) // world))
         needed = {need for score in self.scores for need in score.needs}
@@ -67,8 +67,8 @@ class FeatureScores:
         if rank == 0:
             self.moments.load_real(real.total, real.outer, real.count)
 
-    def update(self, images: Tensor, y: Tensor | None = None) -> Tensor:
-        """Add images, uint8 [B, C, H, W], and the requested classes, int64 [B]; return the images' logits [B, K]."""
+    def update(self, images: Tensor, y: Tensor | None = None) -> None:
+        """Add images, uint8 [B, C, H, W], and the requested classes, int64 [B]."""
         features, logits = self.extractor(images.to(self.device))
         if self.needs_moments:
             self.moments.update(features.to(self.moments.device), real=False)
@@ -83,7 +83,6 @@ class FeatureScores:
         for need, buffer in self.buffers.items():
             buffer.update(rows[need].to(self.device))
         self.batches += 1
-        return logits
 
     def compute(self) -> dict[str, float]:
         """The numbers by name, such as fd_lenet."""

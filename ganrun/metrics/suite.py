@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ganrun.data.images import to_uint8
-from ganrun.errors import UserError, did_you_mean
+from ganrun.errors import UserError
 from ganrun.metrics.feature_scores import FeatureBuffer, FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
 from ganrun.metrics.sampling import AllFinite, generate_batches, isolated_rng, nan_unless_finite, scoring_seed
 from ganrun.metrics.score_inputs import Statistics
-from ganrun.metrics.scores import PREFIX, Score, ScoreNote, available_scores
+from ganrun.metrics.scores import PREFIX, Score, ScoreNote, available_scores, find_score
 from ganrun.metrics.scores.accuracy import accuracy
 
 log = logging.getLogger(__name__)
@@ -47,15 +47,8 @@ class Generation(FeatureSuite):
     ):
         """scores: what to compute each time, names of declared scores or scores.   final: what else at the end."""
         super().__init__(*arguments, **options)
-        declared = available_scores()
-        for name in [*scores, *final]:
-            if not isinstance(name, Score) and name not in declared:
-                raise UserError(
-                    f"There is no score {name} in metrics.scores or metrics.final.{did_you_mean(str(name), declared)}"
-                )
-        self.regular = [name if isinstance(name, Score) else declared[name] for name in scores]
-        extra = [name if isinstance(name, Score) else declared[name] for name in final]
-        self.final = [*self.regular, *(score for score in extra if score not in self.regular)]
+        self.regular = [*map(find_score, scores)]
+        self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]
 
     def check_data(self, data) -> None:
         super().check_data(data)

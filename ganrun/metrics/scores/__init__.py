@@ -22,6 +22,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Literal, NamedTuple
 
+from ganrun.errors import UserError, did_you_mean
+
 Compute = Callable[[Any], float | tuple[float, ...]]
 Direction = Literal["lower", "higher", ""]  # which values are better; "" for neither
 NEEDS = ("moments", "features", "all_features", "logits", "batches", "labels", "images")  # fields of ScoreInputs
@@ -102,6 +104,16 @@ def available_scores() -> dict[str, Score]:
     for module in iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")
     return {score.name: score for score in sorted(DECLARED, key=lambda score: score.name) if score.compute}
+
+
+def find_score(name: str | Score) -> Score:
+    """The score of this name in `metrics.scores`; a Score stands for itself. Raises UserError for an unknown name."""
+    if isinstance(name, Score):
+        return name
+    known = available_scores()
+    if name not in known:
+        raise UserError(f"There is no score {name} in metrics.scores or metrics.final.{did_you_mean(str(name), known)}")
+    return known[name]
 
 
 def __getattr__(name: str) -> Any:
