@@ -20,8 +20,8 @@ BAD = [
     (f"{D} trainer.max_steps=3", ["Unknown key trainer.max_steps", "Allowed: accelerator"]),
     # pairs that cannot work
     ("train model=dcgan data=ring", ["model=dcgan needs", "as points", "Models for data=ring: gan, wgan"]),
-    ("eval cgan metrics=lenet data=ring", ["cgan of digits makes", "data=ring gives", "as points"]),
-    ("eval cgan metrics=lenet data=unpaired_digits", ["cgan of digits makes", "images of one domain (a)"]),
+    ("eval cgan metrics=lenet data=ring", ["cgan trained on digits generates", "data=ring has", "as points"]),
+    ("eval cgan metrics=lenet data=unpaired_digits", ["cgan trained on digits generates", "images of one domain (a)"]),
     ("train --config-dir own model=gan", ["own/model/gan.yaml would be ignored", "Rename"]),
     ("sample cgan out=taken", ["taken exists", "new out="]),
     ("sample cgan classes=3,7", ["'classes=[3,7]'"]),
@@ -93,8 +93,8 @@ BAD = [
     ("eval cgan metrics=lenet device=cuda", ["device=cuda", "Allowed: auto, cpu"]),
     ("eval cgan kimg=3", ["Unknown key kimg", "Allowed: against, copies, data"]),
     # named protocols
-    ("eval points protocol=fid50k", ["protocol=fid50k scores generated pictures", "data=ring gives", "as points"]),
-    ("eval cyclegan protocol=fid50k", ["protocol=fid50k scores generated pictures", "images of one domain (a)"]),
+    ("eval points protocol=fid50k", ["protocol=fid50k scores generated images", "data=ring has", "as points"]),
+    ("eval cyclegan protocol=fid50k", ["protocol=fid50k scores generated images", "images of one domain (a)"]),
     (
         "eval cgan protocol=fid50k metrics=lenet",
         ["protocol=fid50k evaluates with metrics=inception", "metrics=lenet was"],
@@ -107,8 +107,8 @@ BAD = [
         ["splits must be a list of splits, [train], [test] or [train,test], or null, got [foo]"],
     ),
     # two folders, without a run
-    ("eval --folder pictures", ["There is no --against", "ganrun eval --folder A --against B"]),
-    ("eval --against pictures", ["There is no --folder", "ganrun eval --folder A --against B"]),
+    ("eval --folder pictures", ["--against is missing", "ganrun eval --folder A --against B"]),
+    ("eval --against pictures", ["--folder is missing", "ganrun eval --folder A --against B"]),
     (
         "eval cgan --folder pictures --against pictures",
         ["RUN is given too: cgan", "data.root=FOLDER"],
@@ -120,12 +120,12 @@ BAD = [
     ("eval --folder damaged --against pictures", ["damaged holds one image, bad.png", "at least two"]),
     ("eval --folder rotten --against pictures metrics=lenet", ["rotten/bad.png: not an image", "Replace the file"]),
     ("eval --folder pictures --against rotten metrics=lenet", ["rotten/bad.png: not an image", "Replace the file"]),
-    ("eval --folder pictures --against pictures samples=4", ["pictures holds 3 pictures", "samples=4 asks for more"]),
-    ("eval --folder pictures --against pictures protocol=fid50k", ["pictures holds 3 pictures", "samples=50000"]),
-    ("eval --folder pictures --against pictures metrics=modes", ["metrics=modes scores no folders", "lenet"]),
-    ("eval --folder pictures --against pictures metrics=none", ["metrics=none scores no folders", "lenet"]),
-    ("eval --folder pictures --against pictures data=digits", ["data= says nothing of two folders"]),
-    ("eval --folder pictures --against pictures which=best", ["which= says nothing of two folders"]),
+    ("eval --folder pictures --against pictures samples=4", ["pictures has only 3 images", "samples=4"]),
+    ("eval --folder pictures --against pictures protocol=fid50k", ["pictures has only 3 images", "samples=50000"]),
+    ("eval --folder pictures --against pictures metrics=modes", ["metrics=modes cannot compare folders", "lenet"]),
+    ("eval --folder pictures --against pictures metrics=none", ["metrics=none cannot compare folders", "lenet"]),
+    ("eval --folder pictures --against pictures data=digits", ["data= has no effect on two folders"]),
+    ("eval --folder pictures --against pictures which=best", ["which= has no effect on two folders"]),
     ("eval --folder pictures --against pictures device=cuda", ["device=cuda", "Allowed: auto, cpu"]),
     ("eval --folder pictures --against pictures", ["could not be downloaded", "metrics.weights=PATH"]),
     (

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ganrun.config import compatibility
 from ganrun.config.experiment import Experiment
 
 
@@ -23,7 +24,8 @@ def print_plan(experiment: Experiment, run_dir: Path) -> None:
 def plan_table(experiment: Experiment) -> Table:
     cfg, data, suite = experiment.cfg, experiment.data, experiment.suite
     table = Table("", "plan", title="ganrun train", title_justify="left")
-    table.add_row("data", f"{data.name}: {' x '.join(map(str, data.shape))}, batch keys {', '.join(data.gives)}")
+    shape, contents = " x ".join(map(str, data.shape)), compatibility.describe_batch_keys(data.gives)
+    table.add_row("data", f"{data.name}: {shape}: {contents}")
     batches = ceil(round(cfg.kimg * 1000, 6) / cfg.batch_size)
     table.add_row("batches", f"{batches:,} batches of {cfg.batch_size} examples")
     table.add_row("length", f"{cfg.kimg:g} kimg" + (f" or {cfg.minutes:g} minutes" if cfg.minutes else ""))

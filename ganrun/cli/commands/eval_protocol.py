@@ -1,4 +1,4 @@
-"""The named protocol of an evaluation, and whether its name may still be claimed."""
+"""The named protocol of an evaluation (protocol=fid50k), and the settings in which a command departs from it."""
 
 from collections.abc import Mapping
 
@@ -16,12 +16,12 @@ def chosen_protocol() -> str | None:
 
 
 def compose_protocol() -> DictConfig:
-    """The config of the chosen protocol alone, Hydra's own node in it."""
+    """Return the config with only the protocol chosen, with Hydra's own node."""
     return compose(HydraConfig.get().job.config_name, [f"protocol={chosen_protocol()}"], return_hydra_config=True)
 
 
 def check_protocol_metrics() -> None:
-    """Refuses other metrics than the protocol's."""
+    """Raise UserError if the command chooses other metrics than the protocol."""
     if not chosen_protocol():
         return
     its, given = compose_protocol().hydra.runtime.choices.get("metrics"), compatibility.chosen_options()["metrics"]
@@ -32,19 +32,18 @@ def check_protocol_metrics() -> None:
 
 
 def check_protocol_data(data) -> None:
-    """Refuses data that are not pictures to generate."""
+    """Raise UserError for data that is not images for generation."""
     if chosen_protocol() and ("x" not in data.gives or len(data.shape) != 3):
         raise UserError(
-            f"protocol={chosen_protocol()} scores generated pictures, "
-            f"and data={data.name} gives {compatibility.describe_batch_keys(data.gives)}. "
-            "Leave protocol= out."
+            f"protocol={chosen_protocol()} scores generated images, but data={data.name} has "
+            f"{compatibility.describe_batch_keys(data.gives)}. Leave out protocol=."
         )
 
 
-def protocol_name(cfg: DictConfig, told: Mapping) -> str | None:
-    """The protocol's name, with the settings behind it that are not the protocol's; None where there is none.
+def protocol_name(cfg: DictConfig, used: Mapping) -> str | None:
+    """Return the protocol's name, followed by the settings that differ from it. None without a protocol.
 
-    told: how the scores came about, as suites tell it.
+    used: the protocol that the suite reports for its scores.
     """
     if not chosen_protocol():
         return None
@@ -52,8 +51,8 @@ def protocol_name(cfg: DictConfig, told: Mapping) -> str | None:
     fixed = [key for key, setting in schema.SETTINGS.items() if setting.fixed_by_protocol]
     changed = [key for key in fixed if OmegaConf.select(cfg, key) != OmegaConf.select(its, key)]
     wanted = OmegaConf.select(its, "metrics.reference")
-    if wanted and told["reference"] < wanted and "metrics.reference" not in changed:
+    if wanted and used["reference"] < wanted and "metrics.reference" not in changed:
         changed.append("metrics.reference")
-    if cfg.metrics.weights and not INCEPTION_DIGEST.startswith(told["weights"].removeprefix("sha256:")):
+    if cfg.metrics.weights and not INCEPTION_DIGEST.startswith(used["weights"].removeprefix("sha256:")):
         changed.append("metrics.weights")
     return f"{chosen_protocol()}, changed: {', '.join(changed)}" if changed else chosen_protocol()

@@ -209,7 +209,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(cli, capsys, monkeypatch, 
     assert list(cli.folder.iterdir()) == []
     generator, critic = 101 * 400 + 401 * 400 + 401 * 2, 3 * 5 * 200 + 201  # 5 pieces of maxout
     expected = [
-        ["data", "ring: 2, batch keys x, y, point"],
+        ["data", "ring: 2: examples (x), labels (y), as points"],
         ["batches", "13 batches of 8 examples"],
         ["length", "0.104 kimg"],
         ["memory", f"{16 * (generator + critic) / 2**20:.0f} MiB for weights, gradients and optimizers"],
