@@ -46,7 +46,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
     runner = build_runner(context, config, plan, configs)
     new_folders = hydra_context.missing_folders(plan.folder)
     plan.folder.mkdir(parents=True, exist_ok=True)
-    (plan.folder / state.LOCK_FILE).touch()
+    (plan.folder / state.LOCK_FILE).touch()  # `ganrun sweep last` finds the sweep by its time
     with interrupt_on_signals(runner.executor.prepare_to_stop):
         log_start(runner)
         try:
