@@ -1,6 +1,5 @@
 """Builds the objects that the parts of a config describe: data, model, trainer."""
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -16,8 +15,6 @@ from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
 from ganrun.models.ema import ExponentialMovingAverage
-
-log = logging.getLogger(__name__)
 
 
 def build_data(cfg: DictConfig) -> DataModule:
@@ -40,12 +37,12 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
         "channels_last": cfg.channels_last,
         "seed": cfg.seed,
     }
-    with as_user_error(format_settings("model", cfg.model)):
+    with quote_settings_on_error(format_settings("model", cfg.model)):
         model = make_model(**base)
     init = instantiate_optional(cfg.init)
     for network in model.children() if init else ():
         init(network)
-    with as_user_error(
+    with quote_settings_on_error(
         f"{format_settings('optimizer', cfg.optimizer)} {format_settings('optimizers', cfg.optimizers)}"
     ):
         model.configure_optimizers()
@@ -78,7 +75,7 @@ def build_trainer(cfg: DictConfig, hardware: Hardware, **arguments) -> pl.Traine
         arguments["logger"] = False
     if hardware.uses_cuda:
         torch.set_float32_matmul_precision("high")  # TF32, which cuDNN's convolutions use by default
-    with as_user_error(format_settings("trainer", cfg.trainer)):
+    with quote_settings_on_error(format_settings("trainer", cfg.trainer)):
         return pl.Trainer(
             **settings,
             **arguments,
@@ -109,7 +106,7 @@ def instantiate_optional(node: DictConfig | None, **arguments) -> Any:
 
 
 @contextmanager
-def as_user_error(settings: str) -> Iterator[None]:
+def quote_settings_on_error(settings: str) -> Iterator[None]:
     """Turn the error of a constructor into a UserError that quotes the settings and the reason."""
     try:
         yield

@@ -17,7 +17,7 @@ from ganrun.config.value_types import (
     OneOf,
     Text,
     ValueType,
-    format_value,
+    format_setting_value,
 )
 from ganrun.errors import UserError
 
@@ -238,4 +238,4 @@ def check_value(key: str, value: Any) -> None:
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     kind = "the number " if is_number and isinstance(allowed, Text) else ""
-    raise UserError(f"{key} must be {allowed}, got {kind}{format_value(value)}.{allowed.hint(key, value)}")
+    raise UserError(f"{key} must be {allowed}, got {kind}{format_setting_value(value)}.{allowed.hint(key, value)}")

@@ -83,7 +83,7 @@ class Text(ValueType):
 
     def hint(self, key: str, value: Any) -> str:
         is_scalar = isinstance(value, int | float)
-        return f" Quote it: {key}='\"{format_value(value)}\"'" if is_scalar else ""
+        return f" Quote it: {key}='\"{format_setting_value(value)}\"'" if is_scalar else ""
 
     def __str__(self) -> str:
         return "a string or null"
@@ -113,10 +113,10 @@ SPLITS_OR_NULL = Kind(f"{SPLITS}, or null", lambda value: value is None or are_s
 DEVICES = Kind("an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices)
 
 
-def format_value(value: Any) -> str:
+def format_setting_value(value: Any) -> str:
     """Return the value in the notation of the command line."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, ListConfig | list):
-        return f"[{','.join(map(format_value, value))}]"
+        return f"[{','.join(map(format_setting_value, value))}]"
     return str(value)
