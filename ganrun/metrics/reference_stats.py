@@ -87,13 +87,11 @@ def measure_baselines(statistics: Statistics, halves: FrechetDistance, logits: T
     if len(labels):
         real.labels, inputs.labels = labels[first], labels[second]
     is_enough = {"moments": statistics.count >= 4, "logits": True, "batches": True}
-    baselines = {}
+    baselines = dict.fromkeys(BASELINES_0_1, math.nan)
     with isolated_rng(0):
         for score in scores_with_baseline():
-            if all(is_enough.get(need, len(second) > NEIGHBOURS) for need in score.needs):
-                baselines |= score.values(inputs)
-            else:
-                baselines |= dict.fromkeys(score.numbers, math.nan)
+            is_possible = all(is_enough.get(need, len(second) > NEIGHBOURS) for need in score.needs)
+            baselines |= score.values(inputs) if is_possible else dict.fromkeys(score.numbers, math.nan)
     return baselines
 
 
@@ -138,11 +136,10 @@ def save_statistics(path: Path, statistics: Statistics, identity: dict) -> None:
     for temporary in path.parent.glob(f".{path.name}.*"):
         if time.time() - temporary.stat().st_mtime > 3600:
             temporary.unlink(missing_ok=True)
-    baselines = dict.fromkeys(BASELINES_0_1, math.nan) | statistics.baselines
     content = {name: getattr(statistics, name).contiguous() for name in TENSORS}
-    content["floors"] = torch.tensor([*baselines.values()], dtype=torch.float64)
+    content["floors"] = torch.tensor([*statistics.baselines.values()], dtype=torch.float64)
     metadata = {"identity": canonical_json(identity), "sha256": tensors_digest(content)}
-    metadata["baselines"] = json.dumps([*baselines])
+    metadata["baselines"] = json.dumps([*statistics.baselines])
     with replacing(path, suffix=str(os.getpid())) as temporary:
         temporary.write_bytes(save(content, metadata))
 

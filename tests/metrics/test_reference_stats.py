@@ -109,7 +109,7 @@ def slowly(path, content):
     print("half", flush=True)
     time.sleep(60)
 pathlib.Path.write_bytes = slowly
-reference_stats.write(pathlib.Path({path!r}), measured()[1], KEY)
+reference_stats.save_statistics(pathlib.Path({path!r}), measured()[1], KEY)
 """
 
 
