@@ -32,11 +32,11 @@ def calls(monkeypatch):
     """What is asked of the system, in order."""
     calls = []
 
-    def noted(module, name, told):
+    def noted(module, name, describe):
         before = getattr(module, name)
 
         def call(*arguments):
-            calls.append(told(*arguments))
+            calls.append(describe(*arguments))
             return before(*arguments)
 
         monkeypatch.setattr(module, name, call)
@@ -58,9 +58,9 @@ def test_the_digest_is_that_of_the_file_and_the_content_comes_back(tmp_path):
     path = tmp_path / "a.ckpt"
     digest = write_checkpoint(content(2.5), path)
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest() == sha256_of_file(path)
-    found = DurableIO().load_checkpoint(path)
-    assert torch.equal(found["state_dict"]["w"], content(2.5)["state_dict"]["w"])
-    assert found["seen"] == {"images": 3}
+    result = DurableIO().load_checkpoint(path)
+    assert torch.equal(result["state_dict"]["w"], content(2.5)["state_dict"]["w"])
+    assert result["seen"] == {"images": 3}
 
 
 def test_what_changes_after_the_call_is_not_what_is_written(tmp_path):
@@ -71,7 +71,7 @@ def test_what_changes_after_the_call_is_not_what_is_written(tmp_path):
     assert torch.equal(io.load_checkpoint(tmp_path / "a.ckpt")["state_dict"]["w"], content()["state_dict"]["w"])
 
 
-def test_never_two_at_a_time_and_each_is_told_when_it_is_on_the_disk(tmp_path, monkeypatch):
+def test_saves_are_written_one_at_a_time_and_each_reports_its_digest(tmp_path, monkeypatch):
     io, at_work, written, before = DurableIO(), [], {}, checkpoint_io.write_checkpoint
 
     def slow(*arguments):
@@ -124,9 +124,9 @@ def test_a_disk_that_is_full_in_the_middle_keeps_what_was_there_and_nothing_of_t
     path = disk / "a.ckpt"
     digest = write_checkpoint(content(), path)
     ballast = fill(disk, free)
-    with pytest.raises(Failure, match=r"Cannot save a\.ckpt: .* Earlier checkpoints are intact") as found:
+    with pytest.raises(Failure, match=r"Cannot save a\.ckpt: .* Earlier checkpoints are intact") as result:
         write_checkpoint(content(numbers=MIB), path)
-    assert found.value.exit_code == 1
+    assert result.value.exit_code == 1
     assert sha256_of_file(path) == digest
     assert {entry.name for entry in disk.iterdir()} == {"a.ckpt", "ballast"}
     ballast.unlink()

@@ -25,8 +25,8 @@ def s(values):
 @pytest.mark.parametrize("n", range(1, 5))
 def test_the_probability_of_a_trend_is_that_among_all_orders_of_the_scores_ties_included(n):
     for values in product(range(n), repeat=n):
-        found = [s(order) >= s(values) for order in permutations(values)]
-        assert p_rising(values) == pytest.approx(sum(found) / len(found))
+        result = [s(order) >= s(values) for order in permutations(values)]
+        assert p_rising(values) == pytest.approx(sum(result) / len(result))
 
 
 @pytest.mark.parametrize("ties", [(1, 1, 1, 1, 1, 1), (2, 1, 3), (3, 3), (1, 2, 1, 2), (6,)])
@@ -147,8 +147,8 @@ def test_the_summary_of_four_real_trainings(values, mode, summary):
 
 
 def test_where_more_is_better_a_rise_is_a_gain():
-    found = diagnosis([0.1, 0.2, 0.4, 0.5, 0.55, 0.6, 0.66, 0.7], "max")
-    assert found.summary == "improving: val/fd_lenet rose from 0.55 to 0.7 over the last 300 kimg"
+    result = diagnosis([0.1, 0.2, 0.4, 0.5, 0.55, 0.6, 0.66, 0.7], "max")
+    assert result.summary == "improving: val/fd_lenet rose from 0.55 to 0.7 over the last 300 kimg"
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ def test_where_more_is_better_a_rise_is_a_gain():
     ],
 )
 def test_collapsed_samples_are_called_so_whatever_the_scores_do(values, summary):
-    found = diagnosis(values, collapsed="1 of 8 modes")
-    assert (found.state, found.summary[: len(summary)]) == ("collapsed", summary)
+    result = diagnosis(values, collapsed="1 of 8 modes")
+    assert (result.state, result.summary[: len(summary)]) == ("collapsed", summary)
 
 
 def test_a_level_curve_is_seldom_called_anything_else_and_a_falling_one_never_diverged():

@@ -36,18 +36,18 @@ def enter(folder):
         pass
 
 
-def test_a_second_process_is_kept_out_and_told_by_whom(tmp_path, other):
+def test_a_second_process_is_refused_and_the_owner_is_named(tmp_path, other):
     with pytest.raises(UserError, match=rf"in use by process {other.pid} on "):
         enter(tmp_path)
 
 
-def test_a_killed_process_holds_nothing(tmp_path, other):
+def test_a_killed_process_holds_no_lock(tmp_path, other):
     os.kill(other.pid, signal.SIGKILL)
     other.wait()
     enter(tmp_path)
 
 
-def test_one_that_has_left_holds_nothing_and_is_not_named(tmp_path):
+def test_a_process_that_has_ended_holds_no_lock_and_is_not_named(tmp_path):
     enter(tmp_path)
     assert (tmp_path / ".lock").read_text() == ""
     with exclusive_lock(tmp_path), pytest.raises(UserError, match=f"by process {os.getpid()} on"):

@@ -55,9 +55,9 @@ def note(record, kimg, scores):
 
 
 def test_both_checkpoints_are_named_with_the_monitored_score_of_each(training, tmp_path):
-    told = training({40: 2.0, 50: 7.5, 70: 6.0, "end": 6.5})
-    digests = told.pop("sha256")
-    assert told == {
+    saved_manifest = training({40: 2.0, 50: 7.5, 70: 6.0, "end": 6.5})
+    digests = saved_manifest.pop("sha256")
+    assert saved_manifest == {
         "last": "kimg000100.000.ckpt",
         "previous": "kimg000090.000.ckpt",
         "best": "kimg000050.000.ckpt",
@@ -67,39 +67,49 @@ def test_both_checkpoints_are_named_with_the_monitored_score_of_each(training, t
         "scores": {"last": {"kimg": 100.0, "value": 6.5}, "best": {"kimg": 50.0, "value": 7.5}},
     }
     files = {path.name for path in (tmp_path / "checkpoints").glob("*.ckpt")}
-    assert files == {told["last"], told["previous"], told["best"]}
+    assert files == {saved_manifest["last"], saved_manifest["previous"], saved_manifest["best"]}
     assert digests == {name: f"digest of {name}" for name in files}
 
 
-def test_final_scores_after_the_last_save_are_told(training):
+def test_final_scores_after_the_last_save_are_in_the_manifest(training):
     assert training({30: 1.0, 100: 2.0, "end": 3.0})["scores"]["best"] == {"kimg": 100.0, "value": 3.0}
 
 
 def test_a_checkpoint_that_was_not_scored_has_no_value(training):
-    told = training({50: 7.5})
-    assert told["scores"]["last"] == {"kimg": 100.0, "value": None}
+    saved_manifest = training({50: 7.5})
+    assert saved_manifest["scores"]["last"] == {"kimg": 100.0, "value": None}
 
 
 def test_without_scores_there_is_no_best(training):
-    told = training({})
-    assert (told["best"], told["scores"]["best"]) == (None, None)
+    saved_manifest = training({})
+    assert (saved_manifest["best"], saved_manifest["scores"]["best"]) == (None, None)
 
 
 @pytest.mark.parametrize(("keep", "kept"), [(None, [20, 40, 60, 80, 100]), (2, [80, 100])])
 def test_some_stay_for_good(training, tmp_path, keep, kept):
-    told = training({10: 1.0}, every_kimg=20, keep=keep)
-    assert told["kept"] == [checkpoint.checkpoint_name(kimg) for kimg in kept]
+    saved_manifest = training({10: 1.0}, every_kimg=20, keep=keep)
+    assert saved_manifest["kept"] == [checkpoint.checkpoint_name(kimg) for kimg in kept]
     files = {path.name for path in (tmp_path / "checkpoints").glob("*.ckpt")}
-    assert files == {*told["kept"], told["best"], told["previous"], told["last"]}
+    assert files == {
+        *saved_manifest["kept"],
+        saved_manifest["best"],
+        saved_manifest["previous"],
+        saved_manifest["last"],
+    }
 
 
-def test_a_training_that_goes_on_forgets_what_came_after_its_start_and_what_a_killed_one_left(tmp_path):
+def test_a_resumed_training_drops_later_checkpoints_and_what_a_killed_one_left(tmp_path):
     names = [checkpoint.checkpoint_name(kimg) for kimg in (10, 20, 30, 40)]
     for name in [*names, "kimg000099.000.ckpt", f".{names[3]}.partial"]:
         (tmp_path / name).write_text("weights")
     manifest = checkpoint.Manifest(last=names[3], previous=names[2], best=names[1], kept=[names[0], names[3]])
-    found = manifest.restarted_at(names[2], best=names[1])
-    found.commit(tmp_path)
-    assert (found.last, found.previous, found.best, found.kept) == (names[2], names[1], names[1], [names[0]])
+    restarted = manifest.restarted_at(names[2], best=names[1])
+    restarted.commit(tmp_path)
+    assert (restarted.last, restarted.previous, restarted.best, restarted.kept) == (
+        names[2],
+        names[1],
+        names[1],
+        [names[0]],
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", *names[:3]}
-    assert checkpoint.Manifest.read(tmp_path) == found
+    assert checkpoint.Manifest.read(tmp_path) == restarted

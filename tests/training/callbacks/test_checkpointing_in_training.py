@@ -39,7 +39,7 @@ def test_the_pictures_in_the_image_pools_come_back(tmp_path):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_training_that_goes_on_from_a_checkpoint_ends_at_the_weights_of_an_unbroken_one(name, tmp_path):
+def test_a_training_resumed_from_a_checkpoint_ends_at_the_weights_of_an_unbroken_one(name, tmp_path):
     overrides = [*CASES[name], "schedule=linear_decay"]
     unbroken = train(job_of(*overrides), 8).model
     first = train(job_of(*overrides), 8, Stop(after=5))

@@ -105,6 +105,6 @@ def test_fewer_samples_than_features_are_not_advised(world, caplog):
     assert "% of the training time. validate_kimg=" in caplog.text
 
 
-def test_the_first_rank_alone_speaks(world, caplog):
+def test_only_the_first_rank_warns(world, caplog):
     world(cost=0.01, rank=1).train()
     assert caplog.messages == []

@@ -1,4 +1,4 @@
-"""What TensorBoard's table of hyperparameters is told."""
+"""What TensorBoard's table of hyperparameters holds."""
 
 from types import SimpleNamespace
 
@@ -56,22 +56,22 @@ def test_the_outcome_is_noted_at_the_end_alone(tmp_path, fails):
     trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
     table = hparams({"seed": 3})
     table.on_train_start(trainer, None)
-    assert "_hparams_/session_end_info" not in told(logger, tmp_path)
+    assert "_hparams_/session_end_info" not in read_plugin_content(logger, tmp_path)
     table.on_exception(trainer, None, ValueError()) if fails else table.on_train_end(trainer, None)
-    content = told(logger, tmp_path)
+    content = read_plugin_content(logger, tmp_path)
     end = content["_hparams_/session_end_info"].session_end_info
     assert end.status == (STATUS_FAILURE if fails else STATUS_SUCCESS)
     assert content["_hparams_/session_start_info"].session_start_info.hparams["seed"].number_value == 3
 
 
-def test_a_run_that_goes_on_has_its_new_settings_and_outcome(tmp_path):
+def test_a_resumed_run_has_its_new_settings_and_outcome(tmp_path):
     for kimg, ending in ((60, "on_exception"), (70, "on_train_end")):
         logger = TensorBoardLogger(tmp_path, name="", version="")
         trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
         table = hparams({"kimg": kimg})
         table.on_train_start(trainer, None)
         getattr(table, ending)(trainer, None, *([ValueError()] if ending == "on_exception" else []))
-        content = told(logger, tmp_path)
+        content = read_plugin_content(logger, tmp_path)
         assert content["_hparams_/session_start_info"].session_start_info.hparams["kimg"].number_value == kimg
     assert content["_hparams_/session_end_info"].session_end_info.status == STATUS_SUCCESS
 
@@ -88,11 +88,11 @@ def test_the_table_has_the_columns_of_all_runs(tmp_path):
     events = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
     context = Context(TBContext(data_provider=MultiplexerDataProvider(events, str(tmp_path)), logdir=str(tmp_path)))
     ctx = RequestContext()
-    found = context.experiment_from_metadata(ctx, "", True, context.hparams_metadata(ctx, ""), [])
-    assert {info.name.tag for info in found.metric_infos} == {"val/fd_lenet", "val/modes"}
+    experiment = context.experiment_from_metadata(ctx, "", True, context.hparams_metadata(ctx, ""), [])
+    assert {info.name.tag for info in experiment.metric_infos} == {"val/fd_lenet", "val/modes"}
 
 
-def told(logger, folder):
+def read_plugin_content(logger, folder):
     logger.experiment.flush()
     events = EventAccumulator(str(folder)).Reload()
     return {t: HParamsPluginData.FromString(m.plugin_data.content) for t, m in events.summary_metadata.items()}

@@ -26,8 +26,8 @@ def scores(*values):
     ],
 )
 def test_a_pair_counts_where_the_real_one_scores_higher_and_ties_count_half(real, fake, accuracy):
-    (found,) = pair_accuracies({"loss": scores(1.0), "real": real, "fake": fake}).values()
-    assert found.item() == pytest.approx(accuracy, nan_ok=True)
+    (accuracy_term,) = pair_accuracies({"loss": scores(1.0), "real": real, "fake": fake}).values()
+    assert accuracy_term.item() == pytest.approx(accuracy, nan_ok=True)
 
 
 def test_the_accuracy_is_the_same_for_any_rising_function_of_the_scores():

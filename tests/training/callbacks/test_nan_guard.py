@@ -41,16 +41,16 @@ def way_on(tmp_path):
 
 
 def test_before_the_first_save_it_says_how_to_start_again(way_on):
-    said = way_on(Pair({"d": 4e-4, "g": 1e-3}))
+    message = way_on(Pair({"d": 4e-4, "g": 1e-3}))
     assert (
-        said
+        message
         == "Nothing was saved yet. Start again with lower learning rates: optimizers.d.lr=0.0002 optimizers.g.lr=0.0005"
     )
 
 
-def test_the_last_good_checkpoint_is_named_with_the_command_that_goes_on_from_it(way_on, tmp_path):
-    said = way_on(Pair({"d": 4e-4}), "kimg000010.000.ckpt")
-    assert said == (
+def test_the_last_good_checkpoint_is_named_with_the_command_that_continues_from_it(way_on, tmp_path):
+    message = way_on(Pair({"d": 4e-4}), "kimg000010.000.ckpt")
+    assert message == (
         f"The last good checkpoint is {tmp_path}/run/checkpoints/kimg000010.000.ckpt. "
         "Continue from it with lower learning rates: "
         f"ganrun resume {tmp_path}/run branch=true optimizers.d.lr=0.0002"
@@ -58,12 +58,12 @@ def test_the_last_good_checkpoint_is_named_with_the_command_that_goes_on_from_it
 
 
 def test_the_command_is_one_that_a_shell_takes(way_on, tmp_path):
-    said = way_on(Pair({"d": 1.0}), "kimg000010.000.ckpt", "my run")
-    words = shlex.split(said.split("rates: ")[1])
-    assert words == ["ganrun", "resume", f"{tmp_path}/my run", "branch=true", "optimizers.d.lr=0.5"]
+    message = way_on(Pair({"d": 1.0}), "kimg000010.000.ckpt", "my run")
+    args = shlex.split(message.split("rates: ")[1])
+    assert args == ["ganrun", "resume", f"{tmp_path}/my run", "branch=true", "optimizers.d.lr=0.5"]
 
 
-def test_the_rate_is_that_of_the_settings_not_that_of_the_schedule_at_this_moment(way_on):
+def test_the_rate_is_that_of_the_settings_before_the_schedule(way_on):
     model = Pair({"d": 1.0}, schedule=lambda progress: 0.01)
     model._set_learning_rates()
     assert model._optimizers[0].param_groups[0]["lr"] == 0.01
@@ -79,7 +79,7 @@ def test_the_rate_is_that_of_the_settings_not_that_of_the_schedule_at_this_momen
         ([0.0], [0.0], ", but not real or fake"),
     ],
 )
-def test_the_terms_are_told_apart(real, fake, text):
+def test_finite_and_other_terms_are_named(real, fake, text):
     terms = {"loss": torch.tensor(NAN), "real": torch.tensor(real), "fake": torch.tensor(fake)}
     assert describe_other_terms(terms) == text
 

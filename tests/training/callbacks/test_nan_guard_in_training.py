@@ -49,9 +49,9 @@ def guard_of(folder, every=50, **settings):
     return bound(NanGuard(every, **settings), record=SimpleNamespace(folder=folder))
 
 
-def stopped(job, folder, *callbacks, looks=50, saves=3):
+def stopped(job, folder, *callbacks, checks=50, saves=3):
     """What a training that is saved every third batch says when it is stopped, and the batches that it had saved."""
-    guard = guard_of(folder, looks)
+    guard = guard_of(folder, checks)
     saving = Saving(guard, saves)
     with pytest.raises(Failure) as failure:
         train(job, 12, *callbacks, guard, saving)
@@ -79,8 +79,8 @@ def first_weight(net):
 def test_a_spoilt_weight_stops_the_training_at_the_first_loss_that_it_spoils_before_the_next_save(net, terms, tmp_path):
     job = job_of(*QUICK)
     name = f"{net}.{first_weight(getattr(job.model, net))}"
-    said, saved = stopped(job, tmp_path, Spoiling(4, after=spoil(name)))
-    assert said == f"train/discriminator/loss became NaN at 0.08 kimg (batch 5){terms}"
+    message, saved = stopped(job, tmp_path, Spoiling(4, after=spoil(name)))
+    assert message == f"train/discriminator/loss became NaN at 0.08 kimg (batch 5){terms}"
     assert saved == [3]
 
 
@@ -88,8 +88,8 @@ def test_a_spoilt_example_stops_the_training_and_the_scores_of_the_real_ones_are
     def before(model, batch):
         batch["x"][3, 1] = NAN
 
-    said, saved = stopped(job_of(*QUICK), tmp_path, Spoiling(5, before))
-    assert said == "train/discriminator/loss became NaN at 0.08 kimg (batch 5), and so did real, but not fake"
+    message, saved = stopped(job_of(*QUICK), tmp_path, Spoiling(5, before))
+    assert message == "train/discriminator/loss became NaN at 0.08 kimg (batch 5), and so did real, but not fake"
     assert saved == [3]
 
 
@@ -99,31 +99,31 @@ def spoilt_gradient(job, net, batch, value=NAN):
 
 
 @pytest.mark.parametrize(("value", "kind"), [(NAN, "NaN"), (math.inf, "infinite")])
-def test_a_spoilt_gradient_is_named_where_the_look_falls_on_its_batch(value, kind, tmp_path):
+def test_a_spoilt_gradient_is_named_if_the_check_falls_on_its_batch(value, kind, tmp_path):
     job = job_of(*QUICK)
     spoilt_gradient(job, "generator", 6, value)
-    said, saved = stopped(job, tmp_path)
-    assert said == f"train/generator/gradient became {kind} at 0.096 kimg (batch 6)"
+    message, saved = stopped(job, tmp_path)
+    assert message == f"train/generator/gradient became {kind} at 0.096 kimg (batch 6)"
     assert saved == [3]
 
 
 def test_a_spoilt_gradient_of_the_discriminator_is_known_by_the_loss_of_the_turn_after_it(tmp_path):
     job = job_of(*QUICK)
     spoilt_gradient(job, "discriminator", 6)
-    said, saved = stopped(job, tmp_path)
-    assert said == "train/generator/loss became NaN at 0.096 kimg (batch 6)"
+    message, saved = stopped(job, tmp_path)
+    assert message == "train/generator/loss became NaN at 0.096 kimg (batch 6)"
     assert saved == [3]
 
 
-def test_a_gradient_that_was_spoilt_between_two_looks_is_known_by_the_first_loss_after_it(tmp_path):
+def test_a_gradient_that_was_spoilt_between_two_checks_shows_in_the_first_loss_after_it(tmp_path):
     job = job_of(*QUICK)
     spoilt_gradient(job, "generator", 4)
-    said, saved = stopped(job, tmp_path)
-    assert said == "train/discriminator/loss became NaN at 0.08 kimg (batch 5), and so did fake, but not real"
+    message, saved = stopped(job, tmp_path)
+    assert message == "train/discriminator/loss became NaN at 0.08 kimg (batch 5), and so did fake, but not real"
     assert saved == [3]
 
 
-def test_an_infinite_loss_of_finite_scores_is_told_as_such(tmp_path):
+def test_an_infinite_loss_of_finite_scores_is_reported_as_infinite(tmp_path):
     job = job_of(*QUICK)
     loss = job.model.discriminator_loss
 
@@ -132,8 +132,8 @@ def test_an_infinite_loss_of_finite_scores_is_told_as_such(tmp_path):
         return terms | {"loss": terms["loss"] + (math.inf if job.model.batches_seen == 7 else 0)}
 
     job.model.discriminator_loss = spoilt
-    said, saved = stopped(job, tmp_path)
-    assert said == "train/discriminator/loss became infinite at 0.128 kimg (batch 8), but not real or fake"
+    message, saved = stopped(job, tmp_path)
+    assert message == "train/discriminator/loss became infinite at 0.128 kimg (batch 8), but not real or fake"
     assert saved == [3, 6]
 
 
@@ -143,9 +143,9 @@ def test_a_spoilt_weight_that_no_loss_shows_is_named_before_it_is_saved(name, va
     job = job_of(*QUICK, "ema.half_life_kimg=0.1")
     job.model.generator.unused = torch.nn.Parameter(torch.zeros(3), requires_grad=False)
     job.model.discriminator.register_buffer("count", torch.zeros(2))
-    said, saved = stopped(job, tmp_path, Spoiling(5, after=spoil(name, value)))
+    message, saved = stopped(job, tmp_path, Spoiling(5, after=spoil(name, value)))
     kind = "NaN" if math.isnan(value) else "infinite"
-    assert said == f"{name} became {kind} at 0.096 kimg (batch 6)"
+    assert message == f"{name} became {kind} at 0.096 kimg (batch 6)"
     assert saved == [3]
 
 
@@ -157,12 +157,12 @@ def test_large_finite_weights_and_empty_ones_are_let_be(tmp_path):
     assert train(job, 3, guard_of(tmp_path, 1)).model.batches_seen == 3
 
 
-def test_without_saves_it_is_found_at_the_next_look_and_at_the_end_at_the_latest(tmp_path):
-    for looks, seen in ((4, 8), (50, 12)):
+def test_without_saves_it_is_found_at_the_next_check_or_at_the_end(tmp_path):
+    for checks, seen in ((4, 8), (50, 12)):
         job = job_of(*QUICK)
         spoilt_gradient(job, "generator", 5)
-        said, saved = stopped(job, tmp_path, looks=looks, saves=50)
-        assert "at 0.096 kimg (batch 6), and so did fake" in said
+        message, saved = stopped(job, tmp_path, checks=checks, saves=50)
+        assert "at 0.096 kimg (batch 6), and so did fake" in message
         assert (job.model.batches_seen, saved) == (seen, [])
 
 
@@ -188,7 +188,7 @@ class Operations(TorchDispatchMode):
 
 
 class Watched(NanGuard):
-    """A guard that counts what it computes after each batch, and in a look at a batch that was looked at."""
+    """A guard that counts what it computes after each batch, and in a second check of a batch."""
 
     def on_train_start(self, *arguments):
         super().on_train_start(*arguments)
@@ -204,14 +204,14 @@ class Watched(NanGuard):
             self.again += len(operations.names)
 
 
-def test_between_two_looks_nothing_is_computed_and_a_second_look_at_the_same_batch_is_free(tmp_path):
+def test_between_two_checks_nothing_is_computed_and_a_second_check_of_a_batch_is_free(tmp_path):
     guard = Watched(3)
     train(job_of(*QUICK), 7, guard)
     assert [n > 0 for n in guard.computed] == [False, False, True, False, False, True, False]
     assert guard.again == 0
 
 
-def test_what_was_kept_for_a_look_is_let_go_after_it(tmp_path):
+def test_terms_kept_for_a_check_are_released_after_it(tmp_path):
     guard = guard_of(tmp_path, 4)
     train(job_of(*QUICK), 6, guard)
     assert guard.turns == []

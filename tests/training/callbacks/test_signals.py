@@ -137,7 +137,7 @@ def signalled_at(step):
     return world, result, len(steps) >= step
 
 
-def test_wherever_in_it_the_signal_comes_the_work_is_done_or_told_to_be_dropped():
+def test_wherever_in_it_the_signal_comes_the_work_is_done_or_reported_as_dropped():
     for step in range(1, 1000):
         world, result, is_reached = signalled_at(step)
         assert result in (None, "done")

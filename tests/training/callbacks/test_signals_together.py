@@ -43,13 +43,13 @@ def test_sigterm_under_slurm_queues_nothing(world, scontrol):
     assert scontrol.words() == []
 
 
-def test_a_refusal_of_slurm_is_told_in_a_line(world, scontrol, caplog):
+def test_a_refusal_by_slurm_is_logged_in_a_line(world, scontrol, caplog):
     scontrol.fail()
     assert world.interrupted(signal.SIGUSR1).exit_code == 138
     assert caplog.messages[-1] == "Slurm cannot start job 12 again: Invalid job id specified"
 
 
-def test_a_slurm_without_scontrol_is_told_in_a_line(world, monkeypatch, caplog):
+def test_a_slurm_without_scontrol_is_logged_in_a_line(world, monkeypatch, caplog):
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setenv("PATH", "/nowhere")
     world.interrupted(signal.SIGUSR1)
