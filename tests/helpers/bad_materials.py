@@ -1,4 +1,4 @@
-"""A working folder full of what a user can get wrong: pictures, runs, checkpoints and configs, good and bad."""
+"""A working folder with good and bad images, runs, checkpoints and configs."""
 
 import torch
 from PIL import Image
@@ -28,10 +28,10 @@ CONFIGS = {
 }
 
 
-def write(folder):
-    """Fills the folder, which is the working one."""
-    for name, words in RUNS.items():
-        assert main(["train", *words, f"folder={name}"]) == 0
+def write_bad_files(folder):
+    """Fill the folder, which must be the working folder."""
+    for name, args in RUNS.items():
+        assert main(["train", *args, f"folder={name}"]) == 0
     for name in ("pictures", "empty", "damaged", "rotten", "half/trainA", "taken"):
         (folder / name).mkdir(parents=True)
     for i in range(3):

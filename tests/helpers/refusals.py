@@ -1,4 +1,4 @@
-"""Commands that cannot work, with parts of the message that each is to get."""
+"""Commands that cannot work, with parts of the expected message."""
 
 TINY = "network.width=4 batch_size=4 kimg=0.008"
 D = f"train model=dcgan data=digits metrics=none {TINY}"

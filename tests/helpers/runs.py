@@ -1,4 +1,4 @@
-"""Overrides of tiny runs, and readers of what a run folder holds."""
+"""Overrides for tiny runs, and functions that read run folders."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def status(run):
 
 
 def lines(run, key):
-    """The lines of metrics.jsonl with that key."""
+    """Return the lines of metrics.jsonl that have this key."""
     return [line for text in (run / "metrics.jsonl").read_text().splitlines() if key in (line := json.loads(text))]
 
 
@@ -39,7 +39,7 @@ def files(folder):
 
 
 def rows(out):
-    """The cells of each row of the tables in a text."""
+    """Return the cells of each row of the tables in a text."""
     return [re.split(r" *[│┃] *", text)[1:-1] for text in out.splitlines() if text[:1] in "│┃"]
 
 
@@ -52,7 +52,7 @@ def equal(a, b):
 
 
 def load_checkpoint(run, name=None, which="last"):
-    """A checkpoint of a run folder: the one of that file name, else the last or the best."""
+    """Load a checkpoint of a run folder: by file name, or the last or best."""
     folder = run / "checkpoints"
     name = name or json.loads((folder / "manifest.json").read_text())[which]
     return torch.load(folder / name, weights_only=True)

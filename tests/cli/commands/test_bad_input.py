@@ -26,7 +26,7 @@ Result = namedtuple("Result", "code out err")
 @pytest.fixture(scope="module")
 def bad_files(workplace):
     """The folder with the bad files, which no command may change."""
-    bad_materials.write(workplace)
+    bad_materials.write_bad_files(workplace)
     return workplace
 
 

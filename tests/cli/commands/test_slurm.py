@@ -1,14 +1,14 @@
-"""A job of a real Slurm, on this machine alone, that is told that its time is nearly over."""
+"""A job of a real Slurm on this machine that gets the signal before its time limit."""
 
 import sys
 from pathlib import Path
 
 import pytest
-from helpers.held_run import RUN, Run, assert_same, uninterrupted, until
+from helpers.paused_run import TRAIN_ARGS, PausedRun, assert_same, run_uninterrupted, wait_for
 from helpers.slurm_here import NEEDS_SLURM, output_of, running_slurm
 
 pytestmark = NEEDS_SLURM
-JOB = f"#!/bin/bash\nsrun {sys.executable} -m ganrun train {' '.join(RUN)} folder=run resume=true\n"
+JOB = f"#!/bin/bash\nsrun {sys.executable} -m ganrun train {' '.join(TRAIN_ARGS)} folder=run resume=true\n"
 
 
 @pytest.fixture
@@ -18,36 +18,39 @@ def slurm(tmp_path, monkeypatch):
 
 
 class Job:
-    """The job of a training, in its working folder."""
+    """A Slurm job that trains in this working folder."""
 
     def __init__(self, folder: Path):
-        self.run = Run(folder)
+        self.run = PausedRun(folder)
         self.log = folder / "log"
         (folder / "job.sh").write_text(JOB)
         settings = ["--requeue", f"--chdir={folder}", f"--output={self.log}", "--open-mode=append"]
         self.id = output_of("sbatch", "--parsable", *settings, folder / "job.sh")
 
-    def told(self) -> dict[str, str]:
-        """What Slurm tells of it."""
+    def properties(self) -> dict[str, str]:
+        """Return what `scontrol show job` prints."""
         words = output_of("scontrol", "show", "job", self.id).split()
         return dict(word.split("=", 1) for word in words if "=" in word)
 
-    def until(self, **wanted: str) -> None:
-        until(lambda: wanted.items() <= self.told().items(), lambda: f"{self.told()}\n{self.log.read_text()}")
+    def wait_for(self, **expected: str) -> None:
+        wait_for(
+            lambda: expected.items() <= self.properties().items(),
+            lambda: f"{self.properties()}\n{self.log.read_text()}",
+        )
 
 
-def test_a_job_that_is_told_to_end_is_queued_again_and_finishes_exactly(slurm, shared_cache, tmp_path, monkeypatch):
+def test_a_job_near_its_time_limit_is_requeued_and_finishes_exactly(slurm, shared_cache, tmp_path, monkeypatch):
     monkeypatch.setenv("GANRUN_CACHE", str(shared_cache))
-    monkeypatch.setenv("HOLD_AT", "between two turns")
+    monkeypatch.setenv("PAUSE_AT", "between two players")
     job = Job(tmp_path)
-    until((tmp_path / "held").exists, job.log.read_text)
+    wait_for((tmp_path / "paused").exists, job.log.read_text)
     output_of("scancel", "--signal=USR1", job.id)
-    until(lambda: "SIGUSR1: stopping after this batch" in job.log.read_text(), job.log.read_text)
-    (tmp_path / "go").touch()
-    job.until(JobState="PENDING", Restarts="1")
+    wait_for(lambda: "SIGUSR1: stopping after this batch" in job.log.read_text(), job.log.read_text)
+    (tmp_path / "continue").touch()
+    job.wait_for(JobState="PENDING", Restarts="1")
     assert job.run.status()["state"] == "interrupted"
     assert job.run.checkpoint()["seen"]["batches"] == 30
     output_of("scontrol", "update", f"JobId={job.id}", "StartTime=now")  # Slurm would wait for two minutes
-    job.until(JobState="COMPLETED")
+    job.wait_for(JobState="COMPLETED")
     assert job.run.status()["state"] == "done"
-    assert_same(job.run, uninterrupted(tmp_path / "whole"))
+    assert_same(job.run, run_uninterrupted(tmp_path / "whole"))
