@@ -10,6 +10,8 @@ from hydra.plugins.sweeper import Sweeper
 class GanrunSweeper(Sweeper):
     """Runs the jobs of a sweep, or those that an earlier start of the same sweep has left."""
 
+    config: Any  # set by setup
+
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
         self.context, self.config = hydra_context, config
 

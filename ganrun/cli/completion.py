@@ -88,7 +88,7 @@ def escape_candidate(name: str, shell: str) -> str:
 
 
 def list_candidates(args: list[str], word: str, verbs: Mapping) -> list[str]:
-    """Return what may stand in the place of `word`, after the arguments before it."""
+    """Return the possible words after these arguments; `word` is what is typed so far."""
     if not args:
         return [*verbs, "--help", "--version"] if word.startswith("-") else [*verbs]
     verb, *args = args
