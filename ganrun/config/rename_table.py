@@ -1,211 +1,117 @@
 """The names of version 0.1 and those of today. ganrun/config/renames.py applies them.
 
-Modules, classes and functions are dotted paths below the package `ganrun`.
+A line of a table reads `OLD_PARENT NEW_PARENT: NAME OLD_NAME=NEW_NAME ...`; parents are dotted paths below the package
+`ganrun`, and - is the package itself.
 """
 
-MODULES = {  # old module: module today
-    "arguments": "cli.arguments",
-    "build": "config.build",
-    "callbacks.cadence": "training.callbacks.cadence",
-    "callbacks.checkpointing": "training.callbacks.checkpointing",
-    "callbacks.compiling": "training.callbacks.compilation",
-    "callbacks.curves": "training.callbacks.loss_curves",
-    "callbacks.evaluation": "training.callbacks.evaluation",
-    "callbacks.guard": "training.callbacks.nan_guard",
-    "callbacks.hparams": "training.callbacks.hparams",
-    "callbacks.length": "training.callbacks.length",
-    "callbacks.profiling": "training.callbacks.profiling",
-    "callbacks.progress": "training.callbacks.progress",
-    "callbacks.pruning": "sweep.pruning",
-    "callbacks.random_states": "training.callbacks.random_states",
-    "callbacks.samples": "training.callbacks.samples",
-    "callbacks.signals": "training.callbacks.signals",
-    "callbacks.together": "training.callbacks.callback_list",
-    "changes": "config.resume_rules",
-    "checkpoint": "training.checkpoint",
-    "checkpoint_io": "training.checkpoint_io",
-    "checks": "config.compatibility",
-    "cli": "cli.main",
-    "commands.compare": "cli.commands.compare",
-    "commands.eval": "cli.commands.eval",
-    "commands.plan": "cli.commands.dry_run",
-    "commands.protocol": "cli.commands.eval_protocol",
-    "commands.resume": "cli.commands.resume",
-    "commands.sample": "cli.commands.sample",
-    "commands.score_table": "cli.commands.eval_table",
-    "commands.summary": "training.summary",
-    "commands.sweep": "cli.commands.sweep",
-    "commands.train": "cli.commands.train",
-    "commands.trained": "training.inference",
-    "commands.translate": "cli.commands.translate",
-    "completion": "cli.completion",
-    "conf_text": "config.docs",
-    "data.ahead": "data.prefetch",
-    "data.arrays": "data.cache",
-    "data.decoding": "data.decode_all",
-    "data.order": "data.shuffle",
-    "durations": "terminal",
-    "failures": "training.out_of_memory",
-    "folders": "paths",
-    "hydra_errors": "cli.hydra_errors",
-    "job": "config.experiment",
-    "jobs": "cli.hydra_app",
-    "limits": "config.schema",
-    "lock": "training.lock",
-    "losses": "models.losses",
-    "metrics.copies": "metrics.scores.copies",
-    "metrics.drawing": "metrics.sampling",
-    "metrics.extractors": "metrics.extractors.base",
-    "metrics.frechet": "metrics.scores.frechet",
-    "metrics.inception": "metrics.extractors.inception",
-    "metrics.inception_score": "metrics.scores.inception_score",
-    "metrics.infinity": "metrics.scores.fid_infinity",
-    "metrics.intra": "metrics.scores.intra_fid",
-    "metrics.kid": "metrics.scores.kid",
-    "metrics.lenet": "metrics.extractors.lenet",
-    "metrics.neighbours": "metrics.scores.nearest",
-    "metrics.prdc": "metrics.scores.prdc",
-    "metrics.reading": "metrics.scores.declarations",
-    "metrics.resize": "metrics.extractors.resize",
-    "metrics.scores": "metrics.feature_scores",
-    "metrics.statistics": "metrics.reference_stats",
-    "metrics.weights": "metrics.extractors.weights",
-    "models.average": "models.ema",
-    "networks.modes": "networks.eval_mode",
-    "pictures": "data.images",
-    "record": "training.run_folder",
-    "schedules": "models.schedules",
-    "sweep.board": "sweep.report.ranking",
-    "sweep.checks": "sweep.validate",
-    "sweep.conditions": "sweep.search.conditions",
-    "sweep.folders": "sweep.hydra_context",
-    "sweep.launched": "sweep.executors.hydra_launcher",
-    "sweep.pool": "sweep.executors.local",
-    "sweep.proposals": "sweep.search.study",
-    "sweep.report": "sweep.report.html",
-    "sweep.results": "sweep.report.results",
-    "sweep.samplers": "sweep.search.samplers",
-    "sweep.screen": "sweep.report.live_table",
-    "sweep.showing": "sweep.report.leaderboard",
-    "sweep.slurm": "sweep.executors.slurm",
-    "sweep.space": "sweep.search.space",
-    "sweep.start": "sweep.sweeper",
-    "trust": "config.trust",
-    "turns.graphs": "models.steps.cuda_graph",
-    "turns.recording": "models.steps.captured_step",
-    "turns.replays": "models.steps.graph_replay",
-    "turns.skipping": "models.steps.skip_nonfinite",
-    "turns.snapshot": "models.steps.snapshot",
-    "usage": "cli.help",
-    "verdict": "training.diagnosis",
-}
-SYMBOLS = {  # old class or function: today's, each with its module; for those renamed, or moved apart from their module
-    "build.adversarial": "config.build.build_model",
-    "build.data_module": "config.build.build_data",
-    "build.made": "config.build.instantiate_optional",
-    "callbacks.compiling.Compiling": "training.callbacks.compilation.Compilation",
-    "callbacks.curves.Curves": "training.callbacks.loss_curves.LossCurves",
-    "callbacks.guard.Guard": "training.callbacks.nan_guard.NanGuard",
-    "callbacks.progress.handlers_of_terminal": "terminal.terminal_log_handlers",
-    "callbacks.signals.Dropped": "training.callbacks.signals.WorkDropped",
-    "callbacks.together.Together": "training.callbacks.callback_list.CallbackList",
-    "checkpoint.STATUS": "training.run_folder.STATUS",
-    "checkpoint.find": "training.checkpoint.find_checkpoint",
-    "checkpoint.read": "training.checkpoint.load_checkpoint",
-    "checkpoint.status": "training.run_folder.read_status",
-    "checkpoint_io.digest_of": "paths.sha256_of_file",
-    "checkpoint_io.write": "training.checkpoint_io.write_checkpoint",
-    "commands.trained.Trained": "training.inference.TrainedModel",
-    "commands.trained.data_of": "training.inference.data_for",
-    "commands.trained.device": "training.inference.select_device",
-    "commands.trained.load": "training.inference.load_trained_model",
-    "commands.trained.with_bar": "terminal.progress_bar",
-    "data.ahead.made_ahead": "data.prefetch.prefetch",
-    "data.arrays.Contents": "data.cache.LoadedData",
-    "data.arrays.Store": "data.cache.CacheWriter",
-    "data.arrays.build": "data.cache.write_cache",
-    "data.arrays.place": "data.cache.cache_folder",
-    "data.arrays.read": "data.cache.open_cache",
-    "data.batches.Batches": "data.batches.TrainingBatches",
-    "data.batches.resident": "data.batches.place_on_device",
-    "data.celeba.centre_square": "data.celeba.crop_centre",
-    "data.celeba.combinations": "data.celeba.class_names",
-    "data.celeba.label": "data.celeba.class_index",
-    "data.cifar10.binary_batch": "data.cifar10.parse_binary_batch",
-    "data.cifar10.contents": "data.cifar10.read_files",
-    "data.cifar10.python_batch": "data.cifar10.parse_python_batch",
-    "data.decode.BadPictureError": "data.decode.BadImageError",
-    "data.decode.as_array": "data.decode.to_array",
-    "data.decode.check_form": "data.decode.check_image_format",
-    "data.decode.fitted": "data.decode.fit_to_square",
-    "data.decode.form": "data.decode.resize_images",
-    "data.decode.in_mode": "data.decode.convert_mode",
-    "data.decode.padded": "data.decode.pad_to_square",
-    "data.decode.pictures_in": "data.decode.find_images",
-    "data.decode.plain": "data.decode.to_grey_or_rgb",
-    "data.decoding.progress": "terminal.progress_bar",
-    "data.digits.shipped": "data.digits.load_shipped_digits",
-    "data.folder.found_pictures": "data.folder.require_images",
-    "data.module.Endless": "data.module.EndlessLoader",
-    "data.module.in_proportion": "data.module.proportional_labels",
-    "data.order.Order": "data.shuffle.EndlessShuffle",
-    "data.order.seeded": "seeds.named_generator",
-    "data.stacked.Stacked": "data.stacked.StackedSource",
-    "data.stacked.Stacks": "data.stacked.StackedImages",
-    "data.unpaired_digits.coloured": "data.unpaired_digits.colour_digits",
-    "durations.clock": "terminal.format_duration",
-    "job.Job": "config.experiment.Experiment",
-    "job.make_job": "config.experiment.build_experiment",
-    "losses.full": "models.losses.at_least_float32",
-    "losses.of_generator": "models.losses.generator_loss",
-    "metrics.copies.Copies": "metrics.scores.copies.CopyReport",
-    "metrics.copies.look_for": "metrics.scores.copies.find_copies",
-    "metrics.drawing.Finite": "metrics.sampling.AllFinite",
-    "metrics.drawing.apart": "metrics.sampling.isolated_rng",
-    "metrics.drawing.counting_device": "metrics.sampling.float64_device",
-    "metrics.drawing.generated": "metrics.sampling.generate_batches",
-    "metrics.drawing.or_nan": "metrics.sampling.nan_unless_finite",
-    "metrics.drawing.place": "metrics.sampling.rank_and_world",
-    "metrics.drawing.seed_of_scores": "metrics.sampling.scoring_seed",
-    "metrics.frechet.Features": "metrics.scores.frechet.IdentityFeatures",
-    "metrics.inception_score.never_zero": "metrics.scores.inception_score.clamp_logits",
-    "metrics.neighbours.copied": "metrics.scores.nearest.copy_shares",
-    "metrics.neighbours.nearest": "metrics.scores.nearest.nearest_neighbours",
-    "metrics.prdc.radii": "metrics.scores.prdc.knn_radii",
-    "metrics.reading.better": "metrics.scores.declarations.better_direction",
-    "metrics.scores.Kept": "metrics.feature_scores.FeatureBuffer",
-    "metrics.stacked.floor": "metrics.stacked.perfect_scores",
-    "metrics.stacked.law_of": "metrics.stacked.mode_probabilities",
-    "metrics.stacked.read_modes": "metrics.stacked.classify_modes",
-    "metrics.statistics.Statistics": "metrics.score_inputs.Statistics",
-    "metrics.statistics.measure": "metrics.reference_stats.measure_statistics",
-    "metrics.translation.intensity_of": "metrics.translation.digit_intensity",
-    "metrics.translation.shares": "metrics.translation.rank_batches",
-    "metrics.weights.digest_of": "paths.sha256_of_file",
-    "models.average.Average": "models.ema.ExponentialMovingAverage",
-    "networks.cyclegan.normed": "networks.cyclegan.with_instance_norm",
-    "networks.dcgan.doublings": "networks.dcgan.smallest_side_and_doublings",
-    "networks.init.normal": "networks.init.normal_",
-    "networks.init.orthogonal": "networks.init.orthogonal_",
-    "networks.init.xavier": "networks.init.xavier_",
-    "networks.modes.evaluating": "networks.eval_mode.eval_mode",
-    "networks.modes.jointly": "networks.eval_mode.forward_batches",
-    "pictures.grid": "data.images.make_grid",
-    "pictures.scatter": "data.images.plot_points",
-    "record.Record": "training.run_record.RunRecord",
-    "record.make_folder": "training.run_folder.make_run_folder",
-    "record.read_lines": "training.run_record.read_metric_lines",
-    "record.replace_file": "paths.replace_file",
-    "record.replace_text": "paths.replace_text",
-    "record.versions": "training.run_folder.package_versions",
-    "seeds.mix": "seeds.hash_integers",
-    "turns.graphs.CudaGraphs": "models.steps.cuda_graph.CudaGraphCapture",
-    "turns.recording.Recording": "models.steps.captured_step.CapturedStep",
-    "turns.replays.Replays": "models.steps.graph_replay.GraphedSteps",
-    "turns.skipping.Skipping": "models.steps.skip_nonfinite.NonfiniteStepSkipper",
-    "verdict.Verdict": "training.diagnosis.Diagnosis",
-    "verdict.judge": "training.diagnosis.diagnose",
-}
+_MODULES = """
+- cli: arguments cli=main completion hydra_errors jobs=hydra_app usage=help
+- config: build changes=resume_rules checks=compatibility conf_text=docs job=experiment limits=schema trust
+callbacks training.callbacks: cadence checkpointing compiling=compilation curves=loss_curves evaluation
+callbacks training.callbacks: guard=nan_guard hparams length profiling progress random_states samples signals
+callbacks training.callbacks: together=callback_list
+callbacks sweep: pruning
+- training: checkpoint checkpoint_io failures=out_of_memory lock record=run_folder verdict=diagnosis
+commands cli.commands: compare eval plan=dry_run protocol=eval_protocol resume sample score_table=eval_table sweep
+commands cli.commands: train translate
+commands training: summary trained=inference
+data data: ahead=prefetch arrays=cache decoding=decode_all order=shuffle
+- -: durations=terminal folders=paths
+- models: losses schedules
+metrics metrics.scores: copies frechet inception_score infinity=fid_infinity intra=intra_fid kid neighbours=nearest
+metrics metrics.scores: prdc reading=declarations
+metrics metrics: drawing=sampling scores=feature_scores statistics=reference_stats
+metrics metrics.extractors: extractors=base inception lenet resize weights
+models models: average=ema
+networks networks: modes=eval_mode
+- data: pictures=images
+sweep sweep.report: board=ranking report=html results screen=live_table showing=leaderboard
+sweep sweep: checks=validate folders=hydra_context start=sweeper
+sweep sweep.search: conditions proposals=study samplers space
+sweep sweep.executors: launched=hydra_launcher pool=local slurm
+turns models.steps: graphs=cuda_graph recording=captured_step replays=graph_replay skipping=skip_nonfinite snapshot
+"""
+_SYMBOLS = """
+build config.build: adversarial=build_model data_module=build_data made=instantiate_optional
+callbacks.compiling training.callbacks.compilation: Compiling=Compilation
+callbacks.curves training.callbacks.loss_curves: Curves=LossCurves
+callbacks.guard training.callbacks.nan_guard: Guard=NanGuard
+callbacks.progress terminal: handlers_of_terminal=terminal_log_handlers
+callbacks.signals training.callbacks.signals: Dropped=WorkDropped
+callbacks.together training.callbacks.callback_list: Together=CallbackList
+checkpoint training.run_folder: STATUS status=read_status
+checkpoint training.checkpoint: find=find_checkpoint read=load_checkpoint
+checkpoint_io paths: digest_of=sha256_of_file
+checkpoint_io training.checkpoint_io: write=write_checkpoint
+commands.trained training.inference: Trained=TrainedModel data_of=data_for device=select_device
+commands.trained training.inference: load=load_trained_model
+commands.trained terminal: with_bar=progress_bar
+data.ahead data.prefetch: made_ahead=prefetch
+data.arrays data.cache: Contents=LoadedData Store=CacheWriter build=write_cache place=cache_folder read=open_cache
+data.batches data.batches: Batches=TrainingBatches resident=place_on_device
+data.celeba data.celeba: centre_square=crop_centre combinations=class_names label=class_index
+data.cifar10 data.cifar10: binary_batch=parse_binary_batch contents=read_files python_batch=parse_python_batch
+data.decode data.decode: BadPictureError=BadImageError as_array=to_array check_form=check_image_format
+data.decode data.decode: fitted=fit_to_square form=resize_images in_mode=convert_mode padded=pad_to_square
+data.decode data.decode: pictures_in=find_images plain=to_grey_or_rgb
+data.decoding terminal: progress=progress_bar
+data.digits data.digits: shipped=load_shipped_digits
+data.folder data.folder: found_pictures=require_images
+data.module data.module: Endless=EndlessLoader in_proportion=proportional_labels
+data.order data.shuffle: Order=EndlessShuffle
+data.order seeds: seeded=named_generator
+data.stacked data.stacked: Stacked=StackedSource Stacks=StackedImages
+data.unpaired_digits data.unpaired_digits: coloured=colour_digits
+durations terminal: clock=format_duration
+job config.experiment: Job=Experiment make_job=build_experiment
+losses models.losses: full=at_least_float32 of_generator=generator_loss
+metrics.copies metrics.scores.copies: Copies=CopyReport look_for=find_copies
+metrics.drawing metrics.sampling: Finite=AllFinite apart=isolated_rng counting_device=float64_device
+metrics.drawing metrics.sampling: generated=generate_batches or_nan=nan_unless_finite place=rank_and_world
+metrics.drawing metrics.sampling: seed_of_scores=scoring_seed
+metrics.frechet metrics.scores.frechet: Features=IdentityFeatures
+metrics.inception_score metrics.scores.inception_score: never_zero=clamp_logits
+metrics.neighbours metrics.scores.nearest: copied=copy_shares nearest=nearest_neighbours
+metrics.prdc metrics.scores.prdc: radii=knn_radii
+metrics.reading metrics.scores.declarations: better=better_direction
+metrics.scores metrics.feature_scores: Kept=FeatureBuffer
+metrics.stacked metrics.stacked: floor=perfect_scores law_of=mode_probabilities read_modes=classify_modes
+metrics.statistics metrics.score_inputs: Statistics
+metrics.statistics metrics.reference_stats: measure=measure_statistics
+metrics.translation metrics.translation: intensity_of=digit_intensity shares=rank_batches
+metrics.weights paths: digest_of=sha256_of_file
+models.average models.ema: Average=ExponentialMovingAverage
+networks.cyclegan networks.cyclegan: normed=with_instance_norm
+networks.dcgan networks.dcgan: doublings=smallest_side_and_doublings
+networks.init networks.init: normal=normal_ orthogonal=orthogonal_ xavier=xavier_
+networks.modes networks.eval_mode: evaluating=eval_mode jointly=forward_batches
+pictures data.images: grid=make_grid scatter=plot_points
+record training.run_record: Record=RunRecord read_lines=read_metric_lines
+record training.run_folder: make_folder=make_run_folder versions=package_versions
+record paths: replace_file replace_text
+seeds seeds: mix=hash_integers
+turns.graphs models.steps.cuda_graph: CudaGraphs=CudaGraphCapture
+turns.recording models.steps.captured_step: Recording=CapturedStep
+turns.replays models.steps.graph_replay: Replays=GraphedSteps
+turns.skipping models.steps.skip_nonfinite: Skipping=NonfiniteStepSkipper
+verdict training.diagnosis: Verdict=Diagnosis judge=diagnose
+"""
+
+
+def _parse(table: str) -> dict[str, str]:
+    """Return {old dotted path: dotted path today}."""
+    paths = {}
+    for line in table.strip().splitlines():
+        parents, _, names = line.partition(": ")
+        old_parent, new_parent = parents.split()
+        for name in names.split():
+            old, _, new = name.partition("=")
+            paths[f"{old_parent}.{old}".removeprefix("-.")] = f"{new_parent}.{new or old}".removeprefix("-.")
+    return paths
+
+
+MODULES = _parse(_MODULES)
+SYMBOLS = _parse(_SYMBOLS)  # classes and functions that were renamed, or moved apart from their module
 SETTINGS: dict[str, str] = {}  # old key of a setting: key today
 CALLBACK_STATES = {  # old name of a callback in a checkpoint: its name today
     "Curves": "LossCurves",
