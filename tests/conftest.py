@@ -1,4 +1,4 @@
-"""What every test gets."""
+"""Fixtures of all tests."""
 
 import logging
 import signal
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def heeding_ctrl_c():
-    """What a shell starts in the background ignores SIGINT, and so would the trainings that a test interrupts."""
+    """Background processes of a shell ignore SIGINT; the trainings that tests interrupt must not."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -16,7 +16,7 @@ def heeding_ctrl_c():
 
 @pytest.fixture(autouse=True)
 def log_handlers():
-    """Hydra gives the root logger a handler on today's stdout; the next test has another stdout."""
+    """Remove the root handler that Hydra adds: it writes to a stdout that the next test does not have."""
     before = logging.root.handlers[:]
     yield
     logging.root.handlers[:] = [handler for handler in logging.root.handlers if handler in before]

@@ -1,4 +1,4 @@
-"""A cache folder of its own for every test, and a short way to a DataModule."""
+"""A separate cache folder for each test, and a short way to build a DataModule."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def build():
-    """source class, options -> DataModule; what the config would say otherwise has a default here."""
+    """A function (source class, options) -> DataModule, with defaults for the other settings of the config."""
 
     def build_module(source, *, gives=("x", "y", "picture"), batch_size=4, seed=0, **options):
         settings = {"classes": None, "reference": ["train"], "flip": False, "device": "auto", "name": source.name}

@@ -1,4 +1,4 @@
-"""The order of examples and what happens to them on their way into a batch."""
+"""The order of examples, and how they become batches."""
 
 import itertools
 from collections import Counter
@@ -14,7 +14,7 @@ from ganrun.seeds import named_generator
 
 
 def numbered(n):
-    """n one-pixel-high pictures, number i filled with i, with label i."""
+    """Return n images, one pixel high, number i filled with i and with label i."""
     return {"x": torch.arange(n, dtype=torch.uint8).view(n, 1, 1, 1).expand(n, 1, 1, 2).clone(), "y": torch.arange(n)}
 
 
@@ -27,19 +27,19 @@ def test_every_example_is_seen_once_in_every_epoch(n, batch_size):
         assert sorted(seen[epoch * n : (epoch + 1) * n].tolist()) == list(range(n))
 
 
-def test_epochs_differ_in_their_order_and_so_do_seeds_and_names():
+def test_epochs_seeds_and_names_have_different_orders():
     orders = [
         EndlessShuffle(50, seed, name).indices(start, 50) for seed in (0, 1) for name in "ab" for start in (0, 50)
     ]
     assert len({tuple(order.tolist()) for order in orders}) == len(orders)
 
 
-def test_the_first_place_is_taken_by_every_example_alike():
+def test_every_example_is_equally_likely_to_come_first():
     first = Counter(int(EndlessShuffle(4, seed, "x").indices(0, 1)) for seed in range(2000))
     assert all(abs(count - 500) < 5 * (500 * 0.75) ** 0.5 for count in first.values())  # five deviations
 
 
-def test_a_batch_depends_on_seed_and_number_alone():
+def test_a_batch_depends_only_on_seed_and_number():
     unbroken = TrainingBatches(numbered(10), 4, seed=3, flip=True)
     stream = [unbroken.batch(k) for k in range(12)]
     for k in (11, 0, 7, 3):
@@ -47,7 +47,7 @@ def test_a_batch_depends_on_seed_and_number_alone():
         assert all(torch.equal(again[key], stream[k][key]) for key in "xy")
 
 
-def test_a_stream_that_starts_later_goes_on_with_the_unbroken_one():
+def test_a_stream_that_starts_later_continues_the_uninterrupted_one():
     whole = itertools.islice(TrainingBatches(numbered(10), 4, seed=0).endless(), 9)
     resumed = itertools.islice(TrainingBatches(numbered(10), 4, seed=0).endless(start=5), 4)
     for expected, found in zip(list(whole)[5:], resumed, strict=True):
@@ -63,7 +63,7 @@ def test_the_ranks_slices_make_up_the_joint_batch(world):
             assert torch.equal(torch.cat([part[key] for part in slices]), whole)
 
 
-def test_a_batch_that_cannot_be_shared_names_a_size_that_can():
+def test_a_batch_size_that_the_ranks_cannot_share_is_refused_with_one_that_they_can():
     with pytest.raises(UserError, match="batch_size=8"):
         TrainingBatches(numbered(10), 6, seed=0).batch(0, 0, 4)
 
@@ -74,13 +74,13 @@ def test_pictures_keep_their_labels_and_are_scaled():
     assert torch.equal(x[:, 0, 0, 0], to_float(y.to(torch.uint8)))
 
 
-def test_points_are_handed_out_as_they_are():
+def test_points_are_not_changed():
     points = torch.randn(10, 2, generator=named_generator("points"))
     batch = TrainingBatches({"x": points, "y": torch.arange(10)}, 5, seed=0).batch(0)
     assert torch.equal(batch["x"], points[batch["y"]])
 
 
-def test_two_domains_are_drawn_independently_and_each_wholly():
+def test_two_domains_have_independent_orders_and_each_is_seen_completely():
     domains = {"a": numbered(6)["x"], "b": numbered(9)["x"]}
     batches = TrainingBatches(domains, 18, seed=0)
     a, b = (batches.batch(0)[key][:, 0, 0, 0] for key in "ab")
@@ -104,7 +104,7 @@ def test_flips_differ_between_batches():
     assert not torch.equal(batches.batch(0)["x"], batches.batch(1)["x"])
 
 
-def test_batches_leave_the_global_generator_and_the_arrays_alone():
+def test_batches_change_neither_the_global_generator_nor_the_arrays():
     arrays = numbered(10)
     before = torch.random.get_rng_state()
     TrainingBatches(arrays, 4, seed=0, flip=True).batch(0)["x"].zero_()
@@ -112,19 +112,19 @@ def test_batches_leave_the_global_generator_and_the_arrays_alone():
     assert torch.equal(arrays["x"], numbered(10)["x"])
 
 
-@pytest.mark.parametrize("wish", ["auto", "cpu"])
-def test_without_a_gpu_the_arrays_stay_where_they_are(wish):
+@pytest.mark.parametrize("choice", ["auto", "cpu"])
+def test_without_a_gpu_the_arrays_stay_where_they_are(choice):
     arrays = numbered(3)
-    assert place_on_device(arrays, wish, torch.device("cpu")) is arrays
+    assert place_on_device(arrays, choice, torch.device("cpu")) is arrays
 
 
-@pytest.mark.parametrize("wish", ["cuda", "gpu"])
-def test_a_device_that_cannot_be_is_refused(wish):
-    with pytest.raises(UserError, match=f"data.device={wish}"):
-        place_on_device(numbered(3), wish, torch.device("cpu"))
+@pytest.mark.parametrize("choice", ["cuda", "gpu"])
+def test_an_impossible_device_is_refused(choice):
+    with pytest.raises(UserError, match=f"data.device={choice}"):
+        place_on_device(numbered(3), choice, torch.device("cpu"))
 
 
-def test_a_batch_of_thousands_of_epochs_is_their_orders_end_to_end():
+def test_a_batch_of_thousands_of_epochs_concatenates_their_orders():
     order = EndlessShuffle(2, 0, "x")
     found = order.indices(1, 6000)
-    assert torch.equal(found, torch.cat([order.indices(place, 1) for place in range(1, 6001)]))
+    assert torch.equal(found, torch.cat([order.indices(i, 1) for i in range(1, 6001)]))

@@ -1,4 +1,4 @@
-"""The uint8 cache: written once, whole or not at all."""
+"""The uint8 cache: written once, complete or not at all."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def built(options, write=write):
     return folder
 
 
-def test_what_was_written_is_read_back():
+def test_a_cache_is_loaded_as_it_was_written():
     contents = arrays.open_cache(built({"size": 4}))
     assert np.array_equal(contents.splits["train"]["x"].numpy(), PIXELS)
     assert contents.splits["train"]["y"].tolist() == [0, 1, 2, 3, 4, 5]
@@ -39,7 +39,7 @@ def test_a_cache_is_written_once():
     assert calls == [1]
 
 
-def test_the_manifest_tells_options_sizes_and_what_was_skipped():
+def test_the_manifest_has_options_shapes_and_skipped_files():
     manifest = json.loads((built({"size": 4}) / "manifest.json").read_text())
     assert manifest["options"] == {"size": 4}
     assert manifest["shapes"] == {"train-x": [6, 1, 4, 4], "train-y": [6]}
@@ -47,13 +47,13 @@ def test_the_manifest_tells_options_sizes_and_what_was_skipped():
     assert len(manifest["fingerprint"]) == 32
 
 
-def test_skipped_pictures_are_counted_and_listed_in_the_log(caplog):
+def test_skipped_images_are_counted_and_listed_in_the_log(caplog):
     built({"size": 4})
     assert "Skipped c.png: empty" in caplog.text
     assert "Skipped images: 1" in caplog.text
 
 
-def test_a_failed_writing_leaves_nothing(cache):
+def test_a_failed_write_leaves_no_file(cache):
     def fail(store):
         write(store)
         raise KeyboardInterrupt
@@ -63,20 +63,20 @@ def test_a_failed_writing_leaves_nothing(cache):
     assert list((cache / "data").iterdir()) == []
 
 
-def test_writers_at_the_same_time_end_with_one_whole_cache(cache):
+def test_concurrent_writers_leave_one_complete_cache(cache):
     with ThreadPoolExecutor(8) as pool:
         folders = set(pool.map(lambda _: built({"size": 4}), range(8)))
     assert list((cache / "data").iterdir()) == list(folders)
     assert np.array_equal(arrays.open_cache(folders.pop()).splits["train"]["x"].numpy(), PIXELS)
 
 
-def test_writing_to_a_loaded_tensor_leaves_the_file_alone():
+def test_writing_to_a_loaded_tensor_does_not_change_the_file():
     folder = built({"size": 4})
     arrays.open_cache(folder).splits["train"]["x"].zero_()
     assert np.array_equal(np.load(folder / "train-x.npy"), PIXELS)
 
 
-def test_the_place_follows_options_and_files(tmp_path):
+def test_the_cache_folder_depends_on_options_and_files(tmp_path):
     picture = tmp_path / "a.png"
     picture.write_bytes(b"one")
     places = [arrays.cache_folder("name", {"size": 4}, [picture]), arrays.cache_folder("name", {"size": 5}, [picture])]
@@ -89,7 +89,7 @@ def test_the_place_follows_options_and_files(tmp_path):
     assert places[-1] == arrays.cache_folder("name", {"size": 4}, [picture])
 
 
-def test_the_fingerprint_follows_content_and_options_but_not_the_root():
+def test_the_fingerprint_depends_on_content_and_options_but_not_on_the_root():
     def other(store):
         facts = write(store)
         store.save("train", "y", np.arange(6) + 1)
@@ -117,12 +117,12 @@ def test_a_damaged_cache_is_named():
         arrays.open_cache(folder)
 
 
-def test_data_that_outgrow_the_disk_are_refused_before_they_are_written():
+def test_data_larger_than_the_free_disk_space_are_refused_before_they_are_written():
     with pytest.raises(UserError, match="GANRUN_CACHE"):
         built({}, lambda store: store.new("train", "x", (10**9, 3, 64, 64)))
 
 
-def test_a_cache_folder_that_cannot_be_made_is_named(cache):
+def test_a_cache_folder_that_cannot_be_created_is_named(cache):
     cache.write_text("a file where the folder should be")
     with pytest.raises(UserError, match="GANRUN_CACHE"):
         built({})

@@ -39,7 +39,7 @@ def open_celeba(build):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_gives_pictures_splits_and_labels(root, open_celeba, layout):
+def test_every_layout_gives_images_splits_and_labels(root, open_celeba, layout):
     data = open_celeba(root(layout), attributes=["Male", "Smiling"])
     splits = data.contents.splits
     shades = splits["train"]["x"].float().mean(dim=(1, 2, 3))
@@ -50,13 +50,13 @@ def test_every_layout_gives_pictures_splits_and_labels(root, open_celeba, layout
     assert data.classes[2] == "Male+not-Smiling"
 
 
-def test_only_the_centre_square_is_seen(root, open_celeba):
+def test_only_the_centre_square_is_kept(root, open_celeba):
     x = open_celeba(root("official"), size=54).contents.splits["train"]["x"].float()
     spread = x.flatten(1).max(dim=1).values - x.flatten(1).min(dim=1).values
     assert spread.max() <= 12  # the black surroundings would make it the shade itself, but for the JPEG's blur
 
 
-def test_a_crop_is_no_larger_than_the_picture():
+def test_a_crop_is_no_larger_than_the_image():
     assert crop_centre(Image.new("RGB", (100, 60)), 108).size == (60, 60)
 
 
@@ -82,24 +82,24 @@ def test_the_first_attribute_is_the_highest_bit():
     ]
 
 
-def test_an_unknown_attribute_gets_the_nearest_names(root, open_celeba):
+def test_an_unknown_attribute_is_refused_with_the_nearest_names(root, open_celeba):
     with pytest.raises(UserError, match=r"Smilling.*Did you mean Smiling"):
         open_celeba(root("official"), attributes=["Smilling"]).prepare_data()
 
 
-@pytest.mark.parametrize("place", ["nowhere", "."])
-def test_a_root_without_celeba_tells_where_it_comes_from_and_the_layouts(tmp_path, open_celeba, place):
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_a_root_without_celeba_is_refused_with_its_source_and_the_layouts(tmp_path, open_celeba, folder):
     with pytest.raises(UserError, match=r"mmlab.*kaggle.*img_align_celeba.*list_attr_celeba.*list_eval_partition"):
-        open_celeba(tmp_path / place).prepare_data()
+        open_celeba(tmp_path / folder).prepare_data()
 
 
-def test_no_root_tells_the_key(open_celeba):
+def test_a_missing_root_is_refused_with_the_setting(open_celeba):
     with pytest.raises(UserError, match=r"data\.root=FOLDER.*mmlab"):
         open_celeba(None).prepare_data()
 
 
 @pytest.mark.parametrize("lost", ["list_attr_celeba.txt", "list_eval_partition.txt"])
-def test_a_missing_list_is_not_overlooked(root, open_celeba, lost):
+def test_a_missing_list_is_refused(root, open_celeba, lost):
     folder = root("official")
     (folder / lost).unlink()
     with pytest.raises(UserError, match="does not contain CelebA"):
@@ -120,7 +120,7 @@ def test_lists_that_do_not_match_are_refused(root, open_celeba):
         open_celeba(path.parent).prepare_data()
 
 
-def test_a_missing_picture_is_named_or_skipped_with_its_label(root, open_celeba):
+def test_a_missing_image_is_named_or_skipped_with_its_label(root, open_celeba):
     folder = root("official")
     (folder / "img_align_celeba" / NAMES[1]).unlink()
     with pytest.raises(UserError, match=NAMES[1]):
@@ -130,7 +130,7 @@ def test_a_missing_picture_is_named_or_skipped_with_its_label(root, open_celeba)
     assert len(contents.skipped) == 1
 
 
-def test_a_second_start_reads_no_picture(root, open_celeba, monkeypatch):
+def test_a_second_start_reads_no_image(root, open_celeba, monkeypatch):
     folder = root("official")
     open_celeba(folder).prepare_data()
     monkeypatch.setattr(celeba, "decode", None)

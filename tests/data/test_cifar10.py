@@ -33,10 +33,10 @@ def check(data):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("place", ["inside", "itself"])
-def test_a_folder_in_either_layout_holds_the_same_data(tmp_path, build, layout, place):
+@pytest.mark.parametrize("position", ["inside", "itself"])
+def test_a_folder_in_either_layout_holds_the_same_data(tmp_path, build, layout, position):
     root = tmp_path / "root"
-    write_folder(root / layout if place == "inside" else root, layout)
+    write_folder(root / layout if position == "inside" else root, layout)
     check(build(Cifar10, root=str(root), size=32, channels=3))
 
 
@@ -132,6 +132,6 @@ def test_a_damaged_archive_is_named(tmp_path, build):
         build(Cifar10, root=str(path.parent), size=32, channels=3).prepare_data()
 
 
-def test_a_root_without_the_files_tells_the_layouts(tmp_path, build):
+def test_a_root_without_the_files_is_refused_with_the_layouts(tmp_path, build):
     with pytest.raises(UserError, match=r"cifar-10-batches-py.*cifar-10-batches-bin"):
         build(Cifar10, root=str(tmp_path), size=32, channels=3).prepare_data()

@@ -1,4 +1,4 @@
-"""Every data set's config makes a DataModule that keeps what the config says."""
+"""The config of each data set builds a DataModule with its settings."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_a_data_set_chooses_its_metrics_and_its_networks(composed, name):
     assert config.network.chosen == NETWORKS.get(name, "other")
 
 
-def test_the_command_line_has_the_last_word_on_the_metrics(composed):
+def test_the_command_line_overrides_the_metrics_of_a_data_set(composed):
     assert composed("digits", "metrics=modes").metrics.chosen == "modes"
 
 

@@ -1,4 +1,4 @@
-"""Every kind of picture file, decoded to the right colours and the right geometry."""
+"""All kinds of image files are decoded to the right colours and geometry."""
 
 import struct
 import zlib
@@ -104,7 +104,7 @@ def test_one_channel_is_the_luma_of_the_colour(tmp_path):
 
 
 def corners(width=4, height=4):
-    """Upper left red, upper right green, lower left blue, lower right white."""
+    """Return an image with red at the upper left, green at the upper right, blue and white below."""
     pixels = np.full((height, width, 3), 255, dtype=np.uint8)
     pixels[: height // 2, : width // 2] = RED
     pixels[: height // 2, width // 2 :] = GREEN
@@ -148,24 +148,24 @@ def test_crop_keeps_the_centre_square():
     assert (np.asarray(fit_to_square(bands(), 10, "crop")) == GREEN).all()
 
 
-def test_crop_of_a_tall_picture_keeps_its_middle():
+def test_crop_of_a_tall_image_keeps_its_middle():
     assert (np.asarray(fit_to_square(bands().transpose(Image.Transpose.ROTATE_90), 10, "crop")) == GREEN).all()
 
 
-def test_pad_keeps_the_whole_picture_in_the_middle_of_white():
+def test_pad_centres_the_whole_image_in_white():
     padded = np.asarray(fit_to_square(bands(), 30, "pad"))
     assert (padded[:10] == 255).all()
     assert (padded[20:] == 255).all()
     assert np.array_equal(padded[10:20], np.asarray(bands()))
 
 
-def test_stretch_fills_the_square_with_the_whole_picture():
+def test_stretch_fills_the_square_with_the_whole_image():
     stretched = np.asarray(fit_to_square(bands(), 30, "stretch"))
     assert [tuple(stretched[y, x].tolist()) for y, x in ((0, 3), (15, 15), (29, 26))] == [RED, GREEN, BLUE]
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_a_picture_of_the_right_size_is_not_changed(fit):
+def test_an_image_of_the_right_size_is_not_changed(fit):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     assert np.array_equal(np.asarray(fit_to_square(Image.fromarray(pixels), 16, fit)), pixels)
 
@@ -184,7 +184,7 @@ def test_shrinking_is_antialiased():
         "cut off": None,
     }.items(),
 )
-def test_a_file_that_is_no_picture_is_named(tmp_path, name, content):
+def test_a_file_that_is_not_an_image_is_named(tmp_path, name, content):
     path = tmp_path / "broken.png"
     if content is None:
         corners(64, 64).save(path)
@@ -206,7 +206,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, name, content):
         ((64, 3, "strech"), "Did you mean stretch"),
     ],
 )
-def test_an_impossible_form_is_refused(arguments, message):
+def test_an_impossible_image_format_is_refused(arguments, message):
     with pytest.raises(UserError, match=message):
         check_image_format(*arguments)
 
@@ -225,13 +225,13 @@ def test_grey_images_become_three_equal_channels_and_back():
     assert np.array_equal(resize_images(colour, 8, 1), images)
 
 
-def test_arrays_are_resized_like_pictures():
+def test_arrays_are_resized_like_image_files():
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     resized = resize_images(pixels.transpose(2, 0, 1)[None], 20, 3)[0]
     assert np.array_equal(resized.transpose(1, 2, 0), np.asarray(fit_to_square(Image.fromarray(pixels), 20)))
 
 
-def test_pictures_are_found_in_any_depth_and_hidden_files_are_not(tmp_path):
+def test_images_are_found_at_any_depth_and_hidden_files_are_not(tmp_path):
     for name in ("b.PNG", "a/c/d.jpeg", "a/notes.txt", ".hidden.png", "__MACOSX/._x.png", ".git/e.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -1,4 +1,4 @@
-"""The shipped digits, and the translation task made from them."""
+"""The shipped digits, and the translation task from them."""
 
 import hashlib
 
@@ -24,19 +24,19 @@ def domains(build):
     return build(UnpairedDigits, gives=("a", "b", "picture"), size=32, channels=3, classes=0)
 
 
-def test_every_class_is_there_as_often(digits):
+def test_every_class_is_equally_frequent(digits):
     for split, count in (("train", 900), ("test", 100)):
         assert torch.bincount(digits.contents.splits[split]["y"]).tolist() == [count] * 10
 
 
-def test_the_shipped_pictures_are_the_pinned_ones():
+def test_the_shipped_digits_are_the_pinned_ones():
     arrays = load_shipped_digits()
     digest = hashlib.sha256(arrays["x_train"].tobytes() + arrays["x_test"].tobytes()).hexdigest()
     assert digest[:16] == "a1970e2f68cc249b"
     assert SHIPPED.stat().st_size < 2_500_000
 
 
-def test_the_file_tells_which_digits_of_mnist_it_holds():
+def test_the_file_has_the_indices_of_its_digits_in_mnist():
     with np.load(SHIPPED) as file:
         assert len(np.unique(file["train_index"])) == 9000
         assert len(np.unique(file["test_index"])) == 1000
@@ -61,7 +61,7 @@ def test_a_missing_file_is_named(tmp_path):
         load_shipped_digits(tmp_path / "digits.npz")
 
 
-def test_training_domains_share_no_digit_and_have_every_class_alike():
+def test_training_domains_share_no_digit_and_have_equally_many_of_each_class():
     labels = load_shipped_digits()["y_train"]
     second = in_second_half(labels)
     assert np.bincount(labels[second]).tolist() == np.bincount(labels[~second]).tolist() == [450] * 10
@@ -75,7 +75,7 @@ def test_the_training_domains_are_those_digits(domains):
         assert (found - to_float(torch.from_numpy(arrays["x_train"][mine]))).abs().max() < BYTE
 
 
-def test_the_test_split_holds_counterparts_with_labels(domains):
+def test_the_test_split_has_pairs_with_labels(domains):
     a, b, y = (domains.test(key) for key in "aby")
     assert domains.is_paired
     assert (domains.intensity(a, "a") - domains.intensity(b, "b")).abs().max() < BYTE
@@ -91,7 +91,7 @@ def test_intensity_inverts_the_colouring_of_every_shade(domain):
     assert (found - to_float(torch.from_numpy(shades))).abs().max() < BYTE
 
 
-def test_intensity_stays_in_range_for_any_picture():
+def test_intensity_stays_in_range_for_any_image():
     noise = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 6 - 3
     found = UnpairedDigits(28, 3).intensity(noise, "b")
     assert (found.min(), found.max()) == (-1, 1)

@@ -1,4 +1,4 @@
-"""Downloads: checked against their hash, and clear when they fail."""
+"""Downloads are checked against their hash, with clear messages if they fail."""
 
 import hashlib
 import threading
@@ -41,7 +41,7 @@ def test_a_file_comes_from_the_first_mirror_that_has_it(server, cache):
     assert path.read_bytes() == CONTENT
 
 
-def test_a_file_that_is_there_is_not_asked_for_again(server, cache):
+def test_an_existing_file_is_not_downloaded_again(server, cache):
     path = download([f"{server}/pictures.gz"], MD5, "name", "")
     assert download(["http://127.0.0.1:9/pictures.gz"], MD5, "name", "") == path
 
@@ -52,7 +52,7 @@ def test_a_terminal_shows_a_progress_bar(server, monkeypatch, capsys):
     assert "pictures.gz" in capsys.readouterr().err
 
 
-def test_a_wrong_hash_is_refused_and_nothing_is_kept(server, cache):
+def test_a_wrong_hash_is_refused_and_no_file_is_left(server, cache):
     with pytest.raises(UserError, match=r"wrong hash.*Do this"):
         download([f"{server}/pictures.gz"], "0" * 32, "name", "Do this.")
     assert not list((cache / "downloads").rglob("*.gz"))

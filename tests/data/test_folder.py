@@ -1,4 +1,4 @@
-"""Any tree of pictures; two domains of them."""
+"""Folders of images, and two domains of them."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def open_folder(tmp_path, build):
 
 @pytest.fixture
 def tree(tmp_path):
-    """Two classes of three pictures each, one of them deeper down."""
+    """Two classes of three images each, one image in a subfolder."""
     for i, name in enumerate(["cats/a.png", "cats/b.png", "cats/more/c.png", "dogs/a.png", "dogs/b.png", "dogs/c.png"]):
         paint(tmp_path / "root" / name, 10 * i)
     return tmp_path / "root"
@@ -61,7 +61,7 @@ def test_classes_are_counted_without_decoding(tree, open_folder, monkeypatch):
     assert open_folder().count_classes() == 2
 
 
-def test_a_second_start_decodes_nothing_until_a_picture_changes(tree, open_folder, monkeypatch):
+def test_a_second_start_decodes_nothing_until_an_image_changes(tree, open_folder, monkeypatch):
     decoded, real = [], folder.decode
     monkeypatch.setattr(folder, "decode", lambda path, **form: (decoded.append(path), real(path, **form))[1])
     open_folder().prepare_data()
@@ -73,13 +73,13 @@ def test_a_second_start_decodes_nothing_until_a_picture_changes(tree, open_folde
     assert len(decoded) == 13
 
 
-def test_more_pictures_than_one_block_stay_in_order(tmp_path, open_folder):
+def test_more_images_than_one_block_stay_in_order(tmp_path, open_folder):
     for i in range(3 * decode_all.BLOCK + 5):
         paint(tmp_path / "root" / f"{i:04d}.png", i)
     assert shades(open_folder().contents.splits["train"]["x"]) == list(range(3 * decode_all.BLOCK + 5))
 
 
-def test_one_channel_is_kept_as_one(tree, open_folder):
+def test_grey_images_keep_one_channel(tree, open_folder):
     x = open_folder(channels=1).contents.splits["train"]["x"]
     assert x.shape == (6, 1, 4, 4)
     assert shades(x) == [0, 10, 20, 30, 40, 50]
@@ -88,7 +88,7 @@ def test_one_channel_is_kept_as_one(tree, open_folder):
 @pytest.mark.parametrize(
     ("fit", "expected"), [("crop", [0] * 4), ("pad", [255, 0, 0, 255]), ("stretch", [90, 0, 0, 90])]
 )
-def test_fit_decides_what_becomes_of_a_tall_picture(tmp_path, open_folder, fit, expected):
+def test_fit_decides_how_a_tall_image_becomes_square(tmp_path, open_folder, fit, expected):
     pixels = np.zeros((8, 4), dtype=np.uint8)
     pixels[:2], pixels[6:] = 90, 90
     (tmp_path / "root").mkdir()
@@ -98,7 +98,7 @@ def test_fit_decides_what_becomes_of_a_tall_picture(tmp_path, open_folder, fit, 
     assert np.abs(found.numpy().astype(int) - expected).max() <= (0 if fit == "crop" else 12)
 
 
-def test_a_share_is_held_out_for_good(tree, open_folder):
+def test_the_held_out_share_is_always_the_same(tree, open_folder):
     first, second = (open_folder(held_out=0.34).contents.splits for _ in range(2))
     assert len(first["test"]["x"]) == 2
     assert shades(first["test"]["x"]) == shades(second["test"]["x"])
@@ -107,13 +107,13 @@ def test_a_share_is_held_out_for_good(tree, open_folder):
     assert first["test"]["y"].tolist() == [int(shade >= 30) for shade in shades(first["test"]["x"])]
 
 
-def test_a_bad_picture_is_named(tree, open_folder):
+def test_an_image_that_cannot_be_decoded_is_named(tree, open_folder):
     (tree / "cats" / "b.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"cats/b\.png: not an image.*data\.bad_images=skip"):
         open_folder().prepare_data()
 
 
-def test_bad_pictures_can_be_skipped_and_are_listed(tree, open_folder, caplog):
+def test_images_that_cannot_be_decoded_can_be_skipped_and_are_listed(tree, open_folder, caplog):
     (tree / "cats" / "b.png").write_bytes(b"no picture")
     (tree / "dogs" / "c.png").write_bytes(b"")
     contents = open_folder(bad_images="skip").contents
@@ -126,7 +126,7 @@ def test_bad_pictures_can_be_skipped_and_are_listed(tree, open_folder, caplog):
     assert "Skipped images: 2" in caplog.text
 
 
-def test_nothing_but_bad_pictures_is_an_error_all_the_same(tmp_path, open_folder):
+def test_if_no_image_can_be_decoded_skipping_is_an_error_too(tmp_path, open_folder):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "a.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"None of the 1 images could be decoded.*a\.png"):
@@ -145,12 +145,12 @@ def test_nothing_but_bad_pictures_is_an_error_all_the_same(tmp_path, open_folder
         ({"held_out": 1.0}, r"data\.held_out must be .*got 1\.0"),
     ],
 )
-def test_a_wrong_option_is_named_with_what_is_allowed(tree, open_folder, options, message):
+def test_a_wrong_option_is_refused_with_what_is_allowed(tree, open_folder, options, message):
     with pytest.raises(UserError, match=message):
         open_folder(**options).prepare_data()
 
 
-def test_a_folder_without_pictures_is_named(tmp_path, open_folder):
+def test_a_folder_without_images_is_named(tmp_path, open_folder):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "notes.txt").touch()
     with pytest.raises(UserError, match=r"root contains no image \(\.bmp"):
@@ -168,7 +168,7 @@ def test_a_root_that_is_a_file_is_named(tmp_path, open_folder):
 
 @pytest.fixture
 def domains(tmp_path):
-    """Three pictures for A, two for B, and two test pictures of the same names in both."""
+    """Three images for A, two for B, and two test images with the same names in both."""
     for i, name in enumerate(["trainA/1", "trainA/2", "trainA/3", "trainB/4", "trainB/5"]):
         paint(tmp_path / "root" / f"{name}.png", i)
     for i, name in enumerate(["testA/8", "testA/9", "testB/8", "testB/9"]):
@@ -185,7 +185,7 @@ def open_unpaired(tmp_path, build):
     return open_it
 
 
-def test_domains_are_read_with_their_own_counts(domains, open_unpaired):
+def test_domains_may_have_different_sizes(domains, open_unpaired):
     data = open_unpaired()
     assert shades(data.contents.splits["train"]["a"]) == [0, 1, 2]
     assert shades(data.contents.splits["train"]["b"]) == [3, 4]
@@ -193,23 +193,23 @@ def test_domains_are_read_with_their_own_counts(domains, open_unpaired):
     assert set(data.batch(0)) == {"a", "b"}
 
 
-def test_test_pictures_of_the_same_names_are_paired(domains, open_unpaired):
+def test_test_images_with_the_same_names_are_paired(domains, open_unpaired):
     data = open_unpaired()
     assert data.is_paired
     assert shades(data.contents.splits["test"]["b"]) == [102, 103]
 
 
-def test_test_pictures_of_other_names_are_not_paired(domains, open_unpaired):
+def test_test_images_with_different_names_are_not_paired(domains, open_unpaired):
     (domains / "testB" / "9.png").rename(domains / "testB" / "7.png")
     assert not open_unpaired().is_paired
 
 
-def test_a_skipped_counterpart_ends_the_pairing(domains, open_unpaired):
+def test_skipping_one_image_of_a_pair_ends_the_pairing(domains, open_unpaired):
     (domains / "testB" / "9.png").write_bytes(b"")
     assert not open_unpaired(bad_images="skip").is_paired
 
 
-def test_without_test_folders_the_training_pictures_serve(domains, open_unpaired):
+def test_without_test_folders_the_training_images_are_used(domains, open_unpaired):
     for name in ("testA", "testB"):
         (domains / name).rename(domains.parent / name)
     data = open_unpaired()

@@ -32,7 +32,7 @@ def test_the_grid_has_twenty_five_centres():
     assert sorted(map(tuple, centers.tolist())) == [(x, y) for x in (-4, -2, 0, 2, 4) for y in (-4, -2, 0, 2, 4)]
 
 
-def test_every_mode_has_as_many_points(mixture):
+def test_every_mode_has_equally_many_points(mixture):
     source, x, y = mixture
     assert x.shape == (100_000, 2)
     assert torch.bincount(y).tolist() == [100_000 // len(source.centers)] * len(source.centers)
@@ -55,7 +55,7 @@ def test_a_point_is_nearest_to_its_own_centre(mixture):
     assert torch.equal(torch.cdist(x, source.centers).argmin(dim=1), y)
 
 
-def test_points_depend_on_the_seed_alone():
+def test_points_depend_only_on_the_seed():
     options = SOURCES["ring"][1]
     points = [Ring(**options, seed=seed).load().splits["train"]["x"] for seed in (0, 0, 1)]
     assert torch.equal(points[0], points[1])
@@ -71,6 +71,6 @@ def test_points_depend_on_the_seed_alone():
         ("grid", {"side": -1}, r"data\.side must be .*got -1"),
     ],
 )
-def test_a_mixture_that_cannot_be_is_refused(source, change, message):
+def test_an_impossible_mixture_is_refused(source, change, message):
     with pytest.raises(UserError, match=message):
         SOURCES[source][0](**(SOURCES[source][1] | change))

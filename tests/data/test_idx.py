@@ -14,10 +14,10 @@ SOURCES = {"MNIST": Mnist, "FashionMNIST": FashionMnist}
 
 
 @pytest.mark.parametrize("title", SOURCES)
-@pytest.mark.parametrize("place", ["{}/raw", "."])
+@pytest.mark.parametrize("folder", ["{}/raw", "."])
 @pytest.mark.parametrize("packed", [True, False])
-def test_every_layout_holds_the_same_data(tmp_path, build, title, place, packed):
-    write_idx(tmp_path / "root" / place.format(title), packed)
+def test_every_layout_holds_the_same_data(tmp_path, build, title, folder, packed):
+    write_idx(tmp_path / "root" / folder.format(title), packed)
     data = build(SOURCES[title], root=str(tmp_path / "root"), size=28, channels=1, classes=10)
     splits = data.contents.splits
     assert np.array_equal(splits["train"]["x"].numpy()[:, 0], DIGITS[:10])
@@ -65,12 +65,12 @@ def test_images_and_labels_that_do_not_match_are_counted(tmp_path, build):
 
 
 @pytest.mark.parametrize("root", ["nowhere", "."])
-def test_a_root_without_the_files_tells_which_are_expected(tmp_path, build, root):
+def test_a_root_without_the_files_is_refused_with_those_expected(tmp_path, build, root):
     with pytest.raises(UserError, match=r"(?s)data\.root=.*train-images-idx3-ubyte.*MNIST/raw"):
         build(Mnist, root=str(tmp_path / root), size=28, channels=1).prepare_data()
 
 
-def test_one_missing_file_is_not_overlooked(tmp_path, build):
+def test_a_single_missing_file_is_refused(tmp_path, build):
     write_idx(tmp_path / "root", packed=True)
     (tmp_path / "root" / f"{PARTS[3]}.gz").unlink()
     with pytest.raises(UserError, match="does not contain MNIST"):

@@ -36,13 +36,13 @@ def ring(build):
     return build(Ring, **RING)
 
 
-def test_a_batch_holds_training_pictures_with_their_labels(digits):
+def test_a_batch_has_training_images_with_their_labels(digits):
     x, y = digits.batch(3).values()
     assert (x.shape, x.dtype, y.dtype) == ((6, 1, 28, 28), torch.float32, torch.int64)
     train = digits.contents.splits["train"]
     for picture, label in zip(x, y, strict=True):
-        place = (to_float(train["x"]) == picture).flatten(1).all(dim=1).nonzero()[0, 0]
-        assert train["y"][place] == label
+        index = (to_float(train["x"]) == picture).flatten(1).all(dim=1).nonzero()[0, 0]
+        assert train["y"][index] == label
 
 
 def test_a_batch_of_points_is_not_scaled(ring):
@@ -51,7 +51,7 @@ def test_a_batch_of_points_is_not_scaled(ring):
 
 
 @pytest.mark.parametrize("batches_per_step", [1, 2, 16])
-def test_the_loader_goes_on_from_the_start_batch_with_so_many_batches_a_step(digits, batches_per_step):
+def test_the_loader_starts_at_the_start_batch_with_the_given_batches_per_step(digits, batches_per_step):
     digits.start_batch, digits.batches_per_step = 7, batches_per_step
     steps = [[*step] for step in itertools.islice(digits.train_dataloader(), 3)]
     assert [len(step) for step in steps] == 3 * [batches_per_step]
@@ -112,7 +112,7 @@ def test_a_limit_beyond_the_reference_gives_all_of_it(digits, limit):
     assert torch.equal(torch.cat(list(digits.reference(limit=limit))), torch.cat(list(digits.reference())))
 
 
-def test_a_limited_reference_is_a_fixed_fair_sample(build):
+def test_a_limited_reference_is_a_fixed_random_sample(build):
     points = 8000
     ring = build(Ring, **(RING | {"points": points, "sigma": 1e-4}))
     everything = torch.cat(list(ring.reference()))
@@ -124,12 +124,12 @@ def test_a_limited_reference_is_a_fixed_fair_sample(build):
     assert (modes - 100).abs().max() < 5 * 100**0.5
 
 
-def test_a_key_that_is_not_there_is_named(digits):
+def test_a_missing_key_is_named(digits):
     with pytest.raises(UserError, match="data=digits has no b"):
         next(digits.reference("b"))
 
 
-def test_labels_of_balanced_classes_go_round(digits):
+def test_labels_of_balanced_classes_cycle(digits):
     assert digits.labels(23).tolist() == [i % 10 for i in range(23)]
 
 
@@ -143,7 +143,7 @@ def test_every_prefix_of_the_labels_has_the_proportions(counts):
     assert torch.bincount(labels, minlength=len(counts)).tolist() == (3 * counts).tolist()
 
 
-def test_labels_where_there_are_none_are_refused(build):
+def test_labels_of_data_without_labels_are_refused(build):
     with pytest.raises(UserError, match="no labels"):
         build(UnpairedDigits, gives=("a", "b", "picture"), size=28, channels=3, classes=0).labels(3)
 
@@ -154,11 +154,11 @@ def test_the_test_split_is_read_in_file_order_and_scaled(digits):
     assert torch.equal(digits.test("y", 5), test["y"][:5])
 
 
-def test_without_a_test_split_training_examples_serve(ring):
+def test_without_a_test_split_training_examples_are_used(ring):
     assert torch.equal(ring.test("x", 4), ring.contents.splits["train"]["x"][:4])
 
 
-def test_the_fingerprint_follows_content_and_reference(build):
+def test_the_fingerprint_depends_on_content_and_reference(build):
     prints = [build(Ring, **RING).fingerprint for _ in range(2)]
     assert prints[0] == prints[1]
     others = [
@@ -170,7 +170,7 @@ def test_the_fingerprint_follows_content_and_reference(build):
     assert len({prints[0], *others}) == 5
 
 
-def test_pictures_are_drawn_as_a_grid_and_points_as_a_scatter(digits, ring):
+def test_images_are_plotted_as_a_grid_and_points_as_dots(digits, ring):
     assert digits.draw(digits.test("x", 10), columns=5).shape == (3, 62, 152)
     picture = ring.draw(ring.source.centers)
     assert picture.shape == (3, 400, 400)
@@ -181,7 +181,7 @@ def test_pictures_are_drawn_as_a_grid_and_points_as_a_scatter(digits, ring):
         assert (picture[:, row - 4 : row + 5, column - 4 : column + 5] == 175).all(dim=0).sum() > 20
 
 
-def test_only_domains_of_digits_know_their_intensity(digits, build):
+def test_only_domains_of_digits_have_an_intensity(digits, build):
     assert digits.intensity is None
     domains = build(UnpairedDigits, gives=("a", "b", "picture"), size=28, channels=3, classes=0)
     assert domains.intensity(domains.test("a", 2), "a").shape == (2, 1, 28, 28)
@@ -198,6 +198,6 @@ def test_a_wrong_batch_size_is_refused(build, batch_size):
         build(Ring, **RING, batch_size=batch_size)
 
 
-def test_building_reads_nothing(build, cache):
+def test_the_constructor_reads_no_file(build, cache):
     build(Digits, size=28, channels=1)
     assert not cache.exists()

@@ -1,4 +1,4 @@
-"""Stacks of three digits against the digits that they are made of."""
+"""Stacks of three digits against their digits."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def stacks():
 
 
 def whole(stacks):
-    """All pictures as one tensor, made by a loop."""
+    """Return all images as one tensor, by a loop."""
     return torch.stack([torch.stack([stacks.digits[i] for i in triple]) for triple in stacks.triples])
 
 
@@ -39,13 +39,13 @@ def test_stacks_select_and_index_as_the_whole_tensor_does(stacks):
     assert torch.equal(stacks.to(torch.device("cpu"))[:], full)
 
 
-def test_stacks_take_the_room_of_their_digits_alone(digits):
+def test_stacks_take_no_more_memory_than_their_digits(digits):
     assert digits.contents.splits["train"]["x"].nbytes == 9000 * 28 * 28 + 5000 * 3 * 8
     assert digits.contents.splits["train"]["x"].shape == (5000, 3, 28, 28)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_label_names_the_digits_of_the_three_channels(digits, split):
+def test_a_label_consists_of_the_digits_of_the_three_channels(digits, split):
     known = load_shipped_digits()
     label_of = {x.tobytes(): int(y) for x, y in zip(known[f"x_{split}"], known[f"y_{split}"], strict=True)}
     arrays = digits.contents.splits[split]
@@ -67,7 +67,7 @@ def test_modes_are_equally_likely():
     assert abs(chi - 999) < 5 * (2 * 999) ** 0.5
 
 
-def test_the_classifier_reads_a_mode_as_often_as_three_digits_in_a_row(digits):
+def test_the_classifier_recognizes_a_mode_as_often_as_three_independent_digits(digits):
     extractor, stacks, y = LeNetExtractor(), *digits.contents.splits["test"].values()
     single = (
         (extractor(stacks.digits[:, None])[1].argmax(1) == torch.from_numpy(load_shipped_digits()["y_test"]))
@@ -79,14 +79,14 @@ def test_the_classifier_reads_a_mode_as_often_as_three_digits_in_a_row(digits):
     assert abs(read - expected) < 5 * (expected * (1 - expected) / 2000) ** 0.5
 
 
-def test_batches_are_those_of_the_whole_tensor(digits, build):
+def test_batches_equal_those_of_the_whole_tensor(digits, build):
     arrays, batch = digits.contents.splits["train"], digits.batch(3)
     index = digits.batches._groups[0][0].indices(24, 8)
     assert torch.equal(batch["x"], to_float(whole(StackedImages(arrays["x"].digits, arrays["x"].triples[index]))))
     assert torch.equal(batch["y"], arrays["y"][index])
 
 
-def test_the_module_reads_references_and_tests(digits):
+def test_the_module_gives_reference_and_test_examples(digits):
     part = next(digits.reference("x", limit=20))
     assert (part.shape, part.dtype) == ((20, 3, 28, 28), torch.uint8)
     assert digits.reference_count() == 5000
@@ -95,7 +95,7 @@ def test_the_module_reads_references_and_tests(digits):
     assert digits.draw(digits.test("x", 4)).shape[0] == 3
 
 
-def test_triples_depend_on_the_seed_alone():
+def test_triples_depend_only_on_the_seed():
     first, again, other = (StackedDigits(28, 100, seed).load() for seed in (0, 0, 1))
     assert torch.equal(first.splits["train"]["x"].triples, again.splits["train"]["x"].triples)
     assert not torch.equal(first.splits["train"]["x"].triples, other.splits["train"]["x"].triples)
@@ -119,7 +119,7 @@ def test_mnist_is_stacked_from_its_files(tmp_path, build):
     assert set(np.unique(data.contents.splits["test"]["y"])) <= {0, 1, 10, 11, 100, 101, 110, 111}
 
 
-def test_mnist_without_its_files_is_asked_for(tmp_path, build):
+def test_missing_mnist_files_are_named(tmp_path, build):
     with pytest.raises(UserError, match=r"data\.root=.*train-images-idx3-ubyte"):
         build(StackedMnist, root=str(tmp_path), triples=6, size=28, shape=[3, 28, 28]).prepare_data()
 

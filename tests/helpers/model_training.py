@@ -1,4 +1,4 @@
-"""Jobs composed from conf/ as the command composes them, and trained for so many batches."""
+"""Experiments composed from conf/ as by the command, trained for a given number of batches."""
 
 import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
@@ -36,7 +36,7 @@ SMALL = {  # each model with small networks, on the shipped digits
 
 
 def job_of(*overrides: str) -> Experiment:
-    """The job of these overrides on the CPU, with nothing but the model and its data."""
+    """Build the experiment of these overrides on the CPU, with model and data only."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         job = build_experiment(compose("train", [*PLAIN, *overrides]))
     job.data.prepare_data()
@@ -44,15 +44,20 @@ def job_of(*overrides: str) -> Experiment:
 
 
 def train(job: Experiment, batches: int, *callbacks, ckpt_path=None) -> Experiment:
-    """The job after a training of this length, through the trainer of its config."""
+    """Train for this number of batches, with the trainer of the config, and return the experiment."""
     length = Length(kimg=batches * job.data.batch_size / 1000, minutes=None)
     trainer = job.build_trainer(callbacks=[length, *callbacks])
     trainer.fit(job.model, datamodule=job.data, ckpt_path=ckpt_path)
     return job
 
 
+def ganrun_records(caplog):
+    """Return the log records of ganrun's loggers."""
+    return [record for record in caplog.records if record.name.startswith("ganrun")]
+
+
 class SpoiltData(pl.Callback):
-    """Puts NaN into these batches, the first being 1."""
+    """Writes NaN into these batches, counted from 1."""
 
     def __init__(self, *batches):
         self.batches = batches
@@ -65,7 +70,7 @@ class SpoiltData(pl.Callback):
 
 
 class Stop(pl.Callback):
-    """Ends a training after so many batches."""
+    """Stops a training after this number of batches."""
 
     def __init__(self, after):
         self.after = after

@@ -1,4 +1,4 @@
-"""CUDA graphs without a GPU: what a function asks of the CPU is recorded below autograd and done again in place."""
+"""A stand-in for CUDA graphs without a GPU: operations are recorded below autograd and repeated in place."""
 
 import sys
 from contextlib import nullcontext
@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 aten = torch.ops.aten
-WAITING = {  # what needs the device's answer, which a CUDA graph cannot give, and what brings numbers there
+FORBIDDEN = {  # operations that wait for the device, or copy numbers to it: a CUDA graph cannot contain them
     aten._local_scalar_dense.default,
     aten.is_nonzero.default,
     aten.nonzero.default,
@@ -20,30 +20,30 @@ WAITING = {  # what needs the device's answer, which a CUDA graph cannot give, a
 
 
 class Tape(TorchDispatchMode):
-    """The operations within, each with its inputs and outputs. What stood in memory before is kept."""
+    """Records operations with their inputs and outputs, and what was in memory before."""
 
     def __init__(self):
         super().__init__()
-        self.operations, self.made, self.before = [], set(), {}
+        self.operations, self.created, self.before = [], set(), {}
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if operation in WAITING and not (operation is aten.lift_fresh.default and is_of_optimizer(sys._getframe())):
+        if operation in FORBIDDEN and not (operation is aten.lift_fresh.default and is_of_optimizer(sys._getframe())):
             raise RuntimeError(f"{operation} is not permitted while a stream is being recorded")
         for tensor in tensors_in((args, kwargs)):
             memory = tensor.untyped_storage()
-            if memory._cdata not in self.made and memory._cdata not in self.before:
+            if memory._cdata not in self.created and memory._cdata not in self.before:
                 self.before[memory._cdata] = memory, memory.clone()
         result = operation(*args, **kwargs)
         if not operation.is_view:
             outputs = tensors_in(result)
             known = {tensor.untyped_storage()._cdata for tensor in tensors_in((args, kwargs))}
-            self.made |= {out.untyped_storage()._cdata for out in outputs} - known
-            if "empty" not in operation.name():  # which gives memory and does nothing
+            self.created |= {out.untyped_storage()._cdata for out in outputs} - known
+            if "empty" not in operation.name():  # which only allocates
                 self.operations.append((operation, args, kwargs, outputs))
         return result
 
-    def put_back(self):
+    def restore(self):
         for memory, before in self.before.values():
             memory.copy_(before)
 
@@ -55,7 +55,7 @@ class Tape(TorchDispatchMode):
 
 
 def is_of_optimizer(frame):
-    """Whether one of torch's optimizers asks, which makes numbers to count its steps with where they lie on the CPU."""
+    """Return whether torch's optimizer is the caller, which creates its step counts on the CPU."""
     while frame and Path(frame.f_code.co_filename).parent != Path(torch.optim.__file__).parent:
         frame = frame.f_back
     return frame is not None
@@ -66,7 +66,7 @@ def tensors_in(tree):
 
 
 class Recorder:
-    """In the place of CudaGraphs. As there, nothing is done while it is recorded, and what Python decides stays so."""
+    """Replaces CudaGraphCapture: a capture computes nothing here either, and fixes the decisions made in Python."""
 
     def __init__(self):
         self.replayed = 0
@@ -80,7 +80,7 @@ class Recorder:
             with tape:
                 work()
         finally:
-            tape.put_back()
+            tape.restore()
             torch.set_rng_state(draws)
         for _, _, _, outputs in tape.operations:
             self._spoil(tape, outputs)
@@ -94,7 +94,7 @@ class Recorder:
 
     @staticmethod
     def _spoil(tape, outputs):
-        """What the recording made holds nothing until the first replay."""
+        """Fill the tensors created by the capture with NaN: they have no values before the first replay."""
         for out in outputs:
-            if out.untyped_storage()._cdata in tape.made and out.is_floating_point():
+            if out.untyped_storage()._cdata in tape.created and out.is_floating_point():
                 out.detach().fill_(float("nan"))

@@ -1,4 +1,4 @@
-"""Trainings on given batches, by one process or by two; as a program: by two, writing what each rank ends with."""
+"""Trainings on given batches in one process or two. As a program: in two, writing the results of each rank."""
 
 import sys
 from pathlib import Path
@@ -29,7 +29,7 @@ CASES = {
 
 
 class Supplied(pl.LightningDataModule):
-    """Random batches with the noise in them; each rank has its slice of the joint batch.
+    """Random batches that contain the noise; each rank gets its slice of the joint batch.
 
     spoilt: the number of a batch whose last example, the second rank's, is NaN.
     """
@@ -54,7 +54,7 @@ class Supplied(pl.LightningDataModule):
 
 
 def weights_of(name, devices):
-    """The state of a model that was trained on the supplied batches."""
+    """Train on the supplied batches and return the model's state."""
     job = job_of(*CASES[name], *EXACT, f"trainer.devices={devices}")
     model = job.model
     if name == "cyclegan":
@@ -65,13 +65,13 @@ def weights_of(name, devices):
 
 
 def fit_with_noise(job, spoilt=None, *callbacks):
-    """Trains a GAN on batches that hold its noise."""
+    """Train a GAN on batches that contain its noise."""
     job.model.fake_like = lambda batch: job.model.generator(batch["z"])
     fit(job, Supplied({"x": job.data.shape, "z": (job.model.z_dim,)}, spoilt), *callbacks)
 
 
 def skipping(devices):
-    """The state of a model and the turns that were skipped, in a training with one example that is NaN."""
+    """Train with one NaN example; return the model's state and the counts of skipped steps."""
     job = job_of(*CASES["gan"], *EXACT, f"trainer.devices={devices}")
     guard = bound(NanGuard(2, mode="skip"), record=SimpleNamespace(folder=Path("nowhere")))
     fit_with_noise(job, 2, guard)
@@ -79,7 +79,7 @@ def skipping(devices):
 
 
 def stopping(devices):
-    """What a training says whose last batch holds an example that is NaN."""
+    """Return the message of a training whose last batch has a NaN example."""
     job = job_of(*CASES["gan"], *EXACT, f"trainer.devices={devices}")
     try:
         fit_with_noise(job, BATCHES - 1, bound(NanGuard(BATCHES), record=SimpleNamespace(folder=Path("nowhere"))))
@@ -88,21 +88,21 @@ def stopping(devices):
 
 
 def statistics_of(devices):
-    """BatchNorm's statistics of a generator as a rank has them after training, and as it scores with them."""
+    """Return the BatchNorm statistics of a rank's generator after training, and those that it scores with."""
     job = job_of("model=dcgan", "data=digits", "network.width=4", "batch_size=8", f"trainer.devices={devices}")
     fit(job, job.data)
-    own = {key: value.clone() for key, value in job.model.generator.named_buffers()}
+    statistics = {key: value.clone() for key, value in job.model.generator.named_buffers()}
     share_norm_statistics(job.model, job.model.trainer)
-    return own, dict(job.model.generator.named_buffers())
+    return statistics, dict(job.model.generator.named_buffers())
 
 
 def noise_of(devices):
-    """The latents that a rank draws in a training on the real data, in order."""
+    """Return the latents that a rank samples in a training on real data, in order."""
     job = job_of("model=gan", *RING, f"batch_size={EXAMPLES}", f"trainer.devices={devices}", "seed=5")
-    drawn, noise = [], job.model.noise
-    job.model.noise = lambda n: drawn.append(noise(n)) or drawn[-1]
+    latents, noise = [], job.model.noise
+    job.model.noise = lambda n: latents.append(noise(n)) or latents[-1]
     fit(job, job.data)
-    return drawn
+    return latents
 
 
 def fit(job, data, *callbacks):
@@ -113,12 +113,12 @@ def fit(job, data, *callbacks):
 def main(folder):
     torch.set_num_threads(1)
     silence_libraries()
-    found = {name: weights_of(name, devices=2) for name in CASES}
-    found["noise"] = noise_of(devices=2)
-    found["statistics"] = statistics_of(devices=2)
-    found["skipping"] = skipping(devices=2)
-    found["stopping"] = stopping(devices=2)
-    torch.save(found, folder / f"rank{torch.distributed.get_rank()}.pt")
+    results = {name: weights_of(name, devices=2) for name in CASES}
+    results["noise"] = noise_of(devices=2)
+    results["statistics"] = statistics_of(devices=2)
+    results["skipping"] = skipping(devices=2)
+    results["stopping"] = stopping(devices=2)
+    torch.save(results, folder / f"rank{torch.distributed.get_rank()}.pt")
 
 
 if __name__ == "__main__":

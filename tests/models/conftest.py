@@ -1,1 +1,1 @@
-from helpers.fixtures import model_cache, one_quiet_thread  # noqa: F401
+from helpers.fixtures import fixed_seed, model_cache, one_quiet_thread  # noqa: F401

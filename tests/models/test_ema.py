@@ -28,13 +28,13 @@ def test_after_one_half_life_half_of_the_first_weight_is_left_whatever_the_batch
     assert float(mean.weight.detach()) == pytest.approx(0.5, rel=1e-5)
 
 
-def test_one_update_of_many_images_is_as_many_updates_of_one():
+def test_one_update_for_many_images_equals_many_updates_for_one():
     average = ExponentialMovingAverage(half_life_kimg=2, ramp_up=FOREVER)
     assert average.decay(64, 0) == pytest.approx(average.decay(1, 0) ** 64)
 
 
 @pytest.mark.parametrize(("seen", "half_life"), [(0, 5), (900, 50), (9_900, 500), (19_900, 1000), (1_000_000, 1000)])
-def test_the_half_life_is_a_share_of_the_images_seen_until_it_is_the_one_asked_for(seen, half_life):
+def test_the_half_life_is_a_share_of_the_images_seen_until_it_reaches_its_setting(seen, half_life):
     assert ExponentialMovingAverage(half_life_kimg=1, ramp_up=0.05).decay(100, seen) == pytest.approx(
         0.5 ** (100 / half_life)
     )
@@ -53,11 +53,11 @@ class Snapshots(pl.Callback):
     """The live weights of networks after each batch."""
 
     def __init__(self, *names):
-        self.taken = {name: [] for name in names}
+        self.weights = {name: [] for name in names}
 
     def on_train_batch_end(self, trainer, model, *args):
-        for name, taken in self.taken.items():
-            taken.append([w.detach().double().clone() for w in getattr(model, name).parameters()])
+        for name, weights in self.weights.items():
+            weights.append([w.detach().double().clone() for w in getattr(model, name).parameters()])
 
 
 def slow_average(start, snapshots, batch, half_life, ramp_up):
@@ -69,13 +69,13 @@ def slow_average(start, snapshots, batch, half_life, ramp_up):
 
 
 @pytest.mark.parametrize(("name", "nets"), [("dcgan", ["generator"]), ("cyclegan", ["a_to_b", "b_to_a"])])
-def test_a_training_averages_its_generators_as_a_slow_loop_does(name, nets):
+def test_the_averaged_generators_equal_those_of_a_slow_loop(name, nets):
     job = job_of(*SMALL[name], "batch_size=4", "ema.half_life_kimg=0.006", "ema.ramp_up=0.4", "optimizer.lr=0.01")
     start, snapshots = copy.deepcopy(job.model), Snapshots(*nets)
     train(job, 8, snapshots)
     assert list(job.model.averaged) == nets
     for net in nets:
-        expected = slow_average(getattr(start, net), snapshots.taken[net], batch=4, half_life=6, ramp_up=0.4)
+        expected = slow_average(getattr(start, net), snapshots.weights[net], batch=4, half_life=6, ramp_up=0.4)
         for mean, wanted in zip(job.model.averaged[net].parameters(), expected, strict=True):
             assert torch.allclose(mean.double(), wanted, rtol=0, atol=1e-6)
         for mean, live in zip(job.model.averaged[net].buffers(), getattr(job.model, net).buffers(), strict=True):
@@ -97,7 +97,7 @@ def test_the_half_life_grows_with_the_images_before_the_first_batch_since_the_ge
     job = job_of(*SMALL["wgan"], "batch_size=8", *overrides)
     start, snapshots = copy.deepcopy(job.model.generator), Snapshots("generator")
     train(job, 15, snapshots)
-    expected = slow_average(start, snapshots.taken["generator"][4::5], batch=40, half_life=60, ramp_up=0.5)
+    expected = slow_average(start, snapshots.weights["generator"][4::5], batch=40, half_life=60, ramp_up=0.5)
     for mean, wanted in zip(job.model.averaged["generator"].parameters(), expected, strict=True):
         assert torch.allclose(mean.double(), wanted, rtol=0, atol=1e-6)
 

@@ -1,9 +1,9 @@
-"""What only a GPU can show: real CUDA graphs, batches that are fetched, and trainings that change the device."""
+"""What needs a GPU: real CUDA graphs, batches copied from main memory, and trainings that change the device."""
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from helpers.model_training import SMALL, Stop, job_of, train
+from helpers.model_training import SMALL, Stop, ganrun_records, job_of, train
 
 from ganrun.training.callbacks.compilation import Compilation
 
@@ -18,7 +18,7 @@ BATCHES = 100
 
 @pytest.fixture(autouse=True)
 def workspace(monkeypatch):
-    """What cuBLAS wants to be told to be deterministic."""
+    """cuBLAS needs this setting to be deterministic."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     yield
     torch.use_deterministic_algorithms(False)
@@ -32,64 +32,64 @@ class Losses(pl.Callback):
         self.seen.append(torch.stack([terms["loss"].float() for terms in model.terms.values()]).clone())
 
 
-def told(caplog):
-    return [record for record in caplog.records if record.name.startswith("ganrun")]
-
-
 def graphs():
     return Compilation(graphs=True, networks=False)
 
 
-def losses(*overrides, callbacks=()):
-    """Of the players' turns, [batches, players], those of batches in which all have moved before."""
-    kept = Losses()
-    job = train(job_of(*overrides), BATCHES, *callbacks, kept)
-    return job.model, torch.stack([seen for seen in kept.seen if len(seen) == len(job.model.players())]).cpu()
+def train_losses(*overrides, callbacks=()):
+    """Return the model and the losses, [batches, players], of batches by which all players have taken a step."""
+    seen = Losses()
+    job = train(job_of(*overrides), BATCHES, *callbacks, seen)
+    return job.model, torch.stack([losses for losses in seen.seen if len(losses) == len(job.model.players())]).cpu()
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_replayed_graphs_lead_to_the_losses_of_plain_turns(name, caplog):
-    model, found = losses(*PAPERS[name], callbacks=[graphs()])
+def test_replayed_graphs_give_the_losses_of_ordinary_steps(name, caplog):
+    model, result = train_losses(*PAPERS[name], callbacks=[graphs()])
     assert set(model.graphed_steps.captured) == {player.name for player in model.players()}
-    assert not told(caplog)
-    _, wanted = losses(*PAPERS[name])
-    near = 1e-4 if name != "cyclegan" else 0.05 * wanted.abs().max().item()
-    assert (found - wanted).abs().max() < near
+    assert not ganrun_records(caplog)
+    _, expected = train_losses(*PAPERS[name])
+    near = 1e-4 if name != "cyclegan" else 0.05 * expected.abs().max().item()
+    assert (result - expected).abs().max() < near
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_graphs_are_made_at_the_usual_precision_and_layout(name, caplog):
-    model, found = losses(*PAPERS[name], "trainer.precision=bf16-mixed", "channels_last=true", callbacks=[graphs()])
+def test_graphs_work_with_the_default_precision_and_layout(name, caplog):
+    model, result = train_losses(
+        *PAPERS[name], "trainer.precision=bf16-mixed", "channels_last=true", callbacks=[graphs()]
+    )
     assert len(model.graphed_steps.captured) == 2
-    assert not told(caplog)
-    assert found.isfinite().all()
+    assert not ganrun_records(caplog)
+    assert result.isfinite().all()
 
 
-def test_a_recording_that_breaks_off_leaves_the_training_as_it_is_without(caplog):
-    def asking():
+def test_a_failed_capture_does_not_change_the_training(caplog):
+    def build():
         job = job_of(*PAPERS["dcgan"])
         loss = job.model.generator_loss
         job.model.generator_loss = lambda batch: loss(batch) * (1 + 0 * batch["x"].mean().item())
         return job
 
-    broken, plain = train(asking(), 20, graphs()).model, train(asking(), 20).model
-    (record,) = told(caplog)
+    broken, plain = train(build(), 20, graphs()).model, train(build(), 20).model
+    (record,) = ganrun_records(caplog)
     assert "The step of the generator cannot be replayed" in record.message
     assert same(broken, plain)
 
 
 def same(first, second):
-    found, wanted = first.state_dict(), second.state_dict()
-    return all(torch.equal(found[key].cpu(), wanted[key].cpu()) for key in wanted if torch.is_tensor(wanted[key]))
+    result, expected = first.state_dict(), second.state_dict()
+    return all(
+        torch.equal(result[key].cpu(), expected[key].cpu()) for key in expected if torch.is_tensor(expected[key])
+    )
 
 
-def test_batches_gathered_in_the_machines_memory_are_those_gathered_on_the_gpu():
-    first, second = (train(job_of(*PAPERS["dcgan"], f"data.device={place}"), 30).model for place in ("cpu", "cuda"))
+def test_batches_gathered_in_main_memory_equal_those_gathered_on_the_gpu():
+    first, second = (train(job_of(*PAPERS["dcgan"], f"data.device={device}"), 30).model for device in ("cpu", "cuda"))
     assert same(first, second)
 
 
 @pytest.mark.parametrize("name", PAPERS)
-def test_a_training_changes_the_device_at_a_checkpoint(name, tmp_path):
+def test_a_training_continues_on_another_device(name, tmp_path):
     first = train(job_of(*PAPERS[name]), 12, Stop(after=8), graphs())
     first.model.trainer.save_checkpoint(tmp_path / "gpu.ckpt")
     for accelerator in ("cpu", "gpu"):
@@ -101,7 +101,7 @@ def test_a_training_changes_the_device_at_a_checkpoint(name, tmp_path):
 
 
 @pytest.mark.parametrize("after", [2, 5, 9])
-def test_a_training_goes_on_exactly_with_graphs_where_all_is_deterministic(after, tmp_path):
+def test_a_deterministic_training_with_graphs_resumes_exactly(after, tmp_path):
     unbroken = train(job_of(*PAPERS["dcgan"]), 16, graphs()).model
     first = train(job_of(*PAPERS["dcgan"]), 16, Stop(after), graphs())
     first.model.trainer.save_checkpoint(tmp_path / "first.ckpt")

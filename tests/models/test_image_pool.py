@@ -1,42 +1,37 @@
-"""CycleGAN's history of generated pictures."""
+"""CycleGAN's history of generated images."""
 
 import pytest
 import torch
 
 from ganrun.models.image_pool import ImagePool
 
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("fixed_seed")
 
 
 def numbered(first, count):
     return torch.arange(first, first + count, dtype=torch.float32)[:, None, None, None]
 
 
-def test_a_pool_of_none_gives_back_what_comes_without_gradient():
+def test_a_pool_of_size_0_returns_its_input_without_gradient():
     pictures = numbered(0, 5).requires_grad_()
     given = ImagePool(0)(pictures)
     assert torch.equal(given, pictures)
     assert not given.requires_grad
 
 
-def test_pictures_that_come_while_the_pool_fills_are_given_back_and_kept():
+def test_images_are_returned_and_stored_while_the_pool_fills():
     pool = ImagePool(4)
     assert torch.equal(pool(numbered(0, 4)), numbered(0, 4))
     assert torch.equal(pool.kept, numbered(0, 4))
 
 
-def test_what_a_pool_gives_and_keeps_needs_no_gradient():
+def test_returned_and_stored_images_need_no_gradient():
     pool = ImagePool(2)
     given = [pool(numbered(k, 3).requires_grad_()) for k in range(4)]
     assert not any(picture.requires_grad for picture in [*given, pool.kept])
 
 
-def test_no_picture_is_lost_and_a_swapped_one_is_given_back_once():
+def test_no_image_is_lost_and_a_swapped_one_is_returned_once():
     pool = ImagePool(3)
     given = [float(pool(numbered(k, 1))) for k in range(200)]
     later = given[3:]
@@ -47,7 +42,7 @@ def test_no_picture_is_lost_and_a_swapped_one_is_given_back_once():
     assert kept | set(given) == set(map(float, range(200)))
 
 
-def test_about_every_second_picture_is_swapped_for_any_of_the_kept():
+def test_about_half_of_the_images_are_swapped_for_any_stored_one():
     pool = ImagePool(5)
     pool(numbered(0, 5))
     swapped, places = 0, set()
@@ -61,7 +56,7 @@ def test_about_every_second_picture_is_swapped_for_any_of_the_kept():
     assert places == {0, 1, 2, 3, 4}
 
 
-def test_the_kept_pictures_are_in_the_state():
+def test_the_stored_images_are_in_the_state_dict():
     pool, other = ImagePool(3), ImagePool(3)
     pool(numbered(0, 2))
     other.load_state_dict(pool.state_dict())

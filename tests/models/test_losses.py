@@ -32,32 +32,32 @@ def test_the_logistic_loss_is_binary_cross_entropy(scores):
     assert close(losses.logistic(real, fake), entropy(real, 1.0) + entropy(fake, 0.0))
 
 
-def test_the_generators_losses_are_binary_cross_entropy_with_and_against_the_truth(scores):
+def test_the_generator_losses_are_binary_cross_entropy_with_target_1_and_minus_that_with_target_0(scores):
     fake = scores[1]
     assert close(losses.non_saturating(fake), entropy(fake, 1.0))
     assert close(losses.minimax(fake), -entropy(fake, 0.0))
 
 
-def test_a_discriminator_that_cannot_tell_has_the_loss_log_4():
+def test_an_undecided_discriminator_has_the_loss_log_4():
     undecided = torch.zeros(3)
     assert float(losses.logistic(undecided, undecided)) == pytest.approx(math.log(4))
 
 
-def test_both_losses_of_the_generator_fall_as_the_fakes_score_higher():
+def test_both_generator_losses_fall_as_the_fakes_score_higher():
     fake = torch.linspace(-5, 5, 11, requires_grad=True)
     for loss in (losses.non_saturating, losses.minimax):
         (slope,) = torch.autograd.grad(loss(fake), fake)
         assert bool((slope < 0).all())
 
 
-def test_where_the_discriminator_is_sure_the_minimax_loss_is_flat_and_the_other_is_not():
+def test_for_a_confident_discriminator_the_minimax_loss_is_flat_and_the_other_is_not():
     fake = torch.tensor([-20.0], requires_grad=True)
     flat, steep = (float(torch.autograd.grad(loss(fake), fake)[0]) for loss in (losses.minimax, losses.non_saturating))
     assert flat == pytest.approx(0, abs=1e-8)
     assert steep == pytest.approx(-1, abs=1e-8)
 
 
-def test_the_wasserstein_loss_is_the_difference_of_the_means_and_blind_to_a_shift(scores):
+def test_the_wasserstein_loss_is_the_difference_of_the_means_and_invariant_to_a_shift(scores):
     real, fake = torch.tensor([1.0, 3.0]), torch.tensor([0.0, 5.0, 1.0, 0.0])
     assert float(losses.wasserstein(real, fake)) == pytest.approx(1.5 - 2)
     assert float(losses.wasserstein(real + 7, fake + 7)) == pytest.approx(1.5 - 2)

@@ -110,7 +110,7 @@ def test_the_training_of_dcgan_is_algorithm_1_with_uniform_noise():
 
 
 @pytest.mark.parametrize("network", ["cgan", "cgan_hidden"])
-def test_the_training_of_cgan_is_algorithm_1_with_both_players_told_the_class(network):
+def test_the_training_of_cgan_is_algorithm_1_with_the_class_as_input_of_both_networks(network):
     overrides = ["model=cgan", f"network={network}", "network.width=4"]
     assert_goodfellow(overrides, prior=gaussian, z_dim=64, lr=4e-4, labels=True)
 
@@ -166,12 +166,12 @@ class History:
         coins, places = torch.rand(len(fakes), dtype=torch.float64), torch.randint(self.size, (len(fakes),))
         return torch.cat([self.one(fake[None], *draws) for fake, *draws in zip(fakes, coins, places, strict=True)])
 
-    def one(self, fake, coin, place):
+    def one(self, fake, coin, index):
         if len(self.pictures) < self.size:
             self.pictures.append(fake)
             return fake
         if coin < 0.5:
-            old, self.pictures[place] = self.pictures[place], fake
+            old, self.pictures[index] = self.pictures[index], fake
             self.swaps += 1
             return old
         return fake
@@ -203,9 +203,9 @@ def cancelled(network):
     """Biases in front of an InstanceNorm, which takes them away again: their gradients are rounding errors alone."""
     layers = dict(network.named_modules())
     for name, layer in layers.items():
-        before, _, place = name.rpartition(".")
+        before, _, index = name.rpartition(".")
         if isinstance(layer, torch.nn.InstanceNorm2d):
-            yield f"{before}.{int(place) - 1}.bias"
+            yield f"{before}.{int(index) - 1}.bias"
 
 
 def test_the_training_of_cyclegan_is_that_of_zhu_et_al():

@@ -1,4 +1,4 @@
-"""Two processes beside one: Lightning starts the second, gloo carries the gradients."""
+"""Two processes against one: Lightning starts the second, gloo exchanges the gradients."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from ganrun.seeds import seed_training_noise
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """What each of two ranks ends with."""
+    """The results of each of two ranks."""
     folder = tmp_path_factory.mktemp("ranks")
     command = [sys.executable, two_ranks.__file__, str(folder)]
     paths = [str(Path(two_ranks.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
@@ -35,7 +35,7 @@ def test_two_ranks_end_at_the_weights_of_one_process_on_the_joined_batch(ranks, 
 
 
 @pytest.mark.parametrize("name", two_ranks.CASES)
-def test_the_supplied_batches_move_every_player(name):
+def test_the_supplied_batches_train_every_player(name):
     start = two_ranks.job_of(*two_ranks.CASES[name], *two_ranks.EXACT).model.double()
     trained = two_ranks.weights_of(name, devices=1)
     assert all(
@@ -51,7 +51,7 @@ def test_two_ranks_score_with_the_statistics_of_the_first(ranks):
         assert torch.equal(second_scored[key], value)
 
 
-def test_two_ranks_draw_noise_of_their_own(ranks):
+def test_two_ranks_sample_different_noise(ranks):
     first, second = (found["noise"] for found in ranks)
     assert len(first) == len(second) == 2 * two_ranks.BATCHES
     assert not any(torch.equal(a, b) for a in first for b in second)
@@ -65,7 +65,7 @@ def test_the_noise_of_a_rank_is_that_of_its_seed_for_each_batch(ranks):
                 assert torch.equal(z, torch.randn(z.shape))
 
 
-def test_two_ranks_skip_the_same_turns_as_one_process(ranks):
+def test_two_ranks_skip_the_same_steps_as_one_process(ranks):
     expected, counts = two_ranks.skipping(devices=1)
     assert counts == {"discriminator": 1}
     for weights, found in (rank["skipping"] for rank in ranks):
@@ -74,6 +74,8 @@ def test_two_ranks_skip_the_same_turns_as_one_process(ranks):
             assert torch.allclose(weights[key], value, rtol=0, atol=1e-12), key
 
 
-def test_both_ranks_stop_at_the_loss_of_the_one_whose_data_are_spoilt(ranks):
-    one, first, second = (said.split(", ")[0] for said in (two_ranks.stopping(1), *(r["stopping"] for r in ranks)))
+def test_both_ranks_stop_if_the_loss_of_one_becomes_nan(ranks):
+    one, first, second = (
+        message.split(", ")[0] for message in (two_ranks.stopping(1), *(r["stopping"] for r in ranks))
+    )
     assert one == first == second == "train/discriminator/loss became NaN at 0.048 kimg (batch 6)"

@@ -1,4 +1,4 @@
-"""Who moves when, on which batch, by which gradients and at which rate: seen from outside, in real trainings."""
+"""Which player takes a step when, on which batch, with which gradient and learning rate, in real trainings."""
 
 import pytest
 import pytorch_lightning as pl
@@ -17,7 +17,7 @@ RING = [
 
 
 class Turns(pl.Callback):
-    """Calls `see(model, player)` after each turn of a training."""
+    """Calls `see(model, player)` after each turn."""
 
     def __init__(self, see):
         self.see = see
@@ -50,7 +50,7 @@ def same(first, second):
 
 
 @pytest.mark.parametrize("model", SMALL)
-def test_a_turn_moves_the_movers_weights_alone_and_gives_no_gradient_to_the_opponents(model):
+def test_a_turn_changes_only_the_players_own_weights_and_gives_the_others_no_gradient(model):
     job = job_of(*SMALL[model])
     before = {}
     turns = []
@@ -104,7 +104,7 @@ def test_the_critic_of_wgan_is_clamped_after_each_of_its_turns():
     assert all(value == pytest.approx(0.005) for value in largest)
 
 
-def test_the_generators_two_losses_push_by_different_gradients():
+def test_the_two_generator_losses_have_different_gradients():
     first, other = (
         train(job_of("model=gan", *RING, f"model.generator_loss={name}"), 3) for name in ("minimax", "non_saturating")
     )
@@ -112,7 +112,7 @@ def test_the_generators_two_losses_push_by_different_gradients():
 
 
 def lengths_of_steps(clip):
-    """How far each player goes in each turn of plain gradient descent with rate 1: its gradient's norm."""
+    """Return the length of each step of gradient descent with learning rate 1: the norm of the gradient."""
     job = job_of("model=gan", *RING, "optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", f"clip={clip}")
     before = {player.name: weights(player.nets) for player in job.model.players()}
     lengths = []
@@ -127,14 +127,14 @@ def lengths_of_steps(clip):
     return lengths
 
 
-def test_a_players_gradient_is_cut_to_the_norm_of_clip_and_smaller_ones_are_left_alone():
+def test_gradients_are_clipped_to_the_norm_of_clip_and_smaller_ones_are_not_changed():
     free = lengths_of_steps("null")
     assert all(length > 1e-3 for length in free)
     assert lengths_of_steps(1e-3) == pytest.approx([1e-3] * 6, rel=1e-3)
     assert lengths_of_steps(1e3) == free
 
 
-def test_the_rates_follow_the_schedule():
+def test_learning_rates_follow_the_schedule():
     job = job_of("model=gan", *RING, "schedule=linear_decay", "optimizer.lr=0.01")
     rates = []
 
@@ -147,7 +147,7 @@ def test_the_rates_follow_the_schedule():
     assert all(first == second for first, second in rates)
 
 
-def test_without_a_schedule_the_rates_stay():
+def test_without_a_schedule_learning_rates_are_constant():
     job = job_of("model=gan", *RING, "optimizer.lr=0.01")
     rates = set()
     train(job, 4, Turns(lambda model, player: rates.update(o.param_groups[0]["lr"] for o in model.optimizers())))
@@ -163,22 +163,22 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
 
 def test_the_noise_of_a_batch_is_a_function_of_seed_rank_and_batch():
     job = job_of("model=gan", *RING, "seed=7", "model.z_dim=3")
-    drawn = []
+    latents = []
     noise = job.model.noise
 
-    def noted(n, generator=None):
-        drawn.append(noise(n, generator))
-        return drawn[-1]
+    def recorded(n, generator=None):
+        latents.append(noise(n, generator))
+        return latents[-1]
 
-    job.model.noise = noted
+    job.model.noise = recorded
     train(job, 5)
     for k in range(5):
         seed_training_noise(torch.device("cpu"), 7, 0, k)
-        assert torch.equal(drawn[2 * k], torch.randn(16, 3))
-        assert torch.equal(drawn[2 * k + 1], torch.randn(16, 3))
+        assert torch.equal(latents[2 * k], torch.randn(16, 3))
+        assert torch.equal(latents[2 * k + 1], torch.randn(16, 3))
 
 
-def test_what_happened_to_the_random_stream_between_batches_does_not_matter():
+def test_random_numbers_used_between_batches_do_not_matter():
     class Drawing(pl.Callback):
         def on_train_batch_end(self, trainer, model, *args):
             torch.rand(5)
@@ -188,6 +188,6 @@ def test_what_happened_to_the_random_stream_between_batches_does_not_matter():
     assert all(same(weights([plain]), weights([disturbed])))
 
 
-def test_the_counts_are_those_of_batches_and_images():
+def test_batches_and_images_are_counted():
     model = train(job_of("model=wgan", *RING), 7).model
     assert (model.batches_seen, model.images_seen, model.progress) == (7, 7 * 16, 1.0)

@@ -1,4 +1,4 @@
-"""Players that are told the class."""
+"""Conditional networks."""
 
 from functools import partial
 
@@ -35,7 +35,7 @@ def discriminators():
 
 
 @pytest.mark.parametrize("g", generators(), ids=lambda g: type(g).__name__)
-def test_generators_make_pictures_that_depend_on_the_class(g):
+def test_generated_images_depend_on_the_class(g):
     z = torch.randn(1, 5).expand(3, 5)
     pictures = g.eval()(z, torch.arange(3))
     assert pictures.shape == (3, *SHAPE)
@@ -44,14 +44,14 @@ def test_generators_make_pictures_that_depend_on_the_class(g):
 
 
 @pytest.mark.parametrize("d", discriminators(), ids=lambda d: type(d).__name__)
-def test_discriminators_score_each_picture_in_the_light_of_its_class(d):
+def test_scores_depend_on_image_and_class(d):
     x = torch.rand(1, *SHAPE).expand(3, *SHAPE) * 2 - 1
     scores = d.eval()(x, torch.arange(3))
     assert scores.shape == (3,)
     assert len(scores.unique()) == 3
 
 
-def test_the_latent_of_a_labelled_generator_is_z_and_the_one_hot_class():
+def test_the_input_of_a_labelled_generator_is_z_and_the_one_hot_class():
     seen = []
     g = conditional.LabelledGenerator(lambda z_dim: nn.Identity(), 2, CLASSES)
     g.net.register_forward_hook(lambda net, inputs, output: seen.append(inputs[0]))
@@ -59,7 +59,7 @@ def test_the_latent_of_a_labelled_generator_is_z_and_the_one_hot_class():
     assert seen[0].tolist() == [[0.5, -1.0, 0.0, 1.0, 0.0]]
 
 
-def test_the_first_convolution_of_a_label_map_discriminator_sees_picture_and_maps():
+def test_the_input_of_a_label_map_discriminator_is_image_and_maps():
     d = discriminators()[0]
     assert next(layer for layer in d.modules() if isinstance(layer, nn.Conv2d)).in_channels == 1 + CLASSES
 
@@ -73,7 +73,7 @@ def widths(network):
     return {name: (m.in_features, m.out_features) for name, m in network.named_modules() if isinstance(m, nn.Linear)}
 
 
-def test_the_fully_connected_players_have_the_widths_of_section_4_1():
+def test_the_fully_connected_networks_have_the_widths_of_section_4_1():
     g, d = conditional.MirzaGenerator(SHAPE, 100, 10), conditional.MirzaDiscriminator(SHAPE, 10)
     assert widths(g) == {"from_z": (100, 200), "from_y": (10, 1000), "joint": (1200, 1200), "out": (1200, 784)}
     assert widths(d) == {

@@ -40,7 +40,7 @@ def test_instance_norm_and_relu_follow_every_convolution_of_the_generator_but_th
     assert [type(layer) for layer in last] == [nn.Conv2d, nn.Tanh]
 
 
-def test_a_residual_block_adds_two_normed_3x3_convolutions_with_reflected_borders():
+def test_a_residual_block_adds_two_normalized_3x3_convolutions_with_reflection_padding():
     block = Residual(4)
     kinds = [nn.Conv2d, nn.InstanceNorm2d, nn.ReLU, nn.Conv2d, nn.InstanceNorm2d, nn.Identity]
     assert [type(layer) for layer in block.layers] == kinds
@@ -51,7 +51,7 @@ def test_a_residual_block_adds_two_normed_3x3_convolutions_with_reflected_border
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 24), (3, 28, 28), (1, 32, 64), (3, 64, 64)])
-def test_a_translation_has_the_shape_of_its_picture_and_lies_in_range(shape):
+def test_a_translation_has_the_shape_of_its_input_and_is_in_range(shape):
     pictures = ResNetGenerator(shape, 2, 1)(torch.rand(2, *shape) * 2 - 1)
     assert pictures.shape == (2, *shape)
     assert pictures.abs().max() <= 1
@@ -82,7 +82,7 @@ def test_the_patch_discriminator_is_c64_c128_c256_c512_and_a_score():
     assert {layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)} == {0.2}
 
 
-def test_a_score_looks_at_exactly_70x70_pixels():
+def test_a_score_depends_on_exactly_70x70_pixels():
     d = PatchDiscriminator((1, 128, 128), 2).double()
     for layer in d.layers:  # norms see the whole picture: what is asked is what the convolutions see
         if isinstance(layer, nn.InstanceNorm2d):

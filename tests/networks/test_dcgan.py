@@ -1,4 +1,4 @@
-"""DCGAN's players: shapes, the rules of Radford et al. 2016, section 3, and the errors for other sizes."""
+"""DCGAN's networks: shapes, the rules of Radford et al. 2016, section 3, and errors for other sizes."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def layers_of(network, *kinds):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", SIZES)
-def test_the_generator_makes_pictures_of_the_shape_and_the_discriminator_a_score_of_each(size, channels):
+def test_the_generator_gives_images_of_the_shape_and_the_discriminator_one_score_each(size, channels):
     shape = (channels, size, size)
     pictures = dcgan.Generator(shape, z_dim=7, width=2)(torch.randn(3, 7))
     assert pictures.shape == (3, *shape)
@@ -26,13 +26,13 @@ def test_the_generator_makes_pictures_of_the_shape_and_the_discriminator_a_score
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_no_layer_is_dense_and_none_pools(size):
+def test_there_are_no_dense_and_no_pooling_layers(size):
     for network in (dcgan.Generator((3, size, size), 7, 2), dcgan.Discriminator((3, size, size), 2)):
         assert not layers_of(network, *DENSE_OR_POOLING)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_sides_change_by_strided_convolutions_alone(size):
+def test_sides_change_only_by_strided_convolutions(size):
     g, d = dcgan.Generator((3, size, size), 7, 2), dcgan.Discriminator((3, size, size), 2)
     up, down = layers_of(g, nn.ConvTranspose2d), layers_of(d, nn.Conv2d)
     assert [layer.stride for layer in up] == [(1, 1)] + [(2, 2)] * (len(up) - 1)
@@ -41,7 +41,7 @@ def test_sides_change_by_strided_convolutions_alone(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_batchnorm_and_relu_follow_every_layer_of_the_generator_but_the_last_which_ends_in_tanh(size):
+def test_batchnorm_and_relu_follow_every_layer_of_the_generator_but_the_last_which_has_tanh(size):
     layers = list(dcgan.Generator((3, size, size), 7, 2).layers)
     hidden, last = layers[:-2], layers[-2:]
     assert [type(layer) for layer in hidden] == [nn.ConvTranspose2d, nn.BatchNorm2d, nn.ReLU] * (len(hidden) // 3)
@@ -58,7 +58,7 @@ def test_batchnorm_follows_every_layer_of_the_discriminator_but_the_first_and_al
     assert isinstance(d.score, nn.Conv2d)
 
 
-def test_without_batchnorm_a_score_depends_on_its_picture_alone_and_every_convolution_has_a_bias():
+def test_without_batchnorm_a_score_depends_on_its_image_only_and_every_convolution_has_a_bias():
     d = dcgan.Discriminator((3, 32, 32), 2, batch_norm=False)
     x = torch.randn(5, 3, 32, 32)
     assert torch.allclose(d(x)[:2], d(x[:2]), atol=1e-6)
@@ -88,18 +88,18 @@ def test_the_discriminator_mirrors_the_generator(size):
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_features_have_the_size_they_state(size):
+def test_features_have_the_stated_size(size):
     d = dcgan.Discriminator((1, size, size), 2)
     assert d.features(torch.zeros(2, 1, size, size)).shape == (2, d.channels, d.smallest, d.smallest)
 
 
 @pytest.mark.parametrize("shape", [(1, 27, 27), (3, 256, 256), (3, 64, 32), (3, 16, 16)])
 @pytest.mark.parametrize("network", [lambda shape: dcgan.Generator(shape, 7), dcgan.Discriminator])
-def test_other_sizes_are_refused_with_those_that_will_do(network, shape):
+def test_other_sizes_are_refused_with_the_supported_ones(network, shape):
     with pytest.raises(UserError, match=rf"28, 32, 64, 128 pixels, got images of {shape[1]}x{shape[2]}.*data.size="):
         network(shape)
 
 
-def test_points_are_refused_with_the_network_that_takes_them():
+def test_points_are_refused_with_a_network_for_them():
     with pytest.raises(UserError, match=r"got points.*network=mlp"):
         dcgan.Generator((2,), 7)

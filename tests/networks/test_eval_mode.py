@@ -1,4 +1,4 @@
-"""Networks for a while in evaluation mode, and the laws of latents."""
+"""Evaluation mode, several batches at once, and the distributions of latents."""
 
 import contextlib
 
@@ -10,14 +10,14 @@ from ganrun.networks import latents
 from ganrun.networks.eval_mode import eval_mode, forward_batches
 
 
-def test_inside_all_modules_evaluate_and_no_gradient_is_kept():
+def test_inside_all_modules_are_in_eval_mode_without_gradients():
     with eval_mode(nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))) as network:
         assert not any(module.training for module in network.modules())
         assert not torch.is_grad_enabled()
 
 
 @pytest.mark.parametrize("error", [None, KeyError])
-def test_afterwards_each_module_is_in_the_mode_it_was_in_even_after_an_error(error):
+def test_afterwards_each_module_has_its_previous_mode_even_after_an_error(error):
     network = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))
     network[1].eval()
     with contextlib.suppress(KeyError), eval_mode(network):
@@ -28,7 +28,7 @@ def test_afterwards_each_module_is_in_the_mode_it_was_in_even_after_an_error(err
 
 
 @pytest.mark.parametrize("norm", [nn.InstanceNorm2d, nn.BatchNorm2d])
-def test_several_batches_at_once_are_what_they_are_one_by_one_and_a_single_pass_where_no_norm_would_mix_them(norm):
+def test_several_batches_give_the_results_of_single_ones_in_one_pass_unless_batchnorm_would_mix_them(norm):
     network = nn.Sequential(nn.Conv2d(1, 4, 3), norm(4), nn.ReLU(), nn.Conv2d(4, 2, 3)).double()
     passes = []
     network.register_forward_hook(lambda _, inputs, output: passes.append(len(output)))
@@ -41,7 +41,7 @@ def test_several_batches_at_once_are_what_they_are_one_by_one_and_a_single_pass_
 
 
 @pytest.mark.parametrize("law", [latents.normal, latents.uniform])
-def test_a_latent_drawn_from_a_generator_leaves_the_default_stream_alone(law):
+def test_sampling_latents_with_a_generator_does_not_change_the_default_one(law):
     stream = torch.get_rng_state()
     first, second = (law(3, 4, torch.device("cpu"), torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(first, second)
@@ -50,7 +50,7 @@ def test_a_latent_drawn_from_a_generator_leaves_the_default_stream_alone(law):
 
 
 @pytest.mark.parametrize(("law", "variance"), [(latents.normal, 1), (latents.uniform, 1 / 3)])
-def test_latents_have_the_moments_of_their_law(law, variance):
+def test_latents_have_the_moments_of_their_distribution(law, variance):
     z = law(2000, 50, torch.device("cpu"), torch.Generator().manual_seed(1))
     assert float(z.mean()) == pytest.approx(0, abs=0.01)
     assert float(z.var()) == pytest.approx(variance, rel=0.02)

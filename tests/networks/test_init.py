@@ -1,4 +1,4 @@
-"""First weights against their laws."""
+"""Initial weights against their distributions."""
 
 import pytest
 import torch
@@ -6,15 +6,10 @@ from torch import nn
 
 from ganrun.networks import dcgan, init
 
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
+pytestmark = pytest.mark.usefixtures("fixed_seed")
 
 
-def test_normal_weights_have_the_deviation_of_section_4_and_norms_lie_about_one():
+def test_normal_weights_have_the_deviation_of_section_4_and_norm_layers_a_mean_of_one():
     network = dcgan.Generator((3, 64, 64), 100, 32)
     init.normal_(network)
     for layer in network.layers:
@@ -28,7 +23,7 @@ def test_normal_weights_have_the_deviation_of_section_4_and_norms_lie_about_one(
             assert not layer.bias.any()
 
 
-def test_norms_without_weights_are_left_as_they_are():
+def test_norm_layers_without_weights_are_not_changed():
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.InstanceNorm2d(2))
     init.normal_(network)
     assert not network[0].bias.any()
@@ -44,7 +39,7 @@ def test_xavier_weights_are_uniform_with_the_variance_of_equation_16():
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(6, 4), (4, 6)])
-def test_orthogonal_weights_keep_lengths_but_for_the_gain(inputs, outputs):
+def test_orthogonal_weights_preserve_lengths_up_to_the_gain(inputs, outputs):
     layer = nn.Linear(inputs, outputs)
     init.orthogonal_(layer, gain=3.0)
     w = layer.weight.detach()

@@ -1,4 +1,4 @@
-"""The script that measures speed: its interval, and the form of what it prints and writes."""
+"""The benchmark script: its confidence interval and its output."""
 
 import json
 import sys
@@ -34,11 +34,11 @@ def test_the_interval_is_the_narrowest_pair_of_order_statistics_with_its_confide
     assert missed[0] <= 0.05 < missed[1]
 
 
-def test_few_rounds_give_the_extremes(bench):
+def test_the_interval_of_few_rounds_is_their_extremes(bench):
     assert bench.confidence_interval([2.0, 1.0, 3.0]) == (1.0, 3.0)
 
 
-def test_a_row_holds_the_median_of_the_ratios_between_its_bounds(bench):
+def test_a_summary_has_the_median_of_the_ratios_between_its_bounds(bench):
     assert [*bench.summarize(RATIO)] == ["work", "against", "ratio", "low", "high", "rounds", "machine"]
     assert [*bench.summarize(RATIO).values()][:-1] == ["a work", "another", 2.0, 1.0, 4.0, 3]
 
@@ -53,7 +53,7 @@ def test_results_are_printed_with_their_note_and_written(bench, monkeypatch, cap
     assert written == [bench.summarize(RATIO), bench.summarize(FIGURE)]
 
 
-def test_a_quick_look_writes_nothing(bench, monkeypatch):
+def test_a_quick_run_writes_nothing(bench, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["bench.py", "metrics", "--quick"])
     bench.main()
     assert not bench.BENCHMARKS.exists()

@@ -1,4 +1,4 @@
-"""The measurement of what saving costs."""
+"""The benchmark of saving."""
 
 from importlib import import_module
 from pathlib import Path
@@ -12,7 +12,7 @@ def bench(monkeypatch):
     return import_module("bench_checkpoint")
 
 
-def test_the_shares_count_what_stood_still_and_what_the_writing_made_slower(bench):
+def test_the_shares_count_stops_and_slower_batches(bench):
     clock = bench.Clock(io=None, idle=[1.0, 1.0, 1.0], busy=[1.5, 1.5], still=[0.0, 0.5, 0.0, 0.5, 0.0, 1.0])
     clock.saves, clock.written, clock.seconds = [0.5, 0.5], [2.0, 2.0], 8.0
     found = bench.summarize("a work", clock, speed=0.01)

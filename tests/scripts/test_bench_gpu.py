@@ -14,7 +14,7 @@ def bench(monkeypatch):
         yield module
 
 
-def test_traffic_is_what_operations_read_and_write_without_views(bench):
+def test_traffic_counts_what_operations_read_and_write_without_views(bench):
     a, b = torch.ones(4, 8), torch.ones(8, 2)
     with bench.Traffic() as traffic:
         c = a @ b

@@ -76,7 +76,7 @@ def test_all_sides_do_the_same_batches_and_passes_alternately_and_are_compared_o
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORKS)
-def test_every_peer_starts_from_the_models_weights_and_moves_all_networks(bench, tmp_path, name):
+def test_every_peer_starts_from_the_models_weights_and_trains_all_networks(bench, tmp_path, name):
     work = small(bench, name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))

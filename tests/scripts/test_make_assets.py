@@ -1,4 +1,4 @@
-"""The script that cuts the shipped digits."""
+"""The script that selects the shipped digits."""
 
 import gzip
 import importlib.util
@@ -21,12 +21,12 @@ def script():
     return module
 
 
-def test_the_first_of_each_class_are_taken_in_file_order(script):
+def test_the_first_of_each_class_are_chosen_in_file_order(script):
     labels = np.array([1, 0, 0, 1, 2, 0, 2, 1, 2])
     assert script.first_of_each_class(labels, 2).tolist() == [0, 1, 2, 3, 4, 6]
 
 
-def test_a_cut_file_holds_the_chosen_digits_and_is_the_same_each_time(script, tmp_path, monkeypatch):
+def test_the_file_has_the_chosen_digits_and_is_the_same_each_time(script, tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     for part, count in (("train", 40), ("t10k", 20)):
         images, labels = (

@@ -1,4 +1,4 @@
-"""Networks that torch.compile takes in place."""
+"""Networks compiled in place by torch.compile."""
 
 import shutil
 
@@ -24,7 +24,7 @@ def test_compiled_networks_train_to_the_same_weights_under_the_same_names(name):
     assert all(net._compiled_call_impl for player in job.model.players() for net in player.nets)
 
 
-def test_networks_that_evaluate_are_not_compiled_for_every_size_of_a_batch():
+def test_networks_in_eval_mode_are_not_compiled_for_every_batch_size():
     network, calls = torch.nn.Linear(2, 2), []
     network._compiled_call_impl = lambda *inputs: calls.append(inputs)
     with eval_mode(network) as inside:

@@ -1,4 +1,4 @@
-"""Turns whose gradient is not finite: not taken, without a trace, and not too often."""
+"""Steps with NaN or Inf gradients are skipped without a trace, up to a limit."""
 
 import logging
 import math
@@ -26,8 +26,8 @@ def skipping(folder, skips=10, every=50):
     return bound(NanGuard(every, mode="skip", skips=skips), record=SimpleNamespace(folder=folder))
 
 
-def by_hand(job, batches, spoilt, skipped):
-    """The networks after a loop by hand: spoilt batches hold NaN, and turns (player, batch) in `skipped` only draw."""
+def plain_loop(job, batches, spoilt, skipped):
+    """Return the state after a plain loop with NaN in spoilt batches and without the `skipped` (player, batch)."""
     model = job.model
     model.configure_model()
     d_step, g_step = model.configure_optimizers()
@@ -49,20 +49,20 @@ def by_hand(job, batches, spoilt, skipped):
     return model.state_dict()
 
 
-def test_the_training_goes_on_exactly_as_if_the_skipped_turns_had_not_been_taken(tmp_path):
+def test_the_training_continues_exactly_as_without_the_skipped_steps(tmp_path):
     job = job_of(*QUICK)
     spoil = {6: NAN, 8: math.inf}
     weight = next(job.model.generator.parameters())
     weight.register_hook(lambda gradient: gradient * spoil.get(job.model.batches_seen + 1, 1))
     found = train(job, 12, SpoiltData(4, 5), skipping(tmp_path)).model.state_dict()
     skipped = {("discriminator", 4), ("discriminator", 5), ("generator", 6), ("generator", 8)}
-    expected = by_hand(job_of(*QUICK), 12, {4, 5}, skipped)
+    expected = plain_loop(job_of(*QUICK), 12, {4, 5}, skipped)
     assert list(found) == list(expected)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("model", SMALL)
-def test_a_skipped_turn_leaves_nothing_behind_in_statistics_averages_and_pools(model, tmp_path):
+def test_a_skipped_step_leaves_no_trace_in_statistics_averages_and_pools(model, tmp_path):
     job = train(job_of(*SMALL[model], "ema.half_life_kimg=0.01"), 8, SpoiltData(2, 5), skipping(tmp_path))
     tensors = {name: value for name, value in job.model.state_dict().items() if torch.is_tensor(value)}
     assert all(value.isfinite().all() for value in tensors.values())
@@ -71,40 +71,40 @@ def test_a_skipped_turn_leaves_nothing_behind_in_statistics_averages_and_pools(m
         assert [int(pool.filled) for pool in job.model.pools.values()] == [3, 3]
 
 
-class Remembering(pl.Callback):
-    """Keeps what a model holds beside weights, as it was before the last batch."""
+class StateBefore(pl.Callback):
+    """Copies the model's state besides weights before each batch."""
 
     def on_train_batch_start(self, trainer, model, batch, batch_idx):
-        self.kept = held(model)
+        self.kept = copy_state(model)
 
 
-def held(model):
-    """Copies of the discriminators' buffers, and the pictures of the pools."""
+def copy_state(model):
+    """Return copies of the discriminators' buffers and of the pools' images."""
     buffers = [buffer.clone() for name, buffer in model.named_buffers() if name.startswith("d")]
     pools = model.pools.values() if hasattr(model, "pools") else []
     return [*buffers, *(pool.kept[: int(pool.filled)].clone() for pool in pools if pool.filled)]
 
 
 @pytest.mark.parametrize(("name", "batches"), [("dcgan", 3), ("cyclegan", 1), ("cyclegan", 2), ("cyclegan", 5)])
-def test_statistics_and_pools_are_as_before_a_batch_whose_turns_were_skipped(name, batches, tmp_path):
-    job, remembering = job_of(*SMALL[name]), Remembering()
+def test_statistics_and_pools_are_restored_after_a_batch_of_skipped_steps(name, batches, tmp_path):
+    job, before = job_of(*SMALL[name]), StateBefore()
     if name == "dcgan":
         job.model.generator_loss = lambda batch: job.model.generator(job.model.noise(4)).sum() * NAN
-    train(job, batches, SpoiltData(batches), remembering, skipping(tmp_path))
-    after = held(job.model)
-    assert len(after) == len(remembering.kept)
-    assert all(torch.equal(a, b) for a, b in zip(after, remembering.kept, strict=True))
+    train(job, batches, SpoiltData(batches), before, skipping(tmp_path))
+    after = copy_state(job.model)
+    assert len(after) == len(before.kept)
+    assert all(torch.equal(a, b) for a, b in zip(after, before.kept, strict=True))
     assert bool(after) == (batches > 1)
 
 
-def test_what_follows_a_turn_does_not_follow_a_skipped_one(tmp_path):
+def test_after_turn_is_not_called_for_a_skipped_step(tmp_path):
     job, turns = job_of("model=wgan", *QUICK[1:]), []
     job.model.after_turn = lambda player: turns.append((job.model.batches_seen + 1, player.name))
     train(job, 6, SpoiltData(3), skipping(tmp_path))
     assert turns == [*((k, "discriminator") for k in (1, 2, 4, 5)), (5, "generator"), (6, "discriminator")]
 
 
-def test_so_many_in_a_row_stop_the_training(tmp_path):
+def test_too_many_skipped_steps_in_a_row_stop_the_training(tmp_path):
     job = job_of(*QUICK)
     with pytest.raises(Failure) as failure:
         train(job, 12, SpoiltData(*range(2, 13)), skipping(tmp_path, skips=3))
@@ -113,14 +113,14 @@ def test_so_many_in_a_row_stop_the_training(tmp_path):
     assert job.model.batches_seen == 4
 
 
-def test_as_many_with_one_good_turn_between_them_do_not(tmp_path):
+def test_as_many_skipped_steps_with_a_good_one_between_them_do_not(tmp_path):
     guard = skipping(tmp_path, skips=3)
     job = train(job_of(*QUICK), 12, SpoiltData(2, 3, 5, 6, 8, 9, 11, 12), guard)
     assert job.model.batches_seen == 12
     assert guard.skipping.counts == {"discriminator": 8}
 
 
-def test_a_loss_without_a_number_whose_gradient_is_finite_stops_the_training_all_the_same(tmp_path):
+def test_a_nan_loss_with_a_finite_gradient_still_stops_the_training(tmp_path):
     job = job_of(*QUICK)
     loss = job.model.generator_loss
     job.model.generator_loss = lambda batch: loss(batch) + (NAN if job.model.batches_seen == 4 else 0)
@@ -128,31 +128,31 @@ def test_a_loss_without_a_number_whose_gradient_is_finite_stops_the_training_all
         train(job, 12, skipping(tmp_path))
 
 
-class Book:
-    """A record that keeps the readings."""
+class CurvesRecord:
+    """A record that stores the curves."""
 
     images_per_second = 0.0
 
     def __init__(self, folder):
-        self.folder, self.pages, self.restart_clock = folder, [], lambda **_: None
+        self.folder, self.curves_read, self.restart_clock = folder, [], lambda **_: None
 
     def add_curves(self, images, curves):
-        self.pages.append(curves)
+        self.curves_read.append(curves)
 
 
-def test_what_was_skipped_is_told_once_and_counted_in_the_curves(tmp_path, caplog):
-    book = Book(tmp_path)
-    guard = bound(NanGuard(2, mode="skip"), record=book)
+def test_skipped_steps_are_logged_once_and_counted_in_the_curves(tmp_path, caplog):
+    record = CurvesRecord(tmp_path)
+    guard = bound(NanGuard(2, mode="skip"), record=record)
     with caplog.at_level(logging.WARNING, "ganrun"):
-        train(job_of(*QUICK), 8, SpoiltData(3, 5, 6), guard, bound(LossCurves(2), record=book))
-    assert [page.get("train/discriminator/skipped") for page in book.pages] == [None, 1, 3, 3]
-    assert all(math.isfinite(value) for page in book.pages for value in page.values())
+        train(job_of(*QUICK), 8, SpoiltData(3, 5, 6), guard, bound(LossCurves(2), record=record))
+    assert [page.get("train/discriminator/skipped") for page in record.curves_read] == [None, 1, 3, 3]
+    assert all(math.isfinite(value) for page in record.curves_read for value in page.values())
     assert [record.getMessage() for record in caplog.records] == [
         "train/discriminator/gradient is NaN or Inf at 0.048 kimg (batch 3): skipping this step and others like it."
     ]
 
 
-def test_the_counts_go_on_where_a_checkpoint_had_them(tmp_path):
+def test_the_counts_continue_from_a_checkpoint(tmp_path):
     first = skipping(tmp_path, skips=4)
     train(job_of(*QUICK), 6, SpoiltData(2, 5, 6), first)
     second = skipping(tmp_path, skips=4)
@@ -164,7 +164,7 @@ def test_the_counts_go_on_where_a_checkpoint_had_them(tmp_path):
 
 
 def with_scaler(job, batches, scale, *callbacks):
-    """Trains in 16 bits under a GradScaler that begins at `scale`; returns what the scale is in the end."""
+    """Train in 16 bits with a GradScaler that starts at `scale`; return its scale at the end."""
     scaler = torch.amp.GradScaler("cpu", init_scale=scale)
     length = Length(kimg=batches * job.data.batch_size / 1000, minutes=None)
     quiet = dict.fromkeys(["logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"], False)
@@ -180,14 +180,14 @@ def with_scaler(job, batches, scale, *callbacks):
     return scaler.get_scale()
 
 
-def test_gradients_that_overflow_at_first_in_16_mixed_lower_the_scale_and_stop_nothing(tmp_path):
+def test_early_overflows_in_16_mixed_lower_the_scale_and_do_not_stop_the_training(tmp_path):
     stop, skip = bound(NanGuard(1), record=SimpleNamespace(folder=tmp_path)), skipping(tmp_path, every=1)
     by_itself, with_skips = (with_scaler(job_of(*QUICK), 12, 2.0**24, guard) for guard in (stop, skip))
     assert by_itself == with_skips < 2.0**24
     assert sum(skip.skipping.counts.values()) == math.log2(2.0**24 / with_skips)
 
 
-def test_spoilt_examples_are_skipped_in_16_mixed_too_and_leave_nothing_behind(tmp_path):
+def test_nan_examples_are_skipped_in_16_mixed_too_and_leave_no_trace(tmp_path):
     job, guard = job_of(*SMALL["dcgan"]), skipping(tmp_path)
     assert with_scaler(job, 6, 64.0, SpoiltData(3), guard) == 32.0
     assert guard.skipping.counts == {"discriminator": 1}

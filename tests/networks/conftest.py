@@ -1,0 +1,1 @@
+from helpers.fixtures import fixed_seed  # noqa: F401
