@@ -11,6 +11,7 @@ import pytest
 from helpers.doc_blocks import REPOSITORY, Block, pages, read_blocks
 
 from ganrun.cli.main import main
+from ganrun.metrics import scores
 
 BLOCKS = {str(page.relative_to(REPOSITORY)): read_blocks(page) for page in pages()}
 RUN = {name: [b for b in blocks if b.title or not b.skip_reason] for name, blocks in BLOCKS.items()}
@@ -40,11 +41,11 @@ def workplace(tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(REPOSITORY)]))  # of sweep jobs
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    before = set(sys.modules)
     yield tmp_path
-    for name in set(sys.modules) - before:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
+    own = {name for name, module in sys.modules.items() if str(tmp_path) in str(getattr(module, "__file__", ""))}
+    scores.DECLARED[:] = [score for score in scores.DECLARED if getattr(score.compute, "__module__", "") not in own]
+    for name in own:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize("page", FAST_PAGES)
