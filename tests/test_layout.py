@@ -18,6 +18,13 @@ MAY_IMPORT = {  # folder of the package: the folders that its modules may import
 }
 SHARED = {"errors", "paths", "seeds", "terminal"}  # top-level modules that every folder may import
 ENTRY_POINTS = {"__init__", "__main__", "api"}  # top-level modules that may import everything
+# Names that siblings share on purpose: the folders that may define them
+SIBLINGS = {
+    "run": {"ganrun.cli.commands"},  # commands with a config
+    "main": {"ganrun.cli", "ganrun.cli.commands"},  # the command line, and commands without a config
+    "Generator": {"ganrun.networks"},
+    "Discriminator": {"ganrun.networks"},
+}
 MODULES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 
 
@@ -65,6 +72,41 @@ def test_there_is_no_import_cycle():
 def test_every_folder_has_its_place_in_the_import_rule():
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name not in ("assets", "__pycache__")}
     assert folders == set(MAY_IMPORT)
+
+
+def definitions() -> dict[str, list[str]]:
+    """Name of each top-level function or class: the modules that define it."""
+    found: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("__"):
+                found.setdefault(node.name, []).append(module)
+    return found
+
+
+def test_no_name_means_different_things_in_two_modules():
+    shared = {name: modules for name, modules in definitions().items() if len(modules) > 1}
+    for name in SIBLINGS:
+        assert {module.rpartition(".")[0] for module in shared.pop(name)} <= SIBLINGS[name]
+    assert not shared
+
+
+def test_functions_and_files_are_short():
+    lengths = []
+    for path in MODULES.values():
+        text = path.read_text()
+        assert text.count("\n") <= 300, path
+        functions = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+        lengths += [(node.end_lineno or 0) - node.lineno + 1 for node in functions]
+    lengths.sort()
+    assert lengths[len(lengths) // 2] <= 9
+    assert lengths[len(lengths) * 9 // 10] <= 30
+    assert lengths[-1] <= 60
+
+
+def test_a_model_file_has_at_most_60_lines():
+    for path in (PACKAGE / "models").glob("*.py"):
+        assert path.name == "base.py" or path.read_text().count("\n") <= 60, path
 
 
 def test_the_top_of_the_package_has_at_most_13_entries():

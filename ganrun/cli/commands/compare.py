@@ -104,13 +104,13 @@ def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult]) -> No
     """Print each run's own settings, a ranking per kind of score and how to make scores comparable; write the pages."""
     console = Console(soft_wrap=True)
     for job in runs.jobs:
-        console.print(describe_run(job), highlight=False, markup=False)
+        console.print(format_run(job), highlight=False, markup=False)
     leaderboard.show_rankings(runs, by_number, console, ranking_table, "Comparison")
     if advice := rescoring_advice([by_number[job.number].protocol for job in runs.jobs], runs.jobs[0]):
         console.print(advice, highlight=False, markup=False)
 
 
-def describe_run(job: SweepJob) -> str:
+def format_run(job: SweepJob) -> str:
     """Return a run's number and folder, and in a second line the settings in which it differs from others."""
     path = Path(job.name)
     folder = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -22,7 +22,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     silence_libraries()
     schema.check_values(cfg)
     source = Path(cfg.input).expanduser()
-    paths = find_images(source)
+    paths = input_images(source)
     trained = load_trained_model(cfg)
     trained.translator(cfg.to)  # raises if the model cannot, before all files are read
     originals = torch.stack([load_image(trained, path) for path in progress_bar(paths, "loading images")])
@@ -40,7 +40,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     console.print(f"side by side  {out / 'pairs.png'}")
 
 
-def find_images(source: Path) -> list[Path]:
+def input_images(source: Path) -> list[Path]:
     """Return the image files at a path, sorted. UserError if there are none."""
     paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES) if source.is_dir() else [source]
     if not paths or not paths[0].is_file():
