@@ -10,7 +10,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pytorch_lightning as pl
-from bench_peers import DcganExample, DcganExampleByIndex, Peer, PlainCycleGAN, PlainWGAN, Tuned, Tutorial
+from bench_peers import DcganExample, DcganExampleByIndex, Peer, PlainCycleGAN, PlainWGAN, Tuned
+from bench_tutorial import Tutorial
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
