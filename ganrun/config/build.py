@@ -37,14 +37,12 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
         "channels_last": cfg.channels_last,
         "seed": cfg.seed,
     }
-    with quote_settings_on_error(format_settings("model", cfg.model)):
+    with quote_settings_on_error(cfg, "model"):
         model = make_model(**base)
     init = instantiate_optional(cfg.init)
     for network in model.children() if init else ():
         init(network)
-    with quote_settings_on_error(
-        f"{format_settings('optimizer', cfg.optimizer)} {format_settings('optimizers', cfg.optimizers)}"
-    ):
+    with quote_settings_on_error(cfg, "optimizer", "optimizers"):
         model.configure_optimizers()
     return model.to(memory_format=model.layout) if cfg.channels_last else model
 
@@ -75,7 +73,7 @@ def build_trainer(cfg: DictConfig, hardware: Hardware, **arguments) -> pl.Traine
         arguments["logger"] = False
     if hardware.uses_cuda:
         torch.set_float32_matmul_precision("high")  # TF32, which cuDNN's convolutions use by default
-    with quote_settings_on_error(format_settings("trainer", cfg.trainer)):
+    with quote_settings_on_error(cfg, "trainer"):
         return pl.Trainer(
             **settings,
             **arguments,
@@ -106,18 +104,19 @@ def instantiate_optional(node: DictConfig | None, **arguments) -> Any:
 
 
 @contextmanager
-def quote_settings_on_error(settings: str) -> Iterator[None]:
-    """Turn the error of a constructor into a UserError that quotes the settings and the reason."""
+def quote_settings_on_error(cfg: DictConfig, *groups: str) -> Iterator[None]:
+    """Turn the error of a constructor into a UserError that quotes the settings of the groups and the reason."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError, KeyError) as error:
-        raise UserError(f"{settings} cannot be built: {str(error).splitlines()[0]}") from error
-
-
-def format_settings(group: str, node: DictConfig) -> str:
-    """Return the settings of a config group as overrides: "trainer.precision=auto trainer.devices=1"."""
-    settings = cast("dict[str, Any]", OmegaConf.to_container(node, resolve=True))
-    return " ".join(f"{group}.{key}={value}" for key, value in settings.items() if key != "_target_")
+        nodes = {group: cast("dict[str, Any]", OmegaConf.to_container(cfg[group], resolve=True)) for group in groups}
+        settings = [
+            f"{group}.{key}={value}"
+            for group, node in nodes.items()
+            for key, value in node.items()
+            if key != "_target_"
+        ]
+        raise UserError(f"{' '.join(settings)} cannot be built: {str(error).splitlines()[0]}") from error
 
 
 def _build_optimizer(cfg: DictConfig, special: DictConfig) -> Any:

@@ -5,6 +5,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import torch
@@ -70,14 +71,8 @@ def check_network_settings(cfg: DictConfig, data: DataModule) -> None:
         refuse_network(cfg, data, f"it needs the setting {setting}, which this model does not have.")
 
 
-def check_losses(cfg: DictConfig, model: Adversarial, data: DataModule) -> None:
-    """Raise UserError if a player cannot compute its loss on this data."""
-    reason = find_misfit(model, data)
-    if reason:
-        refuse_network(cfg, data, reason)
-
-
 def refuse_network(cfg: DictConfig, data: DataModule, reason: str) -> NoReturn:
+    """Raise UserError with the reason and the networks that fit model and data."""
     names = chosen_options()
     fitting = working_choices(cfg, "network", lambda other: is_playable(other, data))
     raise UserError(
@@ -119,22 +114,20 @@ def is_playable(cfg: DictConfig, data: DataModule) -> bool:
         return False
 
 
-def check_classes(cfg: DictConfig, data: DataModule) -> None:
-    """Raise UserError if the model is told another number of classes than the data has."""
+def check_loaded_data(cfg: DictConfig, data: DataModule) -> None:
+    """Raise UserError if the model is told another number of classes than the data has; warn if batches repeat images.
+
+    A batch does if it is larger than the training set.
+    """
     model_classes = cfg.model.get("classes")
     if model_classes is not None and model_classes != len(data.classes):
         raise UserError(
             f"model.classes={model_classes} and data.classes={cfg.data.classes}, but data={data.name} has "
             f"{len(data.classes)} classes. Leave both out."
         )
-
-
-def warn_of_repeats(cfg: DictConfig, data: DataModule) -> None:
-    """Warn if a batch is larger than the training set, so that it holds an example more than once."""
-    count = data.train_count
-    if cfg.batch_size > count:
+    if cfg.batch_size > data.train_count:
         message = "batch_size=%d, but data=%s has %d training examples: a batch repeats some."
-        log.warning(message, cfg.batch_size, data.name, count)
+        log.warning(message, cfg.batch_size, data.name, data.train_count)
 
 
 def check_monitor(suite: Any, scores: list[str]) -> None:
@@ -146,23 +139,15 @@ def check_monitor(suite: Any, scores: list[str]) -> None:
 
 def working_choices(cfg: DictConfig, group: str, condition: Callable[[DictConfig], bool]) -> list[str]:
     """Return the choices of a config group with which the config of this run meets a condition."""
-    return [name for name in group_options(group) if _composes_to(cfg, group, name, condition)]
-
-
-def _composes_to(cfg: DictConfig, group: str, name: str, condition: Callable[[DictConfig], bool]) -> bool:
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(f"{group}=")]
-    try:
-        other = compose(HydraConfig.get().job.config_name, [*overrides, f"{group}={name}"])
-        if group != "data":
-            other.data.classes = cfg.data.classes
-        return condition(other)
-    except Exception:
-        return False
-
-
-def group_options(group: str) -> list[str]:
-    """Return the choices of a config group, a user's own included."""
-    return GlobalHydra.instance().config_loader().get_group_options(group)
+    names = []
+    for name in GlobalHydra.instance().config_loader().get_group_options(group):
+        with suppress(Exception):  # a choice that cannot be composed or built does not work
+            other = compose(HydraConfig.get().job.config_name, [*overrides, f"{group}={name}"])
+            if group != "data":
+                other.data.classes = cfg.data.classes
+            names += [name] if condition(other) else []
+    return names
 
 
 def chosen_options() -> dict[str, str]:

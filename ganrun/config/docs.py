@@ -1,6 +1,7 @@
 """The documentation in the configs: comments, choices and keys. Reads them without a yaml parser, to keep help fast."""
 
 import re
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,13 +51,8 @@ def _read_lines(path: Path) -> list[str]:
 
 def header_comment(path: Path) -> list[str]:
     """Return the comment lines at the start of the file, without # and without the line `# @package`."""
-    lines = []
-    for line in _read_lines(path):
-        if not line.startswith("#"):
-            break
-        if not line.startswith("# @package"):
-            lines.append(line[1:].removeprefix(" ").rstrip())
-    return lines
+    lines = takewhile(lambda line: line.startswith("#"), _read_lines(path))
+    return [line[1:].removeprefix(" ").rstrip() for line in lines if not line.startswith("# @package")]
 
 
 def one_line_summary(path: Path) -> str:

@@ -36,8 +36,7 @@ class Experiment:
         self.data.batches_per_step = self.cfg.trainer.get("batches_per_step", 1)  # runs of version 0.1 may have none
         self.data.prepare_data()
         self.data.setup()
-        compatibility.check_classes(self.cfg, self.data)
-        compatibility.warn_of_repeats(self.cfg, self.data)
+        compatibility.check_loaded_data(self.cfg, self.data)
         if self.suite:
             compatibility.check_monitor(self.suite, self.suite.names(self.model, self.data))
             self.suite.prepare(self.data, torch.device("cuda" if self.hardware.uses_cuda else "cpu"))
@@ -50,7 +49,8 @@ def build_experiment(cfg: DictConfig) -> Experiment:
     compatibility.check_batch_keys(cfg, data)
     compatibility.check_network_settings(cfg, data)
     model = build.build_model(cfg, data)
-    compatibility.check_losses(cfg, model, data)
+    if reason := compatibility.find_misfit(model, data):
+        compatibility.refuse_network(cfg, data, reason)
     hardware = resolve_hardware(cfg)
     check_hardware(cfg.trainer, hardware)
     build.build_trainer(cfg, hardware, logger=False)  # the Trainer itself refuses wrong settings

@@ -36,16 +36,13 @@ build config.build: adversarial=build_model data_module=build_data made=instanti
 callbacks.compiling training.callbacks.compilation: Compiling=Compilation
 callbacks.curves training.callbacks.loss_curves: Curves=LossCurves
 callbacks.guard training.callbacks.nan_guard: Guard=NanGuard
-callbacks.progress terminal: handlers_of_terminal=terminal_log_handlers
 callbacks.signals training.callbacks.signals: Dropped=WorkDropped
 callbacks.together training.callbacks.callback_list: Together=CallbackList
 checkpoint training.run_folder: STATUS status=read_status
 checkpoint training.checkpoint: find=find_checkpoint read=load_checkpoint
-checkpoint_io paths: digest_of=sha256_of_file
 checkpoint_io training.checkpoint_io: write=write_checkpoint
 commands.trained training.inference: Trained=TrainedModel data_of=data_for device=select_device
 commands.trained training.inference: load=load_trained_model
-commands.trained terminal: with_bar=progress_bar
 data.ahead data.prefetch: made_ahead=prefetch
 data.arrays data.cache: Contents=LoadedData Store=CacheWriter build=write_cache place=cache_folder read=open_cache
 data.batches data.batches: Batches=TrainingBatches resident=place_on_device
@@ -54,7 +51,6 @@ data.cifar10 data.cifar10: binary_batch=parse_binary_batch contents=read_files p
 data.decode data.decode: BadPictureError=BadImageError as_array=to_array check_form=check_image_format
 data.decode data.decode: fitted=fit_to_square form=resize_images in_mode=convert_mode padded=pad_to_square
 data.decode data.decode: pictures_in=find_images plain=to_grey_or_rgb
-data.decoding terminal: progress=progress_bar
 data.digits data.digits: shipped=load_shipped_digits
 data.folder data.folder: found_pictures=require_images
 data.module data.module: Endless=EndlessLoader in_proportion=proportional_labels
@@ -62,7 +58,6 @@ data.order data.shuffle: Order=EndlessShuffle
 data.order seeds: seeded=named_generator
 data.stacked data.stacked: Stacked=StackedSource Stacks=StackedImages
 data.unpaired_digits data.unpaired_digits: coloured=colour_digits
-durations terminal: clock=format_duration
 job config.experiment: Job=Experiment make_job=build_experiment
 losses models.losses: full=at_least_float32 of_generator=generator_loss
 metrics.copies metrics.scores.copies: Copies=CopyReport look_for=find_copies
@@ -78,8 +73,6 @@ metrics.scores metrics.feature_scores: Kept=FeatureBuffer
 metrics.stacked metrics.stacked: floor=perfect_scores law_of=mode_probabilities read_modes=classify_modes
 metrics.statistics metrics.score_inputs: Statistics
 metrics.statistics metrics.reference_stats: measure=measure_statistics
-metrics.translation metrics.translation: intensity_of=digit_intensity shares=rank_batches
-metrics.weights paths: digest_of=sha256_of_file
 models.average models.ema: Average=ExponentialMovingAverage
 networks.cyclegan networks.cyclegan: normed=with_instance_norm
 networks.dcgan networks.dcgan: doublings=smallest_side_and_doublings

@@ -26,12 +26,9 @@ def current_name(path: str) -> str:
     package, _, name = path.partition(".")
     if package != "ganrun":
         return path
-    if name in SYMBOLS:
-        return f"ganrun.{SYMBOLS[name]}"
     module, _, symbol = name.rpartition(".")
-    if module in MODULES:
-        return f"ganrun.{MODULES[module]}.{symbol}"
-    return f"ganrun.{MODULES.get(name, name)}"
+    moved = f"{MODULES[module]}.{symbol}" if module in MODULES else MODULES.get(name, name)
+    return f"ganrun.{SYMBOLS.get(name, moved)}"
 
 
 def update_config(cfg: DictConfig) -> DictConfig:

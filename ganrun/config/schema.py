@@ -12,12 +12,12 @@ from ganrun.config.value_types import (
     SPLITS,
     SPLITS_OR_NULL,
     TABLE,
+    TEXT,
     TEXTS,
-    Number,
-    OneOf,
-    Text,
     ValueType,
     format_setting_value,
+    number,
+    one_of,
 )
 from ganrun.errors import UserError
 
@@ -46,15 +46,14 @@ class Setting:
         return not self.resumable if self.compared is None else self.compared
 
 
-COUNT = Number(least=1, whole=True)
-POSITIVE, POSITIVE_OR_NULL = Number(above=0), Number(above=0, optional=True)
-NOT_NEGATIVE = Number(least=0)
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+COUNT = number(least=1, whole=True)
+POSITIVE, POSITIVE_OR_NULL = number(above=0), number(above=0, optional=True)
+NOT_NEGATIVE = number(least=0)
 # A key, or a pattern: * stands for one name, ** for names at any depth. The first entry that fits a key counts.
 # Patterns are for groups that may name a user's own class, with any settings. The settings of ganrun's own are listed.
 SETTINGS = {
     # ganrun train
-    "seed": Setting(Number(least=0, most=2**32 - 1, whole=True), compared=False, in_hparams=True),
+    "seed": Setting(number(least=0, most=2**32 - 1, whole=True), compared=False, in_hparams=True),
     "kimg": Setting(POSITIVE, resumable=True, compared=True, in_hparams=True),
     "minutes": Setting(POSITIVE_OR_NULL, resumable=True, in_hparams=True),
     "batch_size": Setting(COUNT, in_hparams=True),
@@ -64,10 +63,10 @@ SETTINGS = {
     "pictures_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
     "checkpoint.kimg": Setting(POSITIVE_OR_NULL, resumable=True),
     "checkpoint.every_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
-    "checkpoint.keep": Setting(Number(least=1, whole=True, optional=True), resumable=True),
+    "checkpoint.keep": Setting(number(least=1, whole=True, optional=True), resumable=True),
     "clip": Setting(POSITIVE_OR_NULL, in_hparams=True),
     "channels_last": Setting(FLAG),
-    "guard": Setting(OneOf(("stop", "skip")), resumable=True),
+    "guard": Setting(one_of("stop", "skip"), resumable=True),
     "guard_skips": Setting(COUNT, resumable=True),
     "profile": Setting(FLAG, resumable=True),
     "log_every": Setting(COUNT, resumable=True),
@@ -77,8 +76,9 @@ SETTINGS = {
     "dry_run": Setting(FLAG, resumable=True),
     "logger.**": Setting(resumable=True),
     "callbacks.**": Setting(resumable=True),
-    # model; the key of a group alone is the choice in that group
-    "model": Setting(in_hparams=True),
+    # the choices in groups
+    **{group: Setting(in_hparams=True) for group in ("model", "network", "optimizer", "schedule", "data")},
+    # model
     "model.z_dim": Setting(COUNT, in_hparams=True),
     "model.classes": Setting(in_hparams=True),
     "model.generator_loss": Setting(in_hparams=True),
@@ -87,15 +87,12 @@ SETTINGS = {
     "model.c": Setting(POSITIVE, in_hparams=True),
     "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),
     "model.identity": Setting(NOT_NEGATIVE, in_hparams=True),
-    "model.pool": Setting(Number(least=0, whole=True), in_hparams=True),
+    "model.pool": Setting(number(least=0, whole=True), in_hparams=True),
     "model.*": Setting(in_hparams=True),
     # network
-    "network": Setting(in_hparams=True),
-    "network.**.shape": Setting(),  # follows from the data, as do the next two from data and model
-    "network.**.z_dim": Setting(),
-    "network.**.classes": Setting(),
+    **{f"network.**.{name}": Setting() for name in ("shape", "z_dim", "classes")},  # follow from data and model
     "network.width": Setting(COUNT, in_hparams=True),
-    "network.blocks": Setting(Number(least=1, whole=True, optional=True), in_hparams=True),
+    "network.blocks": Setting(number(least=1, whole=True, optional=True), in_hparams=True),
     "network.generator.hidden": Setting(in_hparams=True),
     "network.generator.dropout": Setting(in_hparams=True),
     "network.discriminator.hidden": Setting(in_hparams=True),
@@ -104,69 +101,46 @@ SETTINGS = {
     "network.discriminator.batch_norm": Setting(in_hparams=True),
     "network.**": Setting(in_hparams=True),
     # optimizer, schedule, first weights
-    "optimizer": Setting(in_hparams=True),
     "optimizer.lr": Setting(POSITIVE, in_hparams=True),
-    "optimizer.betas": Setting(in_hparams=True),
-    "optimizer.weight_decay": Setting(in_hparams=True),
-    "optimizer.momentum": Setting(in_hparams=True),
-    "optimizer.alpha": Setting(in_hparams=True),
-    "optimizer.fused": Setting(in_hparams=True),
-    "optimizer.foreach": Setting(in_hparams=True),
+    **{
+        f"optimizer.{name}": Setting(in_hparams=True)
+        for name in ("betas", "weight_decay", "momentum", "alpha", "fused", "foreach")
+    },
     "optimizer.**": Setting(in_hparams=True),
-    "schedule": Setting(in_hparams=True),
-    "schedule.start": Setting(Number(least=0, most=1)),
+    "schedule.start": Setting(number(least=0, most=1)),
     "schedule.end": Setting(NOT_NEGATIVE),
     "init.std": Setting(NOT_NEGATIVE),
     "init.gain": Setting(NOT_NEGATIVE),
     # data
-    "data": Setting(in_hparams=True),
-    "data.name": Setting(),
-    "data.root": Setting(Text()),
-    "data.gives": Setting(),
-    "data.shape": Setting(),
+    "data.root": Setting(TEXT),
     "data.size": Setting(COUNT),
     "data.channels": Setting(COUNT),
-    "data.classes": Setting(),
     "data.reference": Setting(SPLITS),
     "data.flip": Setting(FLAG),
-    "data.device": Setting(OneOf(("auto", "cpu", "cuda")), resumable=True),
-    "data.fit": Setting(),
-    "data.crop": Setting(),
-    "data.bad_images": Setting(),
-    "data.attributes": Setting(),
-    "data.held_out": Setting(),
+    "data.device": Setting(one_of("auto", "cpu", "cuda"), resumable=True),
     "data.triples": Setting(COUNT),
-    "data.points": Setting(),
-    "data.modes": Setting(),
-    "data.radius": Setting(),
-    "data.side": Setting(),
-    "data.spacing": Setting(),
-    "data.sigma": Setting(),
-    "data.dimensions": Setting(),
-    "data.directions": Setting(),
     "data.near": Setting(POSITIVE),
-    "data.deviation": Setting(),
-    "data.spread": Setting(),
+    **{f"data.{name}": Setting() for name in ("name", "gives", "shape", "classes")},
+    **{f"data.{name}": Setting() for name in ("fit", "crop", "bad_images", "attributes", "held_out")},
+    **{f"data.{name}": Setting() for name in ("points", "modes", "radius", "side", "spacing", "sigma")},
+    **{f"data.{name}": Setting() for name in ("dimensions", "directions", "deviation", "spread")},
     # metrics
-    "metrics.monitor": Setting(),
-    "metrics.mode": Setting(OneOf(("min", "max"))),
-    "metrics.scores": Setting(),
-    "metrics.final": Setting(),
-    "metrics.samples": Setting(Number(least=2, whole=True)),
+    "metrics.mode": Setting(one_of("min", "max")),
+    "metrics.samples": Setting(number(least=2, whole=True)),
     "metrics.batch_size": Setting(COUNT),
-    "metrics.weights": Setting(),
+    **{f"metrics.{name}": Setting() for name in ("monitor", "scores", "final", "weights")},
     # ganrun eval; what a protocol fixes is named in this order
-    "samples": Setting(Number(least=2, whole=True, optional=True), fixed_by_protocol=True),
+    "samples": Setting(number(least=2, whole=True, optional=True), fixed_by_protocol=True),
     "splits": Setting(SPLITS_OR_NULL, fixed_by_protocol=True),
     "metrics.extractor": Setting(fixed_by_protocol=True),
     "metrics.extractor.resize": Setting(),
-    "metrics.reference": Setting(Number(least=2, whole=True, optional=True), fixed_by_protocol=True),
+    "metrics.reference": Setting(number(least=2, whole=True, optional=True), fixed_by_protocol=True),
     "metrics.keep": Setting(fixed_by_protocol=True),
-    "copies": Setting(Number(least=0, whole=True)),
-    "pictures": Setting(Text()),
-    "against": Setting(Text()),
+    "copies": Setting(number(least=0, whole=True)),
+    "pictures": Setting(TEXT),
+    "against": Setting(TEXT),
     # trainer
-    "trainer.accelerator": Setting(OneOf(ACCELERATORS), resumable=True),
+    "trainer.accelerator": Setting(one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"), resumable=True),
     "trainer.devices": Setting(DEVICES, resumable=True),
     "trainer.num_nodes": Setting(COUNT, resumable=True),
     "trainer.strategy": Setting(resumable=True),
@@ -174,39 +148,31 @@ SETTINGS = {
     "trainer.deterministic": Setting(FLAG),
     "trainer.benchmark": Setting(FLAG, resumable=True),
     "trainer.sync_batchnorm": Setting(FLAG),
-    "trainer.compile": Setting(OneOf(("auto", "off", "graphs", "full")), resumable=True),
+    "trainer.compile": Setting(one_of("auto", "off", "graphs", "full"), resumable=True),
     "trainer.batches_per_step": Setting(COUNT, resumable=True),
     # sweep
-    "sweep.sampler": Setting(OneOf(("grid", "tpe", "random", "sobol", "cmaes"))),
-    "sweep.name": Setting(Text(), in_sweep_identity=False),
-    "sweep.metric": Setting(Text()),
-    "sweep.direction": Setting(OneOf(("min", "max"), optional=True)),
-    "sweep.seeds": Setting(Number(least=1, whole=True, optional=True)),
+    "sweep.sampler": Setting(one_of("grid", "tpe", "random", "sobol", "cmaes")),
+    "sweep.metric": Setting(TEXT),
+    "sweep.direction": Setting(one_of("min", "max", optional=True)),
+    "sweep.seeds": Setting(number(least=1, whole=True, optional=True)),
     "sweep.trials": Setting(COUNT, in_sweep_identity=False),
-    "sweep.storage": Setting(Text()),
+    "sweep.storage": Setting(TEXT),
     "sweep.space": Setting(TABLE),
     "sweep.only": Setting(TEXTS),
-    "sweep.pruner": Setting(OneOf(("median", "hyperband"), optional=True)),
+    "sweep.pruner": Setting(one_of("median", "hyperband", optional=True)),
     "sweep.pruner_startup": Setting(COUNT),
+    **{f"sweep.{name}": Setting(TEXT, in_sweep_identity=False) for name in ("name", "sbatch")},
     "sweep.jobs": Setting(COUNT, in_sweep_identity=False),
     "sweep.jobs_per_gpu": Setting(COUNT, in_sweep_identity=False),
-    "sweep.sbatch": Setting(Text(), in_sweep_identity=False),
-    "sweep.retries": Setting(Number(least=0, whole=True), in_sweep_identity=False),
     "sweep.fail_fast": Setting(COUNT, in_sweep_identity=False),
+    "sweep.retries": Setting(number(least=0, whole=True), in_sweep_identity=False),
     "sweep.fresh": Setting(FLAG, in_sweep_identity=False),
     # the other commands
-    "run": Setting(),
-    "which": Setting(),
-    "branch": Setting(),
-    "trust": Setting(),
-    "device": Setting(),
     "n": Setting(COUNT),
-    "as": Setting(),
-    "classes": Setting(),
     "columns": Setting(COUNT),
-    "input": Setting(),
-    "to": Setting(),
-    "out": Setting(),
+    **{
+        name: Setting() for name in ("run", "which", "branch", "trust", "device", "as", "classes", "input", "to", "out")
+    },
 }
 
 
@@ -237,5 +203,7 @@ def check_value(key: str, value: Any) -> None:
     if allowed is None or allowed.admits(value):
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    kind = "the number " if is_number and isinstance(allowed, Text) else ""
-    raise UserError(f"{key} must be {allowed}, got {kind}{format_setting_value(value)}.{allowed.hint(key, value)}")
+    kind = "the number " if is_number and allowed is TEXT else ""
+    raise UserError(
+        f"{key} must be {allowed.description}, got {kind}{format_setting_value(value)}.{allowed.hint(key, value)}"
+    )

@@ -5,8 +5,6 @@ import shlex
 import sys
 from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import NoReturn
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -23,15 +21,12 @@ TARGET = re.compile(r"^\s*_target_:\s*(['\"]?)([\w.]+)\1", re.MULTILINE)
 @cache
 def trusted_classes() -> frozenset[str]:
     """Return the classes named in ganrun's own configs, and torch's optimizers and layers."""
-    texts = [path.read_text() for path in paths.conf_dir().rglob("*.yaml")]
-    ours = {match[2] for text in texts for match in TARGET.finditer(text)}
-    optimizers = {f"torch.optim.{name}" for name in subclasses_in(torch.optim, torch.optim.Optimizer)}
-    layers = {f"torch.nn.{name}" for name in subclasses_in(torch.nn, torch.nn.Module)}
-    return frozenset({*ours, *optimizers, *layers})
-
-
-def subclasses_in(module: ModuleType, base: type) -> list[str]:
-    return [name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
+    files = paths.conf_dir().rglob("*.yaml")
+    names = {match[2] for path in files for match in TARGET.finditer(path.read_text())}
+    for module, base in ((torch.optim, torch.optim.Optimizer), (torch.nn, torch.nn.Module)):
+        classes = {name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)}
+        names |= {f"{module.__name__}.{name}" for name in classes}
+    return frozenset(names)
 
 
 def check_trusted(cfg: DictConfig, source: Path) -> None:
@@ -42,9 +37,15 @@ def check_trusted(cfg: DictConfig, source: Path) -> None:
     for key, value in iterate_values(OmegaConf.to_container(cfg)):
         is_target = key.rpartition(".")[2] == "_target_"
         if is_target and value is not None and value not in trusted_classes():
-            refuse_untrusted(source, f"{key}={value}", "is not one of ganrun's own classes; building it runs its code")
-        if isinstance(value, str) and COMPUTED.search(value):
-            refuse_untrusted(source, f"{key}={value}", "computes its value with a resolver")
+            reason = "is not one of ganrun's own classes; building it runs its code"
+        elif isinstance(value, str) and COMPUTED.search(value):
+            reason = "computes its value with a resolver"
+        else:
+            continue
+        raise UserError(
+            f"{source} contains {key}={value}, which {reason}. If the file is yours or you trust it: "
+            f"ganrun {shlex.join(sys.argv[1:])} trust=true"
+        )
 
 
 def needs_trust(cfg: DictConfig) -> bool:
@@ -54,10 +55,3 @@ def needs_trust(cfg: DictConfig) -> bool:
     except UserError:
         return True
     return False
-
-
-def refuse_untrusted(source: Path, setting: str, reason: str) -> NoReturn:
-    raise UserError(
-        f"{source} contains {setting}, which {reason}. If the file is yours or you trust it: "
-        f"ganrun {shlex.join(sys.argv[1:])} trust=true"
-    )

@@ -9,84 +9,49 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig
 
 
+@dataclass(frozen=True)
 class ValueType:
-    """What a setting may be. `str()` of it completes the sentence "data.size must be ..."."""
+    """What a setting may be.
 
-    def admits(self, value: Any) -> bool:
-        raise NotImplementedError
-
-    def hint(self, key: str, value: Any) -> str:
-        """Return a sentence that fixes a wrong value, with a space before it; empty if there is none."""
-        return ""
-
-
-@dataclass(frozen=True)
-class Number(ValueType):
-    """A number above `above` and in [least, most]; an integer if `whole`; null if `optional`."""
-
-    least: float = -inf
-    above: float = -inf
-    most: float = inf
-    whole: bool = False
-    optional: bool = False
-
-    def admits(self, value: Any) -> bool:
-        if value is None:
-            return self.optional
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
-            return False
-        return value > self.above and self.least <= value <= self.most
-
-    def __str__(self) -> str:
-        lower = f"above {self.above}" if self.above > -inf else f"of at least {self.least}"
-        bounds = lower if self.most == inf else f"from {self.least} to {self.most}"
-        return f"{'an integer' if self.whole else 'a number'} {bounds}{' or null' if self.optional else ''}"
-
-
-@dataclass(frozen=True)
-class OneOf(ValueType):
-    """One of a few strings; null if `optional`."""
-
-    choices: tuple[str, ...]
-    optional: bool = False
-
-    def admits(self, value: Any) -> bool:
-        return self.optional if value is None else isinstance(value, str) and value in self.choices
-
-    def hint(self, key: str, value: Any) -> str:
-        near = get_close_matches(str(value), self.choices, n=1, cutoff=0.5)
-        return f" Did you mean {key}={near[0]}?" if near else ""
-
-    def __str__(self) -> str:
-        return f"one of {', '.join(self.choices)}{' or null' if self.optional else ''}"
-
-
-@dataclass(frozen=True)
-class Kind(ValueType):
-    """Values that pass a test. description completes "must be ..."."""
+    description: completes the sentence "data.size must be ...".   admits: whether a value is allowed.
+    hint: returns, for a key and a wrong value, a sentence that fixes it with a space before it; empty if there is none.
+    """
 
     description: str
-    is_admitted: Callable[[Any], bool]
-
-    def admits(self, value: Any) -> bool:
-        return self.is_admitted(value)
-
-    def __str__(self) -> str:
-        return self.description
+    admits: Callable[[Any], bool]
+    hint: Callable[[str, Any], str] = lambda key, value: ""
 
 
-class Text(ValueType):
-    """A string or null."""
+def number(
+    least: float = -inf, above: float = -inf, most: float = inf, whole: bool = False, optional: bool = False
+) -> ValueType:
+    """A number above `above` and in [least, most]; an integer if `whole`; null if `optional`."""
+    lower = f"above {above}" if above > -inf else f"of at least {least}"
+    bounds = lower if most == inf else f"from {least} to {most}"
 
-    def admits(self, value: Any) -> bool:
-        return value is None or isinstance(value, str)
+    def admits(value: Any) -> bool:
+        if value is None:
+            return optional
+        is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        return is_number and value > above and least <= value <= most
 
-    def hint(self, key: str, value: Any) -> str:
-        is_scalar = isinstance(value, int | float)
-        return f" Quote it: {key}='\"{format_setting_value(value)}\"'" if is_scalar else ""
+    return ValueType(f"{'an integer' if whole else 'a number'} {bounds}{' or null' if optional else ''}", admits)
 
-    def __str__(self) -> str:
-        return "a string or null"
+
+def one_of(*choices: str, optional: bool = False) -> ValueType:
+    """One of a few strings; null if `optional`."""
+
+    def hint(key: str, value: Any) -> str:
+        near = get_close_matches(str(value), choices, n=1, cutoff=0.5)
+        return f" Did you mean {key}={near[0]}?" if near else ""
+
+    description = f"one of {', '.join(choices)}{' or null' if optional else ''}"
+    return ValueType(description, lambda value: value in choices or (optional and value is None), hint)
+
+
+def quoting_hint(key: str, value: Any) -> str:
+    is_scalar = isinstance(value, int | float)
+    return f" Quote it: {key}='\"{format_setting_value(value)}\"'" if is_scalar else ""
 
 
 def is_list_of(test: Callable[[Any], bool], value: Any) -> bool:
@@ -102,15 +67,16 @@ def are_splits(value: Any) -> bool:
     return bool(value) and is_list_of(lambda split: split in ("train", "test"), value)
 
 
-FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-TABLE = Kind("a mapping, {key: value}", lambda value: isinstance(value, DictConfig))
-TEXTS = Kind(
+TEXT = ValueType("a string or null", lambda value: value is None or isinstance(value, str), quoting_hint)
+FLAG = ValueType("true or false", lambda value: isinstance(value, bool))
+TABLE = ValueType("a mapping, {key: value}", lambda value: isinstance(value, DictConfig))
+TEXTS = ValueType(
     "a string or a list of strings, ['string', 'string']",
     lambda value: isinstance(value, str) or is_list_of(lambda one: isinstance(one, str), value),
 )
-SPLITS = Kind("a list of splits, [train], [test] or [train,test]", are_splits)
-SPLITS_OR_NULL = Kind(f"{SPLITS}, or null", lambda value: value is None or are_splits(value))
-DEVICES = Kind("an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices)
+SPLITS = ValueType("a list of splits, [train], [test] or [train,test]", are_splits)
+SPLITS_OR_NULL = ValueType(f"{SPLITS.description}, or null", lambda value: value is None or are_splits(value))
+DEVICES = ValueType("an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices)
 
 
 def format_setting_value(value: Any) -> str:
