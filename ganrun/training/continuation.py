@@ -1,8 +1,9 @@
-"""Continues a run in its own folder, from its last checkpoint."""
+"""Continues a run from a checkpoint: in its own folder, or as a branch, a new run with other settings."""
 
 import logging
 import shlex
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,15 @@ from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
+from ganrun.training.dry_run import print_plan
 
 log = logging.getLogger(__name__)
-BuildConfig = Callable[[DictConfig], DictConfig]
-PrintPlan = Callable[[Experiment, Path], None]
 
 
-def continue_training(run_dir: Path, path: Path | None, build_config: BuildConfig, print_plan: PrintPlan) -> bool:
+def continue_training(run_dir: Path, path: Path | None, build_config: Callable[[DictConfig], DictConfig]) -> bool:
     """Continue the run from the checkpoint `path`, or start it again if it has none. Return False if it is finished.
 
-    build_config: gets the run's saved config and returns the one to continue with.  print_plan: called for dry_run=true
-    instead of training.
+    build_config: gets the run's saved config and returns the one to continue with.
     """
     with session.run_lock(run_dir):
         content = checkpoint.load_checkpoint(path) if path else None
@@ -47,10 +46,10 @@ def continue_training(run_dir: Path, path: Path | None, build_config: BuildConfi
         return True
 
 
-def resume_existing(cfg: DictConfig, run_dir: Path, print_plan: PrintPlan) -> None:
+def resume_existing(cfg: DictConfig, run_dir: Path) -> None:
     """Continue the run in `run_dir`, which must be of this config, if it is not finished (train resume=true)."""
     run_dir, path = checkpoint.find_run(str(run_dir))
-    if not continue_training(run_dir, path, lambda saved: check_changes(str(run_dir), saved, cfg), print_plan):
+    if not continue_training(run_dir, path, lambda saved: check_changes(str(run_dir), saved, cfg)):
         log.info("%s is finished", run_dir)
 
 
@@ -132,3 +131,36 @@ def check_networks(experiment: Experiment, content: Mapping[str, Any], path: Pat
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise UserError(f"The weights in {path} do not fit the networks of the config: {reason}") from error
+
+
+def start_branch(
+    cfg: DictConfig, choices: Mapping[str, str], path: Path, content: dict[str, Any], folder: str | None
+) -> None:
+    """Write the checkpoint `path` with this config as the first one of a new run folder, and train there.
+
+    content: of the checkpoint; changed here.  folder: the new run folder; None for one below outputs/train.
+    """
+    cfg.parent = str(path)
+    set_choices(choices)
+    experiment = build_experiment(cfg)
+    check_networks(experiment, content, path)
+    name = f"{choices['model']}-{choices['data']}"
+    run_dir = Path(folder or f"outputs/train/{name}/{datetime.now():%Y-%m-%d-%H%M%S}")
+    if cfg.dry_run:
+        print_plan(experiment, run_dir)
+        return
+    apply_optimizer_settings(experiment, content)
+    run_dir = run_folder.make_run_folder(run_dir)
+    content["ganrun"]["plan"] = OmegaConf.to_container(cfg)
+    content["callbacks"] = {}  # best score, clock and schedule of the callbacks start anew
+    (run_dir / run_folder.STATUS).write_text("{}\n")
+    first = checkpoint.write_branch_checkpoint(run_dir, content)
+    continue_training(run_dir, first, lambda saved: saved)
+
+
+def apply_optimizer_settings(experiment: Experiment, content: Mapping[str, Any]) -> None:
+    """Replace learning rates and other settings of the saved optimizers by those of the config."""
+    for state, optimizer in zip(content["optimizer_states"], experiment.model.configure_optimizers(), strict=True):
+        for old, new in zip(state["param_groups"], optimizer.param_groups, strict=True):
+            old |= {name: value for name, value in new.items() if name != "params"}
+            old.pop("initial_lr", None)

@@ -5,11 +5,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.cli.commands.dry_run import print_plan
 from ganrun.config import resume_rules, trust
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, continuation, run_folder, session
-from ganrun.training.branch import start_branch
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
@@ -23,22 +21,19 @@ def run(cfg: DictConfig, folder: Path) -> None:
     def build_config(saved: DictConfig) -> DictConfig:
         if not cfg.trust:
             trust.check_trusted(saved, path or run_dir)
-        return resume_rules.apply_overrides(saved, overrides)
+        config = resume_rules.apply_overrides(saved, overrides)
+        return config if cfg.branch else continuation.check_changes(cfg.run, saved, config, overrides)
 
     if cfg.branch:
         if path is None:
             raise UserError(f"{run_dir} has no checkpoint to branch from. Continue it first: ganrun resume {cfg.run}")
         content = checkpoint.load_checkpoint(path)
         saved, choices = continuation.load_plan(run_dir, content)
-        start_branch(build_config(saved), choices, path, content, cfg.folder, print_plan)
+        continuation.start_branch(build_config(saved), choices, path, content, cfg.folder)
         return
     if not (run_dir / run_folder.STATUS).is_file():
         raise UserError(f"{path} is not in a run folder. To start a new run from it: ganrun resume {path} branch=true")
-
-    def build_checked(saved: DictConfig) -> DictConfig:
-        return continuation.check_changes(cfg.run, saved, build_config(saved), overrides)
-
-    if not continuation.continue_training(run_dir, path, build_checked, print_plan):
+    if not continuation.continue_training(run_dir, path, build_config):
         finished = OmegaConf.load(run_dir / "config.yaml")
         longer = f"kimg={2 * finished.kimg:g}" + (" minutes=null" if finished.minutes else "")
         raise UserError(f"{run_dir} is finished. To make it longer: ganrun resume {cfg.run} {longer}")

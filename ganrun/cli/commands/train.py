@@ -4,16 +4,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ganrun.cli.commands.dry_run import print_plan
 from ganrun.config.experiment import build_experiment
 from ganrun.training import continuation, lock, run_folder, session
+from ganrun.training.dry_run import print_plan
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
     session.silence_libraries()
     if cfg.resume and (folder / run_folder.STATUS).exists():
-        continuation.resume_existing(cfg, folder, print_plan)
+        continuation.resume_existing(cfg, folder)
         return
     experiment = build_experiment(cfg)
     run_folder.check_writable(folder.absolute())
