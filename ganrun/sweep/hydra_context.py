@@ -19,13 +19,13 @@ class CommandContext:
     """One command, from the start of Hydra to its exit code.
 
     flags: {long name: value}.  overrides: as given to Hydra.  outcomes: (job name, exit code) of each finished job;
-    a run that is no sweep has the name "".  new_folders: {sweep folder: itself and the parents that it needs, all new}.
+    a run that is no sweep has the name "".  new_folders: the new sweep folder and its new parents.
     """
 
     flags: Mapping[str, str]
     overrides: Sequence[str]
     outcomes: list[tuple[str, int]] = field(default_factory=list)
-    new_folders: dict[Path, list[Path]] = field(default_factory=dict)
+    new_folders: list[Path] = field(default_factory=list)
 
 
 _CURRENT: ContextVar[CommandContext] = ContextVar("current ganrun command")
@@ -57,7 +57,9 @@ def activate(context: CommandContext, args: Sequence[str]) -> Iterator[None]:
             yield
     finally:
         _CURRENT.reset(token)
-        remove_empty_sweeps(context.new_folders)
+        new = context.new_folders
+        if new and new[0].is_dir() and {path.name for path in new[0].iterdir()} <= {"multirun.yaml"}:
+            remove_folders(new)
 
 
 @contextmanager
@@ -79,15 +81,7 @@ class SweepFolder(Callback):
 
     def on_multirun_start(self, config: DictConfig, **_) -> None:
         with suppress(OmegaConfBaseException):  # Hydra itself reports an invalid name
-            folder = Path(config.hydra.sweep.dir)
-            current_command().new_folders[folder] = missing_folders(folder)
-
-
-def remove_empty_sweeps(new_folders: Mapping[Path, Sequence[Path]]) -> None:
-    """Remove each new sweep folder that holds nothing but Hydra's multirun.yaml, and the parents created for it."""
-    for folder, new in new_folders.items():
-        if folder in new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {"multirun.yaml"}:
-            remove_folders(new)
+            current_command().new_folders = missing_folders(Path(config.hydra.sweep.dir))
 
 
 def missing_folders(folder: Path) -> list[Path]:

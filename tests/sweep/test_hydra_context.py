@@ -30,7 +30,7 @@ def test_new_sweep_folders_without_jobs_are_removed(tmp_path):
     for path in (folder, kept / "0"):
         path.mkdir(parents=True)
     (folder / "multirun.yaml").touch()
-    new = {folder: [folder, folder.parent], kept: [kept]}
-    with activate(CommandContext({}, [], new_folders=new), []):
-        pass
+    for new in ([folder, folder.parent], [kept]):
+        with activate(CommandContext({}, [], new_folders=new), []):
+            pass
     assert [path.name for path in tmp_path.iterdir()] == ["with_a_job"]
