@@ -51,9 +51,15 @@ def call_command(command: Command) -> Path:
     """Run a command of a single job and return its folder. Raise its errors, UserError for those of the config."""
     configure_logging()
     outcomes: list[Path | Exception] = []
-    context = CommandContext(command.flags, command.overrides)
+
+    def task(cfg: DictConfig) -> None:
+        try:
+            outcomes.append(run_isolated(command, cfg, ""))
+        except Exception as error:  # Hydra would print an error that is raised
+            outcomes.append(error)
+
     try:
-        run_hydra(command, context, lambda cfg: outcomes.append(folder_or_error(command, cfg)))
+        run_hydra(command, CommandContext(command.flags, command.overrides), task)
     except Exception as error:
         raise hydra_errors.as_composition_error(error, command) or error from error
     if isinstance(outcomes[0], Exception):
@@ -62,18 +68,11 @@ def call_command(command: Command) -> Path:
 
 
 def run_hydra(command: Command, context: CommandContext, task: Callable[[DictConfig], None]) -> None:
-    """Let Hydra compose the config and call `task` with it, once for each job."""
-    with hydra_context.activate(context, hydra_args(command)):
+    """Let Hydra, which knows neither the verb nor RUN, compose the config and call `task` with it, once per job."""
+    flags = [arg for name, value in command.flags.items() for arg in ([name, value] if value else [name])]
+    with hydra_context.activate(context, [*flags, *command.overrides, *sweep_dir_override(command)]):
         start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
         start(task)()
-
-
-def folder_or_error(command: Command, cfg: DictConfig) -> Path | Exception:
-    """Run a job and return its folder, or its error: Hydra would print an error that is raised."""
-    try:
-        return run_isolated(command, cfg, "")
-    except Exception as error:
-        return error
 
 
 def configure_logging() -> None:
@@ -85,31 +84,32 @@ def configure_logging() -> None:
     logger.setLevel(logging.INFO)
 
 
-def hydra_args(command: Command) -> list[str]:
-    """Return the command-line arguments for Hydra, which knows neither the verb nor RUN."""
-    flags = [arg for name, value in command.flags.items() for arg in ([name, value] if value else [name])]
-    return [*flags, *command.overrides, *sweep_dir_override(command)]
-
-
 def sweep_dir_override(command: Command) -> list[str]:
     """Return the override that puts the jobs of a sweep with folder=F into F; [] if it is not needed."""
     given = {match["key"]: match["value"] for arg in command.overrides if (match := OVERRIDE.match(arg))}
-    if not command.is_sweep or "folder" not in given or "hydra.sweep.dir" in given:
-        return []
-    return [] if "folder" not in naming.fixed_keys(command.overrides) else [f"hydra.sweep.dir={given['folder']}"]
+    is_needed = command.is_sweep and "folder" in given and "hydra.sweep.dir" not in given
+    is_needed = is_needed and "folder" in naming.fixed_keys(command.overrides)
+    return [f"hydra.sweep.dir={given['folder']}"] if is_needed else []
 
 
 def run_job(command: Command, cfg: DictConfig, outcomes: list[tuple[str, int]]) -> None:
     """Run one job and append its outcome. An error is reported but not raised, so that the other jobs still run."""
-    name = current_job_name(command)
-    outcomes.append((name, call_with_report(lambda: run_isolated(command, cfg, name), command)))
+    name, code = current_job_name(command), 0
+    try:
+        run_isolated(command, cfg, name)
+    except Exception as error:
+        code = report_error(error, hydra_errors.as_user_error(error, command))
+    outcomes.append((name, code))
 
 
 def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:
     """Run a job, leave sys.argv, environment and process groups as they were, and return the folder that it wrote."""
     with hydra_context.restored_process(*RANK_VARIABLES), closed_process_group():
         sys.argv = [sys.argv[0], *rank_args(command)]
-        start_job(command, cfg, name)
+        folder = prepare_config(command, cfg, name)
+        if name:
+            log.info("job %s", name)
+        importlib.import_module(f"ganrun.cli.commands.{command.verb}").run(cfg, folder)
         return Path(os.environ["GANRUN_FOLDER"])
 
 
@@ -122,7 +122,8 @@ def current_job_name(command: Command) -> str:
     return naming.format_job_name(config.job.num, naming.swept_values(list(config.overrides.task), fixed))
 
 
-def start_job(command: Command, cfg: DictConfig, name: str) -> None:
+def prepare_config(command: Command, cfg: DictConfig, name: str) -> Path:
+    """Put RUN, changes and run folder into the config of a job, rename its old settings, and return the run folder."""
     if command.run is not None:
         set_literal(cfg, "run", command.run)
     if command.changes:
@@ -133,9 +134,7 @@ def start_job(command: Command, cfg: DictConfig, name: str) -> None:
     folder = choose_run_dir(command, cfg, name)
     set_literal(cfg, "folder", str(folder))
     os.environ["GANRUN_FOLDER"] = str(folder)
-    if name:
-        log.info("job %s", name)
-    importlib.import_module(f"ganrun.cli.commands.{command.verb}").run(cfg, folder)
+    return folder
 
 
 def set_literal(cfg: DictConfig, key: str, text: str) -> None:
@@ -179,15 +178,6 @@ def closed_process_group() -> Iterator[None]:
             distributed.destroy_process_group()
 
 
-def call_with_report(work: Callable[[], object], command: Command) -> int:
-    """Call `work` and return its exit code, after reporting the error if there is one."""
-    try:
-        work()
-    except Exception as error:
-        return report_error(error, hydra_errors.as_user_error(error, command))
-    return 0
-
-
 def report_error(error: Exception, user_error: UserError | None) -> int:
     """Print a UserError as one message, another error with its traceback. Return the exit code."""
     if user_error is None:
@@ -201,8 +191,7 @@ def exit_code(outcomes: list[tuple[str, int]]) -> int:
     """Return the exit code of the whole command, after logging which jobs failed."""
     failed = [(name, code) for name, code in outcomes if code]
     if failed and outcomes[0][0]:
-        names = ", ".join(name for name, _ in failed)
-        log.error("%d of %d jobs failed: %s", len(failed), len(outcomes), names)
+        log.error("%d of %d jobs failed: %s", len(failed), len(outcomes), ", ".join(name for name, _ in failed))
     if len(outcomes) > 1 and failed:
         return 2 if all(code == 2 for _, code in outcomes) else 1
     return failed[0][1] if failed else 0

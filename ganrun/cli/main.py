@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NamedTuple
 
+from ganrun import __version__
+from ganrun.cli import arguments, completion, help
+from ganrun.config import docs
 from ganrun.errors import Interrupted, UserError
 
 
@@ -40,11 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return code
-    except UserError as error:
-        print(f"ganrun: {error}", file=sys.stderr)
-        return error.exit_code
-    except Interrupted as error:
-        if error.exit_code:  # 0 on a rank that another process started
+    except (UserError, Interrupted) as error:
+        if error.exit_code:  # Interrupted has 0 on a rank that another process started
             print(f"ganrun: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
@@ -57,57 +57,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def dispatch(args: list[str]) -> int:
     first = args[0] if args else "--help"
-    if first in ("-h", "--help"):
-        return print_overview()
-    if first == "--version":
-        return print_version()
+    if first in VERBS:
+        return run_verb(first, args[1:])
     if first in ("-sc", "--shell-completion"):
-        from ganrun.cli import completion
-
         return completion.run_completion(args[1:], VERBS)
-    if first not in VERBS:
-        from ganrun.cli import arguments
-
+    if first not in ("-h", "--help", "--version"):
         raise arguments.unknown_verb(first, VERBS)
-    return run_verb(first, args[1:])
-
-
-def print_overview() -> int:
-    from ganrun.cli import help
-
-    sys.stdout.write(help.overview(VERBS))
-    return 0
-
-
-def print_version() -> int:
-    from ganrun import __version__
-
-    sys.stdout.write(f"ganrun {__version__}\n")
+    sys.stdout.write(f"ganrun {__version__}\n" if first == "--version" else help.overview(VERBS))
     return 0
 
 
 def run_verb(verb: str, args: list[str]) -> int:
-    from ganrun.cli import arguments
-
     flags, others = arguments.parse_flags(args)
-    if verb in PLAIN_VERBS and "--help" not in flags:
+    is_help = "--help" in flags
+    if verb in PLAIN_VERBS and not is_help:
         return import_module(f"ganrun.cli.commands.{verb}").main(others)
     others += arguments.pop_folder_flags(verb, flags)
-    if not VERBS[verb].is_hydra or "--help" in flags:
-        return print_choices_or_help(verb, flags, others)
+    if is_help or verb == "list":
+        folders = docs.conf_dirs(flags.get("--config-dir"))
+        text = help.verb_help(verb, VERBS[verb], others, folders) if is_help else help.list_choices(others, folders)
+        sys.stdout.write(text)
+        return 0
     command = arguments.parse_command(verb, VERBS[verb].takes_run, flags, others)
 
     from ganrun.cli import hydra_app
 
     return hydra_app.run_command(command)
-
-
-def print_choices_or_help(verb: str, flags: dict[str, str], args: list[str]) -> int:
-    from ganrun.cli import help
-    from ganrun.config import docs
-
-    folders = docs.conf_dirs(flags.get("--config-dir"))
-    is_help = "--help" in flags
-    text = help.verb_help(verb, VERBS[verb], args, folders) if is_help else help.list_choices(args, folders)
-    sys.stdout.write(text)
-    return 0
