@@ -99,11 +99,6 @@ def check_flag_value(name: str, value: str) -> str:
     return value
 
 
-def verb_flags(verb: str) -> list[str]:
-    """Return the flags that the verb takes."""
-    return [name for name in FLAGS if verb == "eval" or name not in FOLDER_FLAGS]
-
-
 def pop_folder_flags(verb: str, flags: dict[str, str]) -> list[str]:
     """Take --folder and --against out of `flags` and return them as overrides. UserError if the verb is not eval."""
     given = {name: flags.pop(name) for name in FOLDER_FLAGS if name in flags}
@@ -129,8 +124,9 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
     if misplaced and "--multirun" not in flags:
         raise UserError(f"{misplaced[0]} applies to sweeps, which need -m: ganrun {verb} -m {' '.join(args)}")
     args, changes = split_changes(args, folders) if verb == "resume" else (args, [])
-    args = add_default_metrics(verb, with_default_experiment(verb, args))
-    return Command(verb, run, flags, [expand_home(arg) for arg in args], changes)
+    if is_folder_eval(verb, args) and not override_keys(args) & {"metrics", "protocol"}:
+        args = ["metrics=inception", *args]  # two folders have no metrics of their own, unlike a run
+    return Command(verb, run, flags, [expand_home(arg) for arg in with_default_experiment(verb, args)], changes)
 
 
 def override_key(arg: str) -> str:
@@ -202,9 +198,3 @@ def check_choice(group: str, name: str, folders: list[Path]) -> None:
     is_misspelt = not files and (not name or bool(CHOICE_NAME.fullmatch(name)))
     if is_misspelt and (group, name) != ("experiment", "null"):
         raise UserError(f'Unknown {group} "{name}".{did_you_mean(name, docs.group_choices(group, folders))}')
-
-
-def add_default_metrics(verb: str, args: list[str]) -> list[str]:
-    """Add metrics=inception to an eval of two folders: unlike a run, these have no metrics of their own."""
-    needs_metrics = is_folder_eval(verb, args) and not override_keys(args) & {"metrics", "protocol"}
-    return ["metrics=inception", *args] if needs_metrics else args

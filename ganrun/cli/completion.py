@@ -6,7 +6,7 @@ Hydra's own completion does not know our verbs, and its bash script removes "=" 
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ganrun import paths
@@ -52,31 +52,23 @@ REMOVALS = {
 
 def run_completion(args: list[str], verbs: Mapping) -> int:
     """Print the answer to `-sc install=SHELL`, `-sc uninstall=SHELL` or `-sc query=SHELL`. Return the exit code."""
-    actions: dict[str, Callable[[str], str]] = {
-        "install": SCRIPTS.__getitem__,
-        "uninstall": REMOVALS.__getitem__,
-        "query": lambda shell: complete_line(shell, verbs),
-    }
     action, _, shell = (args or [""])[0].partition("=")
-    if action not in actions:
+    if action not in ("install", "uninstall", "query"):
         shells = ", ".join(SCRIPTS)
         raise UserError(f"-sc needs install=SHELL, uninstall=SHELL or query=SHELL, where SHELL is one of {shells}.")
     if shell not in SCRIPTS:
         raise UserError(f'No completion for the shell "{shell}".{did_you_mean(shell, SCRIPTS)}')
-    sys.stdout.write(actions[action](shell))
+    scripts = {"install": SCRIPTS, "uninstall": REMOVALS}
+    sys.stdout.write(complete_line(shell, verbs) if action == "query" else scripts[action][shell])
     return 0
 
 
 def complete_line(shell: str, verbs: Mapping) -> str:
     """Return the completions of the last word of $COMP_LINE, one per line, escaped for the shell."""
-    *before, word = split_line(os.environ.get("COMP_LINE", ""))
+    words = re.split(r"(?<!\\)\s+", os.environ.get("COMP_LINE", "").lstrip())  # the last is "" after a space
+    *before, word = (re.sub(r"\\(.)", r"\1", escaped) for escaped in words)
     names = sorted(name for name in list_candidates(before[1:], word, verbs) if name.startswith(word))
     return "".join(f"{escape_candidate(name, shell)}\n" for name in names)
-
-
-def split_line(line: str) -> list[str]:
-    """Split a line at spaces that are not escaped, and remove the escapes. The last word is "" after a space."""
-    return [re.sub(r"\\(.)", r"\1", word) for word in re.split(r"(?<!\\)\s+", line.lstrip())]
 
 
 def escape_candidate(name: str, shell: str) -> str:
@@ -95,7 +87,8 @@ def list_candidates(args: list[str], word: str, verbs: Mapping) -> list[str]:
     if verb not in verbs:
         return []
     if word.startswith("-"):
-        return [*arguments.verb_flags(verb), *arguments.ALIASES]
+        flags = [name for name in arguments.FLAGS if verb == "eval" or name not in arguments.FOLDER_FLAGS]
+        return [*flags, *arguments.ALIASES]
     if args and args[-1] in ("-cd", "--config-dir", *arguments.FOLDER_FLAGS):
         return [f"{path}/" for path in sorted(Path().glob(f"{word}*")) if path.is_dir()]
     if not verbs[verb].is_hydra:
@@ -112,13 +105,8 @@ def complete_settings_or_runs(
     is_folder_eval = bool(arguments.pop_folder_flags(verb, flags)) or arguments.is_folder_eval(verb, args)
     run, overrides = arguments.split_run(args) if takes_run else (None, args)
     if takes_run and run is None and not is_folder_eval and "=" not in word:
-        return ["last", *list_run_folders()]
+        return ["last", *(str(path.parent) for path in Path("outputs").glob("*/*/*/checkpoints") if path.is_dir())]
     return complete_settings(verb, flags, overrides, word)
-
-
-def list_run_folders() -> list[str]:
-    """Return the run folders below outputs/ that have checkpoints."""
-    return [str(path) for path in Path("outputs").glob("*/*/*") if (path / "checkpoints").is_dir()]
 
 
 def complete_settings(verb: str, flags: dict[str, str], overrides: list[str], word: str) -> list[str]:

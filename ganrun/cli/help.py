@@ -1,7 +1,7 @@
 """The texts of `--help` and `list`, built from the comments in the configs."""
 
-import os
 import re
+import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -75,8 +75,7 @@ more
 
 def overview(verbs: Mapping) -> str:
     """Return the text of a bare `ganrun`."""
-    names = {name: f"{name} RUN" if verb.takes_run else name for name, verb in verbs.items()}
-    lines = [f"  {names[name]:<15}{verb.summary}" for name, verb in verbs.items()]
+    lines = [f"  {name + ' RUN' * verb.takes_run:<15}{verb.summary}" for name, verb in verbs.items()]
     return OVERVIEW.format(version=__version__, verbs="\n".join(lines))
 
 
@@ -104,7 +103,10 @@ def list_group(group: str, folders: list[Path]) -> str:
 def verb_help(name: str, verb, args: list[str], folders: list[Path]) -> str:
     """Return the text of `ganrun VERB --help`. Arguments like model=wgan add the settings of that choice."""
     if name == "sweep":
-        return SWEEP_HELP + sweep_sections(folders[0] / "sweep/base")
+        base = folders[0] / "sweep/base"
+        grid, search = (docs.documented_keys(base / f"{file}.yaml") for file in ("settings", "search"))
+        sections = key_section("settings of a sweep", grid, "sweep.")
+        return f"{SWEEP_HELP}{sections}\n\n{key_section('settings of a search (sweep=tpe etc.)', search, 'sweep.')}\n"
     if name == "compare":
         return COMPARE_HELP
     if not verb.is_hydra:
@@ -120,12 +122,6 @@ def verb_help(name: str, verb, args: list[str], folders: list[Path]) -> str:
         FLAGS_HELP,
     ]
     return "\n".join(part.rstrip() + "\n" for part in parts if part)
-
-
-def sweep_sections(base: Path) -> str:
-    grid = key_section("settings of a sweep", docs.documented_keys(base / "settings.yaml"), "sweep.")
-    search = key_section("settings of a search (sweep=tpe etc.)", docs.documented_keys(base / "search.yaml"), "sweep.")
-    return f"{grid}\n\n{search}\n"
 
 
 def group_section(path: Path, folders: list[Path]) -> str:
@@ -179,11 +175,5 @@ def choice_section(arg: str, folders: list[Path]) -> str:
 def wrap_text(head: str, text: str, indent: int | None = None) -> list[str]:
     """Wrap head + text at the terminal's width. Later lines are indented by `indent`, or like the text."""
     indent = len(head) if indent is None else indent
-    return textwrap.wrap(head + text, line_width(), subsequent_indent=" " * indent, break_on_hyphens=False) or [head]
-
-
-def line_width() -> int:
-    try:
-        return max(60, min(120, os.get_terminal_size().columns))
-    except OSError:
-        return 110
+    width = max(60, min(120, shutil.get_terminal_size((110, 24)).columns))
+    return textwrap.wrap(head + text, width, subsequent_indent=" " * indent, break_on_hyphens=False) or [head]

@@ -83,14 +83,8 @@ def several_values(override: str, error: HydraException, command: Command) -> st
     )
 
 
-def group_already_chosen(group: str, error: HydraException, command: Command) -> str:
-    plain = [arg.lstrip("+") for arg in command.overrides if arg.lstrip("+").startswith(f"{group}=")]
-    return f"The config already has a {group}. Write {[*plain, f'{group}=CHOICE'][0]} without the +."
-
-
-def key_already_exists(key: str, error: HydraException, command: Command) -> str:
-    plain = [arg.lstrip("+") for arg in command.overrides if arg.startswith(f"+{key}=")]
-    return f"The config already has the key {key}. Write {[*plain, f'{key}=VALUE'][0]} without the +."
+def already_exists(name: str, error: HydraException, command: Command) -> str:
+    return f"The config already has {name}. Write {override_of(name, command)} without the +."
 
 
 def nothing_to_delete(name: str, error: HydraException, command: Command) -> str:
@@ -127,7 +121,10 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
     level, wrong = ".".join(parts[:depth]), parts[depth]
     if level and not isinstance(node, dict):
         return f"Unknown key {key}: {level} is a single value, {node}."
-    names = public_names(node) if level else public_names(node) | chosen_groups(config)
+    names = public_names(node)
+    if not level:
+        choices = config.get("hydra", {}).get("runtime", {}).get("choices", {})
+        names |= {group for group in choices if not group.startswith("hydra/")} - docs.HIDDEN_GROUPS
     same = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
     hint = f" Did you mean {' or '.join(same[:3])}?" if same else did_you_mean(wrong, names)
     full = f"{level}.{wrong}" if level else wrong
@@ -137,17 +134,13 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
 
 
 def override_of(key: str, command: Command) -> str:
-    return next((arg for arg in command.overrides if arg.partition("=")[0] == key), f"{key}=VALUE")
+    """Return the command's override of a key or group, without +."""
+    plain = (arg.lstrip("+") for arg in command.overrides)
+    return next((arg for arg in plain if arg.partition("=")[0] == key), f"{key}=VALUE")
 
 
 def public_names(node: Any) -> set[str]:
     return {str(name) for name in node if not str(name).startswith(("_", "hydra"))} if isinstance(node, dict) else set()
-
-
-def chosen_groups(config: dict) -> set[str]:
-    """Return the groups that have a choice in this config, without those of Hydra itself."""
-    choices = config.get("hydra", {}).get("runtime", {}).get("choices", {})
-    return {group for group in choices if not group.startswith("hydra/")} - docs.HIDDEN_GROUPS
 
 
 def dotted_keys(node: Any, prefix: str = "") -> Iterator[str]:
@@ -182,8 +175,8 @@ COMPOSITION = {
     r"Could not override '([^']+)'": unused_group,
     r"Ambiguous value for argument '(.*?)'\n": several_values,
     r"Sweep parameters '(.*)' requires": several_values,
-    r"Multiple values for (\S+)\.": group_already_chosen,
-    r"An item is already at '(.*?)'": key_already_exists,
+    r"Multiple values for (\S+)\.": already_exists,
+    r"An item is already at '(.*?)'": already_exists,
     r"Could not delete (?:from config\. )?'(.*?)'": nothing_to_delete,
     r"Could not delete from config\. The value of '(.*?)' is": other_value,
     r"^Error merging override (.*)": wrong_value,
@@ -226,13 +219,10 @@ def bad_target(error: InstantiationException, command: Command) -> str | None:
     if "Error locating target" in texts[0]:
         reasons = re.findall(r"(?:ModuleNotFoundError|AttributeError|ImportError)\(([\"'])(.*?)\1\)", " ".join(texts))
         return f"{name}: {reasons[-1][1] if reasons else 'no such class'}."
-    return f"{name}: {texts[1]}." if is_wrong_call(error.__cause__) else None
-
-
-def is_wrong_call(error: BaseException | None) -> bool:
-    """Whether this is the TypeError of Hydra's own call with wrong arguments, not one from inside the callee."""
-    frames = list(traceback.walk_tb(error.__traceback__)) if isinstance(error, TypeError) else []
-    return bool(frames) and "hydra" in frames[-1][0].f_globals.get("__name__", "")
+    cause = error.__cause__
+    frames = list(traceback.walk_tb(cause.__traceback__)) if isinstance(cause, TypeError) else []
+    is_call_of_hydra = bool(frames) and "hydra" in frames[-1][0].f_globals.get("__name__", "")
+    return f"{name}: {texts[1]}." if is_call_of_hydra else None
 
 
 def full_disk(error: OSError, command: Command) -> str | None:

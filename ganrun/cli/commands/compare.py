@@ -64,8 +64,9 @@ def build_state(folders: Sequence[Path]) -> SweepState:
     choices = [status.get("choices", {}) for status in statuses]
     groups = sorted({group for choice in choices for group in choice})
     differing = [group for group in groups if len({choice.get(group) for choice in choices}) > 1]
-    keys = sorted({key for config in configs for key in config if is_compared(key)})
-    axes = [*differing, *(key for key in keys if is_axis(key, configs, choices, differing))]
+    settings = sorted({key for config in configs for key in config if not key.endswith("_target_")})
+    compared = [key for key in settings if schema.find_setting(key).is_compared]
+    axes = [*differing, *(key for key in compared if is_axis(key, configs, choices, differing))]
     points: dict[tuple, int] = {}
     runs = SweepState(Path(), {"axes": [f"{key}=" for key in axes]})
     for number, (folder, config, choice) in enumerate(zip(folders, configs, choices, strict=True)):
@@ -95,27 +96,17 @@ def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], differin
     return any(len(values) > 1 for values in by_choice.values())
 
 
-def is_compared(key: str) -> bool:
-    """Whether a setting affects the result of a run, unlike paths, logging and hardware."""
-    return schema.find_setting(key).is_compared and not key.endswith("_target_")
-
-
 def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult]) -> None:
     """Print each run's own settings, a ranking per kind of score and how to make scores comparable; write the pages."""
     console = Console(soft_wrap=True)
     for job in runs.jobs:
-        console.print(format_run(job), highlight=False, markup=False)
+        path = Path(job.name)
+        folder = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+        settings = [*(f"{key}={value}" for key, value in job.values.items()), f"seed={job.seed}"]
+        console.print(f"{job.number:>3}  {folder}\n     {' '.join(settings)}", highlight=False, markup=False)
     leaderboard.show_rankings(runs, by_number, console, ranking_table, "Comparison")
     if advice := rescoring_advice([by_number[job.number].protocol for job in runs.jobs], runs.jobs[0]):
         console.print(advice, highlight=False, markup=False)
-
-
-def format_run(job: SweepJob) -> str:
-    """Return a run's number and folder, and in a second line the settings in which it differs from others."""
-    path = Path(job.name)
-    folder = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    settings = [*(f"{key}={value}" for key, value in job.values.items()), f"seed={job.seed}"]
-    return f"{job.number:>3}  {folder}\n     {' '.join(settings)}"
 
 
 def ranking_table(ranked: Sequence[board.PointResult], metric: str | None) -> Table:
