@@ -49,7 +49,9 @@ def build_plan(
     )
     definition = build_definition(space, settings)
     name = str(settings.name or sweep_name(definition))
-    return SweepPlan(command, space, definition, name, folder_override(overrides) or state.SWEEPS_DIR / name)
+    parsed = OverridesParser.create().parse_overrides([*overrides])
+    given = [Path(str(override.value())) for override in parsed if override.key_or_group == "folder"]
+    return SweepPlan(command, space, definition, name, given[0] if given else state.SWEEPS_DIR / name)
 
 
 def build_definition(space: SearchSpace, settings: DictConfig) -> dict:
@@ -73,14 +75,6 @@ def sweep_name(definition: dict) -> str:
     return f"{swept or 'runs'}-{digest}"
 
 
-def folder_override(overrides: Sequence[str]) -> Path | None:
-    """Return the value of folder=, if it is given."""
-    for override in OverridesParser.create().parse_overrides([*overrides]):
-        if override.key_or_group == "folder" and not override.is_sweep_override():
-            return Path(str(override.value()))
-    return None
-
-
 def log_plan(plan: SweepPlan, settings: DictConfig) -> None:
     """Log what the sweep would train (dry_run=true)."""
     points = GridSearch(plan.space).points if settings.sampler == "grid" else []
@@ -94,8 +88,12 @@ def log_plan(plan: SweepPlan, settings: DictConfig) -> None:
 
 def move_aside(plan: SweepPlan, storage: str | None) -> None:
     """Rename the folder of an earlier start (sweep.fresh=true). Raises UserError if other processes may use it."""
-    folder = plan.folder
-    earlier = state.load_or_empty(folder) if (folder / state.SWEEP_FILE).exists() else None
+    folder, earlier = plan.folder, None
+    if (folder / state.SWEEP_FILE).exists():
+        try:
+            earlier = state.load_sweep(folder)
+        except UserError:
+            earlier = state.SweepState(folder, {}, id="unknown")
     if storage:
         check_study_is_new(storage, earlier.study if earlier else plan.name)
     if earlier is None:

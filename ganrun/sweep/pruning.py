@@ -48,6 +48,7 @@ class Pruning(RunCallback):
 
     def _is_unpromising(self) -> bool:
         import optuna
+        from optuna.pruners import HyperbandPruner, MedianPruner
         from optuna.trial import TrialState
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -61,8 +62,12 @@ class Pruning(RunCallback):
             if other.history and other.protocol == own.protocol:
                 study.add_trial(build_trial(scores_at(other.history, marks), TrialState.COMPLETE, other.history[-1][1]))
         study.add_trial(build_trial([score for _, score in own.history], TrialState.RUNNING))
-        evaluations = len(marks) * self.kimg / marks[-1]
-        return build_pruner(self.settings, evaluations).prune(study, study.trials[-1])
+        if self.settings["pruner"] == "hyperband":
+            evaluations = round(len(marks) * self.kimg / marks[-1])  # of a complete run
+            pruner = HyperbandPruner(min_resource=1, max_resource=max(2, evaluations))
+        else:
+            pruner = MedianPruner(n_startup_trials=self.settings["pruner_startup"], n_warmup_steps=1)
+        return pruner.prune(study, study.trials[-1])
 
     def _load_result(self, folder: Path) -> RunResult:
         return load_result(folder, self.settings.get("metric"), self.settings.get("direction"))
@@ -87,15 +92,6 @@ def build_trial(scores: Sequence[float], trial_state: Any, value: float | None =
     if trial_state.is_finished() and not has_value:
         trial_state = type(trial_state).FAIL
     return create_trial(state=trial_state, value=value if has_value else None, intermediate_values=steps)
-
-
-def build_pruner(settings: dict, evaluations: float) -> Any:
-    """Return Optuna's pruner for the sweep's settings. evaluations: how many a complete run has."""
-    from optuna import pruners
-
-    if settings["pruner"] == "hyperband":
-        return pruners.HyperbandPruner(min_resource=1, max_resource=max(2, round(evaluations)))
-    return pruners.MedianPruner(n_startup_trials=settings["pruner_startup"], n_warmup_steps=1)
 
 
 def load_settings() -> dict[str, Any]:

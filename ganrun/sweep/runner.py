@@ -79,7 +79,6 @@ class Runner:
             return ""
         return f", {format_duration(remaining * mean(self.durations) / self.executor.size)} left"
 
-    # ---- start and end -------------------------------------------------------------------------------------------
     def _join(self) -> None:
         """Register this process and take over unfinished jobs; failed ones are tried again.
 
@@ -113,7 +112,6 @@ class Runner:
                         job.state = JobState.WAITING
             self.registry.leave()
 
-    # ---- jobs ----------------------------------------------------------------------------------------------------
     def _start_jobs(self) -> bool:
         """Start jobs while the executor has room. Return whether one was left that it could not start."""
         while self._has_work() and self.executor.has_room():
@@ -206,10 +204,15 @@ class Runner:
         over = sum(other.state.is_over for other in self.state.jobs)
         log.info("%s (%d of %d%s)", line, over, self.total, self.time_left())
 
-    # ---- points --------------------------------------------------------------------------------------------------
     def _add_point(self) -> SweepJob | None:
         """Add the jobs of one more point, and return the first of them; None if there is no point now."""
-        proposal = self._propose()
+        self._report_points()
+        try:
+            proposal = self.strategy.propose(self.state.points)
+        except StudyUnreachable as error:
+            self._log_disconnect(error)
+            return None
+        self.is_disconnected = False
         if proposal is None:
             return None
         (point, values), first = proposal, len(self.state.jobs)
@@ -219,20 +222,10 @@ class Runner:
             self.state.jobs.append(SweepJob(number, point, values, seed, naming.format_job_name(number, named)))
         return self.state.jobs[first]
 
-    def _propose(self) -> tuple[int, dict[str, str]] | None:
-        self._report_points()
-        try:
-            proposal = self.strategy.propose(self.state.points)
-        except StudyUnreachable as error:
-            self._log_disconnect(error)
-            return None
-        self.is_disconnected = False
-        return proposal
-
     def _report_points(self) -> None:
         """Report to the strategy the mean score of each point whose jobs have all finished."""
         for point in sorted(self.unreported):
-            jobs = self.state.jobs_of(point)
+            jobs = [job for job in self.state.jobs if job.point == point]
             if all(job.state.is_finished for job in jobs):
                 scores = [score for job in jobs if math.isfinite(score := self.result(job).score)]
                 try:

@@ -65,9 +65,6 @@ class SweepState:
         """The settings that vary."""
         return [axis.partition("=")[0] for axis in self.definition["axes"]]
 
-    def jobs_of(self, point: int) -> list[SweepJob]:
-        return [job for job in self.jobs if job.point == point]
-
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from changing the jobs, joining or leaving. Not reentrant."""
@@ -159,14 +156,6 @@ def load_sweep(folder: Path, definition: Mapping | None = None) -> SweepState:
             "Give another sweep.name= or folder=, or sweep.fresh=true to start again there."
         )
     return state
-
-
-def load_or_empty(folder: Path) -> SweepState:
-    """Return the sweep in the folder, or one without jobs if sweep.json cannot be read."""
-    try:
-        return load_sweep(folder)
-    except UserError:
-        return SweepState(folder, {}, id="unknown")
 
 
 def last_start(folder: Path) -> float:

@@ -19,7 +19,7 @@ from ganrun.sweep.job_state import JobState
 from ganrun.sweep.plan import SweepPlan, build_plan, log_plan, move_aside
 from ganrun.sweep.report import leaderboard
 from ganrun.sweep.runner import Runner
-from ganrun.sweep.search.strategy import GridSearch, SearchStrategy
+from ganrun.sweep.search.strategy import GridSearch
 from ganrun.sweep.search.study import StudySearch
 from ganrun.sweep.signals import interrupt_on_signals
 from ganrun.sweep.state import SWEEP_VARIABLE, SweepJob, SweepState
@@ -48,7 +48,9 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
     plan.folder.mkdir(parents=True, exist_ok=True)
     (plan.folder / state.LOCK_FILE).touch()  # `ganrun sweep last` finds the sweep by its time
     with interrupt_on_signals(runner.executor.prepare_to_stop):
-        log_start(runner)
+        finished = sum(job.state.is_finished for job in runner.state.jobs)
+        done = f", {finished} of them done" if finished else ""
+        log.info("sweep         %s: %d jobs%s", runner.state.folder, runner.total, done)
         try:
             runner.run()
         finally:
@@ -65,17 +67,15 @@ def build_runner(context: HydraContext, config: DictConfig, plan: SweepPlan, con
     sweep.command = repeatable_overrides("train", [*plan.command.overrides])
     sweep.flags = {name: value for name, value in plan.command.flags.items() if name == "--config-dir"}
     paths = search_path_overrides(config.hydra.overrides.hydra)
-    strategy, executor = build_strategy(plan, config, sweep), build_executor(context, config, sweep, configs)
+    if settings.sampler == "grid":
+        strategy = GridSearch(plan.space)
+    else:
+        direction = settings.direction or "min"
+        search = (settings.sampler, settings.trials, direction, config.seed, sweep, settings.storage)
+        strategy = StudySearch(plan.space, *search)
+    executor = build_executor(context, config, sweep, configs)
     rules = (settings.metric, settings.direction, settings.retries, settings.fail_fast)
     return Runner(sweep, strategy, executor, plan.space.seeds, lambda job: [*job_args(plan, job), *paths], *rules)
-
-
-def build_strategy(plan: SweepPlan, config: DictConfig, sweep: SweepState) -> SearchStrategy:
-    settings = config.sweep
-    if settings.sampler == "grid":
-        return GridSearch(plan.space)
-    direction = settings.direction or "min"
-    return StudySearch(plan.space, settings.sampler, settings.trials, direction, config.seed, sweep, settings.storage)
 
 
 def build_executor(context, config: DictConfig, sweep: SweepState, configs: Sequence[DictConfig]) -> Executor:
@@ -99,12 +99,6 @@ def job_args(plan: SweepPlan, job: SweepJob) -> list[str]:
     return ["train", *config_dir_flags(plan.command.flags), *repeatable_overrides("train", overrides)]
 
 
-def log_start(runner: Runner) -> None:
-    finished = sum(job.state.is_finished for job in runner.state.jobs)
-    done = f", {finished} of them done" if finished else ""
-    log.info("sweep         %s: %d jobs%s", runner.state.folder, runner.total, done)
-
-
 def conclude(runner: Runner, new_folders: Sequence[Path]) -> None:
     """Write and print the leaderboard; remove a new sweep that has trained nothing.
 
@@ -113,12 +107,8 @@ def conclude(runner: Runner, new_folders: Sequence[Path]) -> None:
     sweep, folder = runner.state, runner.state.folder
     if others := runner.strategy.describe_others():
         log.info("%s", others)
-    is_empty = not any((folder / job.name).exists() for job in sweep.jobs)
-    if (
-        folder in new_folders
-        and is_empty
-        and all(job.state in (JobState.REFUSED, JobState.WAITING) for job in sweep.jobs)
-    ):
+    untrained = [job for job in sweep.jobs if job.state in (JobState.REFUSED, JobState.WAITING)]
+    if folder in new_folders and untrained == sweep.jobs and not any((folder / job.name).exists() for job in untrained):
         with sweep.locked():
             if not runner.registry.others() and runner.strategy.delete():
                 hydra_context.remove_folders(new_folders)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,7 +56,8 @@ class ExecutorJob:
                 env={**inherited, **env, "PYTHONUNBUFFERED": "1"},
                 pass_fds=[lock.fileno() for lock in locks],
                 start_new_session=True,  # Ctrl-C goes to the sweep alone, which then asks its jobs to end
-                preexec_fn=terminate_with_parent if sys.platform == "linux" else None,
+                # The job gets SIGTERM when this process is gone, however it ended
+                preexec_fn=partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM) if sys.platform == "linux" else None,
             )
 
     def last_message(self) -> str:
@@ -104,8 +106,3 @@ class Executor(ABC):
 
     def prepare_to_stop(self) -> None:  # noqa: B027
         """Handle the first signal to the sweep, before anything else does."""
-
-
-def terminate_with_parent() -> None:
-    """Have Linux send this process SIGTERM when its parent is gone, however the parent ended."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)

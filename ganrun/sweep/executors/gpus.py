@@ -45,19 +45,15 @@ class GpuPool:
         for slot, name in product(range(self.per_device), self.names):
             if len(lease.devices) == count or name in lease.devices:
                 continue
-            if file := self._lock(f"{name.replace('/', '_')}-{slot}.lock"):
+            file = (self.folder / f"{name.replace('/', '_')}-{slot}.lock").open("a")
+            if flock(file, wait=False):
                 lease.devices.append(name)
                 lease.files.append(file)
+            else:
+                file.close()
         if len(lease.devices) == count:
             return lease
         lease.close()
-        return None
-
-    def _lock(self, name: str) -> IO | None:
-        file = open(self.folder / name, "a")  # noqa: SIM115
-        if flock(file, wait=False):
-            return file
-        file.close()
         return None
 
 

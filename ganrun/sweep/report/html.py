@@ -6,7 +6,7 @@ import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -43,22 +43,17 @@ def write_report(
         "Settings and score": lambda: plot_coordinates(sweep, ranked, metric),
         "Importance of each setting": lambda: plot_importance(ranked),
     }
-    states = count_states(sweep.jobs)
     command = [override for override in sweep.command if not override.startswith("sweep.storage=")]  # has a password
-    heading = f"<code>ganrun train -m {escape(shlex.join(command))}</code><br>{states}"
+    heading = "" if title else f"<code>ganrun train -m {escape(shlex.join(command))}</code><br>"
     sections = [
-        f"<h1>{escape(title or sweep.folder.name)}</h1>",
-        f"<p>{states if title else heading}</p>",
-        "<h2>Leaderboard</h2>",
-        leaderboard_html(ranked, sweep.keys, metric),
+        f"<h1>{escape(title or sweep.folder.name)}</h1><p>{heading}{count_states(sweep.jobs)}</p>",
+        f"<h2>Leaderboard</h2>{leaderboard_html(ranked, sweep.keys, metric)}",
+        *figures_html(figures),
+        f"<h2>Samples</h2>{samples_html(sweep, results)}",
     ]
-    is_first = True
-    for caption, draw in figures.items():
-        if (figure := draw_or_skip(draw, caption)) is not None:
-            plot = figure.to_html(full_html=False, include_plotlyjs=is_first, config={"displaylogo": False})
-            sections += [f"<h2>{caption}</h2>", plot]
-            is_first = False
-    sections += ["<h2>Samples</h2>", samples_html(sweep, results), *failures_html(sweep)]
+    if failed := [job for job in sweep.jobs if job.state.has_failed]:
+        rows = (f"<tr><td>{escape(job.name)}</td><td>{escape(job.error)}</td></tr>" for job in failed)
+        sections.append(f"<h2>Failures</h2><table>{''.join(rows)}</table>")
     head = f"<meta charset='utf-8'><title>{escape(sweep.folder.name)}</title><style>{STYLE}</style>"
     path = sweep.folder / name
     replace_text(path, f"<!doctype html><html><head>{head}</head><body>{''.join(sections)}</body></html>\n")
@@ -71,13 +66,19 @@ def count_states(jobs: Sequence[SweepJob]) -> str:
     return f"{len(jobs)} in total: " + ", ".join(f"{count} {state}" for state, count in states.items() if state)
 
 
-def draw_or_skip(draw: Callable[[], Any], caption: str) -> Any:
-    """Return a figure; if it fails, log why and return None, as the rest of the report matters more."""
-    try:
-        return draw()
-    except Exception as error:
-        log.warning("The report lacks its figure %r: %s", caption, error)
-        return None
+def figures_html(figures: Mapping[str, Callable[[], Any]]) -> list[str]:
+    """Return a section for each figure that is not None. Log a figure that fails: the rest matters more."""
+    sections = []
+    for caption, draw in figures.items():
+        try:
+            figure = draw()
+        except Exception as error:
+            log.warning("The report lacks its figure %r: %s", caption, error)
+            continue
+        if figure is not None:
+            plot = figure.to_html(full_html=False, include_plotlyjs=not sections, config={"displaylogo": False})
+            sections.append(f"<h2>{caption}</h2>{plot}")
+    return sections
 
 
 def leaderboard_html(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> str:
@@ -99,8 +100,7 @@ def plot_scores(sweep: SweepState, results: Results, metric: str | None) -> Any:
         history = results[job.number].history
         if history:
             kimg, scores = zip(*history, strict=True)
-            line = {"color": qualitative.Dark24[job.point % len(qualitative.Dark24)]}
-            name = Path(job.name).name
+            line, name = {"color": qualitative.Dark24[job.point % len(qualitative.Dark24)]}, Path(job.name).name
             figure.add_scatter(x=kimg, y=scores, name=name, mode="lines+markers", line=line, marker={"size": 4})
     figure.update_layout(xaxis_title="kimg", yaxis_title=metric, template="plotly_white", height=480)
     return figure if figure.data else None
@@ -210,10 +210,3 @@ def kimg_from_name(path: Path) -> float:
     """Return the kimg in the name of a samples file, such as samples-kimg000020.000.png."""
     match = re.search(r"kimg([\d.]+)\.png", path.name)
     return float(match[1]) if match else 0.0
-
-
-def failures_html(sweep: SweepState) -> list[str]:
-    """Return a section with the error of every failed job, if there are any."""
-    failed = [job for job in sweep.jobs if job.state.has_failed]
-    rows = "".join(f"<tr><td>{escape(job.name)}</td><td>{escape(job.error)}</td></tr>" for job in failed)
-    return [f"<h2>Failures</h2><table>{rows}</table>"] if failed else []

@@ -61,11 +61,8 @@ def group_comparable(jobs: Sequence[SweepJob], results: Results) -> list[list[Sw
     A job without a score joins the other jobs of its point, or else the first group.
     """
     protocols = {job.number: tuple(sorted(results[job.number].protocol.items())) for job in jobs}
-    by_point: dict[int, tuple] = {}
-    for job in jobs:
-        if protocols[job.number]:
-            by_point.setdefault(job.point, protocols[job.number])
-    first = next(iter(by_point.values()), ())
+    by_point = {job.point: protocols[job.number] for job in reversed(jobs) if protocols[job.number]}
+    first = next((protocol for protocol in protocols.values() if protocol), ())
     groups: dict[tuple, list[SweepJob]] = {}
     for job in jobs:
         groups.setdefault(protocols[job.number] or by_point.get(job.point, first), []).append(job)
@@ -125,13 +122,9 @@ def write_leaderboard(folder: Path, rankings: Sequence[Sequence[PointResult]], k
         rank = place if point.scores else ""
         for job in point.jobs:
             result = point.results[job.number]
-            scores = [format_score(score) for score in (result.score, point.mean, point.deviation)]
+            scores = ["" if math.isnan(x) else repr(x) for x in (result.score, point.mean, point.deviation)]
             values = [point.values.get(key, "") for key in keys]
             row = [rank, job.number, *values, job.seed, str(job.state), f"{result.kimg:g}", result.metric]
             rows.writerow([*row, *scores, len(point.scores), job.error, job.name])
     replace_text(folder / LEADERBOARD_FILE, text.getvalue())
     return folder / LEADERBOARD_FILE
-
-
-def format_score(value: float) -> str:
-    return "" if math.isnan(value) else repr(value)

@@ -5,9 +5,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from omegaconf import DictConfig
 
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.sweep.job_state import JobState
@@ -60,7 +57,11 @@ def load_result(folder: Path, metric: str | None = None, mode: str | None = None
     for line in read_metric_lines(folder / "metrics.jsonl"):
         if "protocol" in line and metric in line:
             result.history.append((line["kimg"], line[metric]))
-            result.protocol = score_protocol(metric, config, line["protocol"])
+            result.protocol = comparable_protocol(metric, line["protocol"])
+    if result.history:
+        data = config.get("data") or {}
+        entries = {"score": metric, "data": data.get("name"), "size": data.get("size"), **result.protocol}
+        result.protocol = {key: str(value) for key, value in entries.items() if value is not None}
     scores = [score for _, score in result.history if math.isfinite(score)]
     if scores:
         result.score = min(scores) if better == "min" else max(scores)
@@ -70,14 +71,6 @@ def load_result(folder: Path, metric: str | None = None, mode: str | None = None
 def score_mode(metric: str) -> str | None:
     """Return "min" or "max", whichever values of a score are better by its name; None if the name does not say."""
     return {"lower": "min", "higher": "max"}.get(better_direction(metric))
-
-
-def score_protocol(metric: str, config: DictConfig, protocol: dict[str, Any]) -> dict[str, str]:
-    """Return what a score measures and how, as text."""
-    data = config.get("data") or {}
-    entries = {"score": metric, "data": data.get("name"), "size": data.get("size")}
-    entries |= comparable_protocol(metric, protocol)
-    return {key: str(value) for key, value in entries.items() if value is not None}
 
 
 def latest_kimg(folder: Path) -> float:

@@ -3,18 +3,8 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 from ganrun.errors import UserError
-
-
-def open_journal(path: Path) -> Any:
-    """Return Optuna's storage in a file that several machines may share."""
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
-
-    return JournalStorage(JournalFileBackend(str(path)))
 
 
 @contextmanager

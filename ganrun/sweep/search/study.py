@@ -51,10 +51,14 @@ class StudySearch(SearchStrategy):
         return self.state.study if self.storage else "ganrun"
 
     def propose(self, known: Collection[int]) -> tuple[int, dict[str, str]] | None:
+        from optuna.trial import TrialState, create_trial
+
         with self._connected():
             trial = self._own_trial(known)
             if trial is None and len(self.study.get_trials(deepcopy=False)) < self.trials:
-                self._add_trial()
+                # In one step, so that another process that asks meanwhile gets another number
+                owner = {SWEEP_ID: self.state.id, FOLDER: f"{platform.node()}:{self.state.folder.absolute()}"}
+                self.study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=owner))
                 trial = self._own_trial(known)
             return None if trial is None else (trial.number, self._values(trial))
 
@@ -100,6 +104,8 @@ class StudySearch(SearchStrategy):
         Raises UserError if the database cannot be opened at first or holds another sweep; Failure if the study was
         deleted meanwhile.
         """
+        import optuna
+
         if self.study is None:
             with ignore_experimental_warnings(), translate_storage_errors(self.storage):
                 self.study = self._open()
@@ -110,14 +116,9 @@ class StudySearch(SearchStrategy):
             if not (self.storage and storage.is_storage_error(error)):
                 raise
             with translate_storage_errors(self.storage, StudyUnreachable):
-                self._check_exists()
+                if self.name not in optuna.get_all_study_names(self.backend):
+                    raise Failure(f"The study {self.name} was deleted from {self.storage}.") from error
             raise StudyUnreachable(storage.describe_storage_error(self.storage, error)) from error
-
-    def _check_exists(self) -> None:
-        import optuna
-
-        if self.name not in optuna.get_all_study_names(self.backend):
-            raise Failure(f"The study {self.name} was deleted from {self.storage}.")
 
     def _open(self) -> Any:
         import optuna
@@ -136,18 +137,18 @@ class StudySearch(SearchStrategy):
     def _create_or_load(self) -> Any:
         """Return the study. If two processes create the database's tables at once, one fails and must try again."""
         import optuna
+        from optuna.storages import JournalStorage, get_storage
+        from optuna.storages.journal import JournalFileBackend
 
-        attempts = ATTEMPTS
-        while True:
+        path = self.state.folder / "study.journal"
+        for attempts_left in reversed(range(ATTEMPTS)):
             try:
-                journal = self.state.folder / "study.journal"
-                self.backend = optuna.storages.get_storage(self.storage or storage.open_journal(journal))
+                self.backend = get_storage(self.storage or JournalStorage(JournalFileBackend(str(path))))
                 return optuna.create_study(
                     storage=self.backend, study_name=self.name, direction=self.direction, load_if_exists=True
                 )
             except Exception:
-                attempts -= 1
-                if not attempts:
+                if not attempts_left:
                     raise
                 time.sleep(0.5)
 
@@ -160,13 +161,6 @@ class StudySearch(SearchStrategy):
         own = [trial for trial in trials if self._is_own(trial)]
         self.points_of_others = len(trials) - len(own)
         return next((trial for trial in own if trial.number not in known), None)
-
-    def _add_trial(self) -> None:
-        """Add a trial of this sweep in one step, so that another process that asks meanwhile gets another number."""
-        from optuna.trial import TrialState, create_trial
-
-        owner = {SWEEP_ID: self.state.id, FOLDER: f"{platform.node()}:{self.state.folder.absolute()}"}
-        self.study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=owner))
 
     def _values(self, trial: Any) -> dict[str, str]:
         """Return the values of a trial; sample those that an earlier start did not."""
