@@ -2,7 +2,7 @@
 
 import errno
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 MAX_NAMES_LISTED = 60
@@ -33,12 +33,16 @@ def is_full_disk(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def suggest(names: Sequence[str]) -> str:
+    """Return a clause with what the user may have meant: ' Did you mean gan or wgan?', or nothing for no names."""
+    return f" Did you mean {' or '.join(names)}?" if names else ""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return a clause with the nearest of `allowed` and all of them: ' Did you mean wgan? Allowed: gan, wgan.'
 
     Of more than MAX_NAMES_LISTED names only the nearest are given.
     """
     names = sorted(allowed)
-    near = get_close_matches(name, names, n=3, cutoff=0.5)
-    guess = f" Did you mean {' or '.join(near)}?" if near else ""
+    guess = suggest(get_close_matches(name, names, n=3, cutoff=0.5))
     return guess if len(names) > MAX_NAMES_LISTED else f"{guess} Allowed: {', '.join(names)}."

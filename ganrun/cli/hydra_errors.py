@@ -15,7 +15,7 @@ from ganrun import paths
 from ganrun.cli.arguments import Command
 from ganrun.config import docs
 from ganrun.config.overrides import OVERRIDE
-from ganrun.errors import UserError, did_you_mean, is_full_disk
+from ganrun.errors import UserError, did_you_mean, is_full_disk, suggest
 
 
 def as_user_error(error: BaseException, command: Command) -> UserError | None:
@@ -126,7 +126,7 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
         choices = config.get("hydra", {}).get("runtime", {}).get("choices", {})
         names |= {group for group in choices if not group.startswith("hydra/")} - docs.HIDDEN_GROUPS
     same = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
-    hint = f" Did you mean {' or '.join(same[:3])}?" if same else did_you_mean(wrong, names)
+    hint = suggest(same[:3]) or did_you_mean(wrong, names)
     full = f"{level}.{wrong}" if level else wrong
     if full in ("sweep.trials", "sweep.storage"):
         return f"{full} needs a search method: sweep=tpe, or random, sobol, cmaes."

@@ -8,6 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
+from ganrun.errors import suggest
+
 
 @dataclass(frozen=True)
 class ValueType:
@@ -43,7 +45,7 @@ def one_of(*choices: str, optional: bool = False) -> ValueType:
 
     def hint(key: str, value: Any) -> str:
         near = get_close_matches(str(value), choices, n=1, cutoff=0.5)
-        return f" Did you mean {key}={near[0]}?" if near else ""
+        return suggest([f"{key}={choice}" for choice in near])
 
     description = f"one of {', '.join(choices)}{' or null' if optional else ''}"
     return ValueType(description, lambda value: value in choices or (optional and value is None), hint)
