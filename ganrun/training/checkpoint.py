@@ -55,7 +55,7 @@ class Manifest:
     def with_saved(self, name: str, is_best: bool, is_permanent: bool, keep: int | None) -> "Manifest":
         """Return the manifest after `name` was saved.  keep: how many of those kept for good stay (None: all)."""
         kept = [*self.kept, name] if is_permanent and name not in self.kept else self.kept
-        kept = kept if keep is None else kept[len(kept) - min(keep, len(kept)) :]
+        kept = kept if keep is None else kept[max(0, len(kept) - keep) :]
         previous = self.previous if name == self.last else self.last
         manifest = replace(self, last=name, previous=previous, best=name if is_best else self.best, kept=kept)
         manifest.sha256 = {known: digest for known, digest in self.sha256.items() if known in manifest.names - {name}}
@@ -64,9 +64,8 @@ class Manifest:
     def restarted_at(self, name: str, best: str | None) -> "Manifest":
         """Return the manifest of a training resumed from `name`, without later ones.  best: the best until then."""
         earlier = {known for known in self.names if known <= name}
-        previous = max(earlier - {name}, default=None)
-        kept = [known for known in self.kept if known in earlier]
-        return replace(self, last=name, previous=previous, best=best if best in earlier else None, kept=kept)
+        previous, best = max(earlier - {name}, default=None), best if best in earlier else None
+        return replace(self, last=name, previous=previous, best=best, kept=[k for k in self.kept if k in earlier])
 
     def commit(self, folder: Path) -> None:
         """Replace the manifest on disk, and remove the files that it does not name."""
@@ -102,11 +101,9 @@ def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], data: str |
 
 def write_branch_checkpoint(folder: Path, content: dict[str, Any]) -> Path:
     """Write the content as the first checkpoint of a new run folder; return its path."""
-    checkpoints = folder / "checkpoints"
-    checkpoints.mkdir()
-    path = checkpoints / checkpoint_name(content["seen"]["images"] / 1000)
-    digest = write_checkpoint(content, path)
-    Manifest(last=path.name, sha256={path.name: digest}).commit(checkpoints)
+    path = folder / "checkpoints" / checkpoint_name(content["seen"]["images"] / 1000)
+    path.parent.mkdir()
+    Manifest(last=path.name, sha256={path.name: write_checkpoint(content, path)}).commit(path.parent)
     return path
 
 
@@ -143,7 +140,12 @@ def resolve_run(run: str, pattern: str, outputs: Path) -> Path:
     """Return the path that a user names; "last" is the newest run folder with a file of that pattern."""
     if "://" in run:
         raise UserError(f"{run} is a URL. Download the file, if you trust its source, and give its path.")
-    return newest_run(pattern, outputs) if run == "last" and not Path(run).exists() else Path(run).expanduser()
+    if run != "last" or Path(run).exists():
+        return Path(run).expanduser()
+    path = max(outputs.glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
+    if path is None:
+        raise UserError(f"There is no run in {outputs.absolute()} yet. Start one: ganrun train")
+    return path.parent.parent if path.name == MANIFEST else path.parent
 
 
 def checkpoint_by_role(folder: Path, which: str) -> Path:
@@ -158,14 +160,6 @@ def checkpoint_by_role(folder: Path, which: str) -> Path:
     if not (folder / name).is_file():
         raise UserError(f"{folder / MANIFEST} names {name}, which does not exist.{suggest_other(folder / name)}")
     return folder / name
-
-
-def newest_run(pattern: str, outputs: Path) -> Path:
-    """Return the run folder whose file of that pattern is the newest."""
-    paths = sorted(outputs.glob(pattern), key=lambda path: path.stat().st_mtime)
-    if not paths:
-        raise UserError(f"There is no run in {outputs.absolute()} yet. Start one: ganrun train")
-    return paths[-1].parent.parent if paths[-1].name == MANIFEST else paths[-1].parent
 
 
 def suggest_other(path: Path) -> str:
@@ -193,17 +187,13 @@ def check_integrity(path: Path) -> None:
         reason = f"{damaged} in it is damaged" if damaged else "it is compressed" if is_compressed else ""
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error):
         reasons = {b"": "it is empty", b"PK": "it is damaged or truncated"}
-        reason = reasons.get(first_bytes(path), "it is no archive of tensors")
+        with path.open("rb") as file:
+            reason = reasons.get(file.read(2), "it is no archive of tensors")
     manifest = Manifest.read(path.parent) if not reason and (path.parent / MANIFEST).is_file() else Manifest()
     if not is_intact(path, manifest):
         reason = "its bytes have changed since it was written"
     if reason:
         raise UserError(f"{path} cannot be read as a checkpoint ({reason}).{suggest_other(path)}")
-
-
-def first_bytes(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(2)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -36,11 +36,10 @@ class DurableIO(CheckpointIO):
         self, checkpoint: Mapping[str, Any], path: str | Path, storage_options: Callable[[str], None] | None = None
     ) -> None:
         self.wait()
-        content = apply_to_collection(dict(checkpoint), Tensor, copy_to_host)
+        content = apply_to_collection(dict(checkpoint), Tensor, lambda tensor: tensor.detach().to("cpu", copy=True))
         self._pending = self._writer.submit(self._save, content, Path(path), storage_options)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict:
-        """Return the content on the CPU, callback states under today's names. Never runs code from the file."""
         return read_checkpoint(Path(path))
 
     def remove_checkpoint(self, path: str | Path) -> None:
@@ -70,11 +69,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-def copy_to_host(tensor: Tensor) -> Tensor:
-    """Return a copy in main memory that later steps do not change."""
-    return tensor.detach().to("cpu", copy=True)
-
-
 def write_checkpoint(content: Mapping[str, Any], path: Path) -> str:
     """Write a checkpoint as a whole or not at all, and return its SHA-256. Raises Failure if the disk is full."""
     check_free_space(content, path)
@@ -95,9 +89,8 @@ def check_free_space(content: Mapping[str, Any], path: Path) -> None:
     """Raise Failure if the disk has no room for the content."""
     sizes: list[int] = []
     apply_to_collection(content, Tensor, lambda tensor: sizes.append(tensor.nbytes))
-    free = shutil.disk_usage(path.parent).free
-    if free < sum(sizes) + SPARE:
-        needed = sum(sizes) + SPARE
+    free, needed = shutil.disk_usage(path.parent).free, sum(sizes) + SPARE
+    if free < needed:
         raise full_disk_failure(path, f"it needs {needed / 2**20:.0f} MiB, and {free / 2**20:.0f} MiB are free")
 
 
@@ -120,7 +113,6 @@ def fsync_path(path: Path) -> None:
 def verify_archive(path: Path) -> str:
     """Return the SHA-256 of an archive of tensors. Raises OSError if a checksum in it is wrong."""
     with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged:
-        raise OSError(errno.EIO, f"{damaged} of {path.name} was read back with a wrong checksum")
+        if damaged := archive.testzip():
+            raise OSError(errno.EIO, f"{damaged} of {path.name} was read back with a wrong checksum")
     return sha256_of_file(path)

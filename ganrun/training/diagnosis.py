@@ -47,9 +47,10 @@ def diagnose(
     """
     curve = ScoreCurve(name, mode, scores)
     if collapsed and not curve.is_lost:
-        state, summary = classify_collapse(curve, collapsed, command)
+        summary = summarize_collapse(curve, collapsed, command)
     else:
-        state, summary = classify_trend(curve, command)
+        summary = summarize_trend(curve, command)
+    state = summary.split()[0].removesuffix(":")
     return Diagnosis(state, "; ".join([summary, *discriminator_remarks(readings)]))
 
 
@@ -78,12 +79,12 @@ class ScoreCurve:
     @property
     def is_better(self) -> bool:
         """Whether the scores of the window get better by an amount that matters."""
-        return self._has_trend(-self.sign)
+        return self.has_trend(-self.sign)
 
     @property
     def is_worse(self) -> bool:
         """Whether the scores of the window get worse, or are far from the best, which is not the first one."""
-        return self._has_trend(self.sign) or (self.is_far and self.best != self.points[0])
+        return self.has_trend(self.sign) or (self.is_far and self.best != self.points[0])
 
     @property
     def is_far(self) -> bool:
@@ -92,67 +93,51 @@ class ScoreCurve:
         last = self.points[-math.ceil(len(self.points) / 3) :]
         return self.best[1] > 0 and all(self.sign * value > limit for _, value in last)
 
-    @property
-    def is_moving(self) -> bool:
-        """Whether the scores of the window possibly get better or worse."""
-        return self._has_trend(1, LIKELY) or self._has_trend(-1, LIKELY)
-
-    @property
-    def is_steady(self) -> bool:
-        """Whether the scores of the window stay in a narrow band."""
-        return max(self.values) - min(self.values) <= MAX_SPREAD * abs(median(self.values))
-
-    def _has_trend(self, direction: int, level: float = SIGNIFICANT) -> bool:
+    def has_trend(self, direction: int, level: float = SIGNIFICANT) -> bool:
+        """Return whether the scores of the window rise (direction 1) or fall (-1), with a p-value below the level."""
         (first, last), values = self.ends, [direction * value for value in self.values]
         return direction * (last - first) >= MIN_CHANGE * abs(first) and p_rising(values) < level
 
 
-def classify_trend(curve: ScoreCurve, command: str) -> tuple[str, str]:
-    """Return the state that the scores show, and its summary."""
+def summarize_trend(curve: ScoreCurve, command: str) -> str:
+    """Say what the scores show; starts with the state."""
     if curve.is_lost:
-        return "diverged", f"diverged {describe_loss(curve)}"
+        return f"diverged {describe_loss(curve)}"
     if len(curve.points) < MIN_SCORES:
         count = f"{len(curve.points)} scores are" if len(curve.points) > 1 else "one score is"
-        return "unclear", f"unclear: {count} too few to tell"
+        return f"unclear: {count} too few to tell"
     if curve.is_better:
-        return "improving", f"improving: {describe_gain(curve, command)}"
-    if curve.is_worse:
-        return "diverged", f"diverged {describe_loss(curve)}"
-    return classify_plateau(curve)
+        return f"improving: {describe_gain(curve, command)}"
+    return f"diverged {describe_loss(curve)}" if curve.is_worse else summarize_plateau(curve)
 
 
-def classify_plateau(curve: ScoreCurve) -> tuple[str, str]:
-    """Return the state of scores without a clear trend, and its summary."""
+def summarize_plateau(curve: ScoreCurve) -> str:
+    """Say what scores without a clear trend show; starts with the state."""
     since = f"since {format_kimg(curve.window[0][0])} kimg"
     if curve.is_far:
         (kimg, first), end = curve.best, curve.ends[1]
-        return (
-            "unclear",
-            f"unclear: {curve.name} started at {first:.4g} at {format_kimg(kimg)} kimg and is now {end:.4g}",
-        )
-    if curve.is_moving:
-        return "unclear", f"unclear: {curve.name} {describe_change(*curve.ends)} {since}, but too unsteadily to be sure"
-    if not curve.is_steady:
-        low, high = min(curve.values), max(curve.values)
-        return "unclear", f"unclear: {curve.name} varies between {low:.4g} and {high:.4g} {since}, without a trend"
-    return "converged", f"converged: {curve.name} shows no trend {since} (best {curve.best[1]:.4g})"
+        return f"unclear: {curve.name} started at {first:.4g} at {format_kimg(kimg)} kimg and is now {end:.4g}"
+    if curve.has_trend(1, LIKELY) or curve.has_trend(-1, LIKELY):
+        return f"unclear: {curve.name} {describe_change(*curve.ends)} {since}, but too unsteadily to be sure"
+    low, high = min(curve.values), max(curve.values)
+    if high - low > MAX_SPREAD * abs(median(curve.values)):
+        return f"unclear: {curve.name} varies between {low:.4g} and {high:.4g} {since}, without a trend"
+    return f"converged: {curve.name} shows no trend {since} (best {curve.best[1]:.4g})"
 
 
-def classify_collapse(curve: ScoreCurve, reason: str, command: str) -> tuple[str, str]:
-    """Return the state of collapsed samples, and its summary with the trend of the scores."""
+def summarize_collapse(curve: ScoreCurve, reason: str, command: str) -> str:
+    """Say why the samples count as collapsed, and the trend of the scores; starts with the state."""
     if len(curve.points) >= MIN_SCORES and curve.is_better:
-        return "collapsed", f"collapsed: {reason}; but {describe_gain(curve, command)}"
+        return f"collapsed: {reason}; but {describe_gain(curve, command)}"
     if len(curve.points) >= MIN_SCORES and curve.is_worse:
-        return "collapsed", f"collapsed {describe_loss(curve, reason)}"
-    return "collapsed", f"collapsed: {reason}"
+        return f"collapsed {describe_loss(curve, reason)}"
+    return f"collapsed: {reason}"
 
 
 def describe_gain(curve: ScoreCurve, command: str) -> str:
-    """Say how the score improved."""
-    first, last = curve.ends
     span = format_kimg(curve.window[-1][0] - curve.window[0][0])
     advice = f"; to train longer: {command}" if command else ""
-    return f"{curve.name} {describe_change(first, last)} over the last {span} kimg{advice}"
+    return f"{curve.name} {describe_change(*curve.ends)} over the last {span} kimg{advice}"
 
 
 def describe_loss(curve: ScoreCurve, reason: str = "") -> str:

@@ -21,13 +21,12 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
     The system frees the lock however the process ends. The lock file names its owner, and stays.
     """
-    lock, owner = FileLock(folder / LOCK_FILE), describe_owner(folder)
+    lock, owner = FileLock(folder / LOCK_FILE), read_owner(folder)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(
-            f"{folder} is in use{owner}. Wait until that ends, or stop it; its checkpoints are kept."
-        ) from error
+        use = "in use" + (f" by process {owner['pid']} on {owner['host']}" if owner else "")
+        raise UserError(f"{folder} is {use}. Wait until that ends, or stop it; its checkpoints are kept.") from error
     try:
         (folder / LOCK_FILE).write_text(json.dumps({"host": platform.node(), "pid": os.getpid()}))
         yield
@@ -56,12 +55,6 @@ def terminate_owner(folder: Path) -> bool:
             os.kill(owner["pid"], signal.SIGTERM)
             return True
     return False
-
-
-def describe_owner(folder: Path) -> str:
-    """Return who is in the folder as " by process 12 on host", or "" if that is unknown."""
-    owner = read_owner(folder)
-    return f" by process {owner['pid']} on {owner['host']}" if owner else ""
 
 
 def read_owner(folder: Path) -> dict:

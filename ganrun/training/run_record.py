@@ -58,7 +58,7 @@ class RunRecord:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start of the run."""
+        """Since the start of the run."""
         return time.monotonic() - self.start
 
     @property
@@ -110,8 +110,7 @@ class RunRecord:
 
         collapsed: why the samples count as collapsed, None if they do not.
         """
-        self.collapsed = collapsed
-        is_best = self._apply_scores({"kimg": images / 1000, **scores})
+        self.collapsed, is_best = collapsed, self._apply_scores({"kimg": images / 1000, **scores})
         self.append_line({**self.last, "protocol": dict(protocol)})
         self.write_status("running")
         return is_best
@@ -119,12 +118,13 @@ class RunRecord:
     def _apply_scores(self, scores: dict[str, float]) -> bool:
         """Make scores with their kimg the last ones; return whether they are the best so far."""
         self.last = scores
-        is_best = False
-        if self.monitor in scores:
-            is_best = self._is_better(scores[self.monitor])
-            self.history.append((scores["kimg"], scores[self.monitor]))
+        if self.monitor is None or self.monitor not in scores:
+            return False
+        value, sign = scores[self.monitor], 1 if self.mode == "max" else -1
+        self.history.append((scores["kimg"], value))
+        is_best = value == value and (not self.best or sign * value > sign * self.best[self.monitor])
         if is_best:
-            self.best = self.last
+            self.best = scores
         return is_best
 
     def append_line(self, line: Mapping) -> None:
@@ -137,41 +137,24 @@ class RunRecord:
         """Return how the training went so far; None without a monitored score."""
         if not self.history or self.monitor is None:
             return None
-        return diagnose(
-            self.monitor, self.mode, self.history, [*self.readings], self.collapsed, self._command_to_train_longer()
-        )
-
-    def write_status(self, state: str, **more) -> None:
-        """Replace status.json. At the end of a run, add the diagnosis to it and a last line to metrics.jsonl."""
-        if self.is_main_process:
-            diagnosis = self.diagnosis() if state != "running" else None
-            if diagnosis:
-                more["diagnosis"] = asdict(diagnosis)
-                self.append_line({"kimg": self.images / 1000, "last": self.last, "best": self.best, **more})
-            content = {
-                "state": state,
-                "kimg": self.images / 1000,
-                "images_per_second": round(self.images_per_second, 1),
-                "seconds": round(self.seconds, 1),
-                "best": self.best,
-                "last": self.last,
-                **more,
-                **self.facts,
-            }
-            replace_text(self.folder / STATUS, json.dumps(content, indent=2) + "\n")
-
-    def _command_to_train_longer(self) -> str:
-        """Return the command that doubles the limit that ended this run, or finishes a run that was interrupted."""
-        command = f"ganrun resume {shlex.quote(str(self.folder))}"
+        command = f"ganrun resume {shlex.quote(str(self.folder))}"  # doubles the limit that ended the run, if any
         if self.images >= 1000 * self.kimg:
-            return f"{command} kimg={2 * self.kimg:g}"
-        return f"{command} minutes={2 * self.minutes:g}" if self.minutes else command
+            command += f" kimg={2 * self.kimg:g}"
+        elif self.minutes:
+            command += f" minutes={2 * self.minutes:g}"
+        return diagnose(self.monitor, self.mode, self.history, [*self.readings], self.collapsed, command)
 
-    def _is_better(self, value: float) -> bool:
-        if value != value:
-            return False
-        sign = 1 if self.mode == "max" else -1
-        return not self.best or sign * value > sign * self.best[str(self.monitor)]
+    def write_status(self, state: str) -> None:
+        """Replace status.json. At the end of a run, add the diagnosis to it and a last line to metrics.jsonl."""
+        if not self.is_main_process:
+            return
+        kimg, scores, final = self.images / 1000, {"best": self.best, "last": self.last}, {}
+        if state != "running" and (diagnosis := self.diagnosis()):
+            final = {"diagnosis": asdict(diagnosis)}
+            self.append_line({"kimg": kimg, **scores, **final})
+        speed = {"images_per_second": round(self.images_per_second, 1), "seconds": round(self.seconds, 1)}
+        content = {"state": state, "kimg": kimg, **speed, **scores, **final, **self.facts}
+        replace_text(self.folder / STATUS, json.dumps(content, indent=2) + "\n")
 
 
 def read_metric_lines(path: Path) -> Iterator[dict]:

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger
 
 from ganrun.config import build, compatibility
@@ -45,34 +44,23 @@ def silence_libraries() -> None:
 
 def is_main_process() -> bool:
     """Return whether this is the first of all ranks, whoever started them: Lightning, torchrun or Slurm."""
-    ranks = [int(os.environ.get(name, 0)) for name in ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")]
-    return not any(ranks)
+    return not any(int(os.environ.get(name, 0)) for name in ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK"))
 
 
 def config_choices() -> dict[str, str]:
     """Return the choice in each config group of this run, without Hydra's own groups."""
-    choices = compatibility.chosen_options()
-    return {group: name for group, name in choices.items() if "/" not in group and isinstance(name, str)}
+    options = compatibility.chosen_options().items()
+    return {group: name for group, name in options if "/" not in group and isinstance(name, str)}
 
 
 def prepare_experiment(experiment: Experiment) -> None:
-    """Read the data and what the scores need. Raises UserError if they do not fit the config."""
-    check_logger(experiment.cfg.logger)
-    check_callbacks(experiment.callbacks)
-    experiment.load_data()
-
-
-def check_logger(node: DictConfig) -> None:
-    """Refuse a logger whose package is not installed."""
-    if str(node.get("_target_")).endswith("WandbLogger") and find_spec("wandb") is None:
+    """Read the data and what the scores need. UserError if they, the logger or the callbacks do not fit the config."""
+    if str(experiment.cfg.logger.get("_target_")).endswith("WandbLogger") and find_spec("wandb") is None:
         raise UserError("logger=wandb needs the package wandb: pip install wandb. Or use logger=tensorboard.")
-
-
-def check_callbacks(callbacks: list[pl.Callback]) -> None:
-    """Refuse a config without one of the required callbacks."""
     for kind in REQUIRED:
-        if not any(isinstance(callback, kind) for callback in callbacks):
+        if not any(isinstance(callback, kind) for callback in experiment.callbacks):
             raise UserError(f"callbacks must include {kind.__name__}: every training needs it. Do not set it to null.")
+    experiment.load_data()
 
 
 @contextmanager
@@ -89,10 +77,10 @@ def run_training(
 
     choices: the choice in each config group.
     """
-    cfg, model = experiment.cfg, experiment.model
+    cfg = experiment.cfg
     cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
     record = RunRecord(folder, cfg, cfg.metrics.monitor, cfg.metrics.mode, is_main_process(), choices)
-    record.restore(model.images_seen)
+    record.restore(experiment.model.images_seen)
     with log_to_file(folder):
         fit_model(RunContext(experiment, record, choices, DurableIO(), checkpoint_path))
 

@@ -19,9 +19,8 @@ class Checkpointing(RunCallback):
     acts_last = True
 
     def __init__(self, kimg: float | None = None, every_kimg: float | None = None, keep: int | None = None):
-        self.cadence, self.keep = Cadence(kimg), keep
-        self.permanent = Cadence(every_kimg) if every_kimg else None
-        self.manifest = checkpoint.Manifest()
+        self.cadences = {"cadence": Cadence(kimg)} | ({"for_good": Cadence(every_kimg)} if every_kimg else {})
+        self.keep, self.manifest = keep, checkpoint.Manifest()
 
     def bind(self, run: RunContext) -> None:
         super().bind(run)
@@ -29,9 +28,8 @@ class Checkpointing(RunCallback):
         self.metadata = checkpoint.checkpoint_metadata(run.cfg, run.choices, run.experiment.data.contents.fingerprint)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.cadence.start(pl_module)
-        if self.permanent:
-            self.permanent.start(pl_module)
+        for cadence in self.cadences.values():
+            cadence.start(pl_module)
         if start := self.run.resumed_from:
             self.manifest = checkpoint.Manifest.read(self.folder).restarted_at(start.name, self._best_name())
         if trainer.is_global_zero:
@@ -42,33 +40,30 @@ class Checkpointing(RunCallback):
         checkpoint["ganrun"] = self.metadata
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        is_permanent = bool(self.permanent and self.permanent.is_due(pl_module))
-        if is_permanent or self.cadence.is_due(pl_module) or self._is_new_best(pl_module):
+        if any(cadence.is_due(pl_module) for cadence in self.cadences.values()) or self._is_new_best(pl_module):
             self.save(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if self.cadence.is_outdated(pl_module) or self._is_new_best(pl_module):
+        if self.cadences["cadence"].is_outdated(pl_module) or self._is_new_best(pl_module):
             self.save(trainer, pl_module)
         self.run.checkpoint_io.wait()
         if trainer.is_global_zero and self.manifest.last:
             self._commit(self._with_scores(self.manifest, pl_module))  # the final scores came after the last save
 
     def state_dict(self) -> dict[str, Any]:
-        permanent = {"for_good": self.permanent.state_dict()} if self.permanent else {}
-        return {"cadence": self.cadence.state_dict(), **permanent}
+        return {name: cadence.state_dict() for name, cadence in self.cadences.items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.cadence.load_state_dict(state_dict["cadence"])
-        if self.permanent and "for_good" in state_dict:
-            self.permanent.load_state_dict(state_dict["for_good"])
+        for name in self.cadences.keys() & state_dict.keys():
+            self.cadences[name].load_state_dict(state_dict[name])
 
     def save(self, trainer: Trainer, model) -> None:
         """Save the current state; it is on disk after `checkpoint_io.wait()`."""
         with self.run.record.outside_training():
             self.run.find(NanGuard).check(trainer, model)
             self.run.checkpoint_io.wait()
-            is_permanent = bool(self.permanent and self.permanent.is_due(model))
-            for cadence in filter(None, (self.cadence, self.permanent)):
+            is_permanent = "for_good" in self.cadences and self.cadences["for_good"].is_due(model)
+            for cadence in self.cadences.values():
                 cadence.mark_done(model)
             name = checkpoint.checkpoint_name(model.images_seen / 1000)
             is_best = self.run.record.best.get("kimg") == model.images_seen / 1000
@@ -77,7 +72,7 @@ class Checkpointing(RunCallback):
 
     def save_now(self, trainer: Trainer, model) -> None:
         """Save the current state unless that was done, and wait until it is on disk."""
-        if self.cadence.is_outdated(model):
+        if self.cadences["cadence"].is_outdated(model):
             self.save(trainer, model)
         self.run.checkpoint_io.wait()
 

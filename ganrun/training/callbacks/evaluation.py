@@ -59,12 +59,11 @@ class Evaluation(RunCallback):
         if not self.cadence.is_due(model) or model.progress >= 1:
             return
         before = self.run.record.overhead_seconds
-        if not self._score(trainer, model, is_final=False):
-            return
-        self.cadence.mark_done(model)
-        self.seconds, self.marks = self.seconds + self.run.record.overhead_seconds - before, self.marks + 1
-        if trainer.is_global_zero:
-            self._warn_if_slow(model)
+        if self._score(trainer, model, is_final=False):
+            self.cadence.mark_done(model)
+            self.seconds, self.marks = self.seconds + self.run.record.overhead_seconds - before, self.marks + 1
+            if trainer.is_global_zero:
+                self._warn_if_slow(model)
 
     def _score(self, trainer: Trainer, model, is_final: bool) -> bool:
         """Score the model; return False if a signal stopped it."""
@@ -93,16 +92,12 @@ class Evaluation(RunCallback):
         interval = (model.images_seen - self.images_at_start) / 1000 / self.marks
         kimg = round_to_two_digits(interval * share / MAX_SHARE, math.ceil)
         samples = round_to_two_digits(suite.samples * MAX_SHARE / share, math.floor)
-        fewer = f"metrics.samples={samples:.10g} or " if samples >= min_samples(suite) else ""
+        enough = suite.extractor.num_features if hasattr(suite, "extractor") else 2  # else a covariance lacks rank
+        fewer = f"metrics.samples={samples:.10g} or " if samples >= enough else ""
         log.warning(
             "Scoring took %.0f %% of the training time. %svalidate_kimg=%.10g would reduce it to 10 %%.",
             *(100 * share, fewer, kimg),
         )
-
-
-def min_samples(suite) -> int:
-    """Return how few samples can be scored: with fewer than features, the covariance is rank deficient."""
-    return suite.extractor.num_features if hasattr(suite, "extractor") else 2
 
 
 def round_to_two_digits(value: float, rounding) -> float:
@@ -113,8 +108,7 @@ def round_to_two_digits(value: float, rounding) -> float:
 
 def share_norm_statistics(model: nn.Module, trainer: Trainer) -> None:
     """Give all ranks the BatchNorm statistics of the first, so that they score the network that is saved."""
-    if trainer.world_size == 1:
-        return
-    norms = (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
-    for buffer in (buffer for norm in norms for buffer in norm.buffers()):
-        torch.distributed.broadcast(buffer, 0)
+    for norm in model.modules() if trainer.world_size > 1 else ():
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            for buffer in norm.buffers():
+                torch.distributed.broadcast(buffer, 0)

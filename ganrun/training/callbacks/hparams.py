@@ -33,15 +33,13 @@ class HParams(RunCallback):
     Each score has two columns, val/x for the last and best/x for the best checkpoint (see evaluation.py).
     """
 
-    settings: Mapping[str, Any]
-
     def bind(self, run: RunContext) -> None:
         self.settings = hyperparameters(run.cfg, run.choices)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         for logger in trainer.loggers:
             if not isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(dict(self.settings))
+                logger.log_hyperparams(self.settings)
         self._write(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -51,15 +49,16 @@ class HParams(RunCallback):
         self._write(trainer, session_end(api_pb2.STATUS_FAILURE))
 
     def _write(self, trainer: Trainer, *outcome: Summary) -> None:
-        _, session, _ = hparams(dict(self.settings), {})
+        _, session, _ = hparams(self.settings, {})
         content = io.BytesIO()
         records = RecordWriter(content)
         for event in (Event(file_version="brain.Event:2"), *(Event(summary=each) for each in (session, *outcome))):
             records.write(event.SerializeToString())
         for logger in trainer.loggers if trainer.is_global_zero else ():
             if isinstance(logger, TensorBoardLogger):
-                Path(logger.log_dir).mkdir(parents=True, exist_ok=True)
-                replace_file(Path(logger.log_dir) / EVENT_FILE, content.getvalue())
+                folder = Path(logger.log_dir)
+                folder.mkdir(parents=True, exist_ok=True)
+                replace_file(folder / EVENT_FILE, content.getvalue())
 
 
 def best_tag(score: str) -> str:

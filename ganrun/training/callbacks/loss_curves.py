@@ -46,18 +46,18 @@ class LossCurves(RunCallback):
         record.images = model.images_seen
         if trainer.is_global_zero:
             record.add_curves(model.images_seen, self.latest)
+            values = {**self.latest, "images_per_second": record.images_per_second}
             for logger in trainer.loggers:
-                speed = {"images_per_second": record.images_per_second}
-                logger.log_metrics({**self.latest, **speed}, step=model.images_seen)
+                logger.log_metrics(values, step=model.images_seen)
 
 
 def mean_terms(model) -> dict[str, Tensor]:
     """Return the mean of each player's terms, its accuracy and its gradient norm, as scalars on the device."""
     curves = {}
     for player, terms in model.terms.items():
-        means = {name: at_least_float32(value).mean() for name, value in terms.items()}
-        means |= {**pair_accuracies(terms), "gradient": model.gradient_norm(player)}
-        curves |= {f"train/{player}/{name}": value for name, value in means.items()}
+        curves |= {f"train/{player}/{name}": at_least_float32(value).mean() for name, value in terms.items()}
+        curves |= {f"train/{player}/{name}": value for name, value in pair_accuracies(terms).items()}
+        curves[f"train/{player}/gradient"] = model.gradient_norm(player)
     return curves
 
 

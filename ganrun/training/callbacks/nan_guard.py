@@ -75,7 +75,12 @@ class NanGuard(RunCallback):
         """Raise Failure on NaN or Inf. Costs nothing if no batch was trained on since the last check."""
         if model.batches_seen == self.batches:
             return
-        watched = [*turn_losses(self.turns), *gradient_norms(model, trainer, self.turns), *weight_norms(model)]
+        last = {} if grad_scaler(trainer) else {turn.player: turn for turn in self.turns}  # it lets gradients overflow
+        watched = [
+            *((f"train/{turn.player}/loss", turn.terms["loss"], turn) for turn in self.turns),
+            *((f"train/{name}/gradient", model.gradient_norm(name), turn) for name, turn in last.items()),
+            *weight_norms(model),
+        ]
         values = torch.stack([value for _, value, _ in watched])
         values = trainer.strategy.reduce(values, reduce_op="sum").tolist()  # not finite if it is so on any rank
         for (name, _, turn), value in zip(watched, values, strict=True):
@@ -101,26 +106,11 @@ class NanGuard(RunCallback):
     def _advise(self, model) -> str:
         """Name the last good checkpoint, and the command that continues from it."""
         rates, run_dir = halved_rates(model), self.run.record.folder
-        last = Manifest.read(run_dir / "checkpoints").last
-        if last is None:
-            return f"Nothing was saved yet. Start again with lower learning rates: {rates}"
-        command = f"ganrun resume {shlex.quote(str(run_dir))} branch=true {rates}"
-        path = run_dir / "checkpoints" / last
-        return f"The last good checkpoint is {path}. Continue from it with lower learning rates: {command}"
-
-
-def turn_losses(turns: list[Turn]) -> list[tuple[str, Tensor, Turn]]:
-    """Return (name, scalar, turn) of the loss of each turn."""
-    return [(f"train/{turn.player}/loss", turn.terms["loss"], turn) for turn in turns]
-
-
-def gradient_norms(model, trainer: Trainer, turns: list[Turn]) -> list[tuple[str, Tensor, Turn]]:
-    """Return (name, scalar, turn) of the gradient norm of each player's last turn.
-
-    Nothing with a GradScaler, which lets gradients overflow.
-    """
-    last = {} if grad_scaler(trainer) else {turn.player: turn for turn in turns}
-    return [(f"train/{name}/gradient", model.gradient_norm(name), turn) for name, turn in last.items()]
+        if last := Manifest.read(run_dir / "checkpoints").last:
+            command = f"ganrun resume {shlex.quote(str(run_dir))} branch=true {rates}"
+            path = run_dir / "checkpoints" / last
+            return f"The last good checkpoint is {path}. Continue from it with lower learning rates: {command}"
+        return f"Nothing was saved yet. Start again with lower learning rates: {rates}"
 
 
 def weight_norms(model) -> list[tuple[str, Tensor, Turn]]:
@@ -149,8 +139,8 @@ def describe_other_terms(terms: Mapping[str, Tensor]) -> str:
 
 def halved_rates(model) -> str:
     """Return the overrides that halve each player's learning rate."""
-    groups = {
-        player.name: each.param_groups[0] for player, each in zip(model.players(), model._optimizers, strict=True)
-    }
-    rates = {name: group.get("initial_lr", group["lr"]) for name, group in groups.items()}
-    return " ".join(f"optimizers.{name}.lr={rate / 2:g}" for name, rate in rates.items())
+    overrides = []
+    for player, optimizer in zip(model.players(), model._optimizers, strict=True):
+        group = optimizer.param_groups[0]
+        overrides.append(f"optimizers.{player.name}.lr={group.get('initial_lr', group['lr']) / 2:g}")
+    return " ".join(overrides)

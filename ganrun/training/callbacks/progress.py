@@ -23,13 +23,11 @@ class Progress(RunCallback):
 
     def __init__(self, seconds: float = 20):
         self.is_live = sys.stderr.isatty()
-        self.pause = 0.25 if self.is_live else seconds
-        self.live: LiveDisplay | None = None
+        self.pause, self.live = 0.25 if self.is_live else seconds, None
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.shown_at, self.shown_score = time.monotonic(), None
-        if self.is_live and trainer.is_global_zero:
-            self.live = LiveDisplay()
+        self.live = LiveDisplay() if self.is_live and trainer.is_global_zero else None
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         now = time.monotonic()
@@ -73,16 +71,11 @@ class Progress(RunCallback):
             f"{model.images_seen / 1000:.1f}/{self.run.cfg.kimg:g} kimg",
             f"{record.images_per_second:,.0f} images/s",
             f"{format_duration(self.seconds_left(model.images_seen))} left",
-            *(f"{short_name(name)} {value:.3g}" for name, value in terms.items() if is_shown(name)),
+            *(f"{short_name(name)} {value:.3g}" for name, value in terms.items() if not name.endswith("/gradient")),
         ]
         if name := record.monitor if record.best else None:
             fields.append(f"{name} {record.last[name]:.4g} (best {record.best[name]:.4g})")
         return "  ".join(fields)
-
-
-def is_shown(name: str) -> bool:
-    """Return False for gradient norms: only their course says something."""
-    return not name.endswith("/gradient")
 
 
 def short_name(name: str) -> str:

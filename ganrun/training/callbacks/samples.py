@@ -48,8 +48,13 @@ class Samples(RunCallback):
         if not trainer.is_global_zero:
             return True
         data, folder = self.run.experiment.data, self.run.record.folder / "samples"
+
+        def draw_grids() -> dict[str, Tensor]:
+            """uint8 [3, H, W] each."""
+            return {name: data.draw(x.float().cpu(), columns) for name, (x, columns) in model.pictures(data).items()}
+
         with self.run.record.outside_training():
-            grids = self.run.find(Signals).unless_stopped(lambda: render_pictures(model, data))
+            grids = self.run.find(Signals).unless_stopped(draw_grids)
             if grids is None:
                 return False
             folder.mkdir(exist_ok=True)
@@ -58,12 +63,6 @@ class Samples(RunCallback):
                 save_png(path, grid)
                 log_picture(trainer.loggers, name, grid, model.images_seen)
         return True
-
-
-def render_pictures(model, data) -> dict[str, Tensor]:
-    """Return the model's grids: {name: uint8 [3, H, W]}."""
-    pictures = model.pictures(data)
-    return {name: data.draw(examples.float().cpu(), columns) for name, (examples, columns) in pictures.items()}
 
 
 def log_picture(loggers, name: str, picture: Tensor, step: int) -> None:

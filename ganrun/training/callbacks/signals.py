@@ -30,12 +30,12 @@ class Signals(RunCallback):
     """On SIGTERM, SIGINT and, under Slurm, SIGUSR1: saves after the current batch and raises Interrupted.
 
     After SIGUSR1 it also requeues the Slurm job. A second signal ends the process at once; saved files stay intact.
+    every: batches after which several ranks ask each other for signals.
     """
 
     acts_last = True  # and after Checkpointing: there is a state to save once that has started
 
     def __init__(self, every: int = 1):
-        """every: batches after which several ranks ask each other for signals."""
         self.every = every
         self.trainer: Trainer | None = None  # set once there is something to save
         self.signum: int | None = None  # the first one received
@@ -105,7 +105,12 @@ class Signals(RunCallback):
 
     def _handle(self, signum: int, frame) -> None:
         if self.signum:
-            self._exit_at_once(signum)
+            launcher: Any = self.trainer.strategy.launcher if self.trainer else None
+            if launcher:
+                launcher.kill(signal.SIGKILL)
+            if os.isatty(2):
+                os.write(2, SHOW_CURSOR)
+            os._exit(128 + signum)
         self.signum = signum
         if not self.trainer:
             raise Interrupted(signum)
@@ -113,14 +118,6 @@ class Signals(RunCallback):
             log_signal(signal.Signals(signum).name)
         if self.is_droppable:
             raise WorkDropped
-
-    def _exit_at_once(self, signum: int) -> None:
-        launcher: Any = self.trainer.strategy.launcher if self.trainer else None
-        if launcher:
-            launcher.kill(signal.SIGKILL)
-        if os.isatty(2):
-            os.write(2, SHOW_CURSOR)
-        os._exit(128 + signum)
 
     def _interrupted(self, trainer: Trainer, signum: int) -> Interrupted:
         error = Interrupted(signum)
