@@ -112,8 +112,7 @@ def measure_preparation(paths: list[Path], rounds: int) -> list[dict]:
     def seconds(threads: int) -> float:
         with patch.object(decode_all, "cpu_count", lambda: threads):
             start = time.perf_counter()
-            load = partial(decode, size=SIZE, channels=3)
-            decode_all.decode_all(TemporaryWriter(), "train", "x", paths, (3, SIZE, SIZE), load, "raise")
+            decode_all.decode_all(TemporaryWriter(), "train", "x", paths, "raise", SIZE, channels=3)
             return time.perf_counter() - start
 
     seconds(2)

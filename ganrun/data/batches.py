@@ -32,7 +32,10 @@ class TrainingBatches:
         groups: dict[str, Batch] = {}
         for key, array in arrays.items():
             groups.setdefault("x" if key == "y" else key, {})[key] = array
-        self._groups = [(_order(name, group, seed), group) for name, group in groups.items()]
+        self._groups: list[tuple[EndlessShuffle, Batch]] = []
+        for name, group in groups.items():
+            first = next(iter(group.values()))
+            self._groups.append((EndlessShuffle(len(first), seed, name, first.device), group))
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
         """Return the rank's slice of joint batch number k, images in [-1, 1]."""
@@ -88,11 +91,6 @@ class TrainingBatches:
     def _to_device(self, batch: Batch) -> Batch:
         on_device = {key: part.to(self.device, non_blocking=True) for key, part in batch.items()}
         return {key: to_float(part) if part.dtype == torch.uint8 else part for key, part in on_device.items()}
-
-
-def _order(name: str, arrays: Batch, seed: int) -> EndlessShuffle:
-    first = next(iter(arrays.values()))
-    return EndlessShuffle(len(first), seed, name, first.device)
 
 
 def place_on_device(arrays: Batch, choice: str, device: torch.device) -> Batch:

@@ -8,12 +8,11 @@ import json
 import logging
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -90,10 +89,16 @@ def write_cache(folder: Path, options: dict, write: Callable[[CacheWriter], dict
     """
     if (folder / "manifest.json").is_file():
         return
-    with _temporary_folder(folder) as partial:
+    with _temporary_folder(folder) as name:
+        partial = Path(name)
         entries = write(CacheWriter(partial))
         _write_manifest(partial, options, entries)
-        _rename(partial, folder)
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not (folder / "manifest.json").is_file():
+                raise
+            log.info("Another process has already prepared %s", folder)
     skipped = entries.get("skipped", [])
     for line in skipped[:10]:
         log.warning("Skipped %s", line)
@@ -101,41 +106,26 @@ def write_cache(folder: Path, options: dict, write: Callable[[CacheWriter], dict
         log.warning("Skipped images: %d, all listed in %s", len(skipped), folder / "manifest.json")
 
 
-@contextmanager
-def _temporary_folder(folder: Path) -> Iterator[Path]:
+def _temporary_folder(folder: Path) -> TemporaryDirectory:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        return TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True)
     except OSError as error:
         raise UserError(
             f"Cannot write to the cache folder {cache_dir()} ({error.strerror}). "
             "Set the environment variable GANRUN_CACHE to another folder."
         ) from error
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _rename(partial: Path, folder: Path) -> None:
-    try:
-        partial.rename(folder)
-    except OSError:
-        if not (folder / "manifest.json").is_file():
-            raise
-        log.info("Another process has already prepared %s", folder)
 
 
 def _write_manifest(folder: Path, options: dict, entries: dict) -> None:
-    arrays = sorted(folder.glob("*.npy"))
-    shapes = {path.stem: list(np.load(path, mmap_mode="r").shape) for path in arrays}
-    manifest = {"options": options, "shapes": shapes, **entries}
-    manifest["fingerprint"] = _fingerprint({path.stem: np.load(path, mmap_mode="r") for path in arrays}, options)
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+    shapes = {name: list(array.shape) for name, array in arrays.items()}
+    manifest = {"options": options, "shapes": shapes, **entries, "fingerprint": _fingerprint(arrays, options)}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
 
 
 def _fingerprint(arrays: dict[str, np.ndarray], options: dict) -> str:
-    """Return a hex digest of the arrays and the options; the folder of the files does not matter."""
+    """Return a hex digest of the arrays and the options, except the folder of the files."""
     portable = {key: value for key, value in options.items() if key != "root"}
     digest = sha256(json.dumps(portable, sort_keys=True, default=str).encode())
     for name, array in sorted(arrays.items()):
@@ -151,9 +141,8 @@ def open_cache(folder: Path) -> LoadedData:
         manifest = json.loads((folder / "manifest.json").read_text())
         splits = _splits({name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in manifest["shapes"]})
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(
-            f"The prepared data in {folder} are damaged ({error}). Remove that folder and start again."
-        ) from error
+        message = f"The prepared data in {folder} are damaged ({error}). Remove that folder and start again."
+        raise UserError(message) from error
     entries = {key: manifest[key] for key in ("classes", "is_paired", "skipped") if key in manifest}
     return LoadedData(splits, manifest["fingerprint"], **entries)
 

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import check_image_format, decode
-from ganrun.data.decode_all import check_bad_images, decode_all
+from ganrun.data.decode import check_image_format
+from ganrun.data.decode_all import decode_all
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError, did_you_mean
 
@@ -36,8 +36,7 @@ class Celeba(FileSource):
     def __init__(
         self, root: str | None, size: int, channels: int, crop: int, attributes: list[str] | str | None, bad_images: str
     ):
-        check_image_format(size, channels)
-        check_bad_images(bad_images)
+        check_image_format(size, channels, bad_images=bad_images)
         if crop <= 0:
             raise UserError(f"data.crop must be a positive number of pixels, got {crop}.")
         self.root, self.size, self.channels, self.crop, self.bad_images = root, size, channels, crop, bad_images
@@ -64,7 +63,10 @@ class Celeba(FileSource):
     def write(self, store: CacheWriter) -> dict:
         _, attributes, partition = self._locations
         header, flags = read_table(attributes)
-        columns = [_column(name, header, attributes) for name in self.attributes]
+        for name in self.attributes:
+            if name not in header:
+                raise UserError(f"Unknown data.attributes={name}: not in {attributes}.{did_you_mean(name, header)}")
+        columns = [header.index(name) for name in self.attributes]
         _, splits = read_table(partition)
         if TRAIN not in {fields[0] for fields in splits.values()}:
             raise UserError(f"{partition} lists no training image (partition 0). Download it again.")
@@ -81,10 +83,8 @@ class Celeba(FileSource):
         unknown = [name for name in names if name not in flags]
         if unknown:
             raise UserError(f"{partition} lists {len(unknown)} images that {attributes} lacks, such as {unknown[0]}.")
-        load = partial(decode, size=self.size, channels=self.channels, prepare=partial(crop_centre, side=self.crop))
-        paths = [images / name for name in names]
-        shape = (self.channels, self.size, self.size)
-        kept, skipped = decode_all(store, split, "x", paths, shape, load, self.bad_images)
+        paths, crop = [images / name for name in names], partial(crop_centre, side=self.crop)
+        kept, skipped = decode_all(store, split, "x", paths, self.bad_images, self.size, self.channels, prepare=crop)
         if columns:
             labels = [class_index([flags[names[i]][column] for column in columns]) for i in kept]
             store.save(split, "y", np.array(labels, dtype=np.int64))
@@ -126,9 +126,3 @@ def read_table(path: Path) -> tuple[list[str], Rows]:
     if bad or not lines:
         raise UserError(f"{path} is damaged: {f'the line of {bad[0]}' if bad else 'it'} is incomplete.")
     return header, {line[0]: line[1:] for line in lines}
-
-
-def _column(name: str, header: list[str], path: Path) -> int:
-    if name not in header:
-        raise UserError(f"Unknown data.attributes={name}: not in {path}.{did_you_mean(name, header)}")
-    return header.index(name)

@@ -1,6 +1,5 @@
 """CIFAR-10: Krizhevsky's python or binary batches, in a folder or in their archive."""
 
-import codecs
 import gzip
 import io
 import pickle
@@ -158,17 +157,13 @@ class RefusedError(Exception):
     pass
 
 
-def _latin1(text: str, encoding: str = "latin1") -> bytes:
-    return codecs.encode(text, "latin1")
-
-
 _RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
 _ALLOWED: dict[tuple[str, str], Callable] = {
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): _latin1,  # how Python 3 pickles bytes for Python 2
+    ("_codecs", "encode"): lambda text, _="latin1": str.encode(text, "latin1"),  # bytes for Python 2
 }
 
 

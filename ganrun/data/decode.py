@@ -13,23 +13,25 @@ SUFFIXES = frozenset(
     (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
 )
 FITS = ("crop", "pad", "stretch")
+BAD_IMAGES = ("raise", "skip")
 RESIZE = "Pillow, Lanczos, antialiased"
 BACKGROUND = (255, 255, 255)  # behind transparent images and beside padded ones
 Prepare = Callable[[Image.Image], Image.Image]
 
 
 class BadImageError(Exception):
-    """A file that cannot be decoded; its message names the file and the reason."""
+    """An image file cannot be decoded. The message names the file and the reason."""
 
 
-def check_image_format(size: int, channels: int, fit: str = "crop") -> None:
-    """Raise UserError for an impossible size, number of channels or way to fit."""
+def check_image_format(size: int, channels: int, fit: str = "crop", bad_images: str = "raise") -> None:
+    """Raise UserError for an impossible value of one of these settings."""
     if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
         raise UserError(f"data.size must be a positive number of pixels, such as data.size=64, got {size}.")
     if channels not in (1, 3):
         raise UserError(f"data.channels must be 1 (grey) or 3 (colour), got {channels}.")
-    if fit not in FITS:
-        raise UserError(f"Unknown data.fit={fit}.{did_you_mean(str(fit), FITS)}")
+    for key, choice, allowed in (("fit", fit, FITS), ("bad_images", bad_images, BAD_IMAGES)):
+        if choice not in allowed:
+            raise UserError(f"Unknown data.{key}={choice}.{did_you_mean(str(choice), allowed)}")
 
 
 def decode(path: Path, size: int, channels: int, fit: str = "crop", prepare: Prepare | None = None) -> np.ndarray:
@@ -47,12 +49,10 @@ def upright(path: Path) -> Image.Image:
     try:
         with Image.open(path) as file:
             return to_grey_or_rgb(ImageOps.exif_transpose(file))
+    except Image.UnidentifiedImageError as error:
+        raise BadImageError(f"{path}: not an image") from error
     except Exception as error:  # Pillow's readers raise a dozen types on damaged files
-        raise BadImageError(f"{path}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    return "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error) or type(error).__name__
+        raise BadImageError(f"{path}: {str(error) or type(error).__name__}") from error
 
 
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:
@@ -66,18 +66,14 @@ def to_grey_or_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return convert_mode(image, "L")
     if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
-        return _over_background(image.convert("RGBA"))
+        background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
     return convert_mode(image, "RGB")
 
 
 def convert_mode(image: Image.Image, mode: str) -> Image.Image:
     """Convert to a mode; unlike Pillow, do not copy an image that already has it."""
     return image if image.mode == mode else image.convert(mode)
-
-
-def _over_background(image: Image.Image) -> Image.Image:
-    background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-    return Image.alpha_composite(background, image).convert("RGB")
 
 
 def fit_to_square(image: Image.Image, size: int, fit: str = "crop") -> Image.Image:

@@ -1,13 +1,11 @@
 """Download files with a progress bar and check them against a pinned hash."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 import pooch
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from tqdm import tqdm
 
 from ganrun.errors import UserError
 from ganrun.paths import cache_dir
@@ -36,7 +34,8 @@ def download(urls: list[str], md5: str, folder: str, advice: str) -> Path:
 
 def _fetch(url: str, md5: str, target: Path) -> Path:
     log.info("Downloading %s", url)
-    bar: Any = _ProgressBar(target.name) if sys.stderr.isatty() else False
+    # pooch sets the total, but takes a bar without one for none. disable=None: no bar outside a terminal.
+    bar: Any = tqdm(total=1, desc=target.name, unit="B", unit_scale=True, leave=False, disable=None)
     downloader: Any = pooch.HTTPDownloader(progressbar=bar)
     return Path(pooch.retrieve(url, f"md5:{md5}", fname=target.name, path=target.parent, downloader=downloader))
 
@@ -46,23 +45,3 @@ def _shorten(error: Exception) -> str:
     if "does not match the known hash" in text:
         return "the file has the wrong hash"
     return type(error).__name__ if len(text) > 100 else text
-
-
-class _ProgressBar:
-    """A rich progress bar with the interface that pooch expects."""
-
-    def __init__(self, name: str):
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._progress.add_task(name, total=None)
-        self.total = 0
-
-    def update(self, size: int) -> None:
-        self._progress.start()
-        self._progress.update(self._task, advance=size, total=self.total or None)
-
-    def reset(self) -> None:
-        self._progress.reset(self._task)
-
-    def close(self) -> None:
-        self._progress.stop()

@@ -1,14 +1,14 @@
 """A folder of images, with or without classes."""
 
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import SUFFIXES, check_image_format, decode, find_images
-from ganrun.data.decode_all import check_bad_images, decode_all
+from ganrun.data.decode import SUFFIXES, check_image_format, find_images
+from ganrun.data.decode_all import decode_all
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
 from ganrun.seeds import named_generator
@@ -26,8 +26,7 @@ class Folder(FileSource):
     option_names = ("size", "channels", "fit", "bad_images", "held_out")
 
     def __init__(self, root: str | None, size: int, channels: int, fit: str, bad_images: str, held_out: float):
-        check_image_format(size, channels, fit)
-        check_bad_images(bad_images)
+        check_image_format(size, channels, fit, bad_images)
         if not 0 <= held_out < 1:
             raise UserError(f"data.held_out must be a share from 0 to below 1, got {held_out}.")
         self.root, self.size, self.channels, self.fit = root, size, channels, fit
@@ -56,9 +55,7 @@ class Folder(FileSource):
     def write(self, store: CacheWriter) -> dict:
         skipped = []
         for split, paths in self._splits().items():
-            load = partial(decode, size=self.size, channels=self.channels, fit=self.fit)
-            shape = (self.channels, self.size, self.size)
-            kept, bad = decode_all(store, split, "x", paths, shape, load, self.bad_images)
+            kept, bad = decode_all(store, split, "x", paths, self.bad_images, self.size, self.channels, fit=self.fit)
             skipped += bad
             if self.class_names:
                 index = {name: i for i, name in enumerate(self.class_names)}

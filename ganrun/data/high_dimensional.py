@@ -18,13 +18,10 @@ class HighDimensional(Mixture):
     After Srivastava et al. 2017 (VEEGAN): 10 modes, each a Gaussian of 700 dimensions in a space of 1,200; a sample
     within 10 standard deviations of the nearest mode is of high quality. The paper does not give means, subspace and
     deviation. Choices here: one random subspace, and means from N(0, spread^2 I). Scores depend on the ratio
-    spread / deviation only. The defaults are a tenth of those with deviation 1, because networks learn slowly what
-    lies far from their first samples.
+    spread / deviation only, which puts the means 22 sigma apart; networks learn small numbers faster.
 
-    `sigma`, the standard deviation of a mode, is also a choice: the root mean square distance of its points from
-    their mean, deviation * sqrt(directions). With the deviation of a single direction instead, no real point would be
-    of high quality: their distance from the mean is sqrt(700) = 26.5 deviations, never below 10.
-    The default spread puts the means 22 sigma apart, so that modes do not overlap within 10 sigma.
+    sigma, a mode's standard deviation: the root mean square distance of its points from their mean, deviation *
+    sqrt(directions). With `deviation` instead, no real point would be of high quality: sqrt(700) = 26.5 > 10.
     """
 
     name = "mixture_1200"

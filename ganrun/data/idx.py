@@ -47,9 +47,9 @@ class Idx(FileSource):
         )
         root = root_folder(self.root, self.name, expected)
         for folder in (root / self.title / "raw", root):
-            paths = [path for part in PARTS if (path := _find_part(folder, part))]
+            paths = {part: path for part in PARTS for end in (".gz", "") if (path := folder / f"{part}{end}").is_file()}
             if len(paths) == len(PARTS):
-                return paths
+                return list(paths.values())
         raise UserError(f"data.root={self.root} does not contain {self.title}. {expected}")
 
     def write(self, store: CacheWriter) -> dict:
@@ -70,10 +70,6 @@ class Idx(FileSource):
                 f"{labels} is damaged: it contains label {y.max()}, but there are {len(self.classes)} classes."
             )
         return x, y
-
-
-def _find_part(folder: Path, part: str) -> Path | None:
-    return next((path for path in (folder / part, folder / f"{part}.gz") if path.is_file()), None)
 
 
 def read_idx(path: Path) -> np.ndarray:

@@ -56,7 +56,6 @@ class DataModule(pl.LightningDataModule):
         self.start_batch, self.batches_per_step = 0, 1
         self._gives, self._class_count = tuple(gives), classes
 
-    # ---- what is known before files are read -------------------------------------------------------------------------
     @property
     def gives(self) -> tuple[str, ...]:
         """Keys of a batch and kind of example; no y if the images on disk have no classes."""
@@ -71,7 +70,6 @@ class DataModule(pl.LightningDataModule):
         """The source's function from images to the digits in them; None for most sources."""
         return self.source.intensity
 
-    # ---- loading -----------------------------------------------------------------------------------------------------
     def check_files(self) -> None:
         """Raise UserError if the user's files are missing. This reads and downloads nothing."""
         if self.source.root is not None:
@@ -92,9 +90,8 @@ class DataModule(pl.LightningDataModule):
             if not len(array):
                 raise UserError(f"data={self.name} contains no training example.")
             if key != "y" and tuple(array.shape[1:]) != self.shape:
-                raise UserError(
-                    f"data={self.name} has {key} of shape {[*array.shape[1:]]}, but data.shape={[*self.shape]}."
-                )
+                shape = [*array.shape[1:]]
+                raise UserError(f"data={self.name} has {key} of shape {shape}, but data.shape={[*self.shape]}.")
         return contents
 
     @property
@@ -115,14 +112,12 @@ class DataModule(pl.LightningDataModule):
         """Hex digest of the data that scores compare with."""
         return sha256("/".join([self.contents.fingerprint, *self.reference_splits]).encode()).hexdigest()[:32]
 
-    # ---- training ----------------------------------------------------------------------------------------------------
     @cached_property
     def batches(self) -> TrainingBatches:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         arrays = {key: array for key, array in self.contents.splits["train"].items() if key in self.gives}
-        return TrainingBatches(
-            place_on_device(arrays, self.device, device), self.batch_size, self.seed, self.flip, device
-        )
+        arrays = place_on_device(arrays, self.device, device)
+        return TrainingBatches(arrays, self.batch_size, self.seed, self.flip, device)
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
         """Return the rank's slice of training batch number k: a pure function of (seed, k)."""
@@ -131,7 +126,6 @@ class DataModule(pl.LightningDataModule):
     def train_dataloader(self) -> "EndlessLoader":
         return EndlessLoader(self)
 
-    # ---- real examples -----------------------------------------------------------------------------------------------
     def reference(self, key: str = "x", limit: int | None = None) -> Iterator[Tensor]:
         """Yield the real examples that scores compare with: uint8 [n <= 512, C, H, W], or points, float [n, d].
 
@@ -153,7 +147,7 @@ class DataModule(pl.LightningDataModule):
         return sum(map(len, self._reference_arrays(key)))
 
     def _reference_arrays(self, key: str) -> list[Tensor]:
-        splits = [self.contents.splits[name] for name in self.reference_splits if name in self.contents.splits]
+        splits = [self.contents.splits.get(name, {}) for name in self.reference_splits]
         arrays = [split[key] for split in splits if key in split]
         if not arrays:
             raise UserError(f"data={self.name} has no {key} in data.reference={list(self.reference_splits)}.")

@@ -1,11 +1,11 @@
 """Two domains of images in CycleGAN's layout."""
 
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import check_image_format, decode
-from ganrun.data.decode_all import check_bad_images, decode_all
+from ganrun.data.decode import check_image_format
+from ganrun.data.decode_all import decode_all
 from ganrun.data.folder import require_images
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
@@ -22,8 +22,7 @@ class Unpaired(FileSource):
     option_names = ("size", "channels", "fit", "bad_images")
 
     def __init__(self, root: str | None, size: int, channels: int, fit: str, bad_images: str):
-        check_image_format(size, channels, fit)
-        check_bad_images(bad_images)
+        check_image_format(size, channels, fit, bad_images)
         self.root, self.size, self.channels, self.fit, self.bad_images = root, size, channels, fit, bad_images
 
     def files(self) -> list[Path]:
@@ -44,13 +43,8 @@ class Unpaired(FileSource):
     def write(self, store: CacheWriter) -> dict:
         names, skipped = {}, []
         for (split, key), paths in self._paths.items():
-            load = partial(decode, size=self.size, channels=self.channels, fit=self.fit)
-            shape = (self.channels, self.size, self.size)
-            kept, bad = decode_all(store, split, key, paths, shape, load, self.bad_images)
+            kept, bad = decode_all(store, split, key, paths, self.bad_images, self.size, self.channels, fit=self.fit)
             names[split, key] = [paths[i].stem for i in kept]
             skipped += bad
-        return {"skipped": skipped, "is_paired": _is_paired(names)}
-
-
-def _is_paired(names: dict[tuple[str, str], list[str]]) -> bool:
-    return bool(names.get(("test", "a"))) and names["test", "a"] == names["test", "b"]
+        test_a, test_b = (names.get(("test", key), []) for key in "ab")
+        return {"skipped": skipped, "is_paired": bool(test_a) and test_a == test_b}

@@ -77,7 +77,6 @@ class Adversarial(pl.LightningModule):
         self.step_skipper: NonfiniteStepSkipper | None = None
         self.graphed_steps: GraphedSteps | None = None
 
-    # ---- what a model defines ----------------------------------------------------------------------------------------
     def players(self) -> list[Player]:
         """Return the players in the order of their turns within a batch."""
         raise NotImplementedError
@@ -89,7 +88,6 @@ class Adversarial(pl.LightningModule):
         """Return what to show during training: name -> (examples [N, ...] for `data.draw`, columns of their grid)."""
         raise NotImplementedError
 
-    # ---- what a model uses -------------------------------------------------------------------------------------------
     def net(self, name: str) -> nn.Module:
         """Return the averaged copy of a network if there is one, else the network itself."""
         return self.averaged[name] if name in self.averaged else getattr(self, name)
@@ -99,11 +97,10 @@ class Adversarial(pl.LightningModule):
         """Any weight: its dtype and device are those of the networks."""
         return next(self.parameters())
 
-    # ---- one batch of training ---------------------------------------------------------------------------------------
     def _train_on_batch(self, batch: Batch) -> None:
         batch = self.trainer.precision_plugin.convert_input(batch)  # Lightning does not convert batches of an iterator
         seed_training_noise(self.device, self.seed, self.global_rank, self.batches_seen)
-        batch = {key: self._to_layout(value) for key, value in batch.items()}
+        batch = {key: x.contiguous(memory_format=self.layout) if x.ndim == 4 else x for key, x in batch.items()}
         self._set_learning_rates()
         take_turn = self.graphed_steps.take_turn if self.graphed_steps else self.take_turn
         for player, optimizer in zip(self._players, self._optimizers, strict=True):
@@ -122,7 +119,7 @@ class Adversarial(pl.LightningModule):
             self.step_skipper.save_state(self)
         terms = player.loss(batch)
         terms = terms if isinstance(terms, Mapping) else {"loss": terms}
-        for w in self.parameters_of(player):
+        for w in self.parameters_of[player.name]:
             w.grad = None  # optimizer.zero_grad() does this too, ten times as slowly
         self.manual_backward(terms["loss"])
         if self.step_skipper and not self.step_skipper.accepts(self, player.name, optimizer):
@@ -131,27 +128,20 @@ class Adversarial(pl.LightningModule):
         self.after_turn(player)
         return {name: value.detach() for name, value in terms.items()}
 
-    def parameters_of(self, player: Player) -> list[nn.Parameter]:
-        """Return the parameters that the player trains."""
-        return self._parameters_of[player.name]
-
     def gradient_norm(self, player: str) -> Tensor:
         """Return the norm of the gradient of that player's last step, after clipping: scalar."""
-        gradients = [w.grad for w in self._parameters_of[player] if w.grad is not None]
+        gradients = [w.grad for w in self.parameters_of[player] if w.grad is not None]
         if not gradients:
             return torch.zeros((), device=self.device)
         return torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
 
     def _freeze_all_but(self, mover: Player) -> None:
-        for name, weights in self._parameters_of.items():
+        for name, weights in self.parameters_of.items():
             if name != mover.name:
                 for w in weights:
                     w.requires_grad_(False)
-        for w in self._parameters_of[mover.name]:
+        for w in self.parameters_of[mover.name]:
             w.requires_grad_(True)
-
-    def _to_layout(self, value: Tensor) -> Tensor:
-        return value.contiguous(memory_format=self.layout) if value.ndim == 4 else value
 
     def _joint_batch_size(self, batch: Batch) -> int:
         return len(next(iter(batch.values()))) * self.trainer.world_size
@@ -174,7 +164,6 @@ class Adversarial(pl.LightningModule):
             if any(network is net for net in player.nets):
                 self.average.update(averaged, network, images, seen)
 
-    # ---- what Lightning calls ----------------------------------------------------------------------------------------
     def configure_model(self) -> None:
         # Lightning calls this before it loads a checkpoint, whose averaged weights need a network to go to.
         for name in self.averages if self.average else ():
@@ -183,10 +172,10 @@ class Adversarial(pl.LightningModule):
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         self._players = self.players()
-        self._parameters_of = {
+        self.parameters_of = {  # player -> the parameters that it trains
             p.name: [w for net in p.nets for w in net.parameters() if w.requires_grad] for p in self._players
         }
-        return [self.make_optimizer[p.name](self._parameters_of[p.name]) for p in self._players]
+        return [self.make_optimizer[p.name](self.parameters_of[p.name]) for p in self._players]
 
     def on_fit_start(self) -> None:
         self.train()
@@ -213,7 +202,7 @@ class Adversarial(pl.LightningModule):
             nn.utils.clip_grad_norm_([w for group in optimizer.param_groups for w in group["params"]], self.clip)
 
     def on_fit_end(self) -> None:
-        for weights in self._parameters_of.values():
+        for weights in self.parameters_of.values():
             for w in weights:
                 w.requires_grad_(True)
 

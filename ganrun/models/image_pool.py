@@ -7,11 +7,10 @@ from torch import Tensor, nn
 class ImagePool(nn.Module):
     """Keeps `size` generated images. Shrivastava et al. 2017, section 2.3, as Zhu et al. 2017 use it (size 50).
 
-    While the pool fills, each image is stored and returned. Later, with probability 1/2 each, an image is either
-    returned as it is, or swapped for a stored image, which is returned instead. Size 0 returns all images as they are.
-    All decisions are made on the images' device with its default generator: no step waits for a GPU, and CUDA graphs
-    can replay it. The stored images are part of the state dict. With several processes each has its own pool, and a
-    checkpoint holds the pool of the first.
+    While the pool fills, each image is stored and returned. Later, an image is returned as it is with probability 1/2,
+    else swapped for a stored image, which is returned instead. Size 0 returns all images as they are.
+    No step waits for a GPU, and CUDA graphs can replay it: all decisions are made on the images' device. The stored
+    images are part of the state dict. Each process has its own pool; a checkpoint holds that of the first.
     """
 
     def __init__(self, size: int = 50):
@@ -25,7 +24,8 @@ class ImagePool(nn.Module):
         images = images.detach()
         if not self.size:
             return images
-        kept = self.kept = self._kept_like(images)
+        kept = images.new_zeros(self.size, *images.shape[1:]) if self.kept is None else self.kept.to(images)
+        self.kept = kept
         self.filled = self.filled.to(images.device)
         swaps = torch.rand(len(images), device=images.device) < 0.5
         indices = torch.randint(self.size, (len(images),), device=images.device)
@@ -40,9 +40,6 @@ class ImagePool(nn.Module):
         kept.index_copy_(0, index, torch.where(is_stored, image, older))
         self.filled += is_filling
         return torch.where(is_stored & ~is_filling, older, image)
-
-    def _kept_like(self, images: Tensor) -> Tensor:
-        return images.new_zeros(self.size, *images.shape[1:]) if self.kept is None else self.kept.to(images)
 
     def get_extra_state(self) -> dict:
         return {"kept": self.kept[: int(self.filled)].clone()} if self.kept is not None and self.filled else {}

@@ -18,11 +18,11 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        convolutions = [nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect") for _ in range(2)]
-        first, second = convolutions
-        self.layers = nn.Sequential(
-            *with_instance_norm(first, channels, nn.ReLU(True)), *with_instance_norm(second, channels, nn.Identity())
-        )
+        layers = []
+        for activation in (nn.ReLU(True), nn.Identity()):
+            convolution = nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect")
+            layers += with_instance_norm(convolution, channels, activation)
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.layers(x)
@@ -39,11 +39,15 @@ class ResNetGenerator(nn.Module):
 
     def __init__(self, shape: Sequence[int], width: int = 64, blocks: int | None = None):
         super().__init__()
-        channels = self._channels(shape)
+        if len(shape) != 3 or any(side % 4 or side < MIN_SIDE for side in shape[1:]):
+            raise UserError(
+                f"network=cyclegan needs images whose height and width are multiples of 4 and at least {MIN_SIDE}, "
+                f"got data.shape={list(shape)}. Set data.size, for example data.size=64."
+            )
+        channels = shape[0]
         blocks = blocks if blocks is not None else (6 if shape[1] <= 128 else 9)
-        layers = with_instance_norm(
-            nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect"), width, nn.ReLU(True)
-        )
+        first = nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect")
+        layers = with_instance_norm(first, width, nn.ReLU(True))
         for w in (width, 2 * width):
             layers += with_instance_norm(nn.Conv2d(w, 2 * w, 3, 2, 1), 2 * w, nn.ReLU(True))
         layers += [Residual(4 * width) for _ in range(blocks)]
@@ -52,15 +56,6 @@ class ResNetGenerator(nn.Module):
             layers += with_instance_norm(up, w // 2, nn.ReLU(True))
         last = nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect")
         self.layers = nn.Sequential(*layers, last, nn.Tanh())
-
-    @staticmethod
-    def _channels(shape: Sequence[int]) -> int:
-        if len(shape) != 3 or any(side % 4 or side < MIN_SIDE for side in shape[1:]):
-            raise UserError(
-                f"network=cyclegan needs images whose height and width are multiples of 4 and at least {MIN_SIDE}, "
-                f"got data.shape={list(shape)}. Set data.size, for example data.size=64."
-            )
-        return shape[0]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x)

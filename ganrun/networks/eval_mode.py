@@ -18,10 +18,8 @@ def forward_batches(network: nn.Module, *batches: Tensor) -> list[Tensor]:
 def eval_mode(network: nn.Module) -> Iterator[nn.Module]:
     """Use the network in evaluation mode without gradients; afterwards restore the mode of each module."""
     modes = [(module, module.training) for module in network.modules()]
-    compiled, network._compiled_call_impl = (
-        network._compiled_call_impl,
-        None,
-    )  # it would compile again for other batch sizes
+    compiled = network._compiled_call_impl
+    network._compiled_call_impl = None  # it would compile again for other batch sizes
     network.eval()
     try:
         with torch.no_grad():

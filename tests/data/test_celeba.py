@@ -5,7 +5,7 @@ import torch
 from helpers.celeba_files import NAMES, face, write_tables
 from PIL import Image
 
-from ganrun.data import celeba
+from ganrun.data import celeba, decode_all
 from ganrun.data.celeba import Celeba, class_names, crop_centre
 from ganrun.errors import UserError
 
@@ -133,6 +133,6 @@ def test_a_missing_image_is_named_or_skipped_with_its_label(root, open_celeba):
 def test_a_second_start_reads_no_image(root, open_celeba, monkeypatch):
     folder = root("official")
     open_celeba(folder).prepare_data()
-    monkeypatch.setattr(celeba, "decode", None)
+    monkeypatch.setattr(decode_all, "decode", None)
     monkeypatch.setattr(celeba, "read_table", None)
     assert len(open_celeba(folder).contents.splits["train"]["x"]) == 4

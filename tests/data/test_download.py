@@ -1,6 +1,7 @@
 """Downloads are checked against their hash, with clear messages if they fail."""
 
 import hashlib
+import sys
 import threading
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -47,7 +48,7 @@ def test_an_existing_file_is_not_downloaded_again(server, cache):
 
 
 def test_a_terminal_shows_a_progress_bar(server, monkeypatch, capsys):
-    monkeypatch.setattr(module.sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     download([f"{server}/pictures.gz"], MD5, "name", "")
     assert "pictures.gz" in capsys.readouterr().err
 

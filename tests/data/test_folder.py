@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganrun.data import decode_all, folder, unpaired
+from ganrun.data import decode_all
 from ganrun.data.folder import Folder
 from ganrun.data.unpaired import Unpaired
 from ganrun.errors import UserError
@@ -57,13 +57,15 @@ def test_a_tree_without_classes_gives_no_labels(tmp_path, open_folder, names):
 
 
 def test_classes_are_counted_without_decoding(tree, open_folder, monkeypatch):
-    monkeypatch.setattr(folder, "decode", None)
+    monkeypatch.setattr(decode_all, "decode", None)
     assert open_folder().count_classes() == 2
 
 
 def test_a_second_start_decodes_nothing_until_an_image_changes(tree, open_folder, monkeypatch):
-    decoded, real = [], folder.decode
-    monkeypatch.setattr(folder, "decode", lambda path, **form: (decoded.append(path), real(path, **form))[1])
+    decoded, real = [], decode_all.decode
+    monkeypatch.setattr(
+        decode_all, "decode", lambda path, *args, **form: (decoded.append(path), real(path, *args, **form))[1]
+    )
     open_folder().prepare_data()
     assert len(decoded) == 6
     assert open_folder().contents.skipped == []
@@ -233,5 +235,5 @@ def test_an_empty_domain_is_named(domains, open_unpaired):
 
 def test_a_second_start_decodes_no_domain(domains, open_unpaired, monkeypatch):
     open_unpaired().prepare_data()
-    monkeypatch.setattr(unpaired, "decode", None)
+    monkeypatch.setattr(decode_all, "decode", None)
     assert open_unpaired().is_paired

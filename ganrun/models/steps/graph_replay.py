@@ -69,7 +69,7 @@ class GraphedSteps:
         self.copied_batch = batch
 
     def _verify(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        weights = self.model.parameters_of(player)
+        weights = self.model.parameters_of[player.name]
         move_step_counts(optimizer, on_device=True)
         before, generators, start = self._snapshot(optimizer), rng_states(self.model.device), flatten(weights)
 
@@ -106,7 +106,7 @@ class GraphedSteps:
         step = CapturedStep([torch.tensor(rate, dtype=torch.float32, device=self.model.device) for rate in rates])
         with capturable(optimizer, step.learning_rates):
             step.replay = self.graphs.capture(lambda: step.store(self.model.take_turn(player, optimizer, self.batch)))
-        step.gradients = [w.grad for w in self.model.parameters_of(player)]
+        step.gradients = [w.grad for w in self.model.parameters_of[player.name]]
         return step
 
     def _snapshot(self, optimizer) -> Snapshot:

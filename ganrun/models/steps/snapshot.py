@@ -10,7 +10,9 @@ class Snapshot:
 
     def __init__(self, tensors: Iterable[Tensor], modules: Iterable[nn.Module]):
         self.tensors = [(tensor, tensor.detach().clone()) for tensor in tensors]
-        self.extra_states = [(module, module.get_extra_state()) for module in modules if has_extra_state(module)]
+        default = nn.Module.get_extra_state  # raises an error
+        stateful = [module for module in modules if type(module).get_extra_state is not default]
+        self.extra_states = [(module, module.get_extra_state()) for module in stateful]
 
     def restore(self) -> None:
         """Copy everything back in place."""
@@ -18,8 +20,3 @@ class Snapshot:
             tensor.detach().copy_(before)
         for module, state in self.extra_states:
             module.set_extra_state(state)
-
-
-def has_extra_state(module: nn.Module) -> bool:
-    """Return whether the module has state besides parameters and buffers."""
-    return type(module).get_extra_state is not nn.Module.get_extra_state
