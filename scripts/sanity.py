@@ -60,7 +60,7 @@ def score_images(images: Tensor, real: Statistics, extractor: LeNetExtractor) ->
         scores = FeatureScores(extractor, real, CPU, SCORES)
         for part in images.split(500):
             scores.update(part)
-        return scores.compute_numbers()
+        return scores.compute()
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """What every suite of scores offers to training and to `ganrun eval`."""
 
+import math
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from ganrun.metrics import sampling
 from ganrun.metrics.scores import PREFIX, Score, ScoreNote
 
 CPU = torch.device("cpu")
+T = TypeVar("T")
 
 
 class Suite:
@@ -43,13 +46,22 @@ class Suite:
 
     def names(self, model, data) -> list[str]:
         """Full names of all scores that `score` returns at the end."""
-        return [f"{PREFIX}{number}" for score in self.scores for number in score.numbers]
+        return [self.full_name(number) for score in self.scores for number in score.numbers]
+
+    def full_name(self, number: str) -> str:
+        """The name of a number in TensorBoard, metrics.jsonl and scores.json."""
+        return f"{PREFIX}{number}"
+
+    def full_names(self, values: Mapping[str, T]) -> dict[str, T]:
+        return {self.full_name(number): value for number, value in values.items()}
 
     def score_notes(self, data, samples: int | None = None) -> dict[str, ScoreNote]:
         """How each score comes about, by its full name."""
-        protocol = self.protocol(data, samples)
-        notes = [score.notes(protocol, protocol["samples"]) for score in self.scores]
-        return {f"{PREFIX}{number}": note for part in notes for number, note in part.items()}
+        protocol, notes = self.protocol(data, samples), {}
+        for score in self.scores:
+            is_of_kept = not {"features", "images"}.isdisjoint(score.needs)
+            notes |= score.notes(protocol, protocol["kid_prdc_samples" if is_of_kept else "samples"])
+        return self.full_names(notes)
 
     def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """What real data score, by the score's full name, where that is known."""
@@ -61,9 +73,15 @@ class Suite:
 
 
 class MetricSuite(Suite):
-    """A suite whose scores one torchmetrics metric computes from the samples: it returns {number: scalar}."""
+    """A suite whose scores, the number of modes among them, one torchmetrics metric computes from the samples.
+
+    mode_count: number of modes of the data.
+    """
+
+    mode_count: int
 
     def build_metric(self, data) -> Metric:
+        """Return a metric that computes {number: scalar}."""
         raise NotImplementedError
 
     def metric_input(self, x: Tensor) -> Tensor:
@@ -78,9 +96,12 @@ class MetricSuite(Suite):
             for x, _ in sampling.generate_batches(model, data, samples or self.samples, self.batch_size, seed):
                 finite.update(x.to(device))
                 metric.update(self.metric_input(x))
-            return sampling.nan_unless_finite(metric_values(metric), finite)
+            return sampling.nan_unless_finite(self.full_names(metric_values(metric)), finite)
+
+    def collapsed(self, scores: Mapping[str, float]) -> str | None:
+        modes = scores.get(f"{PREFIX}modes", math.nan)
+        return f"{modes:.0f} of {self.mode_count:,} modes" if modes < self.mode_count / 2 else None
 
 
 def metric_values(metric: Metric) -> dict[str, float]:
-    """The numbers of a metric by their full names."""
-    return {f"{PREFIX}{number}": value.item() for number, value in metric.compute().items()}
+    return {number: value.item() for number, value in metric.compute().items()}

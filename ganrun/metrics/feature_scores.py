@@ -85,18 +85,9 @@ class FeatureScores:
         self.batches += 1
 
     def compute(self) -> dict[str, float]:
-        """The numbers by name, such as fd_lenet."""
-        return {self.extractor.named(number): value for number, value in self.compute_numbers().items()}
-
-    def compute_numbers(self) -> dict[str, float]:
-        """The numbers without the extractor's suffix. May draw from torch's global stream, alike in every process."""
-        inputs = self.inputs()
-        return {number: value for score in self.scores for number, value in score.values(inputs).items()}
-
-    def inputs(self) -> ScoreInputs:
-        """What the scores are computed from, gathered from all processes."""
+        """The numbers by name, such as fd. May draw from torch's global stream, alike in every process."""
         real = replace(self.real, features=self.real.features.to(self.device), labels=self.real.labels.to(self.device))
         inputs = ScoreInputs(real, self.moments, **{need: buffer.compute() for need, buffer in self.buffers.items()})
         if "images" in self.buffers and self.real_images:
             inputs.real_images = self.real_images().to(self.device)
-        return inputs
+        return {number: value for score in self.scores for number, value in score.values(inputs).items()}

@@ -1,6 +1,7 @@
 """What the suites share that compare features of generated images with features of real ones."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ganrun.metrics.base import CPU, Suite
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.reference_stats import KEPT_FEATURES
 from ganrun.metrics.score_inputs import Statistics
+from ganrun.metrics.scores import PREFIX
 from ganrun.metrics.scores.inception_score import SPLITS
 
 log = logging.getLogger(__name__)
@@ -76,6 +78,9 @@ class FeatureSuite(Suite):
                 f"metrics={self.extractor.name} scores images, and data={data.name} holds points. Use metrics=modes."
             )
 
+    def full_name(self, number: str) -> str:
+        return f"{PREFIX}{self.extractor.named(number)}"
+
     def identity(self, data, key: str) -> dict:
         """Everything that the statistics of the real images depend on."""
         return {
@@ -102,19 +107,14 @@ class FeatureSuite(Suite):
         for key in self.keys:
             suffix = "" if key == "x" else f"_{key}"
             protocol[f"reference{suffix}"] = self.reference_count(data, key)
-            protocol[f"floor{suffix}"] = nan_to_none(self.real(data, key).baselines["fd"])
+            baseline = self.real(data, key).baselines["fd"]
+            protocol[f"floor{suffix}"] = None if math.isnan(baseline) else baseline  # JSON has no NaN
         return protocol
 
     def images(self, data, key: str) -> Iterator[Tensor]:
         """Yield the real images as the extractor sees them, uint8 [n, C, H, W], in batches."""
         for part in data.reference(key, self.reference):
             yield from part.split(self.batch_size)
-
-    def labels(self, data, key: str) -> Tensor | None:
-        """Labels of the real images, int64 [N], if the data have any."""
-        if key != "x" or "y" not in data.gives:
-            return None
-        return torch.cat([*data.reference("y", self.reference)])
 
     def _measure(self, data, key: str, device: torch.device) -> Statistics:
         count = self.reference_count(data, key)
@@ -123,7 +123,8 @@ class FeatureSuite(Suite):
         log.info(
             "Measuring %s real images of %s with %s; the result is cached", f"{count:,}", data.name, self.extractor.name
         )
-        labels = self.labels(data, key)
+        has_labels = key == "x" and "y" in data.gives
+        labels = torch.cat([*data.reference("y", self.reference)]) if has_labels else None
         return reference_stats.measure_statistics(
             self.images(data, key), count, self.extractor, device, labels, self.keep
         )
@@ -137,8 +138,3 @@ class FeatureSuite(Suite):
                 samples,
                 self.extractor.num_features,
             )
-
-
-def nan_to_none(value: float) -> float | None:
-    """Return None instead of NaN, which JSON does not have."""
-    return value if value == value else None

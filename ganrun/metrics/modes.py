@@ -1,14 +1,10 @@
 """The suite for mixtures of Gaussians: how many of the modes the samples cover, and how well."""
 
-import math
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from ganrun.errors import UserError
 from ganrun.metrics.base import CPU, MetricSuite, metric_values
-from ganrun.metrics.scores import PREFIX
 from ganrun.metrics.scores.mode_coverage import HIGH_QUALITY, MODE_OVERLAP, MODES, REACH, REVERSE_KL, ModeCoverage
 
 
@@ -31,7 +27,7 @@ class Modes(MetricSuite):
                 f"metrics=modes counts the modes of a mixture, and data={data.name} has none. Use data=ring, data=grid "
                 "or data=mixture_1200, or train without scores: metrics=none."
             )
-        self.count = len(data.source.centers)
+        self.mode_count = len(data.source.centers)
 
     def protocol(self, data, samples: int | None = None) -> dict:
         return {
@@ -45,11 +41,7 @@ class Modes(MetricSuite):
         """The scores of as many points of the mixture itself."""
         coverage = self.build_metric(data)
         coverage.update(torch.cat([*data.reference("x", samples or self.samples)]))
-        return metric_values(coverage)
-
-    def collapsed(self, scores: Mapping[str, float]) -> str | None:
-        modes = scores.get(f"{PREFIX}modes", math.nan)
-        return f"{modes:.0f} of {self.count} modes" if modes < self.count / 2 else None
+        return self.full_names(metric_values(coverage))
 
     def build_metric(self, data) -> ModeCoverage:
         return ModeCoverage(data.source.centers, data.source.sigma, mode_reach(data))

@@ -1,7 +1,6 @@
 """The suite for stacked digits: how many of the 1,000 modes a classifier of digits finds in the samples."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,9 +8,8 @@ from torch import Tensor
 
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
-from ganrun.metrics.base import CPU, MetricSuite
+from ganrun.metrics.base import CPU, MetricSuite, metric_values
 from ganrun.metrics.extractors.base import Extractor
-from ganrun.metrics.scores import PREFIX
 from ganrun.metrics.scores.stacked_coverage import MODES, STACKED_KL, STACKED_MODES, StackedCoverage
 from ganrun.seeds import named_generator
 
@@ -29,7 +27,7 @@ def perfect_scores(distribution: Tensor, samples: int) -> dict[str, float]:
     """The scores of a perfect generator and classifier: those of `samples` draws from the distribution [1000]."""
     generator, coverage = named_generator("stacked floor"), StackedCoverage(distribution)
     coverage.update(torch.multinomial(distribution, samples, replacement=True, generator=generator))
-    return {name: value.item() for name, value in coverage.compute().items()}
+    return metric_values(coverage)
 
 
 def classify_modes(extractor: Extractor, images: Tensor) -> Tensor:
@@ -42,7 +40,7 @@ def classify_modes(extractor: Extractor, images: Tensor) -> Tensor:
 class Stacked(MetricSuite):
     """Scores of generated stacks of three digits."""
 
-    scores = (STACKED_MODES, STACKED_KL)
+    scores, mode_count = (STACKED_MODES, STACKED_KL), MODES
 
     def __init__(
         self,
@@ -84,12 +82,7 @@ class Stacked(MetricSuite):
 
     def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """The scores of as many draws from the data's distribution."""
-        values = perfect_scores(self.distribution(data), samples or self.samples)
-        return {f"{PREFIX}{name}": value for name, value in values.items()}
-
-    def collapsed(self, scores: Mapping[str, float]) -> str | None:
-        modes = scores.get(f"{PREFIX}modes", math.nan)
-        return f"{modes:.0f} of {MODES:,} modes" if modes < MODES / 2 else None
+        return self.full_names(perfect_scores(self.distribution(data), samples or self.samples))
 
     def build_metric(self, data) -> StackedCoverage:
         return StackedCoverage(self.distribution(data))

@@ -14,7 +14,7 @@ from ganrun.metrics.feature_scores import FeatureBuffer, FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
 from ganrun.metrics.sampling import AllFinite, generate_batches, isolated_rng, nan_unless_finite, scoring_seed
 from ganrun.metrics.score_inputs import Statistics
-from ganrun.metrics.scores import PREFIX, Score, ScoreNote, available_scores, find_score
+from ganrun.metrics.scores import Score, available_scores, find_score
 from ganrun.metrics.scores.accuracy import accuracy
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ class Generation(FeatureSuite):
         super().__init__(*arguments, **options)
         self.regular = [*map(find_score, scores)]
         self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]
+        self.scores = [*available_scores().values(), *self.final]
 
     def check_data(self, data) -> None:
         super().check_data(data)
@@ -87,39 +88,28 @@ class Generation(FeatureSuite):
             scores = FeatureScores(self.extractor, real, device, selected, lambda: self._real_images(data, real))
             for images, y in log_progress(batches):
                 scores.update(images, y)
-            return {f"{PREFIX}{name}": value for name, value in scores.compute().items()}
+            return self.full_names(scores.compute())
 
     def names(self, model, data) -> list[str]:
         selected = self._selected(data, True, "y" in model.needs)
-        return [f"{PREFIX}{self.extractor.named(number)}" for score in selected for number in score.numbers]
+        return [self.full_name(number) for score in selected for number in score.numbers]
 
     def protocol(self, data, samples: int | None = None) -> dict:
         protocol = super().protocol(data, samples)
         reference = len(self.real(data, "x").features)
         kept = min(protocol["samples"], reference)
         protocol |= {"kid_prdc_samples": kept, "kid_prdc_reference": reference}
-        for score in self._declared():
+        for score in self.scores:
             protocol |= score.settings(kept)
         return protocol
 
-    def score_notes(self, data, samples: int | None = None) -> dict[str, ScoreNote]:
-        protocol, notes = self.protocol(data, samples), {}
-        for score in self._declared():
-            count = protocol["kid_prdc_samples" if score.is_of_kept_samples else "samples"]
-            notes |= score.notes(protocol, count)
-        return {f"{PREFIX}{self.extractor.named(number)}": note for number, note in notes.items()}
-
     def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """The scores of one random half of the real images relative to the other; the Inception Score of all."""
-        baselines = self.real(data, "x").baselines
-        return {f"{PREFIX}{self.extractor.named(number)}": value for number, value in baselines.items()}
+        return self.full_names(self.real(data, "x").baselines)
 
     def collapsed(self, scores: Mapping[str, float]) -> str | None:
-        diversity = scores.get(f"{PREFIX}{self.extractor.named('diversity')}", math.nan)
+        diversity = scores.get(self.full_name("diversity"), math.nan)
         return f"the samples' diversity is {diversity:.2g} of the data's" if diversity < COLLAPSED else None
-
-    def _declared(self) -> list[Score]:
-        return [*available_scores().values(), *self.final]
 
     def _selected(self, data, is_final: bool, is_conditional: bool) -> list[Score]:
         """The requested scores that this model and these data can have, and the accuracy."""

@@ -1,7 +1,7 @@
 """The suite for translations between two sets of images."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -44,19 +44,18 @@ class Translation(FeatureSuite):
             )
 
     def identity(self, data, key: str) -> dict:
-        return {**super().identity(data, key), "intensity": digit_intensity(data) is not None}
+        return {**super().identity(data, key), "intensity": data.intensity is not None}
 
     def images(self, data, key: str) -> Iterator[Tensor]:
-        intensity = digit_intensity(data)
         for part in super().images(data, key):
-            yield to_uint8(intensity(to_float(part), key)) if intensity else part
+            yield to_uint8(data.intensity(to_float(part), key)) if data.intensity else part
 
     def protocol(self, data, samples: int | None = None) -> dict:
         protocol = super().protocol(data, samples)
         count = protocol.pop("samples")
         for source, target in DIRECTIONS:
             protocol[f"samples_{source}_to_{target}"] = min(count, data.test_count(source))
-        sees = "the digit's intensity" if digit_intensity(data) else "the picture"
+        sees = "the digit's intensity" if data.intensity else "the picture"
         return {**protocol, "test_split": data.test_split, "sees": sees}
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
@@ -65,12 +64,12 @@ class Translation(FeatureSuite):
         with isolated_rng(scoring_seed(seed)):
             for source, target in DIRECTIONS:
                 values |= self._score_direction(model, data, source, target, samples or self.samples)
-        mean = (values[f"{self._fd_name}_a_to_b"] + values[f"{self._fd_name}_b_to_a"]) / 2
-        return {**values, self._fd_name: mean}
+        name = self.full_name("fd")
+        return {**values, name: (values[f"{name}_a_to_b"] + values[f"{name}_b_to_a"]) / 2}
 
     def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """The distance of one random half of the real images from the other, in each target domain."""
-        return {f"{self._fd_name}_{x}_to_{y}": self.real(data, y).baselines["fd"] for x, y in DIRECTIONS}
+        return {self._direction_name("fd", x, y): self.real(data, y).baselines["fd"] for x, y in DIRECTIONS}
 
     def score_notes(self, data, samples: int | None = None) -> dict[str, ScoreNote]:
         protocol, notes = self.protocol(data, samples), {}
@@ -78,63 +77,47 @@ class Translation(FeatureSuite):
             count = protocol[f"samples_{source}_to_{target}"]
             for score in (fid, L1, L1_UNTRANSLATED, DIGIT_ACCURACY):
                 (note,) = score.notes({"reference": protocol[f"reference_{target}"]}, count).values()
-                notes[self._full_name(score.name, source, target)] = note
+                notes[self._direction_name(score.name, source, target)] = note
         total = protocol["samples_a_to_b"] + protocol["samples_b_to_a"]
-        return {**notes, self._fd_name: ScoreNote(total, "mean of both directions", "lower")}
+        return {**notes, self.full_name("fd"): ScoreNote(total, "mean of both directions", "lower")}
 
     def names(self, model, data) -> list[str]:
-        names = ["fd"]
-        names += ["l1", "l1_untranslated"] if data.is_paired else []
-        names += ["accuracy"] if knows_digits(data, self.extractor.classes) else []
-        both = [self._full_name(name, *direction) for direction in DIRECTIONS for name in names]
-        return [*both, self._fd_name]
+        names = ["fd", *(["l1", "l1_untranslated"] if data.is_paired else [])]
+        names += ["accuracy"] if self._knows_digits(data) else []
+        both = [self._direction_name(name, *direction) for direction in DIRECTIONS for name in names]
+        return [*both, self.full_name("fd")]
 
-    @property
-    def _fd_name(self) -> str:
-        return f"{PREFIX}{self.extractor.named('fd')}"
+    def _knows_digits(self, data) -> bool:
+        """Whether the extractor's classes are the digits that the images show."""
+        return data.intensity is not None and self.extractor.classes == list(data.classes)
 
-    def _full_name(self, number: str, source: str, target: str) -> str:
+    def _direction_name(self, number: str, source: str, target: str) -> str:
         """fd -> val/fd_lenet_a_to_b; l1_untranslated -> val/l1_a_to_b_untranslated."""
-        name = number if number.startswith("l1") else self.extractor.named(number)
-        head, mark, tail = name.partition("_untranslated")
-        return f"{PREFIX}{head}_{source}_to_{target}{mark}{tail}"
+        name = f"{PREFIX}{number}" if number.startswith("l1") else self.full_name(number)
+        head, mark, _ = name.partition("_untranslated")
+        return f"{head}_{source}_to_{target}{mark}"
 
     def _score_direction(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
-        count = require_samples(min(limit, data.test_count(source)), rank_and_world()[1])
+        rank, world = rank_and_world()
+        count = require_samples(min(limit, data.test_count(source)), world)
         self.warn_of_few(count)
-        declared = [fid, accuracy] if knows_digits(data, self.extractor.classes) else [fid]
+        declared = [fid, accuracy] if self._knows_digits(data) else [fid]
         scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, declared)
-        finite, intensity = AllFinite().to(model.device), digit_intensity(data)
+        finite = AllFinite().to(model.device)
         # NaNs of a diverged model stay in the mean; torchmetrics' default leaves them out.
         l1, l1_untranslated = (MeanMetric(math.nan).to(model.device) for _ in range(2))
-        for index in rank_batches(count, self.batch_size):
+        for index in torch.arange(rank, count, world).split(self.batch_size):
             x = data.test(source, index).to(model.device)
             translated = model.translate(x, to=target).float()
             finite.update(translated)
             y = data.test("y", index) if accuracy in declared else None
-            scores.update(to_uint8(intensity(translated, target) if intensity else translated), y)
+            scores.update(to_uint8(data.intensity(translated, target) if data.intensity else translated), y)
             if data.is_paired:
                 truth = data.test(target, index).to(model.device)
                 l1.update((translated - truth).abs())
                 l1_untranslated.update((x - truth).abs())
-        values = scores.compute_numbers()
+        values = scores.compute()
         if data.is_paired:
             values |= {"l1": l1.compute().item(), "l1_untranslated": l1_untranslated.compute().item()}
-        values = {self._full_name(number, source, target): value for number, value in values.items()}
+        values = {self._direction_name(number, source, target): value for number, value in values.items()}
         return nan_unless_finite(values, finite)
-
-
-def digit_intensity(data) -> Callable[[Tensor, str], Tensor] | None:
-    """The data's function from images of a domain to the intensity of the digit in them, if it has one."""
-    return getattr(data, "intensity", None)
-
-
-def knows_digits(data, classes: list[str] | None) -> bool:
-    """Whether an extractor of these classes can name the digits that the images show."""
-    return digit_intensity(data) is not None and classes == list(data.classes)
-
-
-def rank_batches(count: int, batch_size: int) -> tuple[Tensor, ...]:
-    """This process's share of the indices 0..count-1, in batches."""
-    rank, world = rank_and_world()
-    return torch.arange(rank, count, world).split(batch_size)

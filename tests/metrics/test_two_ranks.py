@@ -19,7 +19,7 @@ def of_rank(rank, name, real, images, ranks=2, batch_size=8):
     for part in images[rank::ranks].split(batch_size):
         scores.update(part)
     with isolated_rng(0):
-        return scores.compute()[f"{name}_means"]
+        return scores.compute()[name]
 
 
 @pytest.mark.slow

@@ -29,10 +29,6 @@ def max_pool(x: Tensor) -> Tensor:
     return max_pool2d(x, 3, 1, 1)
 
 
-def strided_max_pool(x: Tensor) -> Tensor:
-    return max_pool2d(x, 3, 2)
-
-
 class Mixed(nn.Module):
     """Branches of convolutions and a pooling branch, concatenated along the channels.
 
@@ -57,32 +53,26 @@ class Mixed(nn.Module):
             step = name if len(layers) == 1 else f"{name}_{i}"
             pair = layer if isinstance(layer, list) else [layer]
             path.append([step] if len(pair) == 1 else [f"{step}a", f"{step}b"])
-            for child, shape in zip(path[-1], pair, strict=True):
-                self._add_layer(child, channels, *shape)
+            for child, (width, kernel, *stride) in zip(path[-1], pair, strict=True):
+                height, across = (kernel, kernel) if isinstance(kernel, int) else kernel
+                padding = 0 if stride else (height // 2, across // 2)
+                self.add_module(child, Convolution(channels, width, kernel, *stride, padding=padding))
             channels = pair[0][0]
         return path
 
-    def _add_layer(self, name: str, channels: int, width: int, kernel, stride: int = 1) -> None:
-        height, across = (kernel, kernel) if isinstance(kernel, int) else kernel
-        padding = (height // 2, across // 2) if stride == 1 else 0
-        self.add_module(name, Convolution(channels, width, (height, across), stride, padding))
-
-    def _follow(self, path: list[list[str]], x: Tensor) -> Tensor:
-        for step in path:
-            x = torch.cat([self.get_submodule(name)(x) for name in step], 1)
-        return x
-
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([*(self._follow(path, x) for path in self.paths), self.branch_pool(self.pool(x))], 1)
+        outputs = []
+        for path in self.paths:
+            h = x
+            for step in path:
+                h = torch.cat([self.get_submodule(name)(h) for name in step], 1)
+            outputs.append(h)
+        return torch.cat([*outputs, self.branch_pool(self.pool(x))], 1)
 
 
 def mixed_5(channels: int, pooled: int) -> Mixed:
     branches = {"branch1x1": [(64, 1)], "branch5x5": [(48, 1), (64, 5)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3)]}
     return Mixed(channels, branches, average_pool, pooled)
-
-
-def mixed_6a() -> Mixed:
-    return Mixed(288, {"branch3x3": [(384, 3, 2)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3, 2)]}, strided_max_pool)
 
 
 def mixed_6(width: int) -> Mixed:
@@ -93,14 +83,6 @@ def mixed_6(width: int) -> Mixed:
         "branch7x7dbl": [(width, 1), down, across, down, (192, (1, 7))],
     }
     return Mixed(768, branches, average_pool, 192)
-
-
-def mixed_7a() -> Mixed:
-    branches = {
-        "branch3x3": [(192, 1), (320, 3, 2)],
-        "branch7x7x3": [(192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)],
-    }
-    return Mixed(768, branches, strided_max_pool)
 
 
 def mixed_7(channels: int, pool: Callable) -> Mixed:
@@ -129,12 +111,14 @@ class InceptionV3(nn.Module):
         self.Mixed_5b = mixed_5(192, 32)
         self.Mixed_5c = mixed_5(256, 64)
         self.Mixed_5d = mixed_5(288, 64)
-        self.Mixed_6a = mixed_6a()
+        branches = {"branch3x3": [(384, 3, 2)], "branch3x3dbl": [(64, 1), (96, 3), (96, 3, 2)]}
+        self.Mixed_6a = Mixed(288, branches, nn.MaxPool2d(3, 2))
         self.Mixed_6b = mixed_6(128)
         self.Mixed_6c = mixed_6(160)
         self.Mixed_6d = mixed_6(160)
         self.Mixed_6e = mixed_6(192)
-        self.Mixed_7a = mixed_7a()
+        path = [(192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2)]
+        self.Mixed_7a = Mixed(768, {"branch3x3": [(192, 1), (320, 3, 2)], "branch7x7x3": path}, nn.MaxPool2d(3, 2))
         self.Mixed_7b = mixed_7(1280, average_pool)
         self.Mixed_7c = mixed_7(2048, max_pool)
         self.fc = nn.Linear(2048, 1008)

@@ -43,7 +43,16 @@ class ScoreNote(NamedTuple):
 
 
 class Score:
-    """The declaration of a score."""
+    """The declaration of a score. Not a dataclass, which Hydra would turn into a config.
+
+    name: its name in `metrics.scores`.
+    better: the direction of a score of one number, which has the score's name; {number: direction} of several.
+    note: how it is measured, for the table of `ganrun eval`: a format string over the suite's protocol.
+    needs: the fields of ScoreInputs that it reads, of NEEDS. Unconditional models have no scores that need labels.
+    has_baseline: whether real images are scored, too, one random half against the other. Not for "images".
+    settings: maps the number of kept samples to protocol entries that this score alone depends on, `<name>_...`.
+    compute: maps ScoreInputs to a float, or to a tuple in the order of `better`; None if the suite computes it.
+    """
 
     def __init__(
         self,
@@ -55,32 +64,18 @@ class Score:
         settings: Callable[[int], dict] = lambda samples: {},
         compute: Compute | None = None,
     ):
-        """name: its name in `metrics.scores`.
-
-        better: the direction of a score of one number, which has the score's name; {number: direction} of several.
-        note: how it is measured, for the table of `ganrun eval`: a format string over the suite's protocol.
-        needs: the fields of ScoreInputs that it reads, of NEEDS. Unconditional models have no scores that need labels.
-        has_baseline: whether real images are scored, too, one random half against the other. Not for "images".
-        settings: maps the number of kept samples to protocol entries that this score alone depends on, `<name>_...`.
-        compute: maps ScoreInputs to a float, or to a tuple in the order of `better`; None if the suite computes it.
-        """
         if unknown := {*needs} - {*NEEDS}:
             raise ValueError(f"The score {name} needs {', '.join(unknown)}; allowed: {', '.join(NEEDS)}")
         if has_baseline and "images" in needs:
             raise ValueError(f"The score {name} needs images, so its baseline cannot be measured: has_baseline=False")
         self.name, self.note, self.needs, self.has_baseline = name, note, needs, has_baseline
-        self.numbers: dict[str, Direction] = {**better} if isinstance(better, Mapping) else {name: better}
+        self.numbers: Mapping[str, Direction] = better if isinstance(better, Mapping) else {name: better}
         self.settings, self.compute = settings, compute
         DECLARED.append(self)
 
     def __call__(self) -> "Score":
         """Return the score itself, so that a yaml can name it as a `_target_`."""
         return self
-
-    @property
-    def is_of_kept_samples(self) -> bool:
-        """Whether it is computed from the first samples only, as many as real features are kept."""
-        return bool({"features", "images"} & {*self.needs})
 
     def values(self, inputs: Any) -> dict[str, float]:
         """Compute its numbers."""
@@ -118,7 +113,6 @@ def find_score(name: str | Score) -> Score:
 
 def __getattr__(name: str) -> Any:
     """Look up a class that the module of this name held in version 0.1."""
-    renamed = {"FeatureScores": "FeatureScores", "Kept": "FeatureBuffer"}
-    if name not in renamed:
+    if name not in ("FeatureScores", "Kept"):
         raise AttributeError(f"module {__name__} has no attribute {name}")
-    return getattr(import_module("ganrun.metrics.feature_scores"), renamed[name])
+    return getattr(import_module("ganrun.metrics.feature_scores"), name.replace("Kept", "FeatureBuffer"))

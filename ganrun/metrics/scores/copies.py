@@ -1,8 +1,6 @@
 """Whether a model reproduces training images: shares of near copies, by pixels and by features."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -22,7 +20,6 @@ MAX_TRAINING_IMAGES = 10_000  # training images that are compared by features: a
 BATCH = 500
 NEIGHBOURS = 5  # per row of the grids
 PLOTTED_SAMPLES = 8  # rows of the grids
-T = TypeVar("T")
 
 
 @dataclass
@@ -51,30 +48,15 @@ def find_copies(model, data, extractor: Extractor, samples: int, seed: int = 0) 
         return torch.cat([extractor(part.to(model.device))[0].cpu() for part in images.split(BATCH)])
 
     report = CopyReport()
-    add_comparison(report, x, train, held_out, lambda images: images, "pixels", "")
-    add_comparison(report, x, subset, held_out, features, "features", f"_{extractor.name}")
+    spaces = (("pixels", "", train, lambda images: images), ("features", f"_{extractor.name}", subset, features))
+    for space, suffix, images, embed in spaces:
+        rows, among = embed(x), embed(images)
+        shares, protocol = copy_shares(rows, among), {"count": len(images), "space": space}
+        baselines = {} if held_out is None else copy_shares(embed(held_out), among)
+        notes = COPIED.notes(protocol, len(x)) | NEAR.notes(protocol, len(x))
+        report.scores |= {f"{PREFIX}{name}{suffix}": share for name, share in shares.items()}
+        report.baselines |= {f"{PREFIX}{name}{suffix}": share for name, share in baselines.items()}
+        report.notes |= {f"{PREFIX}{name}{suffix}": note for name, note in notes.items()}
+        index = nearest_neighbours(rows[:PLOTTED_SAMPLES], among, NEIGHBOURS)[1]
+        report.pictures[f"neighbours{suffix}"] = plot_neighbours(x, images, index)
     return report
-
-
-def add_comparison(
-    report: CopyReport,
-    samples: Tensor,
-    train: Tensor,
-    held_out: Tensor | None,
-    embed: Callable[[Tensor], Tensor],
-    space: str,
-    suffix: str,
-) -> None:
-    """Compare uint8 images [N, C, H, W] in the space that `embed` maps them to; suffix: of the scores' names."""
-    rows, among = embed(samples), embed(train)
-
-    def full_names(values: Mapping[str, T]) -> dict[str, T]:
-        return {f"{PREFIX}{name}{suffix}": value for name, value in values.items()}
-
-    report.scores |= full_names(copy_shares(rows, among))
-    if held_out is not None:
-        report.baselines |= full_names(copy_shares(embed(held_out), among))
-    for declared in (COPIED, NEAR):
-        report.notes |= full_names(declared.notes({"count": len(train), "space": space}, len(samples)))
-    index = nearest_neighbours(rows[:PLOTTED_SAMPLES], among, NEIGHBOURS)[1]
-    report.pictures[f"neighbours{suffix}"] = plot_neighbours(samples, train, index)

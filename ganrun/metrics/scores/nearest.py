@@ -88,11 +88,8 @@ def copy_shares(samples: Tensor, train: Tensor, block: int = 1024) -> dict[str, 
     held-out images indicates copying. near_copies is close to 0 without copying, except in few dimensions.
     """
     distances = relative_distances(samples, train, block)
-    return {"copied_share": share_within(1, distances), "near_copies": share_within(NEAR, distances)}
-
-
-def share_within(limit: float, distances: Tensor) -> float:
-    return (distances <= limit).double().mean().item()
+    limits = {"copied_share": 1, "near_copies": NEAR}
+    return {name: (distances <= limit).double().mean().item() for name, limit in limits.items()}
 
 
 def plot_neighbours(samples: Tensor, train: Tensor, index: Tensor, n: int = 8) -> Tensor:
