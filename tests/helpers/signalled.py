@@ -5,10 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers.run_context import bound
 
 from ganrun.errors import Interrupted
-from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.callbacks.signals import Signals
 
 EXPECTED = (signal.SIGTERM, signal.SIGINT)
@@ -20,8 +18,7 @@ class World:
     def __init__(self, world_size=1, rank=0, every=1):
         self.saved = []
         self.signals = Signals(every)
-        checkpointing = SimpleNamespace(save_now=lambda trainer, model: self.saved.append(model.batches_seen))
-        bound(self.signals, {Checkpointing: checkpointing})
+        self.signals.save = lambda trainer, model: self.saved.append(model.batches_seen)
         self.trainer = SimpleNamespace(
             world_size=world_size, is_global_zero=not rank, strategy=SimpleNamespace(launcher=None)
         )
