@@ -107,12 +107,12 @@ def write_branch_checkpoint(folder: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def find_checkpoint(run: str, which: str = "last", outputs: Path = Path("outputs")) -> Path:
-    """Return the checkpoint file that a user names: a file, a run folder, or "last" for the newest run in `outputs`.
+def find_checkpoint(run: str, which: str = "last") -> Path:
+    """Return the checkpoint file that a user names: a file, a run folder, or "last" for the newest run in outputs/.
 
     which: "last" or "best", for a folder.
     """
-    path = resolve_run(run, f"**/checkpoints/{MANIFEST}", outputs)
+    path = resolve_run(run, f"**/checkpoints/{MANIFEST}")
     if path.is_file():
         return path
     folder = next((f for f in (path, path / "checkpoints") if (f / MANIFEST).is_file()), None)
@@ -122,9 +122,9 @@ def find_checkpoint(run: str, which: str = "last", outputs: Path = Path("outputs
     return checkpoint_by_role(folder, which)
 
 
-def find_run(run: str, which: str = "last", outputs: Path = Path("outputs")) -> tuple[Path, Path | None]:
+def find_run(run: str, which: str = "last") -> tuple[Path, Path | None]:
     """Return the run folder that a user names and the checkpoint to resume from, or None if nothing was saved yet."""
-    path = resolve_run(run, f"**/{STATUS}", outputs)
+    path = resolve_run(run, f"**/{STATUS}")
     if path.is_file():
         return path.parent.parent, path
     folder = path.parent if path.name == "checkpoints" else path
@@ -136,15 +136,15 @@ def find_run(run: str, which: str = "last", outputs: Path = Path("outputs")) -> 
     return folder, checkpoint_by_role(folder / "checkpoints", which) if has_saved else None
 
 
-def resolve_run(run: str, pattern: str, outputs: Path) -> Path:
-    """Return the path that a user names; "last" is the newest run folder with a file of that pattern."""
+def resolve_run(run: str, pattern: str) -> Path:
+    """Return the path that a user names; "last" is the newest run folder in outputs/ with a file of that pattern."""
     if "://" in run:
         raise UserError(f"{run} is a URL. Download the file, if you trust its source, and give its path.")
     if run != "last" or Path(run).exists():
         return Path(run).expanduser()
-    path = max(outputs.glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
+    path = max(Path("outputs").glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
     if path is None:
-        raise UserError(f"There is no run in {outputs.absolute()} yet. Start one: ganrun train")
+        raise UserError(f"There is no run in {Path('outputs').absolute()} yet. Start one: ganrun train")
     return path.parent.parent if path.name == MANIFEST else path.parent
 
 

@@ -54,7 +54,6 @@ def diagnose(
     return Diagnosis(state, "; ".join([summary, *discriminator_remarks(readings)]))
 
 
-# ---- the scores ------------------------------------------------------------------------------------------------------
 class ScoreCurve:
     """The finite scores of a training. window: the last half, but at least MIN_SCORES of them if there are so many."""
 
@@ -190,7 +189,6 @@ def count_orders(ties: Sequence[int]) -> list[int]:
     return counts
 
 
-# ---- the discriminator -----------------------------------------------------------------------------------------------
 def discriminator_remarks(readings: Sequence[Mapping[str, float]]) -> list[str]:
     """Return a remark for each discriminator whose accuracy at the end is near 1 or .5."""
     last = readings[-math.ceil(LAST_READINGS * len(readings)) :] if readings else []

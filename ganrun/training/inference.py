@@ -71,14 +71,11 @@ class TrainedModel:
         sample = getattr(self.model, "sample", None)
         if sample is None:
             raise UserError(f"{self.choices['model']} translates and draws no samples: ganrun translate {self.run_dir}")
-        labels = self.labels(n, y)
-        generator = seeds.generator(seed)
-        samples = []
-        starts = range(0, n, batch_size)
+        labels, generator = self.labels(n, y), seeds.generator(seed)
+        samples, starts = [], range(0, n, batch_size)
         for start in progress_bar(starts, "sampling") if show_progress else starts:
-            size = min(batch_size, n - start)
-            part = None if labels is None else labels[start : start + size]
-            samples.append(sample(size, part, generator).float().cpu())
+            part = None if labels is None else labels[start : start + batch_size]
+            samples.append(sample(min(batch_size, n - start), part, generator).float().cpu())
         return torch.cat(samples)
 
     def labels(self, n: int, y: ClassLabels) -> Tensor | None:
@@ -91,8 +88,8 @@ class TrainedModel:
         classes = list(range(count)) if y is None else [y] if isinstance(y, int | str) else [*y]
         classes = [int(c) if isinstance(c, Tensor) else c for c in classes]
         if not classes or any(not isinstance(c, int) or not 0 <= c < count for c in classes):
-            allowed = f"whole numbers from 0 to {count - 1}, such as classes=[0,1]"
-            raise UserError(f"classes={classes}: classes must be {allowed}.")
+            allowed = f"classes must be whole numbers from 0 to {count - 1}, such as classes=[0,1]"
+            raise UserError(f"classes={classes}: {allowed}.")
         return torch.tensor(classes)[torch.arange(n) % len(classes)]
 
     def translate(self, x: Tensor, to: str, batch_size: int = 8) -> Tensor:
@@ -124,6 +121,7 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
     """Load the model that a command names by `run` and `which`, to its `device`."""
     path = checkpoint.find_checkpoint(command.run, command.which)
     content = checkpoint.load_checkpoint(path)
+    kimg, choices = content["seen"]["images"] / 1000, content["ganrun"]["choices"]
     cfg = renames.update_config(DictConfig(content["ganrun"]["config"]))
     cfg.pop("callbacks", None)  # act during a training only
     if not command.get("trust"):
@@ -135,11 +133,8 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:
         raise UserError(f"The weights in {path} do not fit its config: {str(error).splitlines()[0]}") from error
-    kimg = content["seen"]["images"] / 1000
-    log.info("%s of %s, after %g kimg", content["ganrun"]["choices"]["model"], path, kimg)
-    return TrainedModel(
-        path, cfg, model.to(select_device(command.device)).eval(), data, kimg, content["ganrun"]["choices"]
-    )
+    log.info("%s of %s, after %g kimg", choices["model"], path, kimg)
+    return TrainedModel(path, cfg, model.to(select_device(command.device)).eval(), data, kimg, choices)
 
 
 def select_device(name: str) -> torch.device:

@@ -57,17 +57,11 @@ def make_run_folder(folder: Path, key: str = "folder") -> Path:
     raise UserError(f"{folder} exists. Give a new {key}=.")
 
 
-class LogFile(logging.FileHandler):
-    """A log file that does not complain about a full disk: the run itself does."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging's name
-        pass
-
-
 @contextmanager
 def log_to_file(folder: Path) -> Iterator[None]:
     """Write ganrun's log messages to train.log too."""
-    handler = LogFile(folder / "train.log")
+    handler = logging.FileHandler(folder / "train.log")
+    handler.handleError = lambda record: None  # of a full disk: the run itself reports it
     logging.getLogger("ganrun").addHandler(handler)
     try:
         yield

@@ -73,10 +73,7 @@ def run_lock(folder: Path) -> Iterator[None]:
 def run_training(
     experiment: Experiment, folder: Path, choices: Mapping[str, str], checkpoint_path: Path | None = None
 ) -> None:
-    """Train in the run folder, from a checkpoint if there is one. Its status.json says how the training ended.
-
-    choices: the choice in each config group.
-    """
+    """Train in the run folder, from a checkpoint if there is one. Its status.json says how the training ended."""
     cfg = experiment.cfg
     cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
     record = RunRecord(folder, cfg, cfg.metrics.monitor, cfg.metrics.mode, is_main_process(), choices)
@@ -116,8 +113,7 @@ def fit_model(run: RunContext) -> None:
 
 def bind_callbacks(run: RunContext) -> list[pl.Callback]:
     """Give the callbacks of the config the objects of the run; return those that it needs, in order."""
-    callbacks = run.experiment.callbacks
-    needed = [c for c in callbacks if not isinstance(c, RunCallback) or c.is_needed(run)]
+    needed = [c for c in run.experiment.callbacks if not isinstance(c, RunCallback) or c.is_needed(run)]
     run.callbacks = sorted(needed, key=lambda callback: getattr(callback, "acts_last", False))
     for callback in run.callbacks:
         if isinstance(callback, RunCallback):

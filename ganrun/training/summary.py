@@ -1,12 +1,9 @@
 """The summary that a training prints at its end."""
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 
 from ganrun.config import trust
-from ganrun.config.experiment import Experiment
 from ganrun.metrics.scores.declarations import better_direction
 from ganrun.terminal import format_duration
 from ganrun.training.callbacks.base import RunContext
@@ -16,7 +13,7 @@ from ganrun.training.run_record import RunRecord
 
 
 def print_summary(run: RunContext) -> None:
-    """Print the last and best scores, the diagnosis, where the files are and how fast the training was."""
+    """Print scores, diagnosis, speed, where the files are, and the commands that make use of the trained model."""
     record = run.record
     if not record.is_main_process:
         return
@@ -26,22 +23,20 @@ def print_summary(run: RunContext) -> None:
     if diagnosis := record.diagnosis():
         console.print(diagnosis.summary, highlight=False)
     for profiling in (callback for callback in run.callbacks if isinstance(callback, Profiling)):
-        console.print(profiling.table())
+        console.print(profiling.text(), highlight=False)
+        if (trace := profiling.folder / "trace.json.gz").exists():
+            console.print(f"details       open {trace} in https://ui.perfetto.dev")
     kimg, speed = record.images / 1000, record.images_per_second
     console.print(f"{kimg:,.1f} kimg in {format_duration(record.seconds)}, {speed:,.0f} images/s")
     console.print(f"run folder    {record.folder}")
     for path in (path for callback in run.callbacks if isinstance(callback, Samples) for path in callback.newest):
         console.print(f"pictures      {path}")
     console.print(f"TensorBoard   tensorboard --logdir {record.folder}")
-    console.print(f"next          {'   or   '.join(next_commands(run.experiment, record.folder))}")
-
-
-def next_commands(experiment: Experiment, folder: Path) -> list[str]:
-    """Return the commands that make use of the trained model."""
-    samples = hasattr(experiment.model, "sample")
-    commands = [f"ganrun sample {folder}" if samples else f"ganrun translate {folder} input=FOLDER"]
-    commands += [f"ganrun eval {folder}"] if experiment.suite else []
-    return [f"{command} trust=true" for command in commands] if trust.needs_trust(experiment.cfg) else commands
+    is_translator = not hasattr(run.experiment.model, "sample")
+    commands = [f"ganrun translate {record.folder} input=FOLDER" if is_translator else f"ganrun sample {record.folder}"]
+    commands += [f"ganrun eval {record.folder}"] if run.experiment.suite else []
+    suffix = " trust=true" if trust.needs_trust(run.cfg) else ""
+    console.print(f"next          {'   or   '.join(command + suffix for command in commands)}")
 
 
 def last_and_best_table(record: RunRecord) -> Table:

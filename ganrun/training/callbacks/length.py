@@ -28,15 +28,9 @@ class Length(Callback):
         self.seconds_before = state_dict["seconds"]
 
     def _update(self, trainer: Trainer, model) -> None:
-        model.progress = min(1.0, max(model.images_seen / self.images, self._share_of_time(trainer, model)))
+        share_of_time = (time.monotonic() - self.start) / (60 * self.minutes) if self.minutes is not None else 0.0
+        if trainer.world_size > 1:  # all ranks must stop after the same batch, so they use the clock of the first
+            share_of_time = trainer.strategy.broadcast(torch.tensor(share_of_time, device=model.device)).item()
+        model.progress = min(1.0, max(model.images_seen / self.images, share_of_time))
         if model.progress >= 1:
             trainer.should_stop = True
-
-    def _share_of_time(self, trainer: Trainer, model) -> float:
-        if self.minutes is None:
-            return 0.0
-        share = (time.monotonic() - self.start) / (60 * self.minutes)
-        if trainer.world_size == 1:
-            return share
-        # All ranks must stop after the same batch, so they use the clock of the first
-        return trainer.strategy.broadcast(torch.tensor(share, device=model.device)).item()

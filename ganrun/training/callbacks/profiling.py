@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import torch
 from pytorch_lightning import Trainer
-from rich.table import Table
 
 from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.checkpointing import Checkpointing
@@ -87,9 +86,8 @@ class Profiling(RunCallback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         model = pl_module
         on_gpu = model.device.type == "cuda"
-        watch = Stopwatch(lambda: torch.cuda.synchronize(model.device)) if on_gpu else Stopwatch()
-        self.watch, self.batches, self.before = watch, 0, model.batches_seen
-        step = model.training_step
+        self.watch = watch = Stopwatch(lambda: torch.cuda.synchronize(model.device)) if on_gpu else Stopwatch()
+        self.batches, step = 0, model.training_step
         model.training_step = lambda batch, batch_idx: step(watch.timed_items(batch, "data"), batch_idx)  # its names
         steps = model.graphed_steps or model  # set by Compilation, which comes before
         steps.take_turn = watch.timed(steps.take_turn, lambda player, *_: player.name)
@@ -98,7 +96,14 @@ class Profiling(RunCallback):
         for callback in self.callbacks:
             if name := PARTS.get(type(callback)):
                 callback.on_train_batch_end = watch.timed(callback.on_train_batch_end, name)
-        self.tracer = self._tracer() if trainer.is_global_zero else None
+        self.tracer = None
+        if trainer.is_global_zero:
+            self.folder.mkdir(exist_ok=True)
+            self.tracer = torch.profiler.profile(
+                schedule=torch.profiler.schedule(wait=WAIT, warmup=WARMUP, active=TRACED, repeat=1),
+                on_trace_ready=lambda tracer: tracer.export_chrome_trace(str(self.folder / "trace.json.gz")),
+            )
+            self.tracer.start()
         watch.enter(REST)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -125,30 +130,7 @@ class Profiling(RunCallback):
         largest_first = sorted(self.watch.seconds.items(), key=lambda part: -part[1])
         return [(name, 1000 * seconds / batches, seconds / total) for name, seconds in largest_first]
 
-    def table(self) -> Table:
-        """Return the rows as a table for the terminal."""
-        table = Table("part", title=self._title(), title_justify="left")
-        for name in ("ms per batch", "share"):
-            table.add_column(name, justify="right")
-        for name, milliseconds, share in self.rows():
-            table.add_row(name, f"{milliseconds:.3f}", f"{share:.1%}")
-        trace = self.folder / "trace.json.gz"
-        table.caption = f"details: open {trace} in https://ui.perfetto.dev" if trace.exists() else None
-        return table
-
     def text(self) -> str:
-        """Return the rows as text for a file."""
-        lines = [f"{name:40}{ms:12.3f}{share:8.1%}" for name, ms, share in self.rows()]
-        return "\n".join([self._title(), f"{'part':40}{'ms per batch':>12}{'share':>8}", *lines])
-
-    def _title(self) -> str:
-        return f"time of {self.batches} batches"
-
-    def _tracer(self) -> torch.profiler.profile:
-        self.folder.mkdir(exist_ok=True)
-        tracer = torch.profiler.profile(
-            schedule=torch.profiler.schedule(wait=WAIT, warmup=WARMUP, active=TRACED, repeat=1),
-            on_trace_ready=lambda tracer: tracer.export_chrome_trace(str(self.folder / "trace.json.gz")),
-        )
-        tracer.start()
-        return tracer
+        """Return the rows as a table."""
+        lines = [f"time of {self.batches} batches", f"{'part':40}{'ms per batch':>12}{'share':>8}"]
+        return "\n".join([*lines, *(f"{name:40}{ms:12.3f}{share:8.1%}" for name, ms, share in self.rows())])

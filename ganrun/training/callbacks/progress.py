@@ -50,11 +50,10 @@ class Progress(RunCallback):
             self.live = None
 
     def _show(self, model) -> None:
-        line = self.line(model)
         if self.live:
-            self.live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+            self.live.update(Text(self.line(model), no_wrap=True, overflow="ellipsis"))
         else:
-            log.info(line)
+            log.info(self.line(model))
 
     def seconds_left(self, images: int) -> float:
         """Return the seconds until the run reaches its kimg at the speed so far, or its minutes."""
@@ -71,14 +70,11 @@ class Progress(RunCallback):
             f"{model.images_seen / 1000:.1f}/{self.run.cfg.kimg:g} kimg",
             f"{record.images_per_second:,.0f} images/s",
             f"{format_duration(self.seconds_left(model.images_seen))} left",
-            *(f"{short_name(name)} {value:.3g}" for name, value in terms.items() if not name.endswith("/gradient")),
         ]
+        for name, value in terms.items():
+            _, player, term = name.split("/")
+            if term != "gradient":
+                fields.append(f"{player[0].upper()}.{term} {value:.3g}")  # such as D.real
         if name := record.monitor if record.best else None:
             fields.append(f"{name} {record.last[name]:.4g} (best {record.best[name]:.4g})")
         return "  ".join(fields)
-
-
-def short_name(name: str) -> str:
-    """Abbreviate a term: "train/discriminator/real" -> "D.real"."""
-    _, player, term = name.split("/")
-    return f"{player[0].upper()}.{term}"

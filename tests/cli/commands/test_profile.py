@@ -37,7 +37,7 @@ def slow_down(monkeypatch, owner, name, seconds):
 
 
 def test_the_table_shows_where_the_time_went(cli, monkeypatch, capfd):
-    slow_down(monkeypatch, TrainingBatches, "_gathered", 0.01)
+    slow_down(monkeypatch, TrainingBatches, "_gather", 0.01)
     slow_down(monkeypatch, WGAN, "generator_loss", 0.1)  # in 6 of 30 batches: 20 ms a batch
     assert cli.run("train", *WGAN_ARGS, "profile=true", "folder=run") == 0
     times = read_table(cli.folder / "run")
