@@ -16,16 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 @dataclass
 class CommandContext:
-    """One command, from the start of Hydra to its exit code.
+    """One command, from the start of Hydra to its exit code."""
 
-    flags: {long name: value}.  overrides: as given to Hydra.  outcomes: (job name, exit code) of each finished job;
-    a run that is no sweep has the name "".  new_folders: the new sweep folder and its new parents.
-    """
-
-    flags: Mapping[str, str]
-    overrides: Sequence[str]
-    outcomes: list[tuple[str, int]] = field(default_factory=list)
-    new_folders: list[Path] = field(default_factory=list)
+    flags: Mapping[str, str]  # by long name
+    overrides: Sequence[str]  # as given to Hydra
+    outcomes: list[tuple[str, int]] = field(default_factory=list)  # (job name or "", exit code) of each finished job
+    new_folders: list[Path] = field(default_factory=list)  # the new sweep folder and its new parents
 
 
 _CURRENT: ContextVar[CommandContext] = ContextVar("current ganrun command")
@@ -34,8 +30,7 @@ _CURRENT: ContextVar[CommandContext] = ContextVar("current ganrun command")
 def current_command() -> CommandContext:
     """Return the context of the command that Hydra is running. LookupError if there is none.
 
-    Only for the classes that Hydra builds from a config and to which we cannot pass anything: GanrunSweeper and
-    SweepFolder. All other code gets the context as an argument.
+    Only for GanrunSweeper and SweepFolder, which Hydra itself builds. Other code gets the context as an argument.
     """
     return _CURRENT.get()
 

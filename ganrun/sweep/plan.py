@@ -41,7 +41,7 @@ def build_plan(
 ) -> SweepPlan:
     """Return the plan of a command's overrides. Raises UserError for overrides that cannot be swept."""
     loader, settings = context.config_loader, config.sweep
-    space = parse_space(overrides, loader, settings.seeds, config.seed, settings.space, settings.only)
+    space = parse_space(overrides, loader, settings, config.seed)
     space.configs = ConfigCache(
         lambda values: loader.load_sweep_config(
             config, [*space.fixed, *(f"{key}={value}" for key, value in values.items())]
@@ -88,12 +88,11 @@ def log_plan(plan: SweepPlan, settings: DictConfig) -> None:
 
 def move_aside(plan: SweepPlan, storage: str | None) -> None:
     """Rename the folder of an earlier start (sweep.fresh=true). Raises UserError if other processes may use it."""
-    folder, earlier = plan.folder, None
-    if (folder / state.SWEEP_FILE).exists():
-        try:
-            earlier = state.load_sweep(folder)
-        except UserError:
-            earlier = state.SweepState(folder, {}, id="unknown")
+    folder = plan.folder
+    try:
+        earlier = state.load_sweep(folder) if (folder / state.SWEEP_FILE).exists() else None
+    except UserError:
+        earlier = state.SweepState(folder, {}, id="unknown")
     if storage:
         check_study_is_new(storage, earlier.study if earlier else plan.name)
     if earlier is None:

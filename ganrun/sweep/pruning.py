@@ -49,7 +49,6 @@ class Pruning(RunCallback):
     def _is_unpromising(self) -> bool:
         import optuna
         from optuna.pruners import HyperbandPruner, MedianPruner
-        from optuna.trial import TrialState
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         own = self._load_result(self.record.folder)
@@ -60,8 +59,8 @@ class Pruning(RunCallback):
         for job in state.load_sweep(self.folder).jobs:
             other = self._load_result(self.folder / job.name) if job.state.is_finished else RunResult()
             if other.history and other.protocol == own.protocol:
-                study.add_trial(build_trial(scores_at(other.history, marks), TrialState.COMPLETE, other.history[-1][1]))
-        study.add_trial(build_trial([score for _, score in own.history], TrialState.RUNNING))
+                study.add_trial(build_trial(scores_at(other.history, marks), other.history[-1][1]))
+        study.add_trial(build_trial([score for _, score in own.history]))
         if self.settings["pruner"] == "hyperband":
             evaluations = round(len(marks) * self.kimg / marks[-1])  # of a complete run
             pruner = HyperbandPruner(min_resource=1, max_resource=max(2, evaluations))
@@ -83,15 +82,16 @@ def scores_at(history: Sequence[tuple[float, float]], marks: Sequence[float]) ->
     return scores
 
 
-def build_trial(scores: Sequence[float], trial_state: Any, value: float | None = None) -> Any:
-    """Return a run as an Optuna trial with its i-th score at step i; FAIL if it is finished and its value is NaN."""
-    from optuna.trial import create_trial
+def build_trial(scores: Sequence[float], value: float | None = None) -> Any:
+    """Return a run as an Optuna trial, its i-th score at step i. value: of a finished run; NaN if it failed."""
+    from optuna.trial import TrialState, create_trial
 
     steps = {i: score for i, score in enumerate(scores) if score == score}
-    has_value = value is not None and value == value and trial_state.is_finished()
-    if trial_state.is_finished() and not has_value:
-        trial_state = type(trial_state).FAIL
-    return create_trial(state=trial_state, value=value if has_value else None, intermediate_values=steps)
+    if value is None:
+        return create_trial(state=TrialState.RUNNING, intermediate_values=steps)
+    if value != value:
+        return create_trial(state=TrialState.FAIL, intermediate_values=steps)
+    return create_trial(state=TrialState.COMPLETE, value=value, intermediate_values=steps)
 
 
 def load_settings() -> dict[str, Any]:

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from statistics import mean
 
@@ -51,11 +52,8 @@ class Runner:
         return self.strategy.total * len(self.seeds)
 
     def run(self) -> None:
-        """Run until every job is over. If interrupted, let the running jobs save, and record how far they got.
-
-        Other processes may work on the same sweep; this one ends after the last job, whoever runs it.
-        """
-        with LiveTable(self) as table:
+        """Run until all jobs are over, those of other processes too. If interrupted, let the running ones save."""
+        with closing(LiveTable(self)) as table:
             self._join()
             try:
                 while self._start_jobs() or self.executor.jobs or self._others_run() or self._has_work():
@@ -80,10 +78,7 @@ class Runner:
         return f", {format_duration(remaining * mean(self.durations) / self.executor.size)} left"
 
     def _join(self) -> None:
-        """Register this process and take over unfinished jobs; failed ones are tried again.
-
-        If other processes are at work already, take over only the jobs of dead ones.
-        """
+        """Register this process; take over the jobs of dead ones, and if it is alone all that are unfinished."""
         with self.state.change():
             self.registry.join()
             others = self.registry.others()
@@ -149,8 +144,11 @@ class Runner:
         """Return the next job to start, of a new point if none waits."""
         if self.abort_reason:
             return None
-        self._skip_pruned_points()
+        pruned = {job.point for job in self.state.jobs if job.state == JobState.PRUNED}
         for job in self.state.jobs:
+            if job.state == JobState.WAITING and job.point in pruned:
+                job.state, job.error = JobState.PRUNED, "not started: another seed of this point was pruned"
+                self.unreported.add(job.point)
             # A job of a killed sweep may still be saving: it holds the lock of its run folder until then
             if job.state != JobState.WAITING or lock.is_locked(self.state.folder / job.name):
                 continue
@@ -159,14 +157,6 @@ class Runner:
                 return job
             self.unreported.add(job.point)
         return self._add_point()
-
-    def _skip_pruned_points(self) -> None:
-        """Do not train a point with more seeds if its training was pruned for one."""
-        pruned = {job.point for job in self.state.jobs if job.state == JobState.PRUNED}
-        for job in self.state.jobs:
-            if job.state == JobState.WAITING and job.point in pruned:
-                job.state, job.error = JobState.PRUNED, "not started: another seed of this point was pruned"
-                self.unreported.add(job.point)
 
     def _record_end(self, number: int, finished: FinishedJob, is_stopped: bool = False) -> None:
         seconds = time.monotonic() - self.start_times[number]

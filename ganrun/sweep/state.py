@@ -7,12 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from ganrun.errors import UserError, did_you_mean
 from ganrun.paths import replace_text
-from ganrun.sweep.flock import flock
 from ganrun.sweep.job_state import JobState
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 SWEEP_FILE = "sweep.json"
 LOCK_FILE = ".lock"  # its modification time is that of the sweep's last start
@@ -22,22 +27,17 @@ SWEEP_VARIABLE = "GANRUN_SWEEP"  # environment variable that tells jobs the swee
 
 @dataclass
 class SweepJob:
-    """One training: a point of the search space and a seed.
+    """One training: a point of the search space and a seed."""
 
-    number: its index in the sweep, which never changes.  point: the index of its point.  error: the last error message
-    of a failed job.  attempts: how often it failed in this start.  runner: the name of the process that has it, or had
-    it last; see RunnerRegistry.
-    """
-
-    number: int
-    point: int
+    number: int  # its index in the sweep, which never changes
+    point: int  # the index of its point
     values: dict[str, str]
     seed: int
     name: str
     state: JobState = JobState.WAITING
-    error: str = ""
-    attempts: int = 0
-    runner: str = ""
+    error: str = ""  # the last error message of a failed job
+    attempts: int = 0  # how often it failed in this start
+    runner: str = ""  # the name in RunnerRegistry of the process that has it, or had it last
 
     def __post_init__(self) -> None:
         self.state = JobState(self.state)  # sweep.json has it as text
@@ -88,10 +88,9 @@ class SweepState:
         replace_text(self.folder / SWEEP_FILE, self._text())
 
     def _text(self) -> str:
-        jobs = [asdict(job) for job in self.jobs]
-        content = {"id": self.id, "study": self.study, "command": self.command, "flags": self.flags}
-        content["definition"] = self.definition
-        return json.dumps({**content, "jobs": jobs}, indent=1) + "\n"
+        content = asdict(self)
+        del content["folder"]
+        return json.dumps(content, indent=1) + "\n"
 
 
 class RunnerRegistry:
@@ -126,6 +125,22 @@ class RunnerRegistry:
                 else:
                     alive.add(path.name)
         return alive
+
+
+def flock(file: IO, wait: bool = True) -> bool:
+    """Lock a file until all who hold it have closed it or ended. Return False if another has it and `wait` is false.
+
+    Not the package filelock: a signal interrupts a sweep by an exception, after which a lock of filelock may stay
+    locked, and the jobs of a sweep inherit the locks of their GPUs.
+    """
+    try:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if wait:
+            raise
+        return False
+    return True
 
 
 def load_sweep(folder: Path, definition: Mapping | None = None) -> SweepState:

@@ -1,13 +1,16 @@
 """A sweep from the command line's settings to its leaderboard; Hydra's plugin calls it."""
 
 import logging
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
+from ganrun.errors import Interrupted
 from ganrun.sweep import hydra_context, state, validate
 from ganrun.sweep.executors.base import Executor
 from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
@@ -21,7 +24,6 @@ from ganrun.sweep.report import leaderboard
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.search.strategy import GridSearch
 from ganrun.sweep.search.study import StudySearch
-from ganrun.sweep.signals import interrupt_on_signals
 from ganrun.sweep.state import SWEEP_VARIABLE, SweepJob, SweepState
 from ganrun.training.run_folder import check_writable
 
@@ -29,10 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str], command: CommandContext) -> None:
-    """Train what is left of the sweep of these overrides, and write its leaderboard.
-
-    The names and exit codes of its jobs go to `command.outcomes`.
-    """
+    """Train what is left of a sweep, and write its leaderboard. Put names and exit codes into command.outcomes."""
     validate.check_settings(config, command.overrides)
     plan = build_plan(context, config, overrides, command)
     configs = validate.compose_values(plan.space)
@@ -99,11 +98,30 @@ def job_args(plan: SweepPlan, job: SweepJob) -> list[str]:
     return ["train", *config_dir_flags(plan.command.flags), *repeatable_overrides("train", overrides)]
 
 
-def conclude(runner: Runner, new_folders: Sequence[Path]) -> None:
-    """Write and print the leaderboard; remove a new sweep that has trained nothing.
+@contextmanager
+def interrupt_on_signals(on_first: Callable[[], None]) -> Iterator[None]:
+    """Raise Interrupted at every SIGINT and SIGTERM within the block; call `on_first` before the first one."""
+    received: list[int] = []
 
-    new_folders: those that this start has made, innermost first.
-    """
+    def handle(signum, _):
+        received.append(signum)
+        if len(received) == 1:
+            log.info("%s: the jobs save and end. A second signal kills them.", signal.Signals(signum).name)
+            on_first()
+        else:
+            log.info("%s: killing the jobs", signal.Signals(signum).name)
+        raise Interrupted(signum)
+
+    previous = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
+
+
+def conclude(runner: Runner, new_folders: Sequence[Path]) -> None:
+    """Write and print the leaderboard; remove a sweep that has trained nothing, with its new folders."""
     sweep, folder = runner.state, runner.state.folder
     if others := runner.strategy.describe_others():
         log.info("%s", others)
@@ -112,9 +130,8 @@ def conclude(runner: Runner, new_folders: Sequence[Path]) -> None:
         with sweep.locked():
             if not runner.registry.others() and runner.strategy.delete():
                 hydra_context.remove_folders(new_folders)
-    if not folder.exists() or not sweep.jobs:
-        return
-    if runner.abort_reason:
-        log.error("%s", runner.abort_reason)
-    with sweep.change():
-        leaderboard.show_leaderboard(sweep, runner.metric, runner.mode)
+    if folder.exists() and sweep.jobs:
+        if runner.abort_reason:
+            log.error("%s", runner.abort_reason)
+        with sweep.change():
+            leaderboard.show_leaderboard(sweep, runner.metric, runner.mode)

@@ -20,13 +20,10 @@ GRACE_SECONDS = 60  # for a training to save after SIGTERM
 
 @dataclass
 class FinishedJob:
-    """How a job ended.
+    """How a job ended."""
 
-    exit_code: minus the signal number if a signal killed it.  message: the last error in its log, or its last line.
-    """
-
-    exit_code: int
-    message: str = ""
+    exit_code: int  # minus the signal number if a signal killed it
+    message: str = ""  # the last error in its log, or its last line
 
 
 @dataclass

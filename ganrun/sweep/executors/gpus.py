@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import IO
 
-from ganrun.sweep.flock import flock
+from ganrun.sweep.state import flock
 
 DRIVER_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, AMD, and Windows Subsystem for Linux
 

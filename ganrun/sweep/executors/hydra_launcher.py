@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
@@ -23,7 +22,7 @@ class TrainTask:
     """The function that a launcher calls, on whichever machine: it runs the job whose run folder the config names."""
 
     env: Mapping[str, str]
-    jobs: dict[str, ExecutorJob] = field(default_factory=dict)  # by run folder
+    jobs: dict[str, ExecutorJob] = field(default_factory=dict)  # the batch that the launcher has, by run folder
 
     def __call__(self, config: DictConfig) -> int:
         return self.jobs[config.folder].start(self.env).wait()
@@ -35,7 +34,6 @@ class HydraExecutor(Executor):
     def __init__(self, size: int, env: Mapping[str, str], context: HydraContext, config: DictConfig, folder: Path):
         super().__init__(size, env)
         self.jobs: dict[int, ExecutorJob] = {}
-        self.launched: list[Path] = []  # run folders of the batch that the launcher has
         self.task = TrainTask(self.env)
         config = config.copy()
         with open_dict(config):
@@ -52,32 +50,28 @@ class HydraExecutor(Executor):
         """Hand all submitted jobs to the launcher, and return them when it has run them all."""
         if not self.jobs:
             return {}
-        folders = {number: job.log.parent.parent / job.log.stem for number, job in self.jobs.items()}
-        self.task.jobs = {str(folders[number]): job for number, job in self.jobs.items()}
-        overrides = [[f"folder={quote_override(str(folder))}"] for folder in folders.values()]
+        self.task.jobs = {str(job.log.parent.parent / job.log.stem): job for job in self.jobs.values()}
+        overrides = [[f"folder={quote_override(folder)}"] for folder in self.task.jobs]
         log.info("launched      %d jobs by %s", len(overrides), type(self.launcher).__name__)
-        self.launched = [*folders.values()]
-        returned = self.launcher.launch(overrides, initial_job_idx=min(folders))
-        jobs, self.jobs, self.launched = self.jobs, {}, []
-        return {number: finish_job(jobs[number], result) for number, result in zip(jobs, returned, strict=True)}
+        returned = self.launcher.launch(overrides, initial_job_idx=min(self.jobs))
+        jobs, self.jobs, self.task.jobs = self.jobs, {}, {}
+        finished = {}
+        for (number, job), result in zip(jobs.items(), returned, strict=True):
+            try:
+                finished[number] = job.finish(result.return_value)
+            except Exception as error:  # of the launcher, or of the machine that it used
+                finished[number] = FinishedJob(1, f"{type(error).__name__}: {error}")
+        return finished
 
     def stop(self) -> dict[int, FinishedJob]:
         """Return what the launcher had when it was interrupted; drop jobs that it did not have."""
-        finished = {number: job.finish(143) for number, job in self.jobs.items()} if self.launched else {}
+        finished = {number: job.finish(143) for number, job in self.jobs.items()} if self.task.jobs else {}
         self.jobs = {}
         return finished
 
     def prepare_to_stop(self) -> None:
         """Ask the launched jobs to save and end, and wait for them: an interrupted launcher kills its processes."""
-        asked = [folder for folder in self.launched if lock.terminate_owner(folder)]
+        asked = [folder for folder in map(Path, self.task.jobs) if lock.terminate_owner(folder)]
         deadline = time.monotonic() + GRACE_SECONDS
         while any(map(lock.is_locked, asked)) and time.monotonic() < deadline:
             time.sleep(0.1)
-
-
-def finish_job(job: ExecutorJob, result: JobReturn) -> FinishedJob:
-    """Return what became of a job. An error of the launcher, or of the machine that it used, counts as a failure."""
-    try:
-        return job.finish(result.return_value)
-    except Exception as error:
-        return FinishedJob(1, f"{type(error).__name__}: {error}")

@@ -47,8 +47,13 @@ class LocalExecutor(Executor):
         if not self.has_room():
             return False
         lease, self.reserved = self.reserved, None
+        env = dict(self.env)
+        if self.size > 1 and "OMP_NUM_THREADS" not in os.environ:
+            env["OMP_NUM_THREADS"] = str(max(1, cpu_count() // self.size))
+        if lease:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
         job = LocalJob(args, log)
-        job.process = job.start(self._job_env(lease), lease.files if lease else ())
+        job.process = job.start(env, lease.files if lease else ())
         self.jobs[number] = job
         if lease:
             lease.close()  # the job itself now holds the locks
@@ -80,11 +85,3 @@ class LocalExecutor(Executor):
         if self.reserved:
             self.reserved.close()
             self.reserved = None
-
-    def _job_env(self, lease: GpuLease | None) -> dict[str, str]:
-        env = dict(self.env)
-        if self.size > 1 and "OMP_NUM_THREADS" not in os.environ:
-            env["OMP_NUM_THREADS"] = str(max(1, cpu_count() // self.size))
-        if lease:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
-        return env

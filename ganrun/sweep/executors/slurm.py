@@ -27,9 +27,7 @@ ACTIVE_STATES = (
 
 @dataclass
 class SlurmJob(ExecutorJob):
-    """A job, with its id in Slurm once sbatch has accepted it."""
-
-    id: str = field(init=False, default="")
+    id: str = field(init=False, default="")  # in Slurm's queue, once sbatch has accepted the job
 
 
 class SlurmExecutor(Executor):

@@ -33,11 +33,7 @@ figcaption { max-width: 240px; font-size: 13px; overflow-wrap: anywhere }
 def write_report(
     sweep: SweepState, ranked: Sequence[PointResult], results: Results, metric: str | None, title="", name=REPORT_FILE
 ) -> Path:
-    """Write the page and return its path. title: instead of the folder's name and the command.
-
-    Sections: leaderboard, scores during training, points as parallel coordinates, importance of the settings, the
-    samples of every job nearest to its best score, failed jobs.
-    """
+    """Write the page and return its path. title: instead of the folder's name and the command."""
     figures = {
         "Scores during training": lambda: plot_scores(sweep, results, metric),
         "Settings and score": lambda: plot_coordinates(sweep, ranked, metric),

@@ -2,19 +2,18 @@
 
 import logging
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
 
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import html, ranking
-from ganrun.sweep.report.ranking import PointResult
+from ganrun.sweep.report.ranking import PointResult, leaderboard_table
 from ganrun.sweep.report.results import Results, load_result
 from ganrun.sweep.state import RunnerRegistry, SweepState
 
 log = logging.getLogger(__name__)
-BuildTable = Callable[[Sequence[PointResult], str | None], Table]
 
 
 def show_leaderboard(sweep: SweepState, metric: str | None, mode: str | None) -> None:
@@ -22,9 +21,7 @@ def show_leaderboard(sweep: SweepState, metric: str | None, mode: str | None) ->
     folder, jobs, keys = sweep.folder, sweep.jobs, sweep.keys
     results = {job.number: load_result(folder / job.name, metric, mode) for job in jobs}
     console = Console(soft_wrap=True)
-    rankings = show_rankings(
-        sweep, results, console, lambda ranked, name: ranking.leaderboard_table(ranked, keys, name)
-    )
+    rankings = show_rankings(sweep, results, console, lambda points, name: leaderboard_table(points, keys, name))
     runs = [result for result in results.values() if result.state]
     if metric and runs and not any(result.history for result in runs):
         log.error("No run has the score sweep.metric=%s, so there is no ranking.", metric)
@@ -40,11 +37,11 @@ def show_leaderboard(sweep: SweepState, metric: str | None, mode: str | None) ->
 
 
 def show_rankings(
-    sweep: SweepState, results: Results, console: Console, build_table: BuildTable, title: str = ""
+    sweep: SweepState, results: Results, console: Console, build_table: Callable[..., Table], title: str = ""
 ) -> list[list[PointResult]]:
     """Rank the jobs of each score protocol, print the tables and write the pages; return the rankings.
 
-    title: of the pages, instead of the sweep's name and command.
+    build_table: takes a ranking and the score's name.  title: of the pages, instead of the sweep's name and command.
     """
     groups, rankings = ranking.group_comparable(sweep.jobs, results), []
     if len(groups) > 1:

@@ -7,7 +7,6 @@ import time
 from rich.table import Table
 
 from ganrun.sweep.job_state import JobState
-from ganrun.sweep.report.results import latest_kimg
 from ganrun.terminal import LiveDisplay
 
 REDRAW_SECONDS = 1.0
@@ -18,16 +17,10 @@ class LiveTable:
     """Redraws the table of a runner's jobs; does nothing outside a terminal, where the log lines have to do."""
 
     def __init__(self, runner):
-        self.runner = runner
-        self.display: LiveDisplay | None = None
-        self.drawn_at = 0.0
+        self.runner, self.drawn_at = runner, 0.0
+        self.display = LiveDisplay() if sys.stderr.isatty() else None
 
-    def __enter__(self):
-        if sys.stderr.isatty():
-            self.display = LiveDisplay()
-        return self
-
-    def __exit__(self, *_):
+    def close(self) -> None:
         if self.display:
             self.display.stop()
 
@@ -44,7 +37,7 @@ class LiveTable:
         title = f"{sum(job.state.is_finished for job in jobs)} of {runner.total} done{runner.time_left()}{best}"
         table = Table("job", "state", "kimg", "score", title=title, title_justify="left")
         for job in [job for job in jobs if job.state != JobState.WAITING][-MAX_ROWS:]:
-            score = runner.result(job).score
-            kimg = latest_kimg(runner.state.folder / job.name)
-            table.add_row(job.name, str(job.state), f"{kimg:.1f}", "" if math.isnan(score) else f"{score:.4g}")
+            result = runner.result(job)
+            score = "" if math.isnan(result.score) else f"{result.score:.4g}"
+            table.add_row(job.name, str(job.state), f"{result.latest_kimg:.1f}", score)
         return table

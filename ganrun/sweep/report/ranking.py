@@ -5,7 +5,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -29,11 +29,10 @@ class PointResult:
     values: dict[str, str]
     jobs: list[SweepJob]
     results: Results
-    scores: list[float] = field(init=False)
 
-    def __post_init__(self):
-        scores = (self.results[job.number].score for job in self.jobs)
-        self.scores = [score for score in scores if math.isfinite(score)]
+    @property
+    def scores(self) -> list[float]:
+        return [score for job in self.jobs if math.isfinite(score := self.results[job.number].score)]
 
     @property
     def mean(self) -> float:
@@ -110,10 +109,7 @@ def best_job(point: PointResult) -> SweepJob:
 
 
 def write_leaderboard(folder: Path, rankings: Sequence[Sequence[PointResult]], keys: Sequence[str]) -> Path:
-    """Write leaderboard.csv and return its path: a row per job, with mean, deviation and score count of its point.
-
-    rankings: one per score protocol; the ranks of each begin at 1.
-    """
+    """Write leaderboard.csv, a row per job, and return its path. The ranks of each ranking begin at 1."""
     text = io.StringIO()
     head = ["rank", "job", *keys, "seed", "state", "kimg", "metric", "score", "mean", "deviation", "seeds", "error"]
     rows = csv.writer(text, lineterminator="\n")

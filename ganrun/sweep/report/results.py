@@ -1,6 +1,5 @@
 """The result of a sweep job, read from its run folder."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,22 +13,18 @@ from ganrun.training.run_record import read_metric_lines
 
 @dataclass
 class RunResult:
-    """What a run has achieved so far; all defaults if there is no run.
-
-    metric, mode: the score that ranks the run, and which values are better ("min" or "max").  score: its best value,
-    NaN if there is none.  protocol: how it was measured; scores with different protocols are not ranked together.
-    history: (kimg, score) of every evaluation.
-    """
+    """What a run has achieved so far; all defaults if there is no run."""
 
     state: JobState = JobState.UNKNOWN
     kimg: float = 0.0
     seconds: float = 0.0
-    metric: str | None = None
-    mode: str = "min"
-    score: float = math.nan
-    protocol: dict[str, str] = field(default_factory=dict)
-    history: list[tuple[float, float]] = field(default_factory=list)
+    metric: str | None = None  # the score that ranks the run
+    mode: str = "min"  # or "max", whichever values of it are better
+    score: float = math.nan  # its best value
+    protocol: dict[str, str] = field(default_factory=dict)  # scores are ranked together only if theirs are equal
+    history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, score) of every evaluation
     seed: int | None = None
+    latest_kimg: float = 0.0  # by metrics.jsonl, which is ahead of status.json
 
     @property
     def cost(self) -> float:
@@ -52,10 +47,9 @@ def load_result(folder: Path, metric: str | None = None, mode: str | None = None
     metric = metric or metrics.get("monitor")
     result = RunResult(state, status.get("kimg", 0.0), status.get("seconds", 0.0), metric, better)
     result.seed = config.get("seed")
-    if metric is None:
-        return result
     for line in read_metric_lines(folder / "metrics.jsonl"):
-        if "protocol" in line and metric in line:
+        result.latest_kimg = line.get("kimg", result.latest_kimg)
+        if metric and "protocol" in line and metric in line:
             result.history.append((line["kimg"], line[metric]))
             result.protocol = comparable_protocol(metric, line["protocol"])
     if result.history:
@@ -71,14 +65,3 @@ def load_result(folder: Path, metric: str | None = None, mode: str | None = None
 def score_mode(metric: str) -> str | None:
     """Return "min" or "max", whichever values of a score are better by its name; None if the name does not say."""
     return {"lower": "min", "higher": "max"}.get(better_direction(metric))
-
-
-def latest_kimg(folder: Path) -> float:
-    """Return the thousands of images that a run has seen, from the last complete line of its metrics.jsonl."""
-    try:
-        with (folder / "metrics.jsonl").open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - 4096))
-            lines = file.read().decode(errors="replace").splitlines()
-        return next(json.loads(line)["kimg"] for line in reversed(lines) if line.endswith("}") and line[:1] == "{")
-    except (OSError, ValueError, KeyError, StopIteration):
-        return 0.0

@@ -1,9 +1,9 @@
 """Conditional parameters: `model.c if model==wgan and model.n_critic>1` varies only where the condition holds."""
 
-import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,10 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
 
-OPERATORS = {
-    **{"==": operator.eq, "!=": operator.ne},
-    **{">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt},
-}
+OPERATORS = {"==": eq, "!=": ne, ">=": ge, "<=": le, ">": gt, "<": lt}
 COMPARISON = re.compile(r"\s*(?P<key>[\w./@-]+)\s*(?P<operator>==|!=|>=|<=|>|<)\s*(?P<value>[^=<>!]+?)\s*")
 
 
@@ -49,10 +46,7 @@ class Condition:
         return [key for key, _, _ in self.comparisons]
 
     def holds(self, value_of: Callable[[str], Any]) -> bool:
-        """Return whether the condition holds for the values that `value_of` returns.
-
-        None is neither less nor greater than anything. Raises UserError for values that cannot be ordered.
-        """
+        """Return whether the condition holds. None is neither less nor greater. UserError if values have no order."""
         return all(self._compare(key, value_of(key), sign, value) for key, sign, value in self.comparisons)
 
     def _compare(self, key: str, actual: Any, sign: str, value: Any) -> bool:

@@ -15,9 +15,8 @@ def sampler_for_trial(name: str, axes: Sequence[Axis], seed: int, number: int) -
         from optuna.samplers import PartialFixedSampler, RandomSampler
 
         return PartialFixedSampler(sobol_point(axes, seed, number), RandomSampler())
-    return combine_samplers(
-        {axis.key: build_sampler(name, hash_names(seed, number, place, size=4)) for place, axis in enumerate(axes)}
-    )
+    seeds = {axis.key: hash_names(seed, number, index, size=4) for index, axis in enumerate(axes)}
+    return combine_samplers({key: build_sampler(name, axis_seed) for key, axis_seed in seeds.items()})
 
 
 def combine_samplers(samplers: Mapping[str, Any]) -> Any:
@@ -72,12 +71,8 @@ def build_sampler(name: str, seed: int) -> Any:
     package = {"sobol": "scipy", "cmaes": "cmaes"}.get(name)
     if package and find_spec(package) is None:
         raise UserError(f"sweep={name} needs the package {package}: pip install {package}. Or use sweep=tpe.")
-    builders = {
-        "tpe": lambda: samplers.TPESampler(seed=seed, constant_liar=True),
-        "random": lambda: samplers.RandomSampler(seed=seed),
-        "sobol": lambda: samplers.QMCSampler(
-            qmc_type="sobol", scramble=True, seed=seed, warn_independent_sampling=False
-        ),
-        "cmaes": lambda: samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False),
-    }
-    return builders[name]()
+    if name == "sobol":
+        return samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed, warn_independent_sampling=False)
+    if name == "cmaes":
+        return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    return samplers.TPESampler(seed=seed, constant_liar=True) if name == "tpe" else samplers.RandomSampler(seed=seed)

@@ -14,20 +14,15 @@ from ganrun.sweep.search.conditions import Condition, ConfigCache, parse_conditi
 
 @dataclass(frozen=True)
 class Axis:
-    """A setting that varies, by a list of values or over an interval.
-
-    values: as in an override; empty for an interval.  low, high: the interval, both ends included.  is_log: sampled
-    uniformly in its logarithm: tag(log, interval(1e-5, 1e-2)).  is_whole: integers only: int(interval(1, 5)).
-    condition: of the points at which it varies, None for all; elsewhere the setting keeps its default.
-    """
+    """A setting that varies, by a list of values or over an interval, both ends included."""
 
     key: str
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()  # as in an override; empty for an interval
     low: float = 0.0
     high: float = 0.0
-    is_log: bool = False
-    is_whole: bool = False
-    condition: Condition | None = None
+    is_log: bool = False  # sampled uniformly in its logarithm: tag(log, interval(1e-5, 1e-2))
+    is_whole: bool = False  # integers only: int(interval(1, 5))
+    condition: Condition | None = None  # where it varies, None: everywhere; elsewhere the setting keeps its default
 
     @property
     def is_continuous(self) -> bool:
@@ -36,15 +31,12 @@ class Axis:
 
 @dataclass
 class SearchSpace:
-    """The overrides that all points share, the axes, and the seeds that every point is trained with.
-
-    configs: of the points; only conditions need them.
-    """
+    """The overrides that all points share, the axes, and the seeds that every point is trained with."""
 
     fixed: list[str] = field(default_factory=list)
     axes: list[Axis] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
-    configs: ConfigCache = field(default_factory=lambda: ConfigCache(lambda values: DictConfig({})))
+    configs: ConfigCache = field(default_factory=lambda: ConfigCache(lambda values: DictConfig({})))  # of the points
 
     def varies(self, axis: Axis, values: Mapping[str, str]) -> bool:
         """Return whether a point with these values of earlier axes has a value of this axis."""
@@ -72,24 +64,17 @@ class SearchSpace:
         return points
 
 
-def parse_space(
-    overrides: Sequence[str],
-    config_loader,
-    seeds: int | None,
-    first_seed: int,
-    defaults: Mapping[str, str] | None = None,
-    only: Sequence[str] = (),
-) -> SearchSpace:
-    """Return the search space of a command's overrides.
+def parse_space(overrides: Sequence[str], config_loader, settings: DictConfig, first_seed: int) -> SearchSpace:
+    """Return the search space of a command's overrides, with the axes, conditions and seeds of the sweep's settings.
 
-    seeds: how many, from first_seed on, unless seed= lists them.  defaults: axes of the config (sweep.space), which
-    the command line may override.  only: the texts of conditions (sweep.only).
+    The command line may override axes of sweep.space. There are sweep.seeds seeds from first_seed on, unless seed=
+    lists them.
     """
-    space = SearchSpace()
+    space, seeds = SearchSpace(), settings.seeds
     listed: list[int] = []
     parser = OverridesParser.create(config_loader=config_loader)
     named = {override.get_key_element() for override in parser.parse_overrides([*overrides])}
-    added = [f"{key}={distribution}" for key, distribution in (defaults or {}).items() if key not in named]
+    added = [f"{key}={distribution}" for key, distribution in (settings.space or {}).items() if key not in named]
     for override in parser.parse_overrides([*overrides, *added]):
         key = override.get_key_element()
         if key == "seed" and override.is_sweep_override():
@@ -103,7 +88,7 @@ def parse_space(
     if listed and seeds and "sweep.seeds" in named:
         raise UserError(f"seed= lists {len(listed)} seeds, but sweep.seeds={seeds}. Give only one of them.")
     space.seeds = listed or list(range(first_seed, first_seed + (seeds or 1)))
-    space.axes = attach_conditions(space.axes, parse_conditions(only))
+    space.axes = attach_conditions(space.axes, parse_conditions(settings.only))
     return space
 
 

@@ -24,14 +24,6 @@ def describe_storage_error(storage: str, error: Exception) -> str:
     return f"sweep.storage={storage} cannot be used: {str(error).splitlines()[0]}"
 
 
-def is_storage_error(error: Exception) -> bool:
-    """Return whether a database, or the connection to it, has failed, or it lacks the study or trial."""
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    return isinstance(error, OSError | KeyError | StorageInternalError | SQLAlchemyError)
-
-
 def check_study_is_new(storage: str, name: str) -> None:
     """Raise UserError if the database has a study of this name."""
     import optuna

@@ -14,11 +14,10 @@ class StudyUnreachable(Failure):
 class SearchStrategy(ABC):
     """Proposes points, which are known by their numbers, and is told their scores.
 
-    is_known: whether all points are known before any of them has been trained.
     `propose` and `report` raise StudyUnreachable if the call may be tried again.
     """
 
-    is_known: bool
+    is_known: bool  # whether all points are known before any of them has been trained
 
     @property
     @abstractmethod

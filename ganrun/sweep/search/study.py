@@ -79,9 +79,9 @@ class StudySearch(SearchStrategy):
         with suppress(StudyUnreachable), self._connected():
             trials = self.study.get_trials(deepcopy=False)[: self.trials]
         others = [trial for trial in trials if not self._is_own(trial)]
-        folders = ", ".join(sorted({trial.user_attrs.get(FOLDER, "another sweep") for trial in others}))
-        trained_by = f"trained by {folders or 'other sweeps'}"
-        text = f"{self.points_of_others} of {self.trials} points of the study {self.name} are {trained_by}"
+        folders = sorted({trial.user_attrs.get(FOLDER, "another sweep") for trial in others}) or ["other sweeps"]
+        points = f"{self.points_of_others} of {self.trials} points of the study {self.name}"
+        text = f"{points} are trained by {', '.join(folders)}"
         scores = [trial.value for trial in others if trial.value is not None]
         best = (min if self.direction == "minimize" else max)(scores, default=None)
         return text if best is None else f"{text}, the best of them with {best:.4g}"
@@ -113,7 +113,11 @@ class StudySearch(SearchStrategy):
             with ignore_experimental_warnings():
                 yield
         except Exception as error:
-            if not (self.storage and storage.is_storage_error(error)):
+            from sqlalchemy.exc import SQLAlchemyError
+
+            # KeyError: the database lacks the study or the trial
+            errors = (OSError, KeyError, optuna.exceptions.StorageInternalError, SQLAlchemyError)
+            if not (self.storage and isinstance(error, errors)):
                 raise
             with translate_storage_errors(self.storage, StudyUnreachable):
                 if self.name not in optuna.get_all_study_names(self.backend):

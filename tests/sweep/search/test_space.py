@@ -3,6 +3,7 @@
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 
 from ganrun.errors import UserError
 from ganrun.paths import conf_dir
@@ -15,7 +16,9 @@ from ganrun.sweep.search.space import Axis
 def read():
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        yield lambda *words, seeds=None, first=0, more=None: space.parse_space(words, loader, seeds, first, more)
+        yield lambda *overrides, seeds=None, first=0, more=None: space.parse_space(
+            overrides, loader, OmegaConf.create({"seeds": seeds, "space": more, "only": []}), first
+        )
 
 
 def test_lists_ranges_and_globs_become_axes_and_all_else_is_fixed(read):
