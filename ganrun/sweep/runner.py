@@ -149,6 +149,7 @@ class Runner:
             if job.state == JobState.WAITING and job.point in pruned:
                 job.state, job.error = JobState.PRUNED, "not started: another seed of this point was pruned"
                 self.unreported.add(job.point)
+        for job in self.state.jobs:
             # A job of a killed sweep may still be saving: it holds the lock of its run folder until then
             if job.state != JobState.WAITING or lock.is_locked(self.state.folder / job.name):
                 continue

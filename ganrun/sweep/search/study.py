@@ -115,9 +115,8 @@ class StudySearch(SearchStrategy):
         except Exception as error:
             from sqlalchemy.exc import SQLAlchemyError
 
-            # KeyError: the database lacks the study or the trial
             errors = (OSError, KeyError, optuna.exceptions.StorageInternalError, SQLAlchemyError)
-            if not (self.storage and isinstance(error, errors)):
+            if not (self.storage and isinstance(error, errors)):  # KeyError: of a missing study or trial
                 raise
             with translate_storage_errors(self.storage, StudyUnreachable):
                 if self.name not in optuna.get_all_study_names(self.backend):
