@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
+from ganrun.models.base import Adversarial
 from ganrun.paths import replace_text, sha256_of_file
 from ganrun.training.checkpoint_io import read_checkpoint, write_checkpoint
 from ganrun.training.run_folder import STATUS, package_versions
@@ -215,3 +216,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         version = metadata["versions"].get("ganrun")
         raise UserError(f"{path} was written by a newer ganrun ({version}). Update ganrun.{suggest_other(path)}")
     return content
+
+
+def restore_weights(model: Adversarial, content: Mapping[str, Any], path: Path) -> None:
+    """Load the weights of a checkpoint, averaged ones included. UserError if they do not fit the networks."""
+    model.configure_model()
+    try:
+        model.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise UserError(f"The weights in {path} do not fit the networks of the config: {reason}") from error

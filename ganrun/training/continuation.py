@@ -102,7 +102,7 @@ def set_choices(choices: Mapping[str, str]) -> None:
 
 def restore_progress(experiment: Experiment, content: Mapping[str, Any], path: Path) -> None:
     """Set the position in the data. UserError if the checkpoint has other networks, or the data has changed since."""
-    check_networks(experiment, content, path)
+    checkpoint.restore_weights(experiment.model, content, path)
     check_states(content["callbacks"].get("CallbackList", {}), experiment.callbacks)
     data = experiment.data
     if content["ganrun"]["data"] not in (None, data.contents.fingerprint):
@@ -124,15 +124,6 @@ def check_owner(run_dir: Path, choices: Mapping[str, str], path: Path | None) ->
         )
 
 
-def check_networks(experiment: Experiment, content: Mapping[str, Any], path: Path) -> None:
-    experiment.model.configure_model()
-    try:
-        experiment.model.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise UserError(f"The weights in {path} do not fit the networks of the config: {reason}") from error
-
-
 def start_branch(
     cfg: DictConfig, choices: Mapping[str, str], path: Path, content: dict[str, Any], folder: str | None
 ) -> None:
@@ -143,7 +134,7 @@ def start_branch(
     cfg.parent = str(path)
     set_choices(choices)
     experiment = build_experiment(cfg)
-    check_networks(experiment, content, path)
+    checkpoint.restore_weights(experiment.model, content, path)
     name = f"{choices['model']}-{choices['data']}"
     run_dir = Path(folder or f"outputs/train/{name}/{datetime.now():%Y-%m-%d-%H%M%S}")
     if cfg.dry_run:

@@ -128,11 +128,7 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
         trust.check_trusted(cfg, path)
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
-    model.configure_model()
-    try:
-        model.load_state_dict(content["state_dict"])
-    except RuntimeError as error:
-        raise UserError(f"The weights in {path} do not fit its config: {str(error).splitlines()[0]}") from error
+    checkpoint.restore_weights(model, content, path)
     log.info("%s of %s, after %g kimg", choices["model"], path, kimg)
     return TrainedModel(path, cfg, model.to(select_device(command.device)).eval(), data, kimg, choices)
 

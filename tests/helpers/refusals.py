@@ -139,7 +139,7 @@ BAD = [
     ("translate foreign.ckpt input=pictures", ["foreign.ckpt is no ganrun checkpoint", "a run folder"]),
     ("sample foreign.ckpt", ["foreign.ckpt is no ganrun checkpoint", "a run folder"]),
     ("sample newer.ckpt", ["newer.ckpt was written by a newer ganrun", "Update"]),
-    ("sample lacking.ckpt", ["lacking.ckpt do not fit its config"]),
+    ("sample lacking.ckpt", ["lacking.ckpt do not fit the networks of the config"]),
     ("sample cgan which=foo", ["which=foo", "Allowed: last, best"]),
     ("sample cgan which=best", ["no best checkpoint", "which=last"]),
     ("sample cgan classes=[99]", ["classes=[99]", "from 0 to 9"]),
