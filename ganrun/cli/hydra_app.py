@@ -109,7 +109,12 @@ def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:
         folder = prepare_config(command, cfg, name)
         if name:
             log.info("job %s", name)
-        importlib.import_module(f"ganrun.cli.commands.{command.verb}").run(cfg, folder)
+        module = importlib.import_module(f"ganrun.cli.commands.{command.verb}")
+
+        from ganrun.training.session import silence_libraries  # imports torch, which --cfg and --info do not need
+
+        silence_libraries()
+        module.run(cfg, folder)
         return Path(os.environ["GANRUN_FOLDER"])
 
 
@@ -189,9 +194,7 @@ def report_error(error: Exception, user_error: UserError | None) -> int:
 
 def exit_code(outcomes: list[tuple[str, int]]) -> int:
     """Return the exit code of the whole command, after logging which jobs failed."""
-    failed = [(name, code) for name, code in outcomes if code]
-    if failed and outcomes[0][0]:
-        log.error("%d of %d jobs failed: %s", len(failed), len(outcomes), ", ".join(name for name, _ in failed))
-    if len(outcomes) > 1 and failed:
-        return 2 if all(code == 2 for _, code in outcomes) else 1
-    return failed[0][1] if failed else 0
+    failed = [name for name, code in outcomes if code]
+    if any(failed):
+        log.error("%d of %d jobs failed: %s", len(failed), len(outcomes), ", ".join(failed))
+    return 0 if not failed else 2 if all(code == 2 for _, code in outcomes) else 1

@@ -12,7 +12,6 @@ from ganrun.training import checkpoint, continuation, run_folder, session
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Continue the run in its own folder; with branch=true, start a new run from its checkpoint."""
-    session.silence_libraries()
     if not session.is_main_process():  # the main process has chosen the run folder
         cfg.run, cfg.branch = os.environ["GANRUN_FOLDER"], False
     run_dir, path = checkpoint.find_run(cfg.run, cfg.which if cfg.branch else "last")

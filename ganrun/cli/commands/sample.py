@@ -13,12 +13,10 @@ from ganrun.data.images import save_png, to_uint8
 from ganrun.errors import UserError, did_you_mean
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.run_folder import make_run_folder
-from ganrun.training.session import silence_libraries
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Generate n samples and write them as a grid, a folder of images or an array."""
-    silence_libraries()
     writers = {"grid": write_sample_grid, "folder": write_folder, "npz": write_npz}
     if cfg["as"] not in writers:
         raise UserError(f"Unknown format as={cfg['as']}.{did_you_mean(str(cfg['as']), writers)}")
@@ -26,16 +24,10 @@ def run(cfg: DictConfig, folder: Path) -> None:
     trained = load_trained_model(cfg)
     if cfg["as"] == "folder" and len(trained.data.shape) != 3:
         raise UserError("as=folder needs images, but these samples are points. Use as=grid (a scatter plot) or as=npz.")
-    x, y = generate_samples(trained, cfg)
+    y = trained.labels(cfg.n, [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes)
+    x = trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True)
     out = make_run_folder(Path(cfg.out or folder), "out")
     Console(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
-
-
-def generate_samples(trained: TrainedModel, cfg: DictConfig) -> tuple[Tensor, Tensor | None]:
-    """Return samples, as TrainedModel.sample does, and their class labels, None for a model without classes."""
-    classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
-    y = trained.labels(cfg.n, classes)
-    return trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True), y
 
 
 def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:

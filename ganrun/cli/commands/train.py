@@ -11,7 +11,6 @@ from ganrun.training.dry_run import print_plan
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
-    session.silence_libraries()
     if cfg.resume and (folder / run_folder.STATUS).exists():
         continuation.resume_existing(cfg, folder)
         return
@@ -22,12 +21,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
         print_plan(experiment, folder)
         return
     session.prepare_experiment(experiment)
-    if session.is_main_process() and not (cfg.resume and is_abandoned_start(folder)):
+    # An earlier start may have been killed before it wrote anything into this folder
+    is_abandoned = folder.is_dir() and ((folder / lock.LOCK_FILE).exists() or not any(folder.iterdir()))
+    if session.is_main_process() and not (cfg.resume and is_abandoned):
         folder = run_folder.make_run_folder(folder)
     with session.run_lock(folder):
         session.run_training(experiment, folder, session.config_choices())
-
-
-def is_abandoned_start(folder: Path) -> bool:
-    """Whether an earlier start was killed before it wrote anything into this folder."""
-    return folder.is_dir() and ((folder / lock.LOCK_FILE).exists() or not any(folder.iterdir()))

@@ -14,12 +14,10 @@ from ganrun.errors import UserError
 from ganrun.terminal import progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.run_folder import make_run_folder
-from ganrun.training.session import silence_libraries
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Translate the images at `input`; write the translations, and a grid of the first ones beside their originals."""
-    silence_libraries()
     schema.check_values(cfg)
     source = Path(cfg.input).expanduser()
     paths = input_images(source)
@@ -35,9 +33,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
         save_png(out / "pictures" / path, image.expand(3, -1, -1))
     pairs = torch.stack([originals[:32], translations[:32]], 1).flatten(0, 1)
     save_png(out / "pairs.png", make_grid(to_float(pairs), 8))
-    console = Console(soft_wrap=True)
-    console.print(f"{len(paths)} images      {out / 'pictures'}")
-    console.print(f"side by side  {out / 'pairs.png'}")
+    report = f"{len(paths)} images      {out / 'pictures'}\nside by side  {out / 'pairs.png'}"
+    Console(soft_wrap=True).print(report)
 
 
 def input_images(source: Path) -> list[Path]:
