@@ -11,17 +11,16 @@ from ganrun.config import docs, overrides
 from ganrun.config.overrides import OVERRIDE, expand_home, override_keys, quote_override, with_default_experiment
 from ganrun.errors import UserError, did_you_mean
 
-ANY_VALUE = ("",)
-FLAGS = {  # {name: allowed values}; None for a flag without a value
+FLAGS = {  # {name: allowed values, () for any}; None for a flag without a value
     "--help": None,
     "--multirun": None,
     "--resolve": None,
     "--cfg": ("job", "hydra", "all"),
-    "--package": ANY_VALUE,
-    "--config-dir": ANY_VALUE,
+    "--package": (),
+    "--config-dir": (),
     "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
-    "--folder": ANY_VALUE,
-    "--against": ANY_VALUE,
+    "--folder": (),
+    "--against": (),
 }
 FOLDER_FLAGS = {"--folder": "pictures", "--against": "against"}  # flags of eval, and the keys that they set
 ALIASES = {"-h": "--help", "-m": "--multirun", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-i": "--info"}
@@ -66,7 +65,8 @@ def parse_flags(args: list[str]) -> tuple[dict[str, str], list[str]]:
         name = ALIASES.get(name, name)
         if name not in FLAGS:
             raise unknown_flag(arg)
-        flags[name] = check_flag_value(name, value) if equals else take_flag_value(name, queue)
+        queue = [value, *queue] if equals else queue
+        flags[name] = take_flag_value(name, queue, bool(equals))
     return flags, others
 
 
@@ -78,23 +78,19 @@ def unknown_flag(arg: str) -> UserError:
     return UserError(f'Unknown flag "{arg}". Write settings without dashes: {setting}. Flags: {", ".join(FLAGS)}.')
 
 
-def take_flag_value(name: str, queue: list[str]) -> str:
-    """Remove the flag's value from the front of `queue`, and return it."""
+def take_flag_value(name: str, queue: list[str], is_given: bool) -> str:
+    """Remove the flag's value from the front of `queue`, and return it. is_given: as in --name=value."""
     allowed = FLAGS[name]
     if allowed is None:
+        if is_given:
+            raise UserError(f'{name} takes no value, got "{queue[0]}".')
         return ""
-    if name == "--info" and (not queue or queue[0] not in allowed):
+    if name == "--info" and not is_given and (not queue or queue[0] not in allowed):
         return "all"
     if not queue:
-        raise UserError(f"{name} needs a value{': ' + ', '.join(allowed) if allowed is not ANY_VALUE else ''}.")
-    return check_flag_value(name, queue.pop(0))
-
-
-def check_flag_value(name: str, value: str) -> str:
-    allowed = FLAGS[name]
-    if allowed is None:
-        raise UserError(f'{name} takes no value, got "{value}".')
-    if allowed is not ANY_VALUE and value not in allowed:
+        raise UserError(f"{name} needs a value{': ' + ', '.join(allowed) if allowed else ''}.")
+    value = queue.pop(0)
+    if allowed and value not in allowed:
         raise UserError(f'{name} does not accept "{value}".{did_you_mean(value, allowed)}')
     return value
 
@@ -123,7 +119,11 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
     misplaced = [arg for arg in args if override_key(arg).split(".")[0] == "sweep"]
     if misplaced and "--multirun" not in flags:
         raise UserError(f"{misplaced[0]} applies to sweeps, which need -m: ganrun {verb} -m {' '.join(args)}")
-    args, changes = split_changes(args, folders) if verb == "resume" else (args, [])
+    changes = []
+    if verb == "resume":
+        own = {key.name for key in docs.documented_keys(folders[0] / "resume.yaml")}
+        changes = [arg for arg in args if override_key(arg) not in own and "hydra." not in override_key(arg)]
+        args = [arg for arg in args if arg not in changes]
     if is_folder_eval(verb, args) and not override_keys(args) & {"metrics", "protocol"}:
         args = ["metrics=inception", *args]  # two folders have no metrics of their own, unlike a run
     return Command(verb, run, flags, [expand_home(arg) for arg in with_default_experiment(verb, args)], changes)
@@ -132,13 +132,6 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
 def override_key(arg: str) -> str:
     """Return the key that an override sets, "" if it deletes one."""
     return min(override_keys([arg]), default="")
-
-
-def split_changes(args: list[str], folders: list[Path]) -> tuple[list[str], list[str]]:
-    """Split the overrides into those of `resume` itself and those of the run that it resumes."""
-    own = {key.name for key in docs.documented_keys(folders[0] / "resume.yaml")}
-    changes = [arg for arg in args if override_key(arg) not in own and "hydra." not in override_key(arg)]
-    return [arg for arg in args if arg not in changes], changes
 
 
 def split_run(args: list[str]) -> tuple[str | None, list[str]]:
@@ -171,11 +164,10 @@ def is_folder_eval(verb: str, args: list[str]) -> bool:
 
 def unexpected_argument(verb: str, arg: str, run: str | None, folders: list[Path]) -> UserError:
     groups = [group for group in docs.group_names(folders) if arg in docs.group_choices(group, folders)]
+    setting = f"{arg}=VALUE" if re.fullmatch(r"[\w.]+", arg) else "key=value"
+    hint = f"Settings are written {setting}. To list them: ganrun {verb} --help"
     if groups:
         hint = f"To choose this {groups[0]}, write {groups[0]}={arg}"
-    else:
-        setting = f"{arg}=VALUE" if re.fullmatch(r"[\w.]+", arg) else "key=value"
-        hint = f"Settings are written {setting}. To list them: ganrun {verb} --help"
     second = f" RUN is already {run}." if run else ""
     return UserError(f'Unexpected argument "{arg}".{second} {hint}')
 

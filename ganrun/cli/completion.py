@@ -94,14 +94,13 @@ def list_candidates(args: list[str], word: str, verbs: Mapping) -> list[str]:
     if not verbs[verb].is_hydra:
         return docs.group_names([paths.conf_dir()])
     try:
-        return complete_settings_or_runs(verb, verbs[verb].takes_run, *arguments.parse_flags(args), word)
+        return complete_settings_or_runs(verb, verbs[verb].takes_run, args, word)
     except Exception:  # an invalid line has no completions, and a traceback at the prompt would not help
         return []
 
 
-def complete_settings_or_runs(
-    verb: str, takes_run: bool, flags: dict[str, str], args: list[str], word: str
-) -> list[str]:
+def complete_settings_or_runs(verb: str, takes_run: bool, args: list[str], word: str) -> list[str]:
+    flags, args = arguments.parse_flags(args)
     is_folder_eval = bool(arguments.pop_folder_flags(verb, flags)) or arguments.is_folder_eval(verb, args)
     run, overrides = arguments.split_run(args) if takes_run else (None, args)
     if takes_run and run is None and not is_folder_eval and "=" not in word:

@@ -85,19 +85,19 @@ def list_choices(asked: list[str], folders: list[Path]) -> str:
     for name in asked:
         if name not in groups:
             raise UserError(f'Unknown group "{name}".{did_you_mean(name, groups)}')
-    return "\n".join(list_group(group, folders) for group in asked or groups)
+    lines = []
+    for group in asked or groups:
+        choices = docs.group_choices(group, folders)
+        width = max(map(len, choices)) + 2
+        lines.append(f"{group}=")
+        lines += [f"  {name:<{width}}{docs.one_line_summary(path)}".rstrip() for name, path in choices.items()]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def sort_groups(groups: Iterable[str]) -> list[str]:
     rank = {group: i for i, group in enumerate(FIRST_GROUPS)}
     return sorted(groups, key=lambda group: (rank.get(group, len(rank)), group))
-
-
-def list_group(group: str, folders: list[Path]) -> str:
-    choices = docs.group_choices(group, folders)
-    width = max(len(name) for name in choices) + 2
-    lines = [f"  {name:<{width}}{docs.one_line_summary(path)}".rstrip() for name, path in choices.items()]
-    return "\n".join([f"{group}=", *lines, ""])
 
 
 def verb_help(name: str, verb, args: list[str], folders: list[Path]) -> str:
@@ -125,25 +125,18 @@ def verb_help(name: str, verb, args: list[str], folders: list[Path]) -> str:
 
 
 def group_section(path: Path, folders: list[Path]) -> str:
-    chosen = reachable_groups(path, folders)
-    if not chosen:
-        return ""
-    width = max(map(len, chosen)) + 3
-    lines = ["config groups and their choices ([default])"]
-    for group in sort_groups(chosen):
-        names = [f"[{name}]" if name == chosen[group] else name for name in docs.group_choices(group, folders)]
-        lines += wrap_text(f"  {group + '=':<{width}}", ", ".join(names))
-    return "\n".join(lines)
-
-
-def reachable_groups(path: Path, folders: list[Path]) -> dict[str, str | None]:
-    """Return {group: default choice}: the groups in the file's defaults list, and those that its choices bring in."""
+    """Return the choices of the groups in the file's defaults list, and of those that its default choices bring in."""
     chosen = docs.default_choices(path)
     for group, choice in list(chosen.items()):
         file = docs.group_choices(group, folders).get(choice)
         chosen |= docs.default_choices(file) if file else {}
-    known = docs.group_names(folders)
-    return {group: choice for group, choice in chosen.items() if group in known}
+    groups = sort_groups(chosen.keys() & {*docs.group_names(folders)})
+    width = max(map(len, groups), default=0) + 3
+    lines = ["config groups and their choices ([default])"] if groups else []
+    for group in groups:
+        names = [f"[{name}]" if name == chosen[group] else name for name in docs.group_choices(group, folders)]
+        lines += wrap_text(f"  {group + '=':<{width}}", ", ".join(names))
+    return "\n".join(lines)
 
 
 def key_section(title: str, keys: list[docs.DocumentedKey], prefix: str = "") -> str:

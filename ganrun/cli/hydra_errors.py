@@ -160,10 +160,10 @@ def compose_choices(command: Command) -> dict:
         overrides.append(f"hydra.searchpath=['file://{folders[1].resolve()}']")
     try:
         with initialize_config_dir(config_dir=str(paths.conf_dir()), version_base="1.3"):
-            config = OmegaConf.to_container(compose(command.verb, overrides, return_hydra_config=True))
+            config: Any = OmegaConf.to_container(compose(command.verb, overrides, return_hydra_config=True))
+            return config
     except Exception:
         return {}
-    return config if isinstance(config, dict) else {}
 
 
 def conf_folders(command: Command) -> list:

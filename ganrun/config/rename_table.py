@@ -12,7 +12,7 @@ callbacks training.callbacks: guard=nan_guard hparams length profiling progress 
 callbacks training.callbacks: together=callback_list
 callbacks sweep: pruning
 - training: checkpoint checkpoint_io failures=out_of_memory lock record=run_folder verdict=diagnosis
-commands cli.commands: compare eval protocol=eval_protocol resume sample score_table=eval_table sweep
+commands cli.commands: compare eval protocol=eval_protocol resume sample score_table=eval sweep
 commands cli.commands: train translate
 commands training: plan=dry_run summary trained=inference
 data data: ahead=prefetch arrays=cache decoding=decode_all order=shuffle

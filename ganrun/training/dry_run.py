@@ -42,8 +42,7 @@ def plan_table(experiment: Experiment) -> Table:
 def networks_table(experiment: Experiment) -> Table:
     table = Table("network", "class", "parameters", title="networks", title_justify="left")
     for name, network in experiment.model.named_children():
-        count = sum(w.numel() for w in network.parameters())
-        if count:
+        if count := sum(w.numel() for w in network.parameters()):
             table.add_row(name, type(network).__name__, f"{count:,}")
     return table
 

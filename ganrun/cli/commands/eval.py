@@ -2,28 +2,33 @@
 
 import json
 import logging
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor
 
-from ganrun.cli.commands import eval_protocol, eval_table
+from ganrun.cli.commands import eval_protocol
 from ganrun.config import build, compatibility, overrides, schema
 from ganrun.data.images import save_png
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.metrics.picture_folder import PictureFolder
 from ganrun.metrics.scores import ScoreNote, copies
+from ganrun.metrics.scores.declarations import score_of_setting
 from ganrun.metrics.suite import Generation
 from ganrun.paths import replace_text
 from ganrun.training.inference import TrainedModel, data_for, load_trained_model, select_device
 from ganrun.training.run_folder import make_run_folder, package_versions
-from ganrun.training.session import silence_libraries
 
 log = logging.getLogger(__name__)
+# Entries of the protocol that the table's columns show already, besides the settings of single scores
+SHOWN_IN_TABLE = re.compile(r"(samples|reference|floor)(_[ab]|_[ab]_to_[ab]|_modes)?")
 
 
 @dataclass
@@ -42,30 +47,26 @@ class EvalResult:
     collapsed: str | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)
 
-    def content(self) -> dict:
-        """Return the content of scores.json."""
-        return {
-            **self.of,
-            "scores": self.scores,
-            "floors": self.floors,
-            "basis": {name: self.notes[name]._asdict() for name in self.scores},
-            "collapsed": self.collapsed,
-            "protocol": self.shared_protocol,
-            "versions": package_versions(),
-        }
-
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Score the checkpoint, or the folder of images, and write folder/scores.json."""
-    silence_libraries()
     schema.check_values(cfg)
     eval_protocol.check_protocol_metrics()
     result = score_run(cfg) if cfg.pictures is None and cfg.against is None else score_folders(cfg)
     path = make_run_folder(folder) / "scores.json"  # created last, so that a failed evaluation leaves no folder
     for name, image in result.pictures.items():
         save_png(path.with_name(f"{name}.png"), image)
-    replace_text(path, json.dumps(result.content(), indent=2) + "\n")
-    eval_table.print_scores(result.content(), path)
+    content = {
+        **result.of,
+        "scores": result.scores,
+        "floors": result.floors,
+        "basis": {name: result.notes[name]._asdict() for name in result.scores},
+        "collapsed": result.collapsed,
+        "protocol": result.shared_protocol,
+        "versions": package_versions(),
+    }
+    replace_text(path, json.dumps(content, indent=2) + "\n")
+    print_scores(content, path)
 
 
 def score_run(cfg: DictConfig) -> EvalResult:
@@ -162,7 +163,34 @@ def check_folders(cfg: DictConfig) -> None:
             f"{'--folder' if cfg.against else '--against'} is missing. To compare two folders of images: "
             "ganrun eval --folder A --against B"
         )
-    given = overrides.override_keys([*HydraConfig.get().overrides.task])
-    for key in sorted(given):
+    for key in sorted(overrides.override_keys(HydraConfig.get().overrides.task)):
         if key.partition(".")[0] in ("which", "data", "network", "splits", "copies"):
             raise UserError(f"{key}= has no effect on two folders of images. Leave it out.")
+
+
+def print_scores(content: dict, path: Path) -> None:
+    """Print the content of scores.json: a table, and below it what applies to all scores."""
+    console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = max(console.width, 120)
+    console.print(score_table(content))
+    for key, value in {**content["protocol"], "collapsed": content["collapsed"], "written to": path}.items():
+        if value is not None and not SHOWN_IN_TABLE.fullmatch(key) and score_of_setting(key) is None:
+            text = ", ".join(value) if isinstance(value, list) else value
+            text = f"{value:.4g}" if isinstance(value, float) else text
+            console.print(f"{key:<20}{text}", highlight=False)
+    for image in sorted(path.parent.glob("*.png")):
+        note = "(samples beside their nearest training images)"
+        console.print(f"{'nearest images':<20}{image}   {note}", highlight=False)
+
+
+def score_table(content: dict) -> Table:
+    table = Table(title="scores", title_justify="left")
+    for name in ("score", "value", "better", "real", "N"):
+        table.add_column(name, justify="right" if name in ("value", "real", "N") else "left", no_wrap=True)
+    table.add_column("how", overflow="fold", no_wrap=False)
+    for name, value in content["scores"].items():
+        basis, floor = content["basis"][name], content["floors"].get(name)
+        real, count = "" if floor is None else f"{floor:.4g}", f"{basis['samples']:,}"
+        table.add_row(name, f"{value:.4g}", basis["better"], real, count, basis["how"])
+    return table
