@@ -23,7 +23,7 @@ class Suite:
 
     scores: Sequence[Score] = ()
 
-    def __init__(self, monitor: str, mode: str, samples: int, batch_size: int):
+    def __init__(self, monitor: str, mode: str, samples: int, batch_size: int = 500):
         """monitor, mode: the score that selects the best checkpoint, and "min" or "max".
 
         samples: number of samples to score.   batch_size: number that is generated at once.

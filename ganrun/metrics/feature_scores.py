@@ -1,6 +1,6 @@
 """Computes several declared scores in one pass over the generated images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -50,9 +50,9 @@ class FeatureScores:
         real: Statistics,
         device: torch.device,
         scores: Sequence[Score | str],
-        real_images: Callable[[], Tensor] | None = None,
+        real_images: Callable[[], Iterable[Tensor]] | None = None,
     ):
-        """scores: declared scores or their names.   real_images: returns real images, for scores that need them."""
+        """scores: declared scores or their names.  real_images: returns batches of real images, if scores need them."""
         self.extractor, self.real, self.device, self.real_images = extractor, real, device, real_images
         self.scores = [*map(find_score, scores)]
         rank, world = rank_and_world()
@@ -72,14 +72,8 @@ class FeatureScores:
         features, logits = self.extractor(images.to(self.device))
         if self.needs_moments:
             self.moments.update(features.to(self.moments.device), real=False)
-        rows = {
-            "features": features,
-            "all_features": features,
-            "logits": logits,
-            "batches": torch.full((len(images),), self.batches),
-            "labels": y,
-            "images": images,
-        }
+        rows = {"features": features, "all_features": features, "logits": logits, "labels": y, "images": images}
+        rows["batches"] = torch.full((len(images),), self.batches)
         for need, buffer in self.buffers.items():
             buffer.update(rows[need].to(self.device))
         self.batches += 1
@@ -89,5 +83,8 @@ class FeatureScores:
         real = replace(self.real, features=self.real.features.to(self.device), labels=self.real.labels.to(self.device))
         inputs = ScoreInputs(real, self.moments, **{need: buffer.compute() for need, buffer in self.buffers.items()})
         if "images" in self.buffers and self.real_images:
-            inputs.real_images = self.real_images().to(self.device)
+            real_images = FeatureBuffer(sync_on_compute=False)
+            for part in self.real_images():
+                real_images.update(part)
+            inputs.real_images = real_images.compute().to(self.device)
         return {number: value for score in self.scores for number, value in score.values(inputs).items()}

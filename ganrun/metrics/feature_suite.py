@@ -32,20 +32,18 @@ class FeatureSuite(Suite):
     def __init__(
         self,
         extractor: Callable[..., Extractor],
-        monitor: str,
-        mode: str,
-        samples: int,
+        *arguments,
         reference: int | None = None,
         keep: int = KEPT_FEATURES,
-        batch_size: int = 500,
         weights: str | Path | None = None,
+        **options,
     ):
         """reference: number of real images to compare with (None: all of the reference splits).
 
         keep: number of them whose features are kept, for scores that need more than sums.
         weights: a file for the extractor (None: its default weights).
         """
-        super().__init__(monitor, mode, samples, batch_size)
+        super().__init__(*arguments, **options)
         self.extractor = extractor(weights=weights)
         self.reference, self.keep = reference, keep
         self._real: dict[Path, Statistics] = {}
@@ -63,13 +61,14 @@ class FeatureSuite(Suite):
         self.extractor.load()
         identity = self.identity(data, key)
         path = reference_stats.statistics_path(f"{data.name}-{key}-{self.extractor.name}", identity)
-        if path not in self._real:
-            statistics = reference_stats.load_statistics(path, identity, self.extractor.num_features)
-            if statistics is None:
-                statistics = self._measure(data, key, device)
-                reference_stats.save_statistics(path, statistics, identity)
-            self._real[path] = statistics
-        return self._real[path]
+        statistics = self._real.get(path) or reference_stats.load_statistics(
+            path, identity, self.extractor.num_features
+        )
+        if statistics is None:
+            statistics = self._measure(data, key, device)
+            reference_stats.save_statistics(path, statistics, identity)
+        self._real[path] = statistics
+        return statistics
 
     def check_data(self, data) -> None:
         """Raise UserError for data that the suite cannot score."""
@@ -83,15 +82,8 @@ class FeatureSuite(Suite):
 
     def identity(self, data, key: str) -> dict:
         """Everything that the statistics of the real images depend on."""
-        return {
-            "format": FORMAT,
-            "data": data.fingerprint,
-            "key": key,
-            "weights": self.extractor.digest,
-            "resize": self.extractor.resize,
-            "count": self.reference_count(data, key),
-            "kept": self.keep,
-        }
+        images = {"data": data.fingerprint, "key": key, "count": self.reference_count(data, key), "kept": self.keep}
+        return {"format": FORMAT, **images, "weights": self.extractor.digest, "resize": self.extractor.resize}
 
     def reference_count(self, data, key: str) -> int:
         return min(data.reference_count(key), self.reference or data.reference_count(key))
@@ -120,21 +112,16 @@ class FeatureSuite(Suite):
         count = self.reference_count(data, key)
         if count < 2:
             raise UserError(f"data={data.name} has {count} real images under {key}; scores need at least 2.")
-        log.info(
-            "Measuring %s real images of %s with %s; the result is cached", f"{count:,}", data.name, self.extractor.name
-        )
+        message = "Measuring %s real images of %s with %s; the result is cached"
+        log.info(message, f"{count:,}", data.name, self.extractor.name)
         has_labels = key == "x" and "y" in data.gives
         labels = torch.cat([*data.reference("y", self.reference)]) if has_labels else None
-        return reference_stats.measure_statistics(
-            self.images(data, key), count, self.extractor, device, labels, self.keep
-        )
+        images = self.images(data, key)
+        return reference_stats.measure_statistics(images, count, self.extractor, device, labels, self.keep)
 
     def warn_of_few(self, samples: int) -> None:
         """Warn once if the covariance of so few samples is singular."""
         if samples < self.extractor.num_features and not self._has_warned:
             self._has_warned = True
-            log.warning(
-                "%d samples for %d features: the covariance is rank deficient and the distance is overestimated.",
-                samples,
-                self.extractor.num_features,
-            )
+            message = "%d samples for %d features: the covariance is rank deficient and the distance is overestimated."
+            log.warning(message, samples, self.extractor.num_features)

@@ -18,9 +18,6 @@ class Modes(MetricSuite):
 
     scores = (MODES, HIGH_QUALITY, REVERSE_KL, MODE_OVERLAP)
 
-    def __init__(self, monitor: str, mode: str, samples: int, batch_size: int = 2500):
-        super().__init__(monitor, mode, samples, batch_size)
-
     def prepare(self, data, device: torch.device = CPU) -> None:
         if getattr(data.source, "centers", None) is None:
             raise UserError(
@@ -30,12 +27,8 @@ class Modes(MetricSuite):
         self.mode_count = len(data.source.centers)
 
     def protocol(self, data, samples: int | None = None) -> dict:
-        return {
-            "samples": samples or self.samples,
-            "modes": len(data.source.centers),
-            "sigma": float(data.source.sigma),
-            "near": f"{mode_reach(data):g} sigma",
-        }
+        counts = {"samples": samples or self.samples, "modes": len(data.source.centers)}
+        return {**counts, "sigma": float(data.source.sigma), "near": f"{mode_reach(data):g} sigma"}
 
     def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:
         """The scores of as many points of the mixture itself."""

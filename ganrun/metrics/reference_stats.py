@@ -62,9 +62,7 @@ def measure_statistics(
             log.info("%d of %d real images measured", done, count)
     features = torch.cat(kept)
     statistics = Statistics(
-        total=halves.real_features_sum + halves.fake_features_sum,
-        outer=halves.real_features_cov_sum + halves.fake_features_cov_sum,
-        count=halves.real_features_num_samples + halves.fake_features_num_samples,
+        *(first + second for first, second in zip(*halves.sums(), strict=True)),
         features=features,
         labels=NO_LABELS if labels is None else labels[is_kept],
         radii=knn_radii(features, NEIGHBOURS) if len(features) > NEIGHBOURS else NO_RADII,

@@ -42,17 +42,9 @@ class Stacked(MetricSuite):
 
     scores, mode_count = (STACKED_MODES, STACKED_KL), MODES
 
-    def __init__(
-        self,
-        extractor: Callable[..., Extractor],
-        monitor: str,
-        mode: str,
-        samples: int,
-        batch_size: int = 500,
-        weights: str | Path | None = None,
-    ):
+    def __init__(self, extractor: Callable[..., Extractor], *arguments, weights: str | Path | None = None, **options):
         """extractor: builds the classifier of digits.   weights: a file for it (None: the shipped weights)."""
-        super().__init__(monitor, mode, samples, batch_size)
+        super().__init__(*arguments, **options)
         self.extractor = extractor(weights=weights)
 
     def prepare(self, data, device: torch.device = CPU) -> None:
@@ -67,14 +59,9 @@ class Stacked(MetricSuite):
         self.prepare(data)
         samples = samples or self.samples
         perfect = perfect_scores(self.distribution(data), samples)
-        return {
-            **self.extractor.protocol(),
-            "samples": samples,
-            "modes": MODES,
-            "direction": "KL(generated || data)",
-            "floor": perfect["reverse_kl"],
-            "floor_modes": perfect["modes"],
-        }
+        settings = {"samples": samples, "modes": MODES, "direction": "KL(generated || data)"}
+        floors = {"floor": perfect["reverse_kl"], "floor_modes": perfect["modes"]}
+        return {**self.extractor.protocol(), **settings, **floors}
 
     def distribution(self, data) -> Tensor:
         """Probabilities of the modes in the training data: float64 [1000]."""

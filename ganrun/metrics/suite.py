@@ -4,22 +4,23 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
-from ganrun.metrics.feature_scores import FeatureBuffer, FeatureScores
+from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
 from ganrun.metrics.sampling import AllFinite, generate_batches, isolated_rng, nan_unless_finite, scoring_seed
-from ganrun.metrics.score_inputs import Statistics
 from ganrun.metrics.scores import Score, available_scores, find_score
 from ganrun.metrics.scores.accuracy import accuracy
 
 log = logging.getLogger(__name__)
 COLLAPSED = 0.6  # diversity; of one class of the shipped digits it is 0.37 to 0.60, of two classes at least 0.7
 Batches = Iterable[tuple[Tensor, Tensor | None]]
+Names = Sequence[str | Score]
 
 
 def log_progress(batches: Batches) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -38,13 +39,7 @@ class Generation(FeatureSuite):
 
     keys = ("x",)
 
-    def __init__(
-        self,
-        *arguments,
-        scores: Sequence[str | Score] = ("fd", "is"),
-        final: Sequence[str | Score] = ("kid", "prdc"),
-        **options,
-    ):
+    def __init__(self, *arguments, scores: Names = ("fd", "is"), final: Names = ("kid", "prdc"), **options):
         """scores: what to compute each time, names of declared scores or scores.   final: what else at the end."""
         super().__init__(*arguments, **options)
         self.regular = [*map(find_score, scores)]
@@ -67,28 +62,25 @@ class Generation(FeatureSuite):
                 finite.update(x)
                 yield to_uint8(x), y
 
-        values = self.score_images(batches(), data, model.device, seed, is_final, "y" in model.needs)
-        return nan_unless_finite(values, finite)
+        selected = self._selected(data, is_final, "y" in model.needs)
+        return nan_unless_finite(self.score_images(batches(), data, model.device, seed, selected), finite)
 
     def score_images(
-        self,
-        batches: Batches,
-        data,
-        device: torch.device,
-        seed: int = 0,
-        is_final: bool = True,
-        is_conditional: bool = False,
+        self, batches: Batches, data, device: torch.device, seed: int = 0, scores: Sequence[Score] | None = None
     ) -> dict[str, float]:
         """Score batches (images, requested classes): uint8 [n, C, H, W], of one size per batch, and int64 [n] or None.
 
         seed: of what the scores draw, and of torch's global stream while the batches are generated.
+        scores: None stands for the final scores of an unconditional model.
         """
-        real, selected = self.real(data, "x", device), self._selected(data, is_final, is_conditional)
+        selected = self._selected(data, True, False) if scores is None else scores
+        real = self.real(data, "x", device)
+        real_images = partial(data.reference, "x", len(real.features))
         with isolated_rng(scoring_seed(seed)):
-            scores = FeatureScores(self.extractor, real, device, selected, lambda: self._real_images(data, real))
+            feature_scores = FeatureScores(self.extractor, real, device, selected, real_images)
             for images, y in log_progress(batches):
-                scores.update(images, y)
-            return self.full_names(scores.compute())
+                feature_scores.update(images, y)
+            return self.full_names(feature_scores.compute())
 
     def names(self, model, data) -> list[str]:
         selected = self._selected(data, True, "y" in model.needs)
@@ -117,10 +109,3 @@ class Generation(FeatureSuite):
         scores = [score for score in (self.final if is_final else self.regular) if score is not accuracy]
         scores = [score for score in scores if is_conditional or "labels" not in score.needs]
         return [*scores, accuracy] if is_conditional and knows_classes else scores
-
-    def _real_images(self, data, real: Statistics) -> Tensor:
-        """As many real images as features are kept, uint8 [m, C, H, W]."""
-        buffer = FeatureBuffer(sync_on_compute=False)
-        for part in data.reference("x", len(real.features)):
-            buffer.update(part)
-        return buffer.compute()

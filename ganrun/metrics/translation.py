@@ -9,16 +9,9 @@ from torchmetrics.aggregation import MeanMetric
 
 from ganrun.data.images import to_float, to_uint8
 from ganrun.errors import UserError
+from ganrun.metrics import sampling
 from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
-from ganrun.metrics.sampling import (
-    AllFinite,
-    isolated_rng,
-    nan_unless_finite,
-    rank_and_world,
-    require_samples,
-    scoring_seed,
-)
 from ganrun.metrics.scores import PREFIX, ScoreNote
 from ganrun.metrics.scores.accuracy import accuracy
 from ganrun.metrics.scores.fid import fid
@@ -61,7 +54,7 @@ class Translation(FeatureSuite):
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """Score the translations of all test images, or of the first `samples` of each domain."""
         values = {}
-        with isolated_rng(scoring_seed(seed)):
+        with sampling.isolated_rng(sampling.scoring_seed(seed)):
             for source, target in DIRECTIONS:
                 values |= self._score_direction(model, data, source, target, samples or self.samples)
         name = self.full_name("fd")
@@ -98,12 +91,12 @@ class Translation(FeatureSuite):
         return f"{head}_{source}_to_{target}{mark}"
 
     def _score_direction(self, model, data, source: str, target: str, limit: int) -> dict[str, float]:
-        rank, world = rank_and_world()
-        count = require_samples(min(limit, data.test_count(source)), world)
+        rank, world = sampling.rank_and_world()
+        count = sampling.require_samples(min(limit, data.test_count(source)), world)
         self.warn_of_few(count)
         declared = [fid, accuracy] if self._knows_digits(data) else [fid]
         scores = FeatureScores(self.extractor, self.real(data, target, model.device), model.device, declared)
-        finite = AllFinite().to(model.device)
+        finite = sampling.AllFinite().to(model.device)
         # NaNs of a diverged model stay in the mean; torchmetrics' default leaves them out.
         l1, l1_untranslated = (MeanMetric(math.nan).to(model.device) for _ in range(2))
         for index in torch.arange(rank, count, world).split(self.batch_size):
@@ -120,4 +113,4 @@ class Translation(FeatureSuite):
         if data.is_paired:
             values |= {"l1": l1.compute().item(), "l1_untranslated": l1_untranslated.compute().item()}
         values = {self._direction_name(number, source, target): value for number, value in values.items()}
-        return nan_unless_finite(values, finite)
+        return sampling.nan_unless_finite(values, finite)

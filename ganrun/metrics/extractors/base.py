@@ -15,7 +15,6 @@ from ganrun.metrics.extractors.weights import INCEPTION_DIGEST, find_inception, 
 from ganrun.paths import assets_dir
 
 log = logging.getLogger(__name__)
-ASSETS = assets_dir()
 
 
 class Extractor:
@@ -70,21 +69,21 @@ class Extractor:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features [B, num_features] and logits [B, num_logits] of uint8 images [B, C, H, W]."""
-        self.load()
-        with torch.autocast(images.device.type, enabled=False):
-            return self._in_parts(images, self.at_once)
+        """Features [B, num_features] and logits [B, num_logits] of uint8 images [B, C, H, W].
 
-    def _in_parts(self, images: Tensor, most: int) -> tuple[Tensor, Tensor]:
-        """Run the network on at most `most` images at once, and on half as many if a GPU runs out of memory."""
+        If a GPU runs out of memory, half as many images are computed at once from then on.
+        """
+        self.load()
         assert self.network is not None
         network = self.network.to(images.device)
         try:
-            outputs = [network(self.fit(part.float())) for part in images.split(most)]
+            with torch.autocast(images.device.type, enabled=False):
+                outputs = [network(self.fit(part.float())) for part in images.split(self.at_once)]
         except torch.cuda.OutOfMemoryError:
-            if most == 1:
+            if self.at_once == 1:
                 raise
-            return self._in_parts(images, most // 2)
+            self.at_once //= 2
+            return self(images)
         features, logits = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         return features, logits
 
@@ -101,7 +100,7 @@ class LeNetExtractor(Extractor):
         return LeNet()
 
     def find(self) -> Path:
-        return ASSETS / "lenet.safetensors"
+        return assets_dir() / "lenet.safetensors"
 
     def fit(self, images: Tensor) -> Tensor:
         return resize_antialiased(to_grey(images), 28) / 127.5 - 1
@@ -129,12 +128,10 @@ class InceptionExtractor(Extractor):
         is_new = self.network is None
         super().load()
         if is_new and self.digest != INCEPTION_DIGEST:
-            log.warning(
-                "%s (sha256 %s) is not the public 2015-12-05 file (%s): do not compare FID and IS to published ones.",
-                self.weights,
-                self.digest[:8],
-                INCEPTION_DIGEST[:8],
+            message = (
+                "%s (sha256 %s) is not the public 2015-12-05 file (%s): do not compare FID and IS to published ones."
             )
+            log.warning(message, self.weights, self.digest[:8], INCEPTION_DIGEST[:8])
 
     def named(self, score: str) -> str:
         return re.sub(r"(^|_)fd", r"\1fid", score)
@@ -146,5 +143,4 @@ class InceptionExtractor(Extractor):
         return find_inception()
 
     def fit(self, images: Tensor) -> Tensor:
-        images = images.expand(-1, 3, -1, -1)
-        return (self._resize(images, 299) - 128) / 128
+        return (self._resize(images.expand(-1, 3, -1, -1), 299) - 128) / 128

@@ -30,17 +30,12 @@ def tf1_weights(old: int, new: int, like: Tensor) -> tuple[Tensor, Tensor, Tenso
     return low, (low + 1).clamp(max=old - 1), (position - low).to(like.dtype)
 
 
-def interpolate_linear(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Interpolate with TensorFlow's rounding; torch.lerp differs in the last bit."""
-    return first + (second - first) * weight
-
-
 def resize_tf1(images: Tensor, size: int) -> Tensor:
     """Resize float images [B, C, H, W] to [B, C, size, size] like TensorFlow 1's resize_bilinear."""
     top, bottom, down = tf1_weights(images.shape[2], size, images)
     left, right, across = tf1_weights(images.shape[3], size, images)
-    rows = interpolate_linear(images[..., left], images[..., right], across)
-    return interpolate_linear(rows[..., top, :], rows[..., bottom, :], down[:, None])
+    rows = images[..., left] + (images[..., right] - images[..., left]) * across  # torch.lerp rounds otherwise
+    return rows[..., top, :] + (rows[..., bottom, :] - rows[..., top, :]) * down[:, None]
 
 
 def resize_torch(images: Tensor, size: int) -> Tensor:

@@ -12,7 +12,6 @@ from ganrun.errors import UserError
 from ganrun.paths import cache_dir, sha256_of_file
 
 log = logging.getLogger(__name__)
-
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
 INCEPTION_DIGEST = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -32,26 +31,21 @@ def resolve_weights(weights: str | Path) -> Path:
 def find_inception() -> Path:
     """Return the file of the 2015-12-05 weights in the cache folder; download it if needed."""
     path = cache_dir() / "downloads" / INCEPTION_FILE
-    if not path.is_file():
-        download_inception(path)
+    try:
+        if not path.is_file():
+            log.info("Downloading the Inception weights for FID (96 MB) from %s", INCEPTION_URL)
+            pooch.retrieve(INCEPTION_URL, INCEPTION_DIGEST, fname=path.name, path=path.parent, progressbar=True)
+    except Exception as error:  # requests, urllib3, pooch and the file system raise many types
+        raise UserError(
+            f"FID needs the Inception weights, and they could not be downloaded ({type(error).__name__}). "
+            f"Download {INCEPTION_URL} on another machine and put it at {path}, or pass metrics.weights=PATH. {OTHERS}"
+        ) from error
     if sha256_of_file(path) != INCEPTION_DIGEST:
         raise UserError(
             f"{path} is damaged: its SHA-256 does not begin with {INCEPTION_DIGEST[:8]}. "
             f"Delete it and start again to download it, or pass metrics.weights=PATH. {OTHERS}"
         )
     return path
-
-
-def download_inception(path: Path) -> None:
-    """Download the weights to `path`. Raises UserError if that fails."""
-    log.info("Downloading the Inception weights for FID (96 MB) from %s", INCEPTION_URL)
-    try:
-        pooch.retrieve(INCEPTION_URL, INCEPTION_DIGEST, fname=path.name, path=path.parent, progressbar=True)
-    except Exception as error:  # requests, urllib3, pooch and the file system raise many types
-        raise UserError(
-            f"FID needs the Inception weights, and they could not be downloaded ({type(error).__name__}). "
-            f"Download {INCEPTION_URL} on another machine and put it at {path}, or pass metrics.weights=PATH. {OTHERS}"
-        ) from error
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -72,25 +66,18 @@ def drop_batch_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
 
 
-def weight_mismatches(expected: dict[str, Tensor], loaded: dict[str, Tensor]) -> list[str]:
-    """Describe wrong keys and shapes, one clause per kind of mismatch, each with its first key."""
-    kinds = {
-        "missing": [key for key in expected if key not in loaded],
-        "unknown": [key for key in loaded if key not in expected],
-        "of another shape": [
-            key for key in expected if key in loaded and getattr(loaded[key], "shape", None) != expected[key].shape
-        ],
-    }
-    return [f"{len(keys)} {kind} (first: {keys[0]})" for kind, keys in kinds.items() if keys]
-
-
 def load_weights(network: nn.Module, path: Path) -> str:
     """Load a file into the network and return the file's SHA-256. Raises UserError if it is of another network."""
     loaded, expected = drop_batch_counters(load_tensors(path)), drop_batch_counters(network.state_dict())
-    mismatches = weight_mismatches(expected, loaded)
-    if mismatches:
+    shared = [key for key in expected if key in loaded]
+    mismatches = {
+        "missing": [key for key in expected if key not in loaded],
+        "unknown": [key for key in loaded if key not in expected],
+        "of another shape": [key for key in shared if getattr(loaded[key], "shape", None) != expected[key].shape],
+    }
+    if wrong := [f"{len(keys)} {kind} (first: {keys[0]})" for kind, keys in mismatches.items() if keys]:
         raise UserError(
-            f"{path} does not fit {type(network).__name__}: of {len(expected)} tensors {', '.join(mismatches)}. "
+            f"{path} does not fit {type(network).__name__}: of {len(expected)} tensors {', '.join(wrong)}. "
             f"Pass the right file as metrics.weights=PATH, or remove that setting. {OTHERS}"
         )
     network.load_state_dict(loaded, strict=False)

@@ -1,18 +1,15 @@
 """The scores, one file each. A file declares its scores; suites, tables and rankings read the declarations.
 
-To add a score, say the sliced Wasserstein distance `swd`:
+To add a score, say the sliced Wasserstein distance `swd`, write `ganrun/metrics/scores/swd.py`:
 
-1. Write `ganrun/metrics/scores/swd.py`; every file of this folder is searched for declarations:
+    @score("swd", better="lower", needs=("features",), has_baseline=True, note="{swd_lines} random projections",
+           settings=lambda samples: {"swd_lines": LINES})
+    def swd(inputs: ScoreInputs) -> float:
+        return sliced_distance(inputs.real.features, inputs.features, LINES, generator(3))
 
-       @score("swd", better="lower", needs=("features",), has_baseline=True, note="{swd_lines} random projections",
-              settings=lambda samples: {"swd_lines": LINES})
-       def swd(inputs: ScoreInputs) -> float:
-           return sliced_distance(inputs.real.features, inputs.features, LINES, generator(3))
-
-   `Score` explains the arguments and `metrics.score_inputs.ScoreInputs` what a score may need. Random numbers come from
-   a generator of the score's own, so that no other score changes.
-2. Test it in `tests/metrics/scores/test_swd.py`: a closed form, or a slow loop.
-3. Name it in `conf/metrics/base/generation.yaml`, or on the command line: `metrics.final=[kid,prdc,swd]`.
+`Score` explains the arguments and `metrics.score_inputs.ScoreInputs` what a score may need. Random numbers come from a
+generator of the score's own, so that no other score changes. Test it in `tests/metrics/scores/test_swd.py`: a closed
+form, or a slow loop. Name it in `conf/metrics/base/generation.yaml` or in a command: `metrics.final=[kid,prdc,swd]`.
 
 A score in a module of your own needs no change here: `metrics.final='[kid,{_target_: my_module.swd}]'`.
 """
@@ -32,13 +29,10 @@ DECLARED: list["Score"] = []
 
 
 class ScoreNote(NamedTuple):
-    """How one number comes about, for the table of `ganrun eval`.
+    """How one number comes about, for the table of `ganrun eval`."""
 
-    samples: how many samples it is computed from.   how: the method, in a few words.   better: which values are better.
-    """
-
-    samples: int
-    how: str
+    samples: int  # that it is computed from
+    how: str  # the method, in a few words
     better: Direction
 
 

@@ -1,8 +1,8 @@
-"""What the files of this folder declare, read from their source: to import them takes seconds, as they import torch."""
+"""What the files of this folder declare, read from their source: importing them imports torch, which takes seconds."""
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -67,18 +67,16 @@ def declarations() -> list[Declaration | Score]:
 @cache
 def read_declarations(folders: tuple[str, ...]) -> list[Declaration]:
     """The calls of `score` and `Score` in the files of the folders."""
-    paths = [path for folder in folders for path in sorted(Path(folder).glob("*.py"))]
-    return [declaration for path in paths for declaration in declarations_in_file(path)]
+    paths = [path for folder in folders for path in sorted(Path(folder).glob("[!_]*.py"))]
+    nodes = ((path, node) for path in paths for node in ast.walk(ast.parse(path.read_text())))
+    calls = [(path, node) for path, node in nodes if isinstance(node, ast.Call)]
+    return [read_declaration(path, call) for path, call in calls if ast.unparse(call.func) in ("score", "Score")]
 
 
-def declarations_in_file(path: Path) -> Iterator[Declaration]:
-    for call in ast.walk(ast.parse(path.read_text())):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in ("score", "Score"):
-            arguments = {"needs": "()"} | {str(word.arg): ast.unparse(word.value) for word in call.keywords}
-            if "better" not in arguments:
-                continue
-            try:
-                name, better, needs = map(ast.literal_eval, (call.args[0], arguments["better"], arguments["needs"]))
-            except ValueError as error:
-                raise ValueError(f"{path}: name, better and needs of a score must be literals") from error
-            yield Declaration(name, better if isinstance(better, dict) else {name: better}, needs)
+def read_declaration(path: Path, call: ast.Call) -> Declaration:
+    arguments = {"needs": "()"} | {str(word.arg): ast.unparse(word.value) for word in call.keywords}
+    try:
+        name, better, needs = map(ast.literal_eval, (call.args[0], arguments["better"], arguments["needs"]))
+    except ValueError as error:
+        raise ValueError(f"{path}: name, better and needs of a score must be literals") from error
+    return Declaration(name, better if isinstance(better, dict) else {name: better}, needs)

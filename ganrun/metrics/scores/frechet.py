@@ -38,20 +38,12 @@ def moments(total: Tensor, outer: Tensor, count: Tensor) -> tuple[Tensor, Tensor
     return mean, torch.addr(outer, mean, mean, alpha=-count.item()).div_(count - 1)
 
 
-def covariance_trace(total: Tensor, outer: Tensor, count: Tensor) -> Tensor:
-    """Trace of the covariance that `moments` returns, without building it: scalar."""
-    return (outer.trace() - total.square().sum() / count) / (count - 1)
-
-
-class IdentityFeatures(nn.Module):
-    """Takes the place of the network in torchmetrics classes and returns its input, which is features already."""
+class IdentityFeatures(nn.Identity):
+    """Takes the place of the network in torchmetrics classes, whose input is features already."""
 
     def __init__(self, num_features: int):
         super().__init__()
         self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features
 
 
 class FrechetDistance(FrechetInceptionDistance):
@@ -73,10 +65,16 @@ class FrechetDistance(FrechetInceptionDistance):
         self.real_features_num_samples = count.to(self.real_features_num_samples)
         self._update_count += 1
 
+    def sums(self) -> tuple[tuple[Tensor, Tensor, Tensor], ...]:
+        """For the real and for the fake features: their sum [d], sum of outer products [d, d] and count."""
+        return (
+            (self.real_features_sum, self.real_features_cov_sum, self.real_features_num_samples),
+            (self.fake_features_sum, self.fake_features_cov_sum, self.fake_features_num_samples),
+        )
+
     def compute(self) -> Tensor:
-        real = moments(self.real_features_sum, self.real_features_cov_sum, self.real_features_num_samples)
-        fake = moments(self.fake_features_sum, self.fake_features_cov_sum, self.fake_features_num_samples)
-        return frechet_distance(*real, *fake)
+        real, fake = self.sums()
+        return frechet_distance(*moments(*real), *moments(*fake))
 
     def diversity(self) -> Tensor:
         """Root mean squared distance of two generated features, divided by that of two real ones: scalar.
@@ -84,6 +82,7 @@ class FrechetDistance(FrechetInceptionDistance):
         The mean squared distance of two independent samples is twice the trace of their covariance.
         """
         with self.sync_context(should_sync=self._to_sync):
-            real = covariance_trace(self.real_features_sum, self.real_features_cov_sum, self.real_features_num_samples)
-            fake = covariance_trace(self.fake_features_sum, self.fake_features_cov_sum, self.fake_features_num_samples)
-            return (fake.clamp(min=0) / real).sqrt()
+            traces = [
+                (outer.trace() - total.square().sum() / count) / (count - 1) for total, outer, count in self.sums()
+            ]
+            return (traces[1].clamp(min=0) / traces[0]).sqrt()

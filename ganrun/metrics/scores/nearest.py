@@ -53,17 +53,13 @@ def _nearest_of_block(x: Tensor, among: Tensor, k: int, own: Tensor | None, bloc
     for start in range(0, len(among), block):
         squared = squared_distances(rows, as_rows(among[start : start + block], x.device))
         if own is not None:
-            _exclude(squared, own.to(squared.device) - start)
+            own_column = own.to(squared.device) - start
+            row = ((own_column >= 0) & (own_column < squared.shape[1])).nonzero().squeeze(1)
+            squared[row, own_column[row]] = math.inf
         part, column = squared.topk(min(k, squared.shape[1]), largest=False)
         best, order = torch.cat([best, part], 1).topk(k, largest=False)
         index = torch.cat([index, column + start], 1).gather(1, order)
     return best.sqrt(), index
-
-
-def _exclude(squared: Tensor, column: Tensor) -> None:
-    """Set row i's value in column[i] to infinity, if there is such a column."""
-    row = ((column >= 0) & (column < squared.shape[1])).nonzero().squeeze(1)
-    squared[row, column[row]] = math.inf
 
 
 def relative_distances(samples: Tensor, train: Tensor, block: int = 1024) -> Tensor:

@@ -3,11 +3,12 @@ import json
 import numpy as np
 import torch
 
-from ganrun.metrics.extractors.base import ASSETS, InceptionExtractor, LeNetExtractor
+from ganrun.metrics.extractors.base import InceptionExtractor, LeNetExtractor
+from ganrun.paths import assets_dir
 
 
 def test_the_shipped_weights_classify_the_shipped_test_digits():
-    with np.load(ASSETS / "digits.npz") as digits:
+    with np.load(assets_dir() / "digits.npz") as digits:
         images, labels = torch.from_numpy(digits["x_test"]), torch.from_numpy(digits["y_test"])
     features, logits = LeNetExtractor()(images.view(-1, 1, 28, 28))
     assert features.shape == (1000, 128)
@@ -15,13 +16,13 @@ def test_the_shipped_weights_classify_the_shipped_test_digits():
 
 
 def test_lenet_json_records_accuracy_baseline_and_yardstick():
-    report = json.loads((ASSETS / "lenet.json").read_text())
+    report = json.loads((assets_dir() / "lenet.json").read_text())
     assert report["test_accuracy"] >= 0.985
     assert report["floor"] < report["fd_of_others"]["noise of deviation 0.2"] < report["yardstick"]
 
 
 def test_colour_and_size_hardly_change_the_features():
-    with np.load(ASSETS / "digits.npz") as digits:
+    with np.load(assets_dir() / "digits.npz") as digits:
         images = torch.from_numpy(digits["x_test"][::50]).view(-1, 1, 28, 28)
     large = images.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
     extractor = LeNetExtractor()
@@ -39,7 +40,7 @@ def test_features_are_float32_under_autocast_and_carry_no_gradient():
 
 def test_a_weight_file_can_be_given(tmp_path):
     path = tmp_path / "mine.safetensors"
-    path.write_bytes((ASSETS / "lenet.safetensors").read_bytes())
+    path.write_bytes((assets_dir() / "lenet.safetensors").read_bytes())
     mine, shipped = LeNetExtractor(path), LeNetExtractor()
     mine.load()
     shipped.load()
