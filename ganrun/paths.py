@@ -48,15 +48,10 @@ def replacing(path: Path, suffix: str = "partial") -> Iterator[Path]:
         raise
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write the file as a whole or not at all."""
-    with replacing(path) as partial:
-        partial.write_bytes(content)
-
-
 def replace_text(path: Path, text: str) -> None:
     """Write the file as a whole or not at all."""
-    replace_file(path, text.encode())
+    with replacing(path) as partial:
+        partial.write_bytes(text.encode())
 
 
 def cpu_count() -> int:

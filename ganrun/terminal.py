@@ -39,8 +39,9 @@ class LiveDisplay:
     def __init__(self) -> None:
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
         self._live.start()
+        handlers = [h for h in logging.getLogger("ganrun").handlers if isinstance(h, logging.StreamHandler)]
         # rich replaces sys.stderr to print above the display, but log handlers still hold the old stream.
-        self._streams = {handler: handler.setStream(sys.stderr) for handler in terminal_log_handlers()}
+        self._streams = {handler: handler.setStream(sys.stderr) for handler in handlers if handler.stream.isatty()}
 
     def update(self, content: RenderableType) -> None:
         self._live.update(content, refresh=True)
@@ -49,9 +50,3 @@ class LiveDisplay:
         for handler, stream in self._streams.items():
             handler.setStream(stream)
         self._live.stop()
-
-
-def terminal_log_handlers() -> list[logging.StreamHandler]:
-    """Return the log handlers of ganrun that write to a terminal."""
-    handlers = logging.getLogger("ganrun").handlers
-    return [handler for handler in handlers if isinstance(handler, logging.StreamHandler) and handler.stream.isatty()]

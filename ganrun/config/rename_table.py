@@ -15,7 +15,7 @@ callbacks sweep: pruning
 commands cli.commands: compare eval protocol=eval_protocol resume sample score_table=eval sweep
 commands cli.commands: train translate
 commands training: plan=dry_run summary trained=inference
-data data: ahead=prefetch arrays=cache decoding=decode_all order=shuffle
+data data: ahead=batches arrays=cache decoding=decode_all order=shuffle
 - -: durations=terminal folders=paths
 - models: losses schedules
 metrics metrics.scores: copies frechet inception_score infinity=fid_infinity intra=intra_fid kid neighbours=nearest
@@ -43,7 +43,7 @@ checkpoint training.checkpoint: find=find_checkpoint read=load_checkpoint
 checkpoint_io training.checkpoint_io: write=write_checkpoint
 commands.trained training.inference: Trained=TrainedModel data_of=data_for device=select_device
 commands.trained training.inference: load=load_trained_model
-data.ahead data.prefetch: made_ahead=prefetch
+data.ahead data.batches: made_ahead=prefetch
 data.arrays data.cache: Contents=LoadedData Store=CacheWriter build=write_cache place=cache_folder read=open_cache
 data.batches data.batches: Batches=TrainingBatches resident=place_on_device
 data.celeba data.celeba: centre_square=crop_centre combinations=class_names label=class_index
@@ -81,7 +81,7 @@ networks.modes networks.eval_mode: evaluating=eval_mode jointly=forward_batches
 pictures data.images: grid=make_grid scatter=plot_points
 record training.run_record: Record=RunRecord read_lines=read_metric_lines
 record training.run_folder: make_folder=make_run_folder versions=package_versions
-record paths: replace_file replace_text
+record paths: replace_text
 seeds seeds: mix=hash_integers
 turns.graphs models.steps.cuda_graph: CudaGraphs=CudaGraphCapture
 turns.recording models.steps.captured_step: Recording=CapturedStep

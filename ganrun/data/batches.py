@@ -1,6 +1,8 @@
 """Training batches from arrays: batch number k is a pure function of (seed, k)."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 
@@ -8,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ganrun.data.images import to_float
-from ganrun.data.prefetch import prefetch
 from ganrun.data.shuffle import EndlessShuffle
 from ganrun.errors import UserError
 from ganrun.seeds import named_generator
 
 Batch = dict[str, Tensor]
+PREFETCHED = 2  # items that are ready or in preparation: enough for one to hide the time of the other
 
 
 class TrainingBatches:
@@ -52,7 +54,9 @@ class TrainingBatches:
                 batch[key] = array.index_select(0, index)
         if self.flip:
             self._flip(batch, k, slice(rank * share, (rank + 1) * share))
-        return {key: self._pin(part) for key, part in batch.items()}
+        if self._is_copied and self.device.type == "cuda":  # pinned, the GPU fetches it asynchronously
+            return {key: part.pin_memory() for key, part in batch.items()}
+        return batch
 
     def share(self, world: int) -> int:
         """Return the number of examples for each of `world` ranks. Raise UserError if they differ."""
@@ -64,10 +68,7 @@ class TrainingBatches:
         return self.batch_size // world
 
     def endless(self, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
-        """Yield batch number `start` and all that follow.
-
-        A thread gathers the next ones if they must be copied from main memory to a GPU.
-        """
+        """Yield batch number `start` and all that follow, prefetched if they must be copied to a GPU."""
         gather = partial(self._gather, rank=rank, world=world)
         batches = prefetch(gather, start) if self._is_copied else map(gather, count(start))
         yield from map(self._to_device, batches)
@@ -84,13 +85,22 @@ class TrainingBatches:
                 index = torch.arange(len(part)) + len(part) * is_flipped  # index_select is six times as fast as where
                 batch[key] = torch.cat([part, part.flip(3)]).index_select(0, index.to(part.device))
 
-    def _pin(self, part: Tensor) -> Tensor:
-        """Put the tensor where the GPU can fetch it asynchronously."""
-        return part.pin_memory() if part.device != self.device and self.device.type == "cuda" else part
-
     def _to_device(self, batch: Batch) -> Batch:
         on_device = {key: part.to(self.device, non_blocking=True) for key, part in batch.items()}
         return {key: to_float(part) if part.dtype == torch.uint8 else part for key, part in on_device.items()}
+
+
+def prefetch(make: Callable[[int], Batch], start: int) -> Iterator[Batch]:
+    """Yield make(start), make(start + 1) and so on without end, made in a thread. Errors are raised in their turn."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+    try:
+        queue = deque(pool.submit(make, start + i) for i in range(PREFETCHED))
+        for k in count(start + PREFETCHED):
+            item = queue.popleft().result()
+            queue.append(pool.submit(make, k))
+            yield item
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def place_on_device(arrays: Batch, choice: str, device: torch.device) -> Batch:

@@ -3,6 +3,7 @@
 import csv
 import os
 from functools import cached_property, partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +94,8 @@ class Celeba(FileSource):
 
 def class_names(attributes: list[str]) -> list[str]:
     """Return a name for each combination: [Male, Smiling] -> not-Male+not-Smiling, not-Male+Smiling, ..."""
-    classes = [""] if attributes else []
-    for name in attributes:
-        classes = [f"{start}{'+' if start else ''}{sign}{name}" for start in classes for sign in ("not-", "")]
-    return classes
+    choices = [(f"not-{name}", name) for name in attributes]
+    return ["+".join(names) for names in product(*choices)] if attributes else []
 
 
 def class_index(flags: list[str]) -> int:

@@ -116,10 +116,7 @@ class _BoundedReader(io.BufferedIOBase):
 
 
 def parse_binary_batch(content: bytes, source: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return uint8 [N, 3, 32, 32] and int64 [N] from records of one label byte and 3,072 pixel bytes.
-
-    source: the file, for messages.
-    """
+    """Return uint8 [N, 3, 32, 32] and int64 [N] from records of one label byte and 3,072 pixel bytes."""
     if not content or len(content) % 3073:
         raise UserError(f"{source} is damaged: {len(content)} bytes are not records of 3,073. Download it again.")
     records = np.frombuffer(content, np.uint8).reshape(-1, 3073)

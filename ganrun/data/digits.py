@@ -12,7 +12,6 @@ from ganrun.errors import UserError
 from ganrun.paths import assets_dir
 
 SHIPPED = assets_dir() / "digits.npz"
-KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 class Digits(Source):
@@ -27,13 +26,12 @@ class Digits(Source):
 
     def load(self) -> LoadedData:
         digits = load_shipped_digits()
-        images = {
-            f"{split}-x": resize_images(digits[f"x_{split}"][:, None], self.size, self.channels)
-            for split in ("train", "test")
-        }
-        labels = {f"{split}-y": digits[f"y_{split}"].astype(np.int64) for split in ("train", "test")}
+        arrays = {}
+        for split in ("train", "test"):
+            arrays[f"{split}-x"] = resize_images(digits[f"x_{split}"][:, None], self.size, self.channels)
+            arrays[f"{split}-y"] = digits[f"y_{split}"].astype(np.int64)
         options = {"name": self.name, "size": self.size, "channels": self.channels}
-        return cache.in_memory({**images, **labels}, options, classes=self.classes)
+        return cache.in_memory(arrays, options, classes=self.classes)
 
 
 def load_shipped_digits(path: Path = SHIPPED) -> dict[str, np.ndarray]:
@@ -41,7 +39,7 @@ def load_shipped_digits(path: Path = SHIPPED) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             arrays = np.load(file, allow_pickle=False)
-            return {key: arrays[key] for key in KEYS}
+            return {key: arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")}
     except FileNotFoundError as error:
         raise UserError(f"The shipped digits are missing ({path}). Install ganrun again.") from error
     except Exception as error:  # zipfile, zlib and numpy raise half a dozen types on a damaged archive

@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,8 +34,7 @@ class Mixture(Source):
         y = torch.randperm(self.points, generator=generator) % len(self.centers)
         x = self.centers[y] + self.sigma * noise
         options = {"name": self.name, "sigma": self.sigma, "centers": self.centers.tolist(), "seed": self.seed}
-        arrays: dict[str, np.ndarray] = {"train-x": x.numpy(), "train-y": y.numpy()}
-        return cache.in_memory(arrays, options, classes=self.classes)
+        return cache.in_memory({"train-x": x.numpy(), "train-y": y.numpy()}, options, classes=self.classes)
 
 
 class Ring(Mixture):

@@ -18,10 +18,10 @@ class HighDimensional(Mixture):
     After Srivastava et al. 2017 (VEEGAN): 10 modes, each a Gaussian of 700 dimensions in a space of 1,200; a sample
     within 10 standard deviations of the nearest mode is of high quality. The paper does not give means, subspace and
     deviation. Choices here: one random subspace, and means from N(0, spread^2 I). Scores depend on the ratio
-    spread / deviation only, which puts the means 22 sigma apart; networks learn small numbers faster.
-
+    spread / deviation only; the default puts the means 22 sigma apart, and networks learn small numbers faster.
     sigma, a mode's standard deviation: the root mean square distance of its points from their mean, deviation *
     sqrt(directions). With `deviation` instead, no real point would be of high quality: sqrt(700) = 26.5 > 10.
+    near: radius of a mode, in sigma; 10 in the paper.
     """
 
     name = "mixture_1200"
@@ -37,7 +37,6 @@ class HighDimensional(Mixture):
         points: int,
         seed: int = 0,
     ):
-        """spread: standard deviation of the means.   near: radius of a mode in sigma.   seed: of the data."""
         if not 1 <= directions <= dimensions:
             raise UserError(f"data.directions must be from 1 to data.dimensions={dimensions}, got {directions}.")
         for key, value in (("modes", modes), ("deviation", deviation), ("near", near)):

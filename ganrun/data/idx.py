@@ -54,29 +54,20 @@ class Idx(FileSource):
 
     def write(self, store: CacheWriter) -> dict:
         for split, images, labels in (("train", *self._paths[:2]), ("test", *self._paths[2:])):
-            x, y = self._read_pair(images, labels)
+            x, y = read_idx(images), read_idx(labels)
+            if x.ndim != 3 or x.shape[1] != x.shape[2] or y.ndim != 1:
+                raise UserError(f"{images} and {labels} have shapes {x.shape} and {y.shape}: not images and labels.")
+            if len(x) != len(y):
+                raise UserError(f"{images} contains {len(x)} images, but {labels} contains {len(y)} labels.")
+            if len(y) and y.max() >= len(self.classes):
+                raise UserError(f"{labels} is damaged: label {y.max()}, but there are {len(self.classes)} classes.")
             store.save(split, "x", resize_images(x[:, None], self.size, self.channels))
             store.save(split, "y", y.astype(np.int64))
         return {"classes": self.classes}
 
-    def _read_pair(self, images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
-        x, y = read_idx(images), read_idx(labels)
-        if x.ndim != 3 or x.shape[1] != x.shape[2] or y.ndim != 1:
-            raise UserError(f"{images} and {labels} have shapes {x.shape} and {y.shape}: not images and labels.")
-        if len(x) != len(y):
-            raise UserError(f"{images} contains {len(x)} images, but {labels} contains {len(y)} labels.")
-        if len(y) and y.max() >= len(self.classes):
-            raise UserError(
-                f"{labels} is damaged: it contains label {y.max()}, but there are {len(self.classes)} classes."
-            )
-        return x, y
-
 
 def read_idx(path: Path) -> np.ndarray:
-    """Read an idx file of unsigned bytes, gzipped or not. Format: yann.lecun.com/exdb/mnist.
-
-    Raise UserError for a damaged file.
-    """
+    """Read an idx file (yann.lecun.com/exdb/mnist) of unsigned bytes, gzipped or not. Raise UserError if damaged."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -85,12 +76,11 @@ def read_idx(path: Path) -> np.ndarray:
     if not 1 <= axes <= 3 or len(content) < 4 + 4 * axes:
         raise UserError(f"{path} is damaged: its header is not that of an idx file of bytes. Download it again.")
     shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
-    if int(np.prod(shape)) != len(content) - 4 - 4 * axes:
-        raise UserError(
-            f"{path} is damaged: its header announces shape {shape}, but {len(content) - 4 - 4 * axes} bytes follow. "
-            "Download it again."
-        )
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
+    if int(np.prod(shape)) != len(values):
+        message = f"{path} is damaged: its header announces shape {shape}, but {len(values)} bytes follow."
+        raise UserError(f"{message} Download it again.")
+    return values.reshape(shape)
 
 
 class Mnist(Idx):

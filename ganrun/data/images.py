@@ -29,9 +29,8 @@ def make_grid(x: Tensor, columns: int = 8) -> Tensor:
     n, _, h, w = images.shape
     columns = max(1, min(columns, n))
     rows = -(-n // columns)
-    canvas = torch.full(
-        (3, rows * (h + PADDING) + PADDING, columns * (w + PADDING) + PADDING), GRID_GREY, dtype=torch.uint8
-    )
+    height, width = rows * (h + PADDING) + PADDING, columns * (w + PADDING) + PADDING
+    canvas = torch.full((3, height, width), GRID_GREY, dtype=torch.uint8)
     for i, image in enumerate(images):
         top, left = PADDING + i // columns * (h + PADDING), PADDING + i % columns * (w + PADDING)
         canvas[:, top : top + h, left : left + w] = image
@@ -46,18 +45,14 @@ def plot_points(points: Tensor, real: Tensor | None = None, size: int = 400) -> 
     """
     points = points.detach().float().cpu()
     real = points[:0] if real is None else real.float().cpu()
-    low, high = _limits(real if len(real) else points)
+    visible = real if len(real) else points
+    low, high = visible.min(dim=0).values, visible.max(dim=0).values
+    side = float((high - low).max().clamp_min(1e-6)) * 1.25  # a margin of an eighth on each side
+    corner = (low + high) / 2 - side / 2
     canvas = np.full((size, size, 3), 255, dtype=np.uint8)
-    _dots(canvas, real, low, high, REAL_COLOUR)
-    _dots(canvas, points, low, high, GENERATED_COLOUR)
+    _dots(canvas, real, corner, side, REAL_COLOUR)
+    _dots(canvas, points, corner, side, GENERATED_COLOUR)
     return torch.from_numpy(canvas).permute(2, 0, 1).contiguous()
-
-
-def _limits(points: Tensor) -> tuple[Tensor, float]:
-    """Return the lower left corner and the side of a square around all points, with a margin of an eighth of it."""
-    low, high = points.min(dim=0).values, points.max(dim=0).values
-    side = float((high - low).max().clamp_min(1e-6)) * 1.25
-    return (low + high) / 2 - side / 2, side
 
 
 def _dots(canvas: np.ndarray, points: Tensor, low: Tensor, side: float, colour: tuple[int, int, int]) -> None:

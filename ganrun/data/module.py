@@ -51,6 +51,7 @@ class DataModule(pl.LightningDataModule):
         if not isinstance(batch_size, int) or batch_size < 1:
             raise UserError(f"batch_size must be a positive integer, got {batch_size}.")
         self.source = source(**options)
+        self.intensity = self.source.intensity
         self.name, self.shape, self.reference_splits = name, tuple(shape), tuple(reference)
         self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, device
         self.start_batch, self.batches_per_step = 0, 1
@@ -64,11 +65,6 @@ class DataModule(pl.LightningDataModule):
     def count_classes(self) -> int:
         """Return the number of classes: from the config, or from names of folders and attributes."""
         return self.source.count_classes() if self._class_count is None else self._class_count
-
-    @property
-    def intensity(self) -> Callable[[Tensor, str], Tensor] | None:
-        """The source's function from images to the digits in them; None for most sources."""
-        return self.source.intensity
 
     def check_files(self) -> None:
         """Raise UserError if the user's files are missing. This reads and downloads nothing."""

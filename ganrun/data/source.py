@@ -1,15 +1,9 @@
-"""What a data set has to provide: a Source, which reads the data set's own files.
+"""What a data set has to provide: a Source, which reads the data set's own files. docs/extending.md has an example.
 
-To add a data set:
-
-1. Write a class in a file of its own. Its constructor takes the settings of the data set and reads no file.
-   - Files on disk: subclass FileSource. `files` finds them, `write` decodes them once into a cache of uint8 arrays,
-     and `option_names` lists the settings that change the cache. Example: idx.py (arrays), unpaired.py (image files).
-   - Small or generated data: subclass Source. `load` returns `cache.in_memory(...)`. Example: digits.py, gaussians.py.
-   Arrays are named by split and batch key: train-x, train-y, test-x, ... (or train-a, train-b for two domains).
-2. Add conf/data/NAME.yaml: `source` names the class, `gives` and `shape` say what an example is, and settings that are
-   not DataModule's go to the constructor. Start from conf/data/digits.yaml or conf/data/folder.yaml.
-3. Try it: ganrun train data=NAME dry_run=true. A class in your working folder needs no change here: mydata.MyData.
+Files on disk: subclass FileSource, with `files`, `write` and `option_names`. See idx.py (arrays), unpaired.py (images).
+Small or generated data: subclass Source, with `load` returning `cache.in_memory(...)`. See digits.py, gaussians.py.
+Arrays are named by split and batch key: train-x, train-y, test-x, ... (or train-a, train-b for two domains).
+A file conf/data/NAME.yaml names the class and passes it the settings that are not DataModule's.
 """
 
 from collections.abc import Sequence

@@ -19,8 +19,7 @@ TEST_TRIPLES = 26_000  # as in the papers' scores
 class StackedImages:
     """Images uint8 [N, 3, H, W], stacked when they are read: 128,000 of them would take 300 MB.
 
-    digits: uint8 [D, H, W].   triples: int64 [N, 3], indices of digits.
-    It has the methods of a tensor that data sets use.
+    digits: uint8 [D, H, W].  triples: int64 [N, 3], indices of digits.  Methods: those of tensors that data sets use.
     """
 
     dtype = torch.uint8

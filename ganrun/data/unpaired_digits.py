@@ -53,8 +53,7 @@ class UnpairedDigits(Source):
 
         x: float [N, 3, H, W] in [-1, 1]. Each pixel is projected on the line from the domain's paper to its ink.
         """
-        paper = torch.tensor(PAPER[domain], dtype=x.dtype, device=x.device) / 127.5 - 1
-        ink = torch.tensor(INK[domain], dtype=x.dtype, device=x.device) / 127.5 - 1
+        paper, ink = x.new_tensor([PAPER[domain], INK[domain]]) / 127.5 - 1
         line = ink - paper
         share = torch.einsum("nchw,c->nhw", x - paper[:, None, None], line / line.square().sum())
         return (2 * share - 1).clamp(-1, 1).unsqueeze(1)

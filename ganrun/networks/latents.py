@@ -1,8 +1,4 @@
-"""Distributions of latents.
-
-If a generator is given, it must be a CPU generator: the latents are sampled on the CPU in float32, so that they do not
-depend on device or precision.
-"""
+"""Distributions of latents. `generator`: of the CPU, so that latents do not depend on device or precision."""
 
 import torch
 from torch import Tensor

@@ -23,10 +23,8 @@ STEP_TOLERANCE = 0.25  # the same for the weights' change: where gradients are o
 class GraphedSteps:
     """Takes a model's steps: each player's first ones as usual, then by replaying a captured CUDA graph.
 
-    The first two replays of each player are verified: the step is also taken as usual from the same state, and both
-    must give the same result. If they differ, or the capture fails, all steps are taken as usual and a warning is
-    logged.
-
+    The first two replays of each player are verified against the same step taken as usual. If they differ, or the
+    capture fails, all steps are taken as usual and a warning is logged.
     A replay does not see Python numbers that change from batch to batch, and the verification may miss small changes.
     Such numbers must be tensors on the device, as in ImagePool.
 
@@ -71,7 +69,9 @@ class GraphedSteps:
     def _verify(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         weights = self.model.parameters_of[player.name]
         move_step_counts(optimizer, on_device=True)
-        before, generators, start = self._snapshot(optimizer), rng_states(self.model.device), flatten(weights)
+        moments = [value for entry in optimizer.state.values() for value in entry.values() if torch.is_tensor(value)]
+        before = Snapshot([*self.model.parameters(), *self.model.buffers(), *moments], self.model.modules())
+        generators, start = rng_states(self.model.device), flatten(weights)
 
         def restore() -> None:
             before.restore()
@@ -109,20 +109,11 @@ class GraphedSteps:
         step.gradients = [w.grad for w in self.model.parameters_of[player.name]]
         return step
 
-    def _snapshot(self, optimizer) -> Snapshot:
-        """Return a copy of everything that a step changes."""
-        state = [value for entry in optimizer.state.values() for value in entry.values() if torch.is_tensor(value)]
-        return Snapshot([*self.model.parameters(), *self.model.buffers(), *state], self.model.modules())
-
     def _disable(self, player, reason: str) -> None:
         self.is_disabled = True
         self.captured.clear()
-        log.warning(
-            "The step of the %s cannot be replayed as a CUDA graph: %s. Training continues without graphs, as with "
-            "trainer.compile=off.",
-            player.name,
-            reason,
-        )
+        step = f"The step of the {player.name} cannot be replayed as a CUDA graph: {reason}."
+        log.warning("%s Training continues without graphs, as with trainer.compile=off.", step)
 
 
 def flatten(tensors: Sequence[Tensor]) -> Tensor:

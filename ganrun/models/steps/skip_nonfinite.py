@@ -9,10 +9,8 @@ class NonfiniteStepSkipper:
     """Decides between a player's backward pass and its optimizer step whether the gradient is finite.
 
     This waits for the device once per step. A skipped step leaves no trace but its random numbers: weights, averages,
-    buffers (BatchNorm's statistics) and extra states (an image pool) are as before. All ranks decide alike, because
-    their gradients are averaged by then.
-    Under trainer.precision=16-mixed the gradients are still scaled: an overflow is skipped and counted, and lowers the
-    scale as GradScaler itself would.
+    buffers and extra states (an image pool) are as before. All ranks decide alike: gradients are averaged by then.
+    Under trainer.precision=16-mixed, an overflow of the scaled gradients also lowers the scale, as in GradScaler.
 
     counts: player -> number of skipped steps.  in_a_row: player -> skipped steps since the last one taken.
     """

@@ -19,7 +19,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from ganrun.config import schema
 from ganrun.config.resume_rules import flatten_config
-from ganrun.paths import replace_file
+from ganrun.paths import replacing
 from ganrun.training.callbacks.base import RunCallback, RunContext
 
 EVENT_FILE = "events.out.tfevents.0000000000.hparams"  # sorts first: TensorBoard reads files in this order, and once
@@ -58,7 +58,8 @@ class HParams(RunCallback):
             if isinstance(logger, TensorBoardLogger):
                 folder = Path(logger.log_dir)
                 folder.mkdir(parents=True, exist_ok=True)
-                replace_file(folder / EVENT_FILE, content.getvalue())
+                with replacing(folder / EVENT_FILE) as partial:
+                    partial.write_bytes(content.getvalue())
 
 
 def best_tag(score: str) -> str:
