@@ -85,17 +85,14 @@ def checkpoint_name(kimg: float) -> str:
     return f"kimg{kimg:010.3f}.ckpt"
 
 
-def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], data: str | None = None) -> dict[str, Any]:
-    """Return what ganrun adds to a checkpoint: plain types only, so that loading runs no code.
-
-    choices: the choice in each config group.  data: fingerprint of the training data.
-    """
+def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], fingerprint: str) -> dict[str, Any]:
+    """Return what ganrun adds to a checkpoint: plain types only, so that loading runs no code."""
     return {
         "schema": SCHEMA,
         "config": OmegaConf.to_container(cfg, resolve=True),
         "plan": OmegaConf.to_container(cfg, resolve=False),  # with its interpolations, for resuming with other settings
         "choices": dict(choices),
-        "data": data,
+        "data": fingerprint,
         "versions": package_versions(),
     }
 
@@ -109,10 +106,7 @@ def write_branch_checkpoint(folder: Path, content: dict[str, Any]) -> Path:
 
 
 def find_checkpoint(run: str, which: str = "last") -> Path:
-    """Return the checkpoint file that a user names: a file, a run folder, or "last" for the newest run in outputs/.
-
-    which: "last" or "best", for a folder.
-    """
+    """Return the checkpoint file that a user names: a file, a run folder, or "last" for the newest run in outputs/."""
     path = resolve_run(run, f"**/checkpoints/{MANIFEST}")
     if path.is_file():
         return path
@@ -165,7 +159,7 @@ def checkpoint_by_role(folder: Path, which: str) -> Path:
 
 def suggest_other(path: Path) -> str:
     """Return a sentence that names the newest intact checkpoint beside a bad one."""
-    manifest = Manifest.read(path.parent) if (path.parent / MANIFEST).is_file() else Manifest()
+    manifest = Manifest.read(path.parent)
     others = sorted(manifest.names - {path.name}, reverse=True)
     good = next((path.parent / name for name in others if is_intact(path.parent / name, manifest)), None)
     return f" {good} is intact." if good else " There is no intact one beside it."
@@ -190,8 +184,7 @@ def check_integrity(path: Path) -> None:
         reasons = {b"": "it is empty", b"PK": "it is damaged or truncated"}
         with path.open("rb") as file:
             reason = reasons.get(file.read(2), "it is no archive of tensors")
-    manifest = Manifest.read(path.parent) if not reason and (path.parent / MANIFEST).is_file() else Manifest()
-    if not is_intact(path, manifest):
+    if not reason and not is_intact(path, Manifest.read(path.parent)):
         reason = "its bytes have changed since it was written"
     if reason:
         raise UserError(f"{path} cannot be read as a checkpoint ({reason}).{suggest_other(path)}")

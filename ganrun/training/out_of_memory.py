@@ -49,9 +49,8 @@ def gpu_memory(text: str) -> str:
     """Return what torch says about the GPU: "; of 8.00 GiB, 3.06 MiB were free and this run used 7.20 GiB"."""
     total = re.search(rf"total capacity of ({SIZE}) of which ({SIZE}) is free", text)
     used = re.search(rf"this process has ({SIZE}) memory in use", text)
-    return (f"; of {total[1]}, {total[2]} were free" if total else "") + (
-        f" and this run used {used[1]}" if used else ""
-    )
+    free = f"; of {total[1]}, {total[2]} were free" if total else ""
+    return free + (f" and this run used {used[1]}" if used else "")
 
 
 def host_memory() -> str:

@@ -19,9 +19,8 @@ C = TypeVar("C", bound=Callback)
 class RunContext:
     """The objects of a run.
 
-    experiment: its config, data, model and suite.  record: its scores so far and its files.
-    choices: the choice in each config group.  checkpoint_io: writes the checkpoints in a thread.
-    resumed_from: the checkpoint that the training continues from.  callbacks: all of them, in order.
+    choices: the choice in each config group.  resumed_from: the checkpoint that the training continues from.
+    callbacks: all of them, in order.
     """
 
     experiment: Experiment

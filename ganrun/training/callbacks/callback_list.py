@@ -1,7 +1,7 @@
 """All callbacks of a run as one Lightning callback."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,9 @@ HANDLED = {"on_train_start", "on_train_batch_start", "on_train_batch_end", "on_l
 
 
 class CallbackList(Callback):
-    """Calls the hooks of several callbacks in their order, the batch hooks once per batch.
+    """Calls the hooks of several callbacks in their order, the batch hooks once per batch of a step.
 
-    A Lightning step holds several batches and runs eight hooks, at a price per callback and hook. Here Lightning sees
-    one callback; hooks that nobody implements are not called.
+    Lightning sees one callback, as each has a price per hook; hooks that nobody implements are not called.
     """
 
     def __init__(self, callbacks: Sequence[Callback]):
@@ -36,22 +35,22 @@ class CallbackList(Callback):
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        model, device_type = pl_module, pl_module.device.type
+
+        def call_in_step(hook: str, *args: Any) -> None:
+            """Call a hook without the autocast that Lightning turns on for its step."""
+            is_on = torch.is_autocast_enabled(device_type)
+            with torch.autocast(device_type, enabled=False) if is_on else nullcontext():
+                self._call(hook, trainer, model, *args)
+
         if self.implementers["on_train_batch_start"]:
-            pl_module.before_batch = partial(self._before_batch, trainer, pl_module)
-        pl_module.after_batch = partial(self._after_batch, trainer, pl_module)
-        self._call("on_train_start", trainer, pl_module)
+            model.before_batch = lambda batch: call_in_step("on_train_batch_start", batch, model.batches_seen)
+        model.after_batch = lambda batch: call_in_step("on_train_batch_end", model.terms, batch, model.batches_seen - 1)
+        self._call("on_train_start", trainer, model)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         check_states(checkpoint["callbacks"], trainer.callbacks)  # pyright: ignore  # set by a connector of Lightning's
         self._call("on_load_checkpoint", trainer, pl_module, checkpoint)
-
-    def _before_batch(self, trainer: Trainer, model, batch) -> None:
-        with autocast_disabled(model.device.type):
-            self._call("on_train_batch_start", trainer, model, batch, model.batches_seen)
-
-    def _after_batch(self, trainer: Trainer, model, batch) -> None:
-        with autocast_disabled(model.device.type):
-            self._call("on_train_batch_end", trainer, model, model.terms, batch, model.batches_seen - 1)
 
     def _call(self, hook: str, *args: Any, **kwargs: Any) -> None:
         for callback in self.implementers[hook]:
@@ -68,12 +67,6 @@ class CallbackList(Callback):
         callbacks = {callback.state_key: callback for callback in self.callbacks}
         for key, state in state_dict.items():
             callbacks[key].load_state_dict(state)
-
-
-def autocast_disabled(device_type: str) -> AbstractContextManager:
-    """Return a context without the autocast that Lightning turns on for its step."""
-    is_on = torch.is_autocast_enabled(device_type)
-    return torch.autocast(device_type, enabled=False) if is_on else nullcontext()
 
 
 def check_states(states: Mapping[str, Any], callbacks: Iterable[Callback]) -> None:

@@ -10,7 +10,6 @@ from torch import nn
 
 from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.cadence import Cadence
-from ganrun.training.callbacks.hparams import best_tag
 from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.callbacks.signals import Signals
 
@@ -44,7 +43,8 @@ class Evaluation(RunCallback):
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if not self._score(trainer, pl_module, is_final=True):
             return
-        best = {best_tag(name): value for name, value in self.run.record.best.items() if name != "kimg"}
+        scores = self.run.record.best.items()
+        best = {f"best/{name.removeprefix('val/')}": value for name, value in scores if name != "kimg"}
         if best and trainer.is_global_zero:
             for logger in trainer.loggers:
                 logger.log_metrics(best, step=pl_module.images_seen)

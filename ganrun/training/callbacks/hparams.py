@@ -62,11 +62,6 @@ class HParams(RunCallback):
                     partial.write_bytes(content.getvalue())
 
 
-def best_tag(score: str) -> str:
-    """Return the column of a score at the best checkpoint: "val/fid" -> "best/fid"."""
-    return f"best/{score.removeprefix('val/')}"
-
-
 def session_end(status: int) -> Summary:
     """Return TensorBoard's entry for the end of a run."""
     end = plugin_data_pb2.SessionEndInfo(status=status)
@@ -87,5 +82,5 @@ def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, An
         shown.pop("ema.ramp_up", None)
     for player, special in cfg.optimizers.items():
         shown |= {f"{player}.{name}": v for name, v in special.items() if v != cfg.optimizer.get(name)}
-    shown = {key: str(value) if isinstance(value, list) else value for key, value in shown.items()}
-    return {key: value for key, value in shown.items() if value is not None and "._" not in key}
+    shown = {key: value for key, value in shown.items() if value is not None and "._" not in key}
+    return {key: str(value) if isinstance(value, list) else value for key, value in shown.items()}
