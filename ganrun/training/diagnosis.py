@@ -51,7 +51,10 @@ def diagnose(
     else:
         summary = summarize_trend(curve, command)
     state = summary.split()[0].removesuffix(":")
-    return Diagnosis(state, "; ".join([summary, *discriminator_remarks(readings)]))
+    last = readings[-math.ceil(LAST_READINGS * len(readings)) :] if readings else [{}]
+    means = {name: fmean(reading.get(name, math.nan) for reading in last) for name in last[-1]}
+    remarks = [remark for name in means if (remark := accuracy_remark(name, means))]
+    return Diagnosis(state, "; ".join([summary, *remarks]))
 
 
 class ScoreCurve:
@@ -66,7 +69,6 @@ class ScoreCurve:
 
     @property
     def best(self) -> tuple[float, float]:
-        """The best (kimg, value)."""
         return min(self.points, key=lambda point: self.sign * point[1])
 
     @property
@@ -140,7 +142,6 @@ def describe_gain(curve: ScoreCurve, command: str) -> str:
 
 
 def describe_loss(curve: ScoreCurve, reason: str = "") -> str:
-    """Say since when and how the score got worse."""
     if not curve.points:
         return f"from the start: {curve.name} was always NaN or Inf"
     kimg, best = curve.best
@@ -189,15 +190,8 @@ def count_orders(ties: Sequence[int]) -> list[int]:
     return counts
 
 
-def discriminator_remarks(readings: Sequence[Mapping[str, float]]) -> list[str]:
-    """Return a remark for each discriminator whose accuracy at the end is near 1 or .5."""
-    last = readings[-math.ceil(LAST_READINGS * len(readings)) :] if readings else []
-    means = {name: fmean(reading.get(name, math.nan) for reading in last) for name in (last[-1] if last else ())}
-    return [remark for name in means if (remark := accuracy_remark(name, means))]
-
-
 def accuracy_remark(name: str, means: Mapping[str, float]) -> str:
-    """Return the remark on a curve; "" if it is no accuracy, or one that says nothing."""
+    """Return the remark on a discriminator's accuracy at the end, if it is near 1 or .5; "" for other curves."""
     _, player, term = name.split("/")
     kind, _, side = term.partition("_")
     whose = f"the discriminator of {side}" if side else "the discriminator"

@@ -25,31 +25,24 @@ READINGS = 1000  # of the loss curves, the newest, that the diagnosis uses
 class RunRecord:
     """Counts images, time and scores of a run, and writes its files in the main process.
 
-    monitor: the score that selects the best checkpoint; mode: "min" or "max".  choices: the choice in each config
-    group.  best, last: scores with their kimg.  history: (kimg, value of monitor) of each scoring.
+    choices: the choice in each config group.  best, last: scores with their kimg.  monitor: the score that selects the
+    best checkpoint, None without scores.  history: (kimg, value of monitor) of each scoring.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        cfg: DictConfig,
-        monitor: str | None,
-        mode: str = "min",
-        is_main_process: bool = True,
-        choices: Mapping[str, str] | None = None,
-    ):
-        self.folder, self.monitor, self.mode, self.is_main_process = folder, monitor, mode, is_main_process
+    def __init__(self, folder: Path, cfg: DictConfig, choices: Mapping[str, str], is_main_process: bool = True):
+        self.folder, self.monitor, self.mode = folder, cfg.metrics.monitor, cfg.metrics.mode
+        self.is_main_process = is_main_process
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.history: list[tuple[float, float]] = []
         self.readings: deque[Mapping[str, float]] = deque(maxlen=READINGS)
         self.collapsed: str | None = None
-        self.kimg, self.minutes = cfg.get("kimg"), cfg.get("minutes")
+        self.kimg, self.minutes = cfg.kimg, cfg.minutes
         self.images = self.first = 0  # seen, and at the start of the clock
         self.overhead_seconds = 0.0
         self.start = time.monotonic()
         self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": package_versions()}
-        self.facts |= {"commit": git_commit(), "choices": dict(choices or {})}
+        self.facts |= {"commit": git_commit(), "choices": dict(choices)}
         if is_main_process:
             resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
             if "callbacks" in cfg:  # keep their interpolations: their settings follow those of a resumed run
@@ -118,7 +111,7 @@ class RunRecord:
     def _apply_scores(self, scores: dict[str, float]) -> bool:
         """Make scores with their kimg the last ones; return whether they are the best so far."""
         self.last = scores
-        if self.monitor is None or self.monitor not in scores:
+        if self.monitor not in scores:
             return False
         value, sign = scores[self.monitor], 1 if self.mode == "max" else -1
         self.history.append((scores["kimg"], value))
@@ -135,7 +128,7 @@ class RunRecord:
 
     def diagnosis(self) -> Diagnosis | None:
         """Return how the training went so far; None without a monitored score."""
-        if not self.history or self.monitor is None:
+        if not self.history:
             return None
         command = f"ganrun resume {shlex.quote(str(self.folder))}"  # doubles the limit that ended the run, if any
         if self.images >= 1000 * self.kimg:

@@ -31,8 +31,8 @@ class Turn(NamedTuple):
 class NanGuard(RunCallback):
     """Checks every `every` batches, and before each scoring and save, for NaN or Inf in losses, gradients and weights.
 
-    Between two checks it only keeps references to the terms, so a step costs nothing and the first bad batch can still
-    be named. A check is one transfer from the device, with the same result on all ranks.
+    Between two checks it only keeps references to the terms, so a step costs nothing and the first bad batch is known.
+    A check is one transfer from the device, with the same result on all ranks.
     mode: "stop" ends the training at the first NaN or Inf. "skip" leaves out a player's step if its gradient is not
     finite, which costs one GPU sync per step, and ends the training after `skips` of a player in a row.
     Comes before LossCurves, which shows the skipped steps, and before all that scores, draws or saves the model.
@@ -129,11 +129,9 @@ def describe_turn(turn: Turn) -> str:
 
 def describe_other_terms(terms: Mapping[str, Tensor]) -> str:
     """Say which terms beside the loss are not finite, and which are: ", and so did real, but not fake"."""
-    names = {True: [], False: []}
-    for name, value in terms.items():
-        if name not in ("loss", "skipped"):
-            names[bool(value.isfinite().all())].append(name)
-    good, bad = " or ".join(names[True]), " and ".join(names[False])
+    is_finite = {name: bool(x.isfinite().all()) for name, x in terms.items() if name not in ("loss", "skipped")}
+    good = " or ".join(name for name in is_finite if is_finite[name])
+    bad = " and ".join(name for name in is_finite if not is_finite[name])
     return (f", and so did {bad}" if bad else "") + (f", but not {good}" if good else "")
 
 

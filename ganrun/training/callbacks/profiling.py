@@ -72,16 +72,13 @@ class Stopwatch:
 class Profiling(RunCallback):
     """With profile=true: times the parts of every batch, and traces a few batches operation by operation.
 
-    Writes profile/table.txt in the run folder, and profile/trace.json.gz for https://ui.perfetto.dev. On a GPU each
-    part waits until its work is done, which makes the training slower. With trainer.batches_per_step=1 Lightning
-    fetches the batches, so their time is in the rest. Comes before all callbacks that it times.
+    Writes profile/table.txt, and profile/trace.json.gz for https://ui.perfetto.dev. On a GPU it waits for each part,
+    which makes the training slower. With trainer.batches_per_step=1 Lightning fetches the batches: their time is in
+    the rest. Comes before all callbacks that it times.
     """
 
     def is_needed(self, run: RunContext) -> bool:
         return bool(run.cfg.get("profile"))
-
-    def bind(self, run: RunContext) -> None:
-        self.callbacks, self.folder = run.callbacks, run.record.folder / "profile"
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         model = pl_module
@@ -93,10 +90,10 @@ class Profiling(RunCallback):
         steps.take_turn = watch.timed(steps.take_turn, lambda player, *_: player.name)
         model._update_averages = watch.timed(model._update_averages, "averages")
         model.after_batch = watch.timed(model.after_batch, OTHERS)
-        for callback in self.callbacks:
+        for callback in self.run.callbacks:
             if name := PARTS.get(type(callback)):
                 callback.on_train_batch_end = watch.timed(callback.on_train_batch_end, name)
-        self.tracer = None
+        self.tracer, self.folder = None, self.run.record.folder / "profile"
         if trainer.is_global_zero:
             self.folder.mkdir(exist_ok=True)
             self.tracer = torch.profiler.profile(
@@ -127,10 +124,9 @@ class Profiling(RunCallback):
     def rows(self) -> list[tuple[str, float, float]]:
         """Return (part, milliseconds per batch, share of the time), the largest first."""
         total, batches = sum(self.watch.seconds.values()), max(self.batches, 1)
-        largest_first = sorted(self.watch.seconds.items(), key=lambda part: -part[1])
-        return [(name, 1000 * seconds / batches, seconds / total) for name, seconds in largest_first]
+        rows = [(name, 1000 * seconds / batches, seconds / total) for name, seconds in self.watch.seconds.items()]
+        return sorted(rows, key=lambda row: -row[1])
 
     def text(self) -> str:
-        """Return the rows as a table."""
         lines = [f"time of {self.batches} batches", f"{'part':40}{'ms per batch':>12}{'share':>8}"]
         return "\n".join([*lines, *(f"{name:40}{ms:12.3f}{share:8.1%}" for name, ms, share in self.rows())])

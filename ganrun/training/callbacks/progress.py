@@ -63,7 +63,6 @@ class Progress(RunCallback):
         return by_kimg if cfg.minutes is None else max(0.0, min(by_kimg, 60 * cfg.minutes - record.seconds))
 
     def line(self, model) -> str:
-        """Return the line for the current state."""
         record, terms = self.run.record, self.run.find(LossCurves).latest
         record.images = model.images_seen
         fields = [

@@ -30,7 +30,8 @@ class World:
             collapsed=lambda scores: None,
             extractor=extractor,
         )
-        record = RunRecord(folder, OmegaConf.create({"kimg": KIMG}), "val/fid", is_main_process=not rank)
+        cfg = {"kimg": KIMG, "minutes": None, "metrics": {"monitor": "val/fid", "mode": "min"}}
+        record = RunRecord(folder, OmegaConf.create(cfg), {}, is_main_process=not rank)
         guard = SimpleNamespace(check=lambda *_: None)
         self.evaluation = bound(
             Evaluation(every),
