@@ -24,8 +24,8 @@ SPARE = 20 * 2**20  # bytes that stay free after a save
 class DurableIO(CheckpointIO):
     """Copies Lightning's checkpoints to the host at once and writes them in a thread, one at a time.
 
-    A file gets its name only after it was flushed to disk and read back. Then the thread calls `storage_options`, a
-    function of the file's SHA-256. Errors in the thread are raised by the next save or by `wait`.
+    A file gets its name after it was flushed to disk and read back. Then the thread calls `storage_options`, a function
+    of the file's SHA-256. Errors in the thread are raised by the next save or by `wait`.
     """
 
     def __init__(self):

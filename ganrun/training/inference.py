@@ -24,10 +24,9 @@ ClassLabels = int | Sequence[int] | Tensor | None
 
 @dataclass
 class TrainedModel:
-    """A model as it was saved, in evaluation mode on its device.
+    """A model as it was saved after `kimg` thousand images, in evaluation mode on its device.
 
-    path: the checkpoint file.   config: the resolved config of the training.   model: the LightningModule.
-    kimg: thousands of images that it had seen.   choices: the training's choice in each config group.
+    path: the checkpoint file.   config: of the training, resolved.   choices: the choice in each config group.
     """
 
     path: Path

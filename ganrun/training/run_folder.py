@@ -39,10 +39,9 @@ def check_writable(folder: Path) -> Path:
 
 
 def make_run_folder(folder: Path, key: str = "folder") -> Path:
-    """Create the folder of a new run, and return it. UserError if it exists or cannot be created.
+    """Create the folder of a new run, which the setting `key` names; return it. UserError if that is not possible.
 
     A name that ends in a time gets a number if it is taken: two runs may start in one second.
-    key: the setting that names the folder.
     """
     check_writable(folder.absolute())
     for name in [folder.name, *(f"{folder.name}-{n}" for n in range(2, 100))]:

@@ -73,13 +73,10 @@ class RunRecord:
         self.start, self.overhead_seconds, self.first = time.monotonic() - seconds, overhead_seconds, first
 
     def restore(self, images: int) -> None:
-        """Restore scores and curves from metrics.jsonl up to `images`, and drop later lines.
-
-        Scores of an end that will be scored again are dropped too.
-        """
+        """Restore scores and curves from metrics.jsonl up to `images`. Drop later lines, and scores of the end."""
         path, kimg = self.folder / "metrics.jsonl", images / 1000
         lines = [line for line in read_metric_lines(path) if line.get("kimg", 0) <= kimg and "last" not in line]
-        if kimg >= self.kimg:
+        if kimg >= self.kimg:  # the end will be scored again
             lines = [line for line in lines if line["kimg"] < kimg or "protocol" not in line]
         for line in lines:
             values = {name: value for name, value in line.items() if name not in ("time", "protocol")}
@@ -97,28 +94,22 @@ class RunRecord:
         self.append_line({"kimg": images / 1000, **curves})
 
     def add_scores(
-        self, images: int, scores: Mapping[str, float], protocol: Mapping, collapsed: str | None = None
-    ) -> bool:
-        """Add the scores after `images`; return whether they are the best so far.
-
-        collapsed: why the samples count as collapsed, None if they do not.
-        """
-        self.collapsed, is_best = collapsed, self._apply_scores({"kimg": images / 1000, **scores})
-        self.append_line({**self.last, "protocol": dict(protocol)})
+        self, images: int, scores: Mapping[str, float], protocol: dict, collapsed: str | None = None
+    ) -> None:
+        """Add the scores after `images`. collapsed: why the samples count as collapsed, None if they do not."""
+        self.images, self.collapsed = images, collapsed
+        self._apply_scores({"kimg": images / 1000, **scores})
+        self.append_line({**self.last, "protocol": protocol})
         self.write_status("running")
-        return is_best
 
-    def _apply_scores(self, scores: dict[str, float]) -> bool:
-        """Make scores with their kimg the last ones; return whether they are the best so far."""
+    def _apply_scores(self, scores: dict[str, float]) -> None:
+        """Make scores with their kimg the last ones, and the best if they are."""
         self.last = scores
-        if self.monitor not in scores:
-            return False
-        value, sign = scores[self.monitor], 1 if self.mode == "max" else -1
-        self.history.append((scores["kimg"], value))
-        is_best = value == value and (not self.best or sign * value > sign * self.best[self.monitor])
-        if is_best:
-            self.best = scores
-        return is_best
+        if self.monitor in scores:
+            value, sign = scores[self.monitor], 1 if self.mode == "max" else -1
+            self.history.append((scores["kimg"], value))
+            if value == value and (not self.best or sign * value > sign * self.best[self.monitor]):
+                self.best = scores
 
     def append_line(self, line: Mapping) -> None:
         """Append a line to metrics.jsonl."""

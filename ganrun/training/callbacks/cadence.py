@@ -4,7 +4,7 @@
 class Cadence:
     """A task that is due every `every_kimg` thousand images, or ten times a training if that is None.
 
-    A task that is due stays due until `mark_done`, also over an interruption of the training.
+    It stays due until `mark_done`, also over an interruption of the training.
     """
 
     def __init__(self, every_kimg: float | None):

@@ -35,12 +35,12 @@ class CallbackList(Callback):
             )
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        model, device_type = pl_module, pl_module.device.type
+        model = pl_module
 
         def call_in_step(hook: str, *args: Any) -> None:
             """Call a hook without the autocast that Lightning turns on for its step."""
-            is_on = torch.is_autocast_enabled(device_type)
-            with torch.autocast(device_type, enabled=False) if is_on else nullcontext():
+            is_on = torch.is_autocast_enabled(model.device.type)
+            with torch.autocast(model.device.type, enabled=False) if is_on else nullcontext():
                 self._call(hook, trainer, model, *args)
 
         if self.implementers["on_train_batch_start"]:

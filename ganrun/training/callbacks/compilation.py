@@ -15,9 +15,8 @@ STEP_HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_st
 class Compilation(RunCallback):
     """Makes training independent of the speed of Python, as trainer.compile says.
 
-    graphs: record each player's step as a CUDA graph and replay it, see models/steps/graph_replay.py. A replay calls
-    no hooks, so a callback that acts within a step turns the graphs off.
-    networks: fuse the networks' operations by torch.compile; the first batches take long.
+    graphs: record each player's step as a CUDA graph and replay it. A replay calls no hooks, so a callback that acts
+    within a step turns the graphs off.  networks: fuse their operations by torch.compile; the first batches take long.
     """
 
     def __init__(self, graphs: bool = False, networks: bool = False):

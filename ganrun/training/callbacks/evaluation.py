@@ -44,6 +44,7 @@ class Evaluation(RunCallback):
         if not self._score(trainer, pl_module, is_final=True):
             return
         scores = self.run.record.best.items()
+        # TensorBoard's table has two columns of a score: val/x for the last and best/x for the best checkpoint
         best = {f"best/{name.removeprefix('val/')}": value for name, value in scores if name != "kimg"}
         if best and trainer.is_global_zero:
             for logger in trainer.loggers:
@@ -75,7 +76,6 @@ class Evaluation(RunCallback):
         if scores is None:
             return False
         protocol = {**suite.protocol(data), "averaged_weights": bool(model.averaged)}
-        record.images = model.images_seen
         record.add_scores(model.images_seen, scores, protocol, suite.collapsed(scores))
         if trainer.is_global_zero:
             for logger in trainer.loggers:

@@ -30,7 +30,6 @@ class HParams(RunCallback):
 
     TensorBoard uses the first of several such entries of a run, so they have their own file, which a resumed training
     replaces. The columns of the table are not declared: TensorBoard would use those of one run for all.
-    Each score has two columns, val/x for the last and best/x for the best checkpoint (see evaluation.py).
     """
 
     def bind(self, run: RunContext) -> None:
@@ -72,10 +71,7 @@ def session_end(status: int) -> Summary:
 
 
 def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    """Return the choices and settings that tell a run from others, those of config/schema.py that are `in_hparams`.
-
-    Only a few: the table sorts them alphabetically and shows the first ones.
-    """
+    """Return the choices and settings that are `in_hparams` in config/schema.py; only a few, as the table is sorted."""
     settings = {**choices, **flatten_config(cfg)}
     shown = {key: value for key, value in settings.items() if schema.find_setting(key).in_hparams}
     if not cfg.ema.half_life_kimg:
