@@ -95,7 +95,7 @@ class PausedRun:
         """Send the signal, and wait until the run reports it."""
         self.process.send_signal(signum)
         line = self.process.stderr.readline()
-        while line and "a second signal stops at once" not in line:
+        while line and "second signal" not in line:
             line = self.process.stderr.readline()
         assert line, "no message about the signal"
 

@@ -40,7 +40,7 @@ def test_a_run_folder_in_use_is_refused_until_its_process_ends_or_is_killed(cli,
             assert main(command) == 2
             message = capsys.readouterr().err
             assert f"run is in use by process {first.pid} on " in message
-            assert "Wait for it to end, or stop it" in message
+            assert "Wait until that ends, or stop it" in message
         assert main(["train", *args]) == 2
         assert "exists" in capsys.readouterr().err
         assert main(["sample", "run", "n=2", "out=samples"]) == 0
