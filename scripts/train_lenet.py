@@ -17,8 +17,7 @@ import torch
 from safetensors.torch import save
 from torch.nn.functional import conv2d, cross_entropy
 
-from ganrun.metrics.extractors.base import LeNetExtractor
-from ganrun.metrics.extractors.lenet import LeNet
+from ganrun.metrics.extractors.base import LeNet, LeNetExtractor
 from ganrun.metrics.scores.frechet import FrechetDistance
 
 log = logging.getLogger(__name__)

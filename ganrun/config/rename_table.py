@@ -21,7 +21,7 @@ data data: ahead=batches arrays=cache decoding=decode_all order=shuffle
 metrics metrics.scores: copies frechet inception_score infinity=fid_infinity intra=intra_fid kid neighbours=nearest
 metrics metrics.scores: prdc reading=declarations
 metrics metrics: drawing=sampling scores=feature_scores statistics=reference_stats
-metrics metrics.extractors: extractors=base inception lenet resize weights
+metrics metrics.extractors: extractors=base inception lenet=base resize weights
 models models: average=ema
 networks networks: modes=eval_mode
 - data: pictures=images

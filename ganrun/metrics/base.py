@@ -16,10 +16,7 @@ T = TypeVar("T")
 
 
 class Suite:
-    """Scores that are measured together. For a suite of your own, subclass it and name the class in a metrics yaml.
-
-    scores: the declared scores that it gives.
-    """
+    """Scores that are measured together. For a suite of your own, subclass it and name the class in a metrics yaml."""
 
     scores: Sequence[Score] = ()
 
@@ -73,12 +70,9 @@ class Suite:
 
 
 class MetricSuite(Suite):
-    """A suite whose scores, the number of modes among them, one torchmetrics metric computes from the samples.
+    """A suite whose scores, the number of modes among them, one torchmetrics metric computes from the samples."""
 
-    mode_count: number of modes of the data.
-    """
-
-    mode_count: int
+    mode_count: int  # of the data
 
     def build_metric(self, data) -> Metric:
         """Return a metric that computes {number: scalar}."""

@@ -22,12 +22,9 @@ FORMAT = 4  # of the statistics on disk
 
 
 class FeatureSuite(Suite):
-    """A suite that compares features of generated images with features of real ones.
+    """A suite that compares features of generated images with features of real ones."""
 
-    keys: the keys of the real images in a batch, such as x.
-    """
-
-    keys: tuple[str, ...]
+    keys: tuple[str, ...]  # of the real images in a batch, such as x
 
     def __init__(
         self,

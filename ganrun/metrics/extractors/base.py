@@ -1,4 +1,4 @@
-"""Extractors: networks that turn images into features and logits for the scores."""
+"""Extractors: networks that turn images into features and logits for the scores; inception.py has the largest one."""
 
 import logging
 import re
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, relu
 
 from ganrun.errors import UserError, did_you_mean
 from ganrun.metrics.extractors.inception import InceptionV3
-from ganrun.metrics.extractors.lenet import LeNet
 from ganrun.metrics.extractors.resize import PROTOCOLS, resize_antialiased, to_grey
 from ganrun.metrics.extractors.weights import INCEPTION_DIGEST, find_inception, load_weights, resolve_weights
 from ganrun.paths import assets_dir
@@ -86,6 +86,29 @@ class Extractor:
             return self(images)
         features, logits = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         return features, logits
+
+
+class LeNet(nn.Module):
+    """Two convolutions of 5x5 (16 and 32 channels, ReLU, 2x2 max pooling), 128 ReLU features, 10 logits.
+
+    LeNet-5 (LeCun et al. 1998) with ReLU and max pooling. Weights: scripts/train_lenet.py.
+    """
+
+    num_features = 128
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, 5)
+        self.conv2 = nn.Conv2d(16, 32, 5)
+        self.hidden = nn.Linear(32 * 4 * 4, self.num_features)
+        self.classes = nn.Linear(self.num_features, 10)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [B, 128] and logits [B, 10] of x: [B, 1, 28, 28] in [-1, 1]."""
+        h = max_pool2d(relu(self.conv1(x)), 2)
+        h = max_pool2d(relu(self.conv2(h)), 2)
+        features = relu(self.hidden(torch.flatten(h, 1)))
+        return features, self.classes(features)
 
 
 class LeNetExtractor(Extractor):

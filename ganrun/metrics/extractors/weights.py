@@ -22,9 +22,8 @@ def resolve_weights(weights: str | Path) -> Path:
     """Return the file that `metrics.weights` names. Raises UserError if it does not exist."""
     path = Path(weights).expanduser()
     if not path.is_file():
-        raise UserError(
-            f"metrics.weights={weights}: there is no such file. Give an existing weight file, or remove the setting."
-        )
+        advice = "Give an existing weight file, or remove the setting."
+        raise UserError(f"metrics.weights={weights}: there is no such file. {advice}")
     return path
 
 

@@ -24,10 +24,9 @@ PLOTTED_SAMPLES = 8  # rows of the grids
 
 @dataclass
 class CopyReport:
-    """scores: shares of copies, by pixels and by features.   baselines: those of held-out images, if there are any.
+    """Shares of copies, by pixels and by features. baselines: those of held-out images, if there are any.
 
-    notes: how each score comes about.   pictures: samples, one per row, beside their nearest training images, by pixels
-    and by features: {name: uint8 [3, H, W]}.
+    pictures: {name: uint8 [3, H, W]}, samples, one per row, beside their nearest training images.
     """
 
     scores: dict[str, float] = field(default_factory=dict)

@@ -47,10 +47,7 @@ class IdentityFeatures(nn.Identity):
 
 
 class FrechetDistance(FrechetInceptionDistance):
-    """torchmetrics' FID on features [N, d] instead of images, with a faster matrix square root and a float64 result.
-
-    States (float64 sums) and their synchronisation between processes are torchmetrics'.
-    """
+    """torchmetrics' FID on features [N, d] instead of images, with a faster matrix square root and a float64 result."""
 
     def __init__(self, num_features: int, **options):
         super().__init__(IdentityFeatures(num_features), reset_real_features=False, **options)

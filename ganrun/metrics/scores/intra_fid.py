@@ -32,10 +32,8 @@ def intra_class_distance(real: Tensor, real_labels: Tensor, fake: Tensor, fake_l
     5,000 samples per class; with fewer samples than features the distance is biased upwards, as for the plain FID.
     """
     classes = real_labels.unique().tolist()
-    distances = [
-        distance_of_features(real[real_labels == label], fake[fake_labels == label].to(real.device))
-        for label in classes
-    ]
+    pairs = [(real[real_labels == label], fake[fake_labels == label].to(real.device)) for label in classes]
+    distances = [distance_of_features(*pair) for pair in pairs]
     return sum(distances) / len(distances) if distances else math.nan
 
 

@@ -77,11 +77,9 @@ def relative_distances(samples: Tensor, train: Tensor, block: int = 1024) -> Ten
 def copy_shares(samples: Tensor, train: Tensor, block: int = 1024) -> dict[str, float]:
     """Shares, 0..1, of samples that are at least as close to a training image as that image's nearest other one.
 
-    samples, train: both uint8 images or both features.
-    copied_share: that share.   near_copies: the share within a third of that distance.
-    copied_share is not 0 without copying, because a sample and its nearest image are often each other's nearest: for
-    Gaussians 0.62 in 2 dimensions and 0.2 to 0.3 in 100, depending on the number of images. Only a share above that of
-    held-out images indicates copying. near_copies is close to 0 without copying, except in few dimensions.
+    samples, train: both uint8 images or both features.   near_copies: the share within a third of that distance.
+    copied_share is not 0 without copying (for Gaussians 0.62 in 2 dimensions, 0.2 to 0.3 in 100): only a share above
+    that of held-out images indicates copying. near_copies is close to 0 without copying, except in few dimensions.
     """
     distances = relative_distances(samples, train, block)
     limits = {"copied_share": 1, "near_copies": NEAR}
