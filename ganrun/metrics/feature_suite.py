@@ -12,7 +12,6 @@ from ganrun.errors import UserError
 from ganrun.metrics import reference_stats
 from ganrun.metrics.base import CPU, Suite
 from ganrun.metrics.extractors.base import Extractor
-from ganrun.metrics.reference_stats import KEPT_FEATURES
 from ganrun.metrics.score_inputs import Statistics
 from ganrun.metrics.scores import PREFIX
 from ganrun.metrics.scores.inception_score import SPLITS
@@ -31,7 +30,7 @@ class FeatureSuite(Suite):
         extractor: Callable[..., Extractor],
         *arguments,
         reference: int | None = None,
-        keep: int = KEPT_FEATURES,
+        keep: int = reference_stats.KEPT_FEATURES,
         weights: str | Path | None = None,
         **options,
     ):
@@ -62,7 +61,15 @@ class FeatureSuite(Suite):
             path, identity, self.extractor.num_features
         )
         if statistics is None:
-            statistics = self._measure(data, key, device)
+            count = self.reference_count(data, key)
+            if count < 2:
+                raise UserError(f"data={data.name} has {count} real images under {key}; scores need at least 2.")
+            message = "Measuring %s real images of %s with %s; the result is cached"
+            log.info(message, f"{count:,}", data.name, self.extractor.name)
+            has_labels = key == "x" and "y" in data.gives
+            labels = torch.cat([*data.reference("y", self.reference)]) if has_labels else None
+            images = self.images(data, key)
+            statistics = reference_stats.measure_statistics(images, count, self.extractor, device, labels, self.keep)
             reference_stats.save_statistics(path, statistics, identity)
         self._real[path] = statistics
         return statistics
@@ -104,17 +111,6 @@ class FeatureSuite(Suite):
         """Yield the real images as the extractor sees them, uint8 [n, C, H, W], in batches."""
         for part in data.reference(key, self.reference):
             yield from part.split(self.batch_size)
-
-    def _measure(self, data, key: str, device: torch.device) -> Statistics:
-        count = self.reference_count(data, key)
-        if count < 2:
-            raise UserError(f"data={data.name} has {count} real images under {key}; scores need at least 2.")
-        message = "Measuring %s real images of %s with %s; the result is cached"
-        log.info(message, f"{count:,}", data.name, self.extractor.name)
-        has_labels = key == "x" and "y" in data.gives
-        labels = torch.cat([*data.reference("y", self.reference)]) if has_labels else None
-        images = self.images(data, key)
-        return reference_stats.measure_statistics(images, count, self.extractor, device, labels, self.keep)
 
     def warn_of_few(self, samples: int) -> None:
         """Warn once if the covariance of so few samples is singular."""

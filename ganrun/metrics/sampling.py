@@ -73,7 +73,6 @@ class AllFinite(Metric):
 
 
 def nan_unless_finite(scores: dict[str, float], finite: AllFinite) -> dict[str, float]:
-    """Return the scores, or NaN for all of them if a sample was not finite."""
     return scores if finite.compute() else dict.fromkeys(scores, math.nan)
 
 

@@ -133,7 +133,6 @@ class InceptionExtractor(Extractor):
     """The Inception network with the 2015-12-05 weights, which define FID and the Inception Score.
 
     resize: how images become 299x299, a name of resize.PROTOCOLS; scores with different ones are not comparable.
-    Its logits are those before the bias is added (torch-fidelity's logits_unbiased).
     """
 
     name = "inception"

@@ -14,9 +14,7 @@ KEPT = "kid_prdc_"  # protocol entries of all scores that read kept features, un
 FOLLOWS = ("floor", "averaged_weights")  # protocol entries that follow from the rest and from the run
 
 
-class Declaration(NamedTuple):
-    """The literal part of a `Score`."""
-
+class Declaration(NamedTuple):  # the literal part of a Score
     name: str
     numbers: Mapping[str, Direction]
     needs: tuple[str, ...]

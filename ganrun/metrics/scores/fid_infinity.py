@@ -25,9 +25,8 @@ def extrapolated_distance(features: Tensor, real: Statistics, generator: torch.G
     """Fit a line to the Frechet distances of n samples as a function of 1/n; return its value at 1/n = 0.
 
     features: of the samples, [M, d].   generator: on the CPU; shuffles the samples.   points: number of values of n.
-    Chong & Forsyth 2020, section 3. To first order the bias of the distance is linear in 1/n. Only the samples' bias is
-    removed: the real images are the same at every n. Departure: the paper shuffles for each n; here the first n of one
-    order are used, so that each sample is added up once. The result is as noisy.
+    Chong & Forsyth 2020, section 3; it removes the samples' bias alone. Departure: the paper shuffles for each n; here
+    the first n of one order are used, so that each sample is added up once. The result is as noisy.
     """
     counts = sample_counts(len(features), features.shape[1], points)
     order = torch.randperm(len(features), generator=generator).to(features.device)
@@ -42,9 +41,8 @@ def sample_counts(samples: int, d: int, points: int = 15) -> Tensor:
     half of them: for n near or below d the distance is not linear in 1/n. Raises UserError for fewer than 4 samples.
     """
     if samples < 4:
-        raise UserError(
-            f"metrics.samples={samples} is too few for fd_infinity, which needs at least 4 (thousands to be useful)."
-        )
+        need = "at least 4 (thousands to be useful)"
+        raise UserError(f"metrics.samples={samples} is too few for fd_infinity, which needs {need}.")
     first = max(samples // 10, min(2 * d, samples // 2))
     return torch.linspace(first, samples, points, dtype=torch.float64).round().long().unique()
 
