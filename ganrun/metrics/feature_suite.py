@@ -61,7 +61,7 @@ class FeatureSuite(Suite):
             path, identity, self.extractor.num_features
         )
         if statistics is None:
-            count = self.reference_count(data, key)
+            count = identity["count"]
             if count < 2:
                 raise UserError(f"data={data.name} has {count} real images under {key}; scores need at least 2.")
             message = "Measuring %s real images of %s with %s; the result is cached"
@@ -77,20 +77,17 @@ class FeatureSuite(Suite):
     def check_data(self, data) -> None:
         """Raise UserError for data that the suite cannot score."""
         if len(data.shape) != 3:
-            raise UserError(
-                f"metrics={self.extractor.name} scores images, and data={data.name} holds points. Use metrics=modes."
-            )
+            problem = f"metrics={self.extractor.name} scores images, and data={data.name} holds points."
+            raise UserError(f"{problem} Use metrics=modes.")
 
     def full_name(self, number: str) -> str:
         return f"{PREFIX}{self.extractor.named(number)}"
 
     def identity(self, data, key: str) -> dict:
         """Everything that the statistics of the real images depend on."""
-        images = {"data": data.fingerprint, "key": key, "count": self.reference_count(data, key), "kept": self.keep}
+        count = min(data.reference_count(key), self.reference or data.reference_count(key))
+        images = {"data": data.fingerprint, "key": key, "count": count, "kept": self.keep}
         return {"format": FORMAT, **images, "weights": self.extractor.digest, "resize": self.extractor.resize}
-
-    def reference_count(self, data, key: str) -> int:
-        return min(data.reference_count(key), self.reference or data.reference_count(key))
 
     def protocol(self, data, samples: int | None = None) -> dict:
         self.extractor.load()
@@ -102,7 +99,7 @@ class FeatureSuite(Suite):
         }
         for key in self.keys:
             suffix = "" if key == "x" else f"_{key}"
-            protocol[f"reference{suffix}"] = self.reference_count(data, key)
+            protocol[f"reference{suffix}"] = self.identity(data, key)["count"]
             baseline = self.real(data, key).baselines["fd"]
             protocol[f"floor{suffix}"] = None if math.isnan(baseline) else baseline  # JSON has no NaN
         return protocol

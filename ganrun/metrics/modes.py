@@ -9,7 +9,7 @@ from ganrun.metrics.scores.mode_coverage import HIGH_QUALITY, MODE_OVERLAP, MODE
 
 
 def mode_reach(data) -> float:
-    """How far a mode reaches, in its standard deviations: the data set's own number, or 3."""
+    """How far a mode reaches, in its standard deviations."""
     return getattr(data.source, "near", REACH)
 
 

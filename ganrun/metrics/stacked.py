@@ -57,14 +57,12 @@ class Stacked(MetricSuite):
 
     def protocol(self, data, samples: int | None = None) -> dict:
         self.prepare(data)
-        samples = samples or self.samples
-        perfect = perfect_scores(self.distribution(data), samples)
-        settings = {"samples": samples, "modes": MODES, "direction": "KL(generated || data)"}
+        perfect = perfect_scores(self.distribution(data), samples or self.samples)
+        settings = {"samples": samples or self.samples, "modes": MODES, "direction": "KL(generated || data)"}
         floors = {"floor": perfect["reverse_kl"], "floor_modes": perfect["modes"]}
         return {**self.extractor.protocol(), **settings, **floors}
 
     def distribution(self, data) -> Tensor:
-        """Probabilities of the modes in the training data: float64 [1000]."""
         return mode_probabilities(data.contents.splits["train"]["y"])
 
     def real_baselines(self, data, samples: int | None = None) -> dict[str, float]:

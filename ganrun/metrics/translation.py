@@ -32,9 +32,8 @@ class Translation(FeatureSuite):
     def check_data(self, data) -> None:
         super().check_data(data)
         if "a" not in data.gives:
-            raise UserError(
-                f"data={data.name} has no two domains to translate between. Use metrics=inception or metrics=lenet."
-            )
+            problem = f"data={data.name} has no two domains to translate between."
+            raise UserError(f"{problem} Use metrics=inception or metrics=lenet.")
 
     def identity(self, data, key: str) -> dict:
         return {**super().identity(data, key), "intensity": data.intensity is not None}

@@ -28,8 +28,8 @@ class ModeCoverage(Metric):
         """centers: [K, d], equally likely.   sigma: their standard deviation.   reach: of a mode, in sigma."""
         super().__init__(**options)
         self.centers, self.reach = centers.double().cpu(), reach * sigma
-        self.add_state("near", torch.zeros(len(centers), dtype=torch.long), dist_reduce_fx="sum")
-        self.add_state("nearest", torch.zeros(len(centers), dtype=torch.long), dist_reduce_fx="sum")
+        for name in ("near", "nearest"):
+            self.add_state(name, torch.zeros(len(centers), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, points: Tensor) -> None:
         """points: [N, d]."""
