@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -23,7 +23,7 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]
 Names = Sequence[str | Score]
 
 
-def log_progress(batches: Batches) -> Iterator[tuple[Tensor, Tensor | None]]:
+def log_progress(batches: Batches) -> Batches:
     """Yield the batches, and log the number of images every 20 seconds."""
     count, last = 0, time.monotonic()
     for images, y in batches:
@@ -57,7 +57,7 @@ class Generation(FeatureSuite):
         self.warn_of_few(samples)
         finite = AllFinite().to(model.device)
 
-        def batches() -> Iterator[tuple[Tensor, Tensor | None]]:
+        def batches() -> Batches:
             for x, y in generate_batches(model, data, samples, self.batch_size, seed):
                 finite.update(x)
                 yield to_uint8(x), y

@@ -44,10 +44,7 @@ def resize_torch(images: Tensor, size: int) -> Tensor:
 
 
 def resize_clean(images: Tensor, size: int) -> Tensor:
-    """Resize float images 0..255, [B, C, H, W], to [B, C, size, size] like Pillow's antialiased bicubic, clamped.
-
-    Parmar et al. 2022 (clean-fid).
-    """
+    """Resize float images 0..255 to [B, C, size, size] like Pillow's antialiased bicubic. Parmar et al. 2022."""
     return interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
 
 

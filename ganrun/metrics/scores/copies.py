@@ -12,14 +12,12 @@ from ganrun.metrics.scores import PREFIX, Score, ScoreNote
 from ganrun.metrics.scores.nearest import copy_shares, nearest_neighbours, plot_neighbours
 from ganrun.seeds import named_generator
 
-COPIED = Score(
-    "copied_share", better="lower", note="as close to a training image as its nearest other one; {count:,} by {space}"
-)
+CLOSE = "as close to a training image as its nearest other one; {count:,} by {space}"
+COPIED = Score("copied_share", better="lower", note=CLOSE)
 NEAR = Score("near_copies", better="lower", note="within a third of that distance; {count:,} by {space}")
 MAX_TRAINING_IMAGES = 10_000  # training images that are compared by features: a fixed random subset
 BATCH = 500
-NEIGHBOURS = 5  # per row of the grids
-PLOTTED_SAMPLES = 8  # rows of the grids
+NEIGHBOURS, PLOTTED_SAMPLES = 5, 8  # columns and rows of the grids
 
 
 @dataclass

@@ -53,10 +53,7 @@ class FrechetDistance(FrechetInceptionDistance):
         super().__init__(IdentityFeatures(num_features), reset_real_features=False, **options)
 
     def load_real(self, total: Tensor, outer: Tensor, count: Tensor) -> None:
-        """Set the sums over the real features instead of calling `update(features, real=True)`.
-
-        Under DDP, call it on one rank only: the sums of all ranks are added up.
-        """
+        """Set the sums over the real features instead of updating. Under DDP on one rank only: ranks are summed."""
         self.real_features_sum = total.to(self.real_features_sum)
         self.real_features_cov_sum = outer.to(self.real_features_cov_sum)
         self.real_features_num_samples = count.to(self.real_features_num_samples)

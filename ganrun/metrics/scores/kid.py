@@ -32,8 +32,8 @@ def kernel_distance(
     """Mean and standard deviation over random subsets of the kernel distance of real [N, d] and fake [M, d] features.
 
     Binkowski et al. 2018, by torchmetrics: unbiased estimate of MMD^2 with the cubic kernel (x y / d + 1)^3. A subset
-    is at most as large as the smaller set. The deviation is that of a single subset's estimate and not the error of
-    the mean: it tends to 0 as the subsets approach the size of the set. Draws from torch's global stream.
+    is at most as large as the smaller set. The deviation is of one subset's estimate, not the error of the mean; it
+    tends to 0 as the subsets approach the size of the set. Draws from torch's global stream.
     """
     size = min(subset_size, len(real), len(fake))
     with warnings.catch_warnings():

@@ -29,8 +29,7 @@ def prdc_of_samples(inputs: ScoreInputs) -> tuple[float, ...]:
     real, fake = inputs.real, inputs.features
     if min(len(fake), len(real.features)) <= NEIGHBOURS:
         return (math.nan,) * 4
-    real_radii = real.radii if len(real.radii) else None
-    return tuple(prdc(real.features, fake, NEIGHBOURS, real_radii=real_radii).values())
+    return tuple(prdc(real.features, fake, NEIGHBOURS, real_radii=real.radii if len(real.radii) else None).values())
 
 
 def row_blocks(x: Tensor, block: int) -> Iterator[tuple[slice, Tensor]]:
