@@ -178,7 +178,7 @@ SETTINGS = {
 
 def find_setting(key: str) -> Setting:
     """Return what is known of a setting by its dotted key; the defaults for one that has no entry."""
-    fitting = (setting for name, setting in SETTINGS.items() if fits(name, key))
+    fitting = (setting for name, setting in SETTINGS.items() if "*" in name and fits(name, key))
     return SETTINGS.get(key) or next(fitting, Setting())
 
 
