@@ -87,7 +87,7 @@ def describe_run(folder: str | PathLike[str]) -> Run:
     path = Path(folder)
     status, result = read_status(path), results.load_result(path)
     if not status:
-        raise UserError(f"{path} is no run folder: it has no {checkpoint.STATUS}. ganrun.runs() lists the runs.")
+        raise UserError(f"{path} is not a run folder: it has no {checkpoint.STATUS}. ganrun.runs() lists the runs.")
     choices = status.get("choices", {})
     return Run(
         folder=str(path),

@@ -35,9 +35,9 @@ def sha256_of_file(path: Path) -> str:
 
 @contextmanager
 def replacing(path: Path, suffix: str = "partial") -> Iterator[Path]:
-    """Give a path beside `path` to write to, which then replaces it; after an error `path` stays as it was.
+    """Yield a temporary path beside `path`, which replaces `path` at the end; after an error `path` is unchanged.
 
-    suffix: of the file beside it; one of its own for each process where several may write.
+    suffix: of the temporary file; must differ between processes that may write to `path` at the same time.
     """
     partial = path.with_name(f".{path.name}.{suffix}")
     try:

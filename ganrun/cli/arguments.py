@@ -135,7 +135,7 @@ def override_key(arg: str) -> str:
 
 
 def split_run(args: list[str]) -> tuple[str | None, list[str]]:
-    """Split off RUN: run=PATH, or the first argument that exists as a path or is no override."""
+    """Split off RUN: run=PATH, or the first argument that exists as a path or is not an override."""
     for i, arg in enumerate(args):
         if arg.startswith("run="):
             return arg[len("run=") :], args[:i] + args[i + 1 :]

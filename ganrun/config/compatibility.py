@@ -84,7 +84,7 @@ def refuse_network(cfg: DictConfig, data: DataModule, reason: str) -> NoReturn:
 def find_misfit(model: Adversarial, data: DataModule) -> str | None:
     """Return why a player's loss cannot be computed on this data; None if it can. Leaves the model unchanged.
 
-    Tries a copy on the meta device, which costs nothing, then one on the CPU: some losses need real numbers.
+    Tries a copy on the meta device, which costs nothing, then one on the CPU: some losses need actual values.
     """
     reason = None
     for device in ("meta", "cpu"):

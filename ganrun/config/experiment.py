@@ -15,7 +15,7 @@ from ganrun.models.base import Adversarial
 
 @dataclass
 class Experiment:
-    """A config and what is made of it.
+    """A config and the objects built from it.
 
     suite: computes the scores; None for metrics=none.   callbacks: in the order in which they act.
     """
@@ -32,7 +32,7 @@ class Experiment:
         return build.build_trainer(self.cfg, self.hardware, **arguments)
 
     def load_data(self) -> None:
-        """Read the data and what the scores need of it. Raises UserError if it turns out not to fit the config."""
+        """Read the data, and from it what the scores need. Raises UserError if the data do not fit the config."""
         self.data.batches_per_step = self.cfg.trainer.get("batches_per_step", 1)  # runs of version 0.1 may have none
         self.data.prepare_data()
         self.data.setup()

@@ -57,7 +57,7 @@ def count_devices(trainer: DictConfig) -> int:
 
 
 def resolve_precision(cfg: DictConfig, uses_cuda: bool) -> str:
-    """Return the precision: for `auto` bfloat16 if the GPU has it and the data are images, else float32."""
+    """Return the precision: `auto` means bfloat16 for images on a GPU that supports it, else float32."""
     if cfg.trainer.precision != "auto":
         return cfg.trainer.precision
     if "point" in cfg.data.gives or not uses_cuda:  # bfloat16's 8 bits blur a point by a fraction of its mode's width

@@ -9,7 +9,7 @@ UNQUOTED = re.compile(r"[\w./+-]*")  # values that need no quotes
 
 
 def override_keys(args: Iterable[str]) -> set[str]:
-    """Return the keys that the arguments set; arguments that are no overrides are ignored."""
+    """Return the keys that the arguments set; arguments that are not overrides are ignored."""
     return {match["key"] for arg in args if (match := OVERRIDE.match(arg))}
 
 
@@ -52,7 +52,7 @@ def expand_home(arg: str) -> str:
 
 
 def quote_override(text: str) -> str:
-    """Return the text as the value of an override that stays this string, whatever it looks like."""
+    """Return the text as an override's value, quoted so that Hydra reads this string and not a number or list."""
     return quote_value(text.replace("${", "\\${"))
 
 

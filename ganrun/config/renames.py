@@ -80,7 +80,7 @@ def iterate_values(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def look_up(module: str, name: str) -> Any:
-    """Return what `name` of a module, or of an old module that it replaces, is today.
+    """Return the object that was called `name` in a module, or in an old module that this one replaces.
 
     Raises AttributeError if it has not been renamed.
     """

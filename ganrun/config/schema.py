@@ -177,7 +177,7 @@ SETTINGS = {
 
 
 def find_setting(key: str) -> Setting:
-    """Return what is known of a setting by its dotted key; the defaults for one that has no entry."""
+    """Return the entry of a setting, given its dotted key; a default entry if SETTINGS has none."""
     fitting = (setting for name, setting in SETTINGS.items() if "*" in name and fits(name, key))
     return SETTINGS.get(key) or next(fitting, Setting())
 

@@ -44,7 +44,7 @@ class TrainingBatches:
         return self._to_device(self._gather(k, rank, world))
 
     def _gather(self, k: int, rank: int, world: int) -> Batch:
-        """Return the slice with the arrays' dtypes and on their device, or in pinned memory on its way to a GPU."""
+        """Return the slice in the arrays' dtypes, on their device; in pinned memory if it is to go to a GPU."""
         share = self.share(world)
         start = k * self.batch_size + rank * share
         batch = {}

@@ -23,7 +23,7 @@ from ganrun.errors import UserError
 from ganrun.paths import cache_dir
 
 log = logging.getLogger(__name__)
-VERSION = 1  # of the content: raise it when decoding or resizing changes
+VERSION = 1  # version of the content: raise it when decoding or resizing changes
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def open_cache(folder: Path) -> LoadedData:
 
 
 def in_memory(arrays: dict[str, np.ndarray], options: dict, **entries) -> LoadedData:
-    """Return a small data set that needs no cache. arrays: {"train-x": array, ...}.  entries: classes, is_paired."""
+    """Return a small data set that needs no cache. arrays: {"train-x": array, ...}.  entries: of LoadedData."""
     return LoadedData(_splits(arrays), _fingerprint(arrays, options), **entries)
 
 

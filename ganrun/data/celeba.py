@@ -123,5 +123,5 @@ def read_table(path: Path) -> tuple[list[str], Rows]:
     width = len(header) + 1 if header else 2
     bad = next((line for line in lines if len(line) != width), None)
     if bad or not lines:
-        raise UserError(f"{path} is damaged: {f'the line of {bad[0]}' if bad else 'it'} is incomplete.")
+        raise UserError(f"{path} is incomplete{f' in the line of {bad[0]}' if bad else ''}. Download it again.")
     return header, {line[0]: line[1:] for line in lines}

@@ -28,7 +28,7 @@ LAYOUTS = {  # folder: its archive, its files
     "cifar-10-batches-py": ("cifar-10-python.tar.gz", PYTHON),
     "cifar-10-batches-bin": ("cifar-10-binary.tar.gz", BINARY),
 }
-MAX_BYTES = 64_000_000  # of one batch file; the real ones have 31 million
+MAX_BYTES = 64_000_000  # limit for one batch file; the real ones have 31 million
 EXPECTED = (
     "Expected: one of ROOT/cifar-10-batches-py (torchvision's layout), ROOT/cifar-10-batches-bin, "
     "ROOT/cifar-10-python.tar.gz, ROOT/cifar-10-binary.tar.gz, or the batch files in ROOT itself. "

@@ -21,7 +21,7 @@ class Idx(FileSource):
 
     title = ""  # name of the folder in torchvision's layout
     mirrors: list[str] = []
-    md5: tuple[str, str, str, str]  # of the four gzipped files, in the order of PARTS
+    md5: tuple[str, str, str, str]  # MD5 of the four gzipped files, in the order of PARTS
 
     def __init__(self, root: str | None, size: int, channels: int):
         check_image_format(size, channels)

@@ -87,7 +87,7 @@ class DataModule(pl.LightningDataModule):
                 raise UserError(f"data={self.name} contains no training example.")
             if key != "y" and tuple(array.shape[1:]) != self.shape:
                 shape = [*array.shape[1:]]
-                raise UserError(f"data={self.name} has {key} of shape {shape}, but data.shape={[*self.shape]}.")
+                raise UserError(f"data.shape={[*self.shape]} is wrong: data={self.name} has {key} of shape {shape}.")
         return contents
 
     @property
@@ -125,7 +125,7 @@ class DataModule(pl.LightningDataModule):
     def reference(self, key: str = "x", limit: int | None = None) -> Iterator[Tensor]:
         """Yield the real examples that scores compare with: uint8 [n <= 512, C, H, W], or points, float [n, d].
 
-        limit: a random subset of this size, always the same. Files are often sorted: the first ones are no sample.
+        limit: a random subset of this size, always the same. Files are often sorted: the first ones would be biased.
         """
         arrays = self._reference_arrays(key)
         total = sum(map(len, arrays))
@@ -150,7 +150,7 @@ class DataModule(pl.LightningDataModule):
         return arrays
 
     def labels(self, n: int) -> Tensor:
-        """Return labels, int64 [n], each prefix in the training data's proportions: i % classes if equal."""
+        """Return labels, int64 [n], whose first k, for any k, have about the training data's class proportions."""
         if "y" not in self.gives:
             raise UserError(f"data={self.name} has no labels.")
         return proportional_labels(torch.bincount(self.contents.splits["train"]["y"]), n)

@@ -17,7 +17,7 @@ class EndlessShuffle:
         self._epochs: dict[int, Tensor] = {}  # the last two that were used
 
     def indices(self, start: int, count: int) -> Tensor:
-        """Return indices number start to start + count: int64 [count]."""
+        """Return `count` entries of the endless shuffled sequence of indices, from position `start`: int64 [count]."""
         epoch, offset = divmod(start, self.n)
         if offset + count <= self.n:
             return self._epoch(epoch)[offset : offset + count]

@@ -37,7 +37,7 @@ class Source:
         return []
 
     def prepare(self) -> None:
-        """Do what takes long and is needed once: download, decode."""
+        """Do the slow work that is needed only once, such as downloading and decoding."""
 
     def load(self) -> LoadedData:
         """Return the arrays of all splits."""

@@ -13,7 +13,7 @@ from ganrun.data.source import Source
 from ganrun.errors import UserError
 from ganrun.seeds import named_generator
 
-TEST_TRIPLES = 26_000  # as in the papers' scores
+TEST_TRIPLES = 26_000  # number used in the papers
 
 
 class StackedImages:

@@ -72,7 +72,7 @@ class Suite:
 class MetricSuite(Suite):
     """A suite whose scores, the number of modes among them, one torchmetrics metric computes from the samples."""
 
-    mode_count: int  # of the data
+    mode_count: int  # number of modes of the data
 
     def build_metric(self, data) -> Metric:
         """Return a metric that computes {number: scalar}."""

@@ -28,7 +28,7 @@ class FeatureBuffer(Metric):
         self.add_state("rows", [], dist_reduce_fx="cat")
 
     def update(self, rows: Tensor) -> None:
-        """rows: [n, ...]. Raises UserError for images of another size than before."""
+        """rows: [n, ...]. Raises UserError if the image size differs from earlier rows."""
         if self.rows and self.rows[0].shape[1:] != rows.shape[1:]:
             sizes = " and ".join(str([*x.shape[1:]]) for x in (self.rows[0], rows))
             raise UserError(f"metrics.scores or metrics.final needs images of one size, got {sizes}.")

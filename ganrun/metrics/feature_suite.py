@@ -17,13 +17,13 @@ from ganrun.metrics.scores import PREFIX
 from ganrun.metrics.scores.inception_score import SPLITS
 
 log = logging.getLogger(__name__)
-FORMAT = 4  # of the statistics on disk
+FORMAT = 4  # version of the format of the statistics on disk
 
 
 class FeatureSuite(Suite):
     """A suite that compares features of generated images with features of real ones."""
 
-    keys: tuple[str, ...]  # of the real images in a batch, such as x
+    keys: tuple[str, ...]  # keys of the real images in a batch, such as x
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from ganrun.seeds import named_generator
 from ganrun.terminal import progress_bar
 
 WINDOW = 64  # images decoded at once
-MAX_BATCH_BYTES = 2**26  # of a uint8 batch, which is four times as large as floats
+MAX_BATCH_BYTES = 2**26  # as uint8; in float32 it takes four times as much
 
 
 class PictureFolder:

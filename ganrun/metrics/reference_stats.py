@@ -25,7 +25,7 @@ from ganrun.seeds import generator
 
 log = logging.getLogger(__name__)
 KEPT_FEATURES = 10_000
-TENSORS = ("total", "outer", "count", "features", "labels", "radii")  # of Statistics
+TENSORS = ("total", "outer", "count", "features", "labels", "radii")  # the tensors in Statistics
 BASELINES_0_1 = (  # the first baselines in every file, in this order, by which version 0.1 finds them
     *("fd", "diversity", "is", "is_deviation", "kid", "kid_deviation"),
     *("precision", "recall", "density", "coverage", "intra_fd"),
@@ -72,7 +72,7 @@ def measure_statistics(
 
 
 def measure_baselines(statistics: Statistics, halves: FrechetDistance, logits: Tensor) -> dict[str, float]:
-    """What real images score: one random half relative to the other, or all of them for scores of logits [count, K].
+    """Scores of real images: of one random half against the other, or of all if a score uses only logits [count, K].
 
     halves: sums over the features of both halves of all images. NaN where there are too few images.
     """
@@ -122,7 +122,7 @@ def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics
         missing = [number for score in scores_with_baseline() for number in score.numbers if number not in baselines]
         if missing:
             raise ValueError(f"no baseline of {', '.join(missing)}")
-    except Exception as error:  # safetensors, OSError, TypeError for other keys: measuring again mends them all
+    except Exception as error:  # safetensors, OSError, TypeError for other keys: all are solved by recomputing
         log.warning("%s: cached statistics are unusable (%s); recomputing", path, error)
         return None
     return statistics

@@ -40,7 +40,7 @@ class Generation(FeatureSuite):
     keys = ("x",)
 
     def __init__(self, *arguments, scores: Names = ("fd", "is"), final: Names = ("kid", "prdc"), **options):
-        """scores: what to compute each time, names of declared scores or scores.   final: what else at the end."""
+        """scores: computed at each validation, as names or Score objects.   final: at the end, besides these."""
         super().__init__(*arguments, **options)
         self.regular = [*map(find_score, scores)]
         self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]

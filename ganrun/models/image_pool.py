@@ -20,7 +20,7 @@ class ImagePool(nn.Module):
         self.filled = torch.zeros(1, dtype=torch.int64)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return as many images [B, C, H, W] as given, without gradient, some of them older."""
+        """Return B images [B, C, H, W] without gradient: some of those given, the others from the pool."""
         images = images.detach()
         if not self.size:
             return images

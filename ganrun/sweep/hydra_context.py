@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 class CommandContext:
     """One command, from the start of Hydra to its exit code."""
 
-    flags: Mapping[str, str]  # by long name
+    flags: Mapping[str, str]  # the keys are the long names
     overrides: Sequence[str]  # as given to Hydra
     outcomes: list[tuple[str, int]] = field(default_factory=list)  # (job name or "", exit code) of each finished job
     new_folders: list[Path] = field(default_factory=list)  # the new sweep folder and its new parents
@@ -85,7 +85,7 @@ def missing_folders(folder: Path) -> list[Path]:
 
 
 def remove_folders(new: Sequence[Path]) -> None:
-    """Remove the first folder with its content, then those of the others, its parents, that are empty."""
+    """Remove the first folder with its content, then each of its parents in the list that is empty."""
     shutil.rmtree(new[0])
     for path in new[1:]:
         if not any(path.iterdir()):

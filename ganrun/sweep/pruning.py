@@ -26,7 +26,7 @@ class Pruning(RunCallback):
 
     def __init__(self):
         self.is_pruned = False
-        self.evaluations = 0  # that have been judged
+        self.evaluations = 0  # number that the pruner has judged
 
     def is_needed(self, run: RunContext) -> bool:
         return run.experiment.suite is not None and bool(load_settings().get("pruner"))
@@ -62,7 +62,7 @@ class Pruning(RunCallback):
                 study.add_trial(build_trial(scores_at(other.history, marks), other.history[-1][1]))
         study.add_trial(build_trial([score for _, score in own.history]))
         if self.settings["pruner"] == "hyperband":
-            evaluations = round(len(marks) * self.kimg / marks[-1])  # of a complete run
+            evaluations = round(len(marks) * self.kimg / marks[-1])  # number in a complete run
             pruner = HyperbandPruner(min_resource=1, max_resource=max(2, evaluations))
         else:
             pruner = MedianPruner(n_startup_trials=self.settings["pruner_startup"], n_warmup_steps=1)

@@ -30,20 +30,20 @@ class Runner:
     state: SweepState
     strategy: SearchStrategy
     executor: Executor
-    seeds: Sequence[int]  # of every point
+    seeds: Sequence[int]  # every point is trained with each
     job_args: Callable[[SweepJob], list[str]]  # the arguments of `ganrun` that train a job or continue it
-    metric: str | None = None  # the score that ranks the points; None: as each run's metrics say
-    mode: str | None = None  # min or max, whichever scores are better; None: likewise
+    metric: str | None = None  # the score that ranks the points; None: the one that each run monitors
+    mode: str | None = None  # min or max, whichever is better; None: that of each run
     retries: int = 0  # how often a failed job is started again
     fail_fast: int = 3  # give up if so many jobs have all failed
 
     def __post_init__(self):
         self.registry = RunnerRegistry(self.state.folder)
         self.start_times: dict[int, float] = {}
-        self.durations: list[float] = []  # of the jobs that finished in this start, in seconds
-        self.best: tuple[RunResult, str] | None = None  # with the name of its job
+        self.durations: list[float] = []  # seconds taken by each job that finished in this start
+        self.best: tuple[RunResult, str] | None = None  # the best result and the name of its job
         self.unreported: set[int] = set()  # points whose score the strategy may not know
-        self.is_disconnected = False  # from the study's database
+        self.is_disconnected = False  # no connection to the study's database
         self.abort_reason = ""
 
     @property
@@ -108,7 +108,7 @@ class Runner:
             self.registry.leave()
 
     def _start_jobs(self) -> bool:
-        """Start jobs while the executor has room. Return whether one was left that it could not start."""
+        """Start jobs while the executor has room. Return True if the executor refused one."""
         while self._has_work() and self.executor.has_room():
             with self.state.change():
                 job = self._next_job()

@@ -40,7 +40,7 @@ class SweepJob:
     runner: str = ""  # the name in RunnerRegistry of the process that has it, or had it last
 
     def __post_init__(self) -> None:
-        self.state = JobState(self.state)  # sweep.json has it as text
+        self.state = JobState(self.state)  # sweep.json holds a string
 
 
 @dataclass

@@ -54,7 +54,7 @@ class Manifest:
         return {name for name in (self.last, self.previous, self.best, *self.kept) if name}
 
     def with_saved(self, name: str, is_best: bool, is_permanent: bool, keep: int | None) -> "Manifest":
-        """Return the manifest after `name` was saved.  keep: how many of those kept for good stay (None: all)."""
+        """Return the manifest after `name` was saved.  keep: number of permanent checkpoints to keep (None: all)."""
         kept = [*self.kept, name] if is_permanent and name not in self.kept else self.kept
         kept = kept if keep is None else kept[max(0, len(kept) - keep) :]
         previous = self.previous if name == self.last else self.last
@@ -124,7 +124,7 @@ def find_run(run: str, which: str = "last") -> tuple[Path, Path | None]:
         return path.parent.parent, path
     folder = path.parent if path.name == "checkpoints" else path
     if not (folder / STATUS).is_file():
-        problem = "ended before its training began" if (folder / "config.yaml").is_file() else "is no run folder"
+        problem = "ended before its training began" if (folder / "config.yaml").is_file() else "is not a run folder"
         problem = problem if path.is_dir() else "does not exist"
         raise UserError(f"{path} {problem}. Give a run folder, last for the newest run, or start one: ganrun train")
     has_saved = (folder / "checkpoints" / MANIFEST).is_file()
@@ -171,7 +171,7 @@ def is_intact(path: Path, manifest: Manifest) -> bool:
 
 
 def check_integrity(path: Path) -> None:
-    """Raise UserError for a file that is no archive of tensors, or whose bytes have changed since it was written.
+    """Raise UserError for a file that is not an archive of tensors, or whose bytes have changed since it was written.
 
     torch does not compress its archives; a small compressed file could fill the memory.
     """
@@ -183,7 +183,7 @@ def check_integrity(path: Path) -> None:
     except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error):
         reasons = {b"": "it is empty", b"PK": "it is damaged or truncated"}
         with path.open("rb") as file:
-            reason = reasons.get(file.read(2), "it is no archive of tensors")
+            reason = reasons.get(file.read(2), "it is not an archive of tensors")
     if not reason and not is_intact(path, Manifest.read(path.parent)):
         reason = "its bytes have changed since it was written"
     if reason:
@@ -204,7 +204,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     metadata = content.get("ganrun")
     if not isinstance(metadata, dict) or not {"config", "schema"} <= metadata.keys() or "state_dict" not in content:
         advice = f"Give a run folder or a .ckpt file that ganrun wrote.{suggest_other(path)}"
-        raise UserError(f"{path} is no ganrun checkpoint. {advice}")
+        raise UserError(f"{path} is not a ganrun checkpoint. {advice}")
     if metadata["schema"] > SCHEMA:
         version = metadata["versions"].get("ganrun")
         raise UserError(f"{path} was written by a newer ganrun ({version}). Update ganrun.{suggest_other(path)}")

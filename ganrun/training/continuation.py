@@ -143,7 +143,7 @@ def start_branch(
     apply_optimizer_settings(experiment, content)
     run_dir = run_folder.make_run_folder(run_dir)
     content["ganrun"]["plan"] = OmegaConf.to_container(cfg)
-    content["callbacks"] = {}  # best score, clock and schedule of the callbacks start anew
+    content["callbacks"] = {}  # the callbacks start with no best score, and a new clock and schedule
     (run_dir / run_folder.STATUS).write_text("{}\n")
     first = checkpoint.write_branch_checkpoint(run_dir, content)
     continue_training(run_dir, first, lambda saved: saved)

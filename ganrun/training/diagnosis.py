@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, median
 
-# p-value below which the last half of the scores has a trend. Ten scores, the default, leave five: of their ten pairs
-# at most one may then be out of order.
+# p-value below which the last half of the scores has a trend. Of ten scores (the default) that half has five, in ten
+# pairs: at most one pair may be out of order.
 SIGNIFICANT = 0.05
 LIKELY = 0.2  # p-value below which a trend is possible
 MIN_SCORES = 4  # fewest scores that can show a trend: 1 / 4! < SIGNIFICANT < 1 / 3!
@@ -101,7 +101,7 @@ class ScoreCurve:
 
 
 def summarize_trend(curve: ScoreCurve, command: str) -> str:
-    """Say what the scores show; starts with the state."""
+    """Say what the scores show; the text starts with a state, such as `improving`."""
     if curve.is_lost:
         return f"diverged {describe_loss(curve)}"
     if len(curve.points) < MIN_SCORES:
@@ -113,7 +113,7 @@ def summarize_trend(curve: ScoreCurve, command: str) -> str:
 
 
 def summarize_plateau(curve: ScoreCurve) -> str:
-    """Say what scores without a clear trend show; starts with the state."""
+    """Say what scores without a clear trend show; the text starts with a state, such as `unclear`."""
     since = f"since {format_kimg(curve.window[0][0])} kimg"
     if curve.is_far:
         (kimg, first), end = curve.best, curve.ends[1]

@@ -55,7 +55,7 @@ class TrainedModel:
     def generator(self) -> nn.Module:
         """The only generator. Raises UserError for a model with several."""
         if len(self.generators) != 1:
-            raise UserError(f"{self} has several generators: take generators[NAME], {' or '.join(self.generators)}.")
+            raise UserError(f"{self} has several generators: use generators[NAME] with {' or '.join(self.generators)}.")
         return next(iter(self.generators.values()))
 
     def sample(
@@ -107,7 +107,7 @@ class TrainedModel:
         if translate is None:
             raise UserError(f"{self.choices['model']} does not translate: ganrun sample {self.run_dir}")
         if to not in ("a", "b"):
-            raise UserError(f"to={to} is no domain of the model. Allowed: to=a, to=b.")
+            raise UserError(f"to={to} is not a domain of the model. Allowed: to=a, to=b.")
         return translate
 
     @property

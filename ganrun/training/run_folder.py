@@ -60,7 +60,7 @@ def make_run_folder(folder: Path, key: str = "folder") -> Path:
 def log_to_file(folder: Path) -> Iterator[None]:
     """Write ganrun's log messages to train.log too."""
     handler = logging.FileHandler(folder / "train.log")
-    handler.handleError = lambda record: None  # of a full disk: the run itself reports it
+    handler.handleError = lambda record: None  # the run itself reports a full disk
     logging.getLogger("ganrun").addHandler(handler)
     try:
         yield

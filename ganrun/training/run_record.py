@@ -19,7 +19,7 @@ from ganrun.training.diagnosis import Diagnosis, diagnose
 from ganrun.training.run_folder import STATUS, git_commit, package_versions
 
 log = logging.getLogger(__name__)
-READINGS = 1000  # of the loss curves, the newest, that the diagnosis uses
+READINGS = 1000  # the diagnosis uses this many of the newest points of the loss curves
 
 
 class RunRecord:
@@ -51,7 +51,7 @@ class RunRecord:
 
     @property
     def seconds(self) -> float:
-        """Since the start of the run."""
+        """Time since the start of the run."""
         return time.monotonic() - self.start
 
     @property
@@ -103,7 +103,7 @@ class RunRecord:
         self.write_status("running")
 
     def _apply_scores(self, scores: dict[str, float]) -> None:
-        """Make scores with their kimg the last ones, and the best if they are."""
+        """Record scores, which include their kimg, as the last ones, and as the best if they are better."""
         self.last = scores
         if self.monitor in scores:
             value, sign = scores[self.monitor], 1 if self.mode == "max" else -1

@@ -54,7 +54,7 @@ def config_choices() -> dict[str, str]:
 
 
 def prepare_experiment(experiment: Experiment) -> None:
-    """Read the data and what the scores need. UserError if they, the logger or the callbacks do not fit the config."""
+    """Read the data and what the scores need. UserError if these, the logger or the callbacks contradict the config."""
     if str(experiment.cfg.logger.get("_target_")).endswith("WandbLogger") and find_spec("wandb") is None:
         raise UserError("logger=wandb needs the package wandb: pip install wandb. Or use logger=tensorboard.")
     for kind in REQUIRED:
@@ -127,5 +127,5 @@ def build_logger(run: RunContext) -> Logger | bool:
     if not str(node.get("_target_")).endswith("TensorBoardLogger"):
         return build.instantiate_optional(node) or False
     logger = build.instantiate_optional(node, purge_step=images + 1 if images else None)
-    logger.hparams.update(hyperparameters(run.cfg, run.choices))  # of hparams.yaml
+    logger.hparams.update(hyperparameters(run.cfg, run.choices))  # written to hparams.yaml
     return logger

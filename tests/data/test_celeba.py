@@ -109,7 +109,7 @@ def test_a_missing_list_is_refused(root, open_celeba, lost):
 def test_a_list_that_ends_early_is_named(root, open_celeba):
     path = root("official") / "list_attr_celeba.txt"
     path.write_text(path.read_text()[:-6])
-    with pytest.raises(UserError, match=r"list_attr_celeba\.txt is damaged: the line of 000006\.jpg"):
+    with pytest.raises(UserError, match=r"list_attr_celeba\.txt is incomplete in the line of 000006\.jpg"):
         open_celeba(path.parent).prepare_data()
 
 

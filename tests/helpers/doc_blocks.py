@@ -79,7 +79,7 @@ def read_blocks(page: Path) -> list[Block]:
             blocks.append(Block(page, number + 2, fence["language"], fence["title"], text, pending))
             pending, number = [], end
         elif lines[number].strip():
-            assert not pending, f"{page}:{number + 1}: a test comment stands before something that is no code block"
+            assert not pending, f"{page}:{number + 1}: a test comment stands before something that is not a code block"
         number += 1
     for block in blocks:
         block.directives = [*of_page, *block.directives]

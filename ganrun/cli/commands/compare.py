@@ -38,7 +38,7 @@ def main(args: Sequence[str]) -> int:
     hydra_app.configure_logging()
     metric = settings.get("metric")
     if metric and results.score_mode(metric) is None:
-        raise UserError(f"metric={metric} cannot rank runs: ganrun does not know whether low or high is better.")
+        raise UserError(f"metric={metric}: unknown whether low or high is better. Use a score, such as metric=val/fid.")
     runs = build_state(folders)
     by_number = {job.number: results.load_result(Path(job.name), metric) for job in runs.jobs}
     out = Path(settings.get("out") or f"outputs/compare/{datetime.now():%Y-%m-%d-%H%M%S}")
@@ -110,7 +110,7 @@ def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult]) -> No
 
 
 def ranking_table(ranked: Sequence[board.PointResult], metric: str | None) -> Table:
-    """Return a table with a row for each set of runs that differ only in the seed: mean and deviation of their best."""
+    """Return a table with the mean and deviation of the best scores of each set of runs that differ only in seed."""
     table = Table("rank", "runs", metric or "score", "deviation", title="ranking", title_justify="left")
     for rank, point in enumerate(ranked, 1):
         numbers = ", ".join(str(job.number) for job in point.jobs)

@@ -99,7 +99,7 @@ def score_run(cfg: DictConfig) -> EvalResult:
 
 
 def shared_protocol(cfg: DictConfig, protocol: dict, device: torch.device, **more) -> dict:
-    """Return the protocol of a suite with the name of the chosen protocol in front, and seed and device at the end."""
+    """Return the protocol of a suite, with the name of the chosen protocol first, and seed and device last."""
     name = eval_protocol.protocol_name(cfg, protocol)
     return {**({"protocol": name} if name else {}), **protocol, **more, "seed": cfg.seed, "device": device.type}
 
@@ -107,7 +107,7 @@ def shared_protocol(cfg: DictConfig, protocol: dict, device: torch.device, **mor
 def add_copies(result: EvalResult, trained: TrainedModel, data: DataModule, suite: Generation, cfg: DictConfig) -> None:
     """Compare samples with the nearest training images, and add the scores, if both have the same size."""
     if data.shape != trained.data.shape:
-        log.info("copies are not searched: samples are %s, images of %s %s", trained.data.shape, data.name, data.shape)
+        log.info("no search for copies: samples are %s, data=%s has %s", trained.data.shape, data.name, data.shape)
         return
     report = copies.find_copies(trained.model, data, suite.extractor, cfg.copies, cfg.seed)
     result.scores |= report.scores

@@ -23,7 +23,7 @@ class Extractor:
     It is not an nn.Module: a model that holds one must not count its weights as its own.
 
     name: suffix of the scores' names.   resize: how images are resized, in words, part of the protocol.
-    at_once: images in one pass of the network.   classes: what the logits stand for, if data may ask for them.
+    at_once: images in one pass of the network.   classes: class names of the logits (None: not used).
     """
 
     name: str

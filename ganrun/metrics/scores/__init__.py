@@ -96,7 +96,7 @@ def available_scores() -> dict[str, Score]:
 
 
 def find_score(name: str | Score) -> Score:
-    """The score of this name in `metrics.scores`; a Score stands for itself. Raises UserError for an unknown name."""
+    """The score of this name in `metrics.scores`; a Score is returned as is. Raises UserError for an unknown name."""
     if isinstance(name, Score):
         return name
     known = available_scores()

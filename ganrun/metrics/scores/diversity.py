@@ -6,7 +6,7 @@ from ganrun.metrics.scores import score
 
 @score(
     "diversity",
-    better="",  # more than the data's is no gain
+    better="",  # more diversity than the data has is not better
     needs=("moments",),
     has_baseline=True,
     note="RMS distance between two samples, over the data's",

@@ -39,7 +39,7 @@ def moments(total: Tensor, outer: Tensor, count: Tensor) -> tuple[Tensor, Tensor
 
 
 class IdentityFeatures(nn.Identity):
-    """Takes the place of the network in torchmetrics classes, whose input is features already."""
+    """Replaces the feature network of torchmetrics classes, because their inputs here are already features."""
 
     def __init__(self, num_features: int):
         super().__init__()

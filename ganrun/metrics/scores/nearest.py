@@ -34,7 +34,7 @@ def nearest_neighbours(
     """Distances, float64 [N, k], nearest first, and indices, int64 [N, k], of the k nearest rows of `among`.
 
     x, among: [N, ...] and [M, ...], images (uint8) or features; a memory-mapped array is read `block` rows at a time.
-    own: int64 [N], the index of each row of x in `among` if it is there; a row is no neighbour of itself.
+    own: int64 [N], the index of each row of x in `among` if it is there; a row is not its own neighbour.
     Computed on the device of x. Raises UserError if there are fewer than k neighbours.
     """
     if len(among) - (own is not None) < k:
@@ -63,9 +63,9 @@ def _nearest_of_block(x: Tensor, among: Tensor, k: int, own: Tensor | None, bloc
 
 
 def relative_distances(samples: Tensor, train: Tensor, block: int = 1024) -> Tensor:
-    """Each sample's distance to its nearest training image, divided by that image's to its nearest other: float64 [N].
+    """Ratio of two distances: sample to nearest training image t, and t to its nearest other one: float64 [N].
 
-    samples, train: [N, ...] and [M, ...], images (uint8) or features. Exact copies have 0.
+    samples, train: [N, ...] and [M, ...], images (uint8) or features. 0 for exact copies.
     """
     distance, index = nearest_neighbours(samples, train, 1, block=block)
     hit, back = index[:, 0].unique(return_inverse=True)
@@ -75,7 +75,7 @@ def relative_distances(samples: Tensor, train: Tensor, block: int = 1024) -> Ten
 
 
 def copy_shares(samples: Tensor, train: Tensor, block: int = 1024) -> dict[str, float]:
-    """Shares, 0..1, of samples that are at least as close to a training image as that image's nearest other one.
+    """Shares, 0..1, of samples that are as close to a training image as its nearest other training image, or closer.
 
     samples, train: both uint8 images or both features.   near_copies: the share within a third of that distance.
     copied_share is not 0 without copying (for Gaussians 0.62 in 2 dimensions, 0.2 to 0.3 in 100): only a share above

@@ -34,7 +34,7 @@ class GraphedSteps:
     def __init__(self, model, graphs):
         self.model, self.graphs = model, graphs
         self.batch: dict[str, Tensor] = {}  # the memory that all captured steps read
-        self.copied_batch: Mapping[str, Tensor] | None = None  # the batch that was last copied there
+        self.copied_batch: Mapping[str, Tensor] | None = None  # the batch last copied to that memory
         self.steps_taken: dict[str, int] = {}  # by player
         self.captured: dict[str, CapturedStep] = {}  # by player
         self.is_disabled = False

@@ -14,12 +14,12 @@ from ganrun.errors import Failure, UserError
 from ganrun.sweep.executors.base import Executor, ExecutorJob, FinishedJob
 from ganrun.sweep.state import SweepState
 
-RESERVED_OPTIONS = (  # of sbatch, set by this module
+RESERVED_OPTIONS = (  # sbatch options that this module sets
     *("--array", "-a", "--comment", "--job-name", "-J", "--wrap", "--output", "-o", "--requeue", "--no-requeue"),
 )
 POLL_SECONDS = 2.0  # between two calls of squeue
 MAX_COMMENT = 1000  # characters of a comment that Slurm accepts
-WARNING_SECONDS = 120  # before the end of its time limit a job is told to save
+WARNING_SECONDS = 120  # how long before its time limit a job is told to save
 ACTIVE_STATES = (
     *("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "STAGE_OUT"),
 )
@@ -27,13 +27,13 @@ ACTIVE_STATES = (
 
 @dataclass
 class SlurmJob(ExecutorJob):
-    id: str = field(init=False, default="")  # in Slurm's queue, once sbatch has accepted the job
+    id: str = field(init=False, default="")  # Slurm's job id, known once sbatch has accepted the job
 
 
 class SlurmExecutor(Executor):
     """Hands jobs to sbatch, at most `size` at a time; jobs that are submitted together become one array.
 
-    options: of sbatch, such as "--partition=gpu --gpus=1 --time=4:00:00".
+    options: sbatch options, such as "--partition=gpu --gpus=1 --time=4:00:00".
     Before its time limit, a job gets SIGUSR1: ganrun saves and requeues it, and it continues from its checkpoint, as
     after a preemption. Jobs that an earlier start of the sweep left in the queue are found again: the array's name
     contains the id of the sweep, and its comment lists the numbers of its jobs in order.

@@ -185,7 +185,7 @@ def trial_value(value: str, distribution: Any) -> str | float:
 
 
 def samples_html(sweep: SweepState, results: Results) -> str:
-    """Return an image of samples of every job, the one nearest to its best score."""
+    """Return one image of samples per job: the one saved nearest to the job's best score."""
     figures = []
     for job in sweep.jobs:
         result, name = results[job.number], Path(job.name).name

@@ -91,7 +91,7 @@ def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric
 
 
 def ranking_row(rank: int, point: PointResult, keys: Sequence[str]) -> list[str]:
-    """Return rank, settings, mean, deviation, and how many seeds have a score and what became of the others."""
+    """Return rank, settings, mean, deviation, the number of seeds with a score, and the states of the other jobs."""
     values = [format_value(point.values.get(key, "")) for key in keys]
     states = Counter(str(job.state) for job in point.jobs if job.state not in (JobState.UNKNOWN, JobState.DONE))
     unfinished = [f"{count} {state}" if len(point.jobs) > 1 else state for state, count in states.items()]

@@ -24,7 +24,7 @@ class RunResult:
     protocol: dict[str, str] = field(default_factory=dict)  # scores are ranked together only if theirs are equal
     history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, score) of every evaluation
     seed: int | None = None
-    latest_kimg: float = 0.0  # by metrics.jsonl, which is ahead of status.json
+    latest_kimg: float = 0.0  # read from metrics.jsonl, which is ahead of status.json
 
     @property
     def cost(self) -> float:

@@ -20,7 +20,7 @@ def sampler_for_trial(name: str, axes: Sequence[Axis], seed: int, number: int) -
 
 
 def combine_samplers(samplers: Mapping[str, Any]) -> Any:
-    """Return a sampler that samples independent parameters with a sampler each, and relative ones with the first."""
+    """Return a sampler that uses each parameter's own sampler, or the first one for parameters sampled jointly."""
     from optuna.samplers import BaseSampler
 
     class CombinedSampler(BaseSampler):

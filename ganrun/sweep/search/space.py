@@ -112,7 +112,7 @@ def parse_seeds(override: Override) -> list[int]:
     try:
         return [int(value) for value in override.sweep_string_iterator()]
     except ValueError as error:
-        raise UserError(f"{override.input_line}: seeds must be integers.") from error
+        raise UserError(f"{override.input_line}: seeds must be integers, such as seed=1,2,3.") from error
 
 
 def parse_axis(override: Override) -> Axis:

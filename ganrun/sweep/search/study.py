@@ -13,7 +13,7 @@ from ganrun.sweep.search.storage import ignore_experimental_warnings, translate_
 from ganrun.sweep.search.strategy import SearchStrategy, StudyUnreachable
 from ganrun.sweep.state import SweepState, describe_definition
 
-ATTEMPTS = 4  # to create or open a study
+ATTEMPTS = 4  # tries to create or open a study
 # User attributes: of a trial, the id and the folder of its sweep; of the study, the definition of its sweep
 SWEEP_ID, FOLDER, DEFINITION = "sweep", "folder", "what"
 
@@ -186,7 +186,7 @@ class StudySearch(SearchStrategy):
 
 
 def check_axes(axes: Sequence[Axis], sampler: str) -> None:
-    """Raise UserError if there is no axis, or an interval is empty or has no logarithm."""
+    """Raise UserError if there is no axis, or an interval is empty, or a log interval starts at 0 or below."""
     if not axes:
         raise UserError(
             f"sweep={sampler} has nothing to search. Give a setting as KEY=interval(a,b) or KEY=choice(a,b)."

@@ -73,7 +73,7 @@ def check_states(states: Mapping[str, Any], callbacks: Iterable[Callback]) -> No
     """Refuse the state of a callback, as a checkpoint holds it, that is not among the run's."""
     if unknown := states.keys() - {callback.state_key for callback in callbacks}:
         raise UserError(
-            f"The checkpoint holds the state of {', '.join(sorted(unknown))}, which is no callback of this run. "
+            f"The checkpoint holds the state of {', '.join(sorted(unknown))}, which is not a callback of this run. "
             "Leave it in the config (callbacks.NAME), or start a new run from this state: "
             "ganrun resume RUN branch=true"
         )

@@ -11,7 +11,7 @@ from ganrun.training.callbacks.nan_guard import NanGuard
 
 
 class Checkpointing(RunCallback):
-    """Saves at every mark, on a new best score, on request, and at the end.
+    """Saves at regular intervals, on a new best score, on request, and at the end.
 
     Keeps the last two checkpoints, the best, and one every `every_kimg` thousand images, the newest `keep` of these.
     """

@@ -14,12 +14,12 @@ from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.callbacks.signals import Signals
 
 log = logging.getLogger(__name__)
-MAX_SHARE = 0.1  # of the training time that scoring may take without a warning
-MIN_SECONDS = 60  # of training before there is a warning
+MAX_SHARE = 0.1  # share of the training time that scoring may take without a warning
+MIN_SECONDS = 60  # a warning needs at least this much training
 
 
 class Evaluation(RunCallback):
-    """Scores the model by the run's suite at every mark, and with more samples at the end.
+    """Scores the model by the run's suite at regular intervals, and with more samples at the end.
 
     The scores go to the loggers and the record. A signal stops a scoring, which then stays due.
     """

@@ -71,7 +71,7 @@ def session_end(status: int) -> Summary:
 
 
 def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
-    """Return the choices and settings that are `in_hparams` in config/schema.py; only a few, as the table is sorted."""
+    """Return the choices and settings that are `in_hparams` in config/schema.py: few enough for a readable table."""
     settings = {**choices, **flatten_config(cfg)}
     shown = {key: value for key, value in settings.items() if schema.find_setting(key).in_hparams}
     if not cfg.ema.half_life_kimg:

@@ -1,4 +1,4 @@
-"""The players' losses during a training, and what shows how the game stands."""
+"""The players' losses during a training, and curves that show which player is ahead."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ class LossCurves(RunCallback):
     def __init__(self, every: int):
         self.every = every
         self.latest: dict[str, float] = {}
-        self.clock: dict[str, Any] = {}  # of the run before it was resumed
+        self.clock: dict[str, Any] = {}  # the run's clock before it was resumed
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.run.record.restart_clock(**(self.clock or {"first": pl_module.images_seen}))  # a branch has its own clock
@@ -70,7 +70,7 @@ def pair_accuracies(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
     accuracies = {}
     for side in (name.removeprefix("real") for name in terms if name.split("_")[0] == "real"):
         real, fake = terms[f"real{side}"], terms.get(f"fake{side}")
-        if fake is not None and real.ndim and real.shape == fake.shape:  # a mean has no pairs
+        if fake is not None and real.ndim and real.shape == fake.shape:  # not means: only single scores form pairs
             gap = at_least_float32(real) - at_least_float32(fake)
             is_above = 0.5 * ((gap > 0).float() + (gap >= 0).float())
             accuracies[f"accuracy{side}"] = torch.where(gap.isnan(), gap, is_above).mean()

@@ -75,7 +75,7 @@ class NanGuard(RunCallback):
         """Raise Failure on NaN or Inf. Costs nothing if no batch was trained on since the last check."""
         if model.batches_seen == self.batches:
             return
-        last = {} if grad_scaler(trainer) else {turn.player: turn for turn in self.turns}  # it lets gradients overflow
+        last = {} if grad_scaler(trainer) else {turn.player: turn for turn in self.turns}  # a scaler skips overflows
         watched = [
             *((f"train/{turn.player}/loss", turn.terms["loss"], turn) for turn in self.turns),
             *((f"train/{name}/gradient", model.gradient_norm(name), turn) for name, turn in last.items()),
@@ -128,7 +128,7 @@ def describe_turn(turn: Turn) -> str:
 
 
 def describe_other_terms(terms: Mapping[str, Tensor]) -> str:
-    """Say which terms beside the loss are not finite, and which are: ", and so did real, but not fake"."""
+    """Say which terms other than the loss became NaN or Inf, and which did not: ", and so did real, but not fake"."""
     is_finite = {name: bool(x.isfinite().all()) for name, x in terms.items() if name not in ("loss", "skipped")}
     good = " or ".join(name for name in is_finite if is_finite[name])
     bad = " and ".join(name for name in is_finite if not is_finite[name])

@@ -85,7 +85,7 @@ class Profiling(RunCallback):
         on_gpu = model.device.type == "cuda"
         self.watch = watch = Stopwatch(lambda: torch.cuda.synchronize(model.device)) if on_gpu else Stopwatch()
         self.batches, step = 0, model.training_step
-        model.training_step = lambda batch, batch_idx: step(watch.timed_items(batch, "data"), batch_idx)  # its names
+        model.training_step = lambda batch, batch_idx: step(watch.timed_items(batch, "data"), batch_idx)  # names matter
         steps = model.graphed_steps or model  # set by Compilation, which comes before
         steps.take_turn = watch.timed(steps.take_turn, lambda player, *_: player.name)
         model._update_averages = watch.timed(model._update_averages, "averages")

@@ -13,7 +13,7 @@ from ganrun.training.callbacks.signals import Signals
 
 
 class Samples(RunCallback):
-    """Writes the grids of model.pictures() at every mark and at the end, to samples/ and to loggers that show images.
+    """Writes the grids of model.pictures() regularly and at the end, to samples/ and to loggers that show images.
 
     A signal stops the drawing, which then stays due.  newest: the files written last.
     """

@@ -33,7 +33,7 @@ class Signals(RunCallback):
     every: batches after which several ranks ask each other for signals.
     """
 
-    acts_last = True  # and after Checkpointing: there is a state to save once that has started
+    acts_last = True  # after Checkpointing, which must have started before this can save
 
     def __init__(self, every: int = 1):
         self.every = every
@@ -79,7 +79,7 @@ class Signals(RunCallback):
     def unless_stopped(self, work: Callable[[], T]) -> T | None:
         """Return work()'s result, or None as soon as a signal arrives. For work that does not change the model.
 
-        Several ranks must stay together, so there the work is always completed.
+        With several ranks the work is always completed, because all must do the same.
         """
         if self.trainer and self.trainer.world_size > 1:
             return work()

@@ -155,7 +155,7 @@ def test_a_resumed_run_may_gain_a_callback_but_not_lose_one_that_has_a_state(min
     assert mine.run("resume", "run", "kimg=0.048", *add("mine", "Walk")) == 0
     assert "Walk" in load_checkpoint(mine.folder / "run")["callbacks"]["CallbackList"]
     assert mine.run("resume", "run", "kimg=0.064", "callbacks.mine=null", "trust=true") == 2
-    assert "the state of Walk, which is no callback of this run" in capsys.readouterr().err
+    assert "the state of Walk, which is not a callback of this run" in capsys.readouterr().err
     assert status(mine.folder / "run")["kimg"] == 0.048
     assert mine.run("resume", "run", "kimg=0.064", "callbacks.samples=null", "trust=true") == 2
     assert "the state of Samples" in capsys.readouterr().err

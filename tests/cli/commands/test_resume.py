@@ -146,7 +146,7 @@ def test_a_damaged_checkpoint_is_reported_with_the_previous_one(broken, whole, c
     for damaged, reason in [
         (good[:1000], "truncated"),
         (b"", "it is empty"),
-        (b"text\n", "no archive"),
+        (b"text\n", "not an archive"),
         (good[:5000] + bytes([good[5000] ^ 1]) + good[5001:], "damaged"),
     ]:
         path.write_bytes(damaged)
@@ -163,7 +163,7 @@ def test_a_damaged_checkpoint_is_reported_with_the_previous_one(broken, whole, c
     [
         (["https://example.org/a.ckpt"], "is a URL"),
         (["nowhere"], "nowhere does not exist"),
-        (["."], "is no run folder"),
+        (["."], "is not a run folder"),
     ],
 )
 def test_a_path_that_is_not_a_run_is_refused(cli, capsys, args, message):

@@ -84,7 +84,7 @@ DAMAGES = {
     "a flipped byte elsewhere": (lambda good, _: flipped(good, len(good) - 30), "damaged|bytes have changed"),
     "half of it": (lambda good, _: good[: len(good) // 2], "it is damaged or truncated"),
     "nothing": (lambda good, _: b"", "it is empty"),
-    "a text": (lambda good, _: b"hello\n", "it is no archive of tensors"),
+    "a text": (lambda good, _: b"hello\n", "it is not an archive of tensors"),
     "another model": (lambda good, other: other, "its bytes have changed since it was written"),
 }
 
