@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import sys
 
 import pytest
 
@@ -20,3 +21,13 @@ def log_handlers():
     before = logging.root.handlers[:]
     yield
     logging.root.handlers[:] = [handler for handler in logging.root.handlers if handler in before]
+
+
+@pytest.fixture(autouse=True)
+def forget_user_modules(tmp_path_factory):
+    """Unload the modules that a test wrote and imported: the next test writes others under the same names."""
+    yield
+    folder = str(tmp_path_factory.getbasetemp())
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__dict__", {}).get("__file__")).startswith(folder):
+            del sys.modules[name]
