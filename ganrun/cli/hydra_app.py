@@ -1,5 +1,6 @@
 """Runs a command through Hydra: one job or a sweep, each in its own folder. A failed job does not stop the others."""
 
+import gc
 import importlib
 import logging
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -96,6 +98,8 @@ def run_job(command: Command, cfg: DictConfig, outcomes: list[tuple[str, int]]) 
     """Run one job and append its outcome. An error is reported but not raised, so that the other jobs still run."""
     name, code = current_job_name(command), 0
     try:
+        with uncollected_imports():
+            command_module(command)
         run_isolated(command, cfg, name)
     except Exception as error:
         code = report_error(error, hydra_errors.as_user_error(error, command))
@@ -109,13 +113,34 @@ def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:
         folder = prepare_config(command, cfg, name)
         if name:
             log.info("job %s", name)
-        module = importlib.import_module(f"ganrun.cli.commands.{command.verb}")
+        module = command_module(command)
 
         from ganrun.training.session import silence_libraries  # imports torch, which --cfg and --info do not need
 
         silence_libraries()
         module.run(cfg, folder)
         return Path(os.environ["GANRUN_FOLDER"])
+
+
+def command_module(command: Command) -> ModuleType:
+    """Import the module of the command's verb, which imports torch for most verbs."""
+    return importlib.import_module(f"ganrun.cli.commands.{command.verb}")
+
+
+@contextmanager
+def uncollected_imports() -> Iterator[None]:
+    """Keep Python's garbage collector off what is imported in the block, now and later.
+
+    It would search the million objects of torch and its dependencies again and again, a quarter of the start's time.
+    """
+    is_first = "torch" not in sys.modules  # later, objects of an earlier job would never be collected
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_first:
+            gc.freeze()
+        gc.enable()
 
 
 def current_job_name(command: Command) -> str:

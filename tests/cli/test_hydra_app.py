@@ -1,6 +1,8 @@
 """Jobs get their config and run folder, errors become messages and exit codes, and Lightning can start more ranks."""
 
+import gc
 import os
+import subprocess
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -293,6 +295,25 @@ def test_argv_path_and_environment_are_restored(cli, monkeypatch):
     assert "GANRUN_FOLDER" not in os.environ
     assert "HYDRA_FULL_ERROR" not in os.environ
     assert os.environ["MASTER_PORT"] == "99"
+
+
+def test_the_start_of_a_training_searches_the_imports_for_no_garbage(tmp_path):
+    code = """if True:
+        import gc, sys
+        searched = []
+        gc.callbacks.append(lambda phase, info: searched.append("torch" in sys.modules and not gc.get_freeze_count()))
+        from ganrun.cli.main import main
+        code = main(["train", "model=gan", "data=ring", "metrics=none", "dry_run=true"])
+        print(code, any(searched), gc.isenabled(), gc.get_freeze_count() > 200_000)"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "0 False True True"
+
+
+def test_a_later_job_freezes_no_objects(cli, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", sys.modules.get("torch", ModuleType("torch")))
+    frozen = gc.get_freeze_count()
+    assert cli.run("train", "-m", "seed=1,2") == 0
+    assert (gc.get_freeze_count(), gc.isenabled()) == (frozen, True)
 
 
 def test_the_process_group_of_a_job_is_destroyed_and_kept_alive(monkeypatch):
