@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ganrun import paths
+from ganrun import files
 from ganrun.config import docs
 from ganrun.config.schema import find_setting
 
@@ -38,7 +38,7 @@ def choices(group: str) -> str:
 
 def verbs() -> str:
     """Return a section per command: the settings in conf/VERB.yaml."""
-    conf = paths.conf_dir()
+    conf = files.conf_dir()
     return "\n\n".join(
         f"### ganrun {verb} {{#{verb}}}\n\n`conf/{verb}.yaml`: {text(docs.one_line_summary(conf / f'{verb}.yaml'))}\n\n"
         + table(docs.documented_keys(conf / f"{verb}.yaml"))

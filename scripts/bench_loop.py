@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 from PIL import Image
 
-from ganrun import paths
+from ganrun import files
 from ganrun.config import build
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.training import session
@@ -173,7 +173,7 @@ def build_work(work: Work, folder: Path, plain: Sequence[str] = PLAIN) -> Experi
     overrides = [*work.overrides, *plain, f"folder={folder / 'run'}"]
     if work.images:
         overrides.append(f"data.root={make_images(folder / 'images', work.images)}")
-    with initialize_config_dir(str(paths.conf_dir()), version_base="1.3"):
+    with initialize_config_dir(str(files.conf_dir()), version_base="1.3"):
         cfg = compose("train", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):

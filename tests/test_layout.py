@@ -16,7 +16,7 @@ MAY_IMPORT = {  # folder of the package: the folders that its modules may import
     "sweep": {"training", "config", "models", "metrics", "data", "networks"},
     "cli": {"sweep", "training", "config", "models", "metrics", "data", "networks"},
 }
-SHARED = {"errors", "paths", "seeds", "terminal"}  # top-level modules that every folder may import
+SHARED = {"errors", "files", "seeds", "terminal"}  # top-level modules that every folder may import
 ENTRY_POINTS = {"__init__", "__main__", "api"}  # top-level modules that may import everything
 # Names that siblings share on purpose: the folders that may define them
 SIBLINGS = {

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ganrun import paths
+from ganrun import files
 from ganrun.cli import arguments
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean
@@ -92,7 +92,7 @@ def list_candidates(args: list[str], word: str, verbs: Mapping) -> list[str]:
     if args and args[-1] in ("-cd", "--config-dir", *arguments.FOLDER_FLAGS):
         return [f"{path}/" for path in sorted(Path().glob(f"{word}*")) if path.is_dir()]
     if not verbs[verb].is_hydra:
-        return docs.group_names([paths.conf_dir()])
+        return docs.group_names([files.conf_dir()])
     try:
         return complete_settings_or_runs(verb, verbs[verb].takes_run, args, word)
     except Exception:  # an invalid line has no completions, and a traceback at the prompt would not help

@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ganrun import paths
+from ganrun import files
 from ganrun.cli import hydra_errors
 from ganrun.cli.arguments import Command
 from ganrun.config import renames
@@ -73,7 +73,7 @@ def run_hydra(command: Command, context: CommandContext, task: Callable[[DictCon
     """Let Hydra, which knows neither the verb nor RUN, compose the config and call `task` with it, once per job."""
     flags = [arg for name, value in command.flags.items() for arg in ([name, value] if value else [name])]
     with hydra_context.activate(context, [*flags, *command.overrides, *sweep_dir_override(command)]):
-        start = hydra.main(config_path=str(paths.conf_dir()), config_name=command.verb, version_base="1.3")
+        start = hydra.main(config_path=str(files.conf_dir()), config_name=command.verb, version_base="1.3")
         start(task)()
 
 

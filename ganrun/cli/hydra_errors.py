@@ -11,7 +11,7 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from ganrun import paths
+from ganrun import files
 from ganrun.cli.arguments import Command
 from ganrun.config import docs
 from ganrun.config.overrides import OVERRIDE
@@ -159,7 +159,7 @@ def compose_choices(command: Command) -> dict:
     if len(folders) > 1:
         overrides.append(f"hydra.searchpath=['file://{folders[1].resolve()}']")
     try:
-        with initialize_config_dir(config_dir=str(paths.conf_dir()), version_base="1.3"):
+        with initialize_config_dir(config_dir=str(files.conf_dir()), version_base="1.3"):
             config: Any = OmegaConf.to_container(compose(command.verb, overrides, return_hydra_config=True))
             return config
     except Exception:

@@ -5,7 +5,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from ganrun import paths
+from ganrun import files
 from ganrun.errors import UserError
 
 HIDDEN_GROUPS = {"run"}  # not for users to choose from
@@ -22,12 +22,12 @@ class DocumentedKey(NamedTuple):
 def conf_dirs(config_dir: str | None = None) -> list[Path]:
     """Return the folders of configs: ganrun's, then the user's. Raises UserError if the user's does not exist."""
     if config_dir is None:
-        return [paths.conf_dir()]
+        return [files.conf_dir()]
     if not Path(config_dir).is_dir():
         raise UserError(
             f"--config-dir {config_dir} does not exist in {Path.cwd()}. Give the path of a folder with configs."
         )
-    return [paths.conf_dir(), Path(config_dir)]
+    return [files.conf_dir(), Path(config_dir)]
 
 
 def group_names(folders: list[Path]) -> list[str]:
@@ -41,8 +41,8 @@ def is_group(name: str, folders: list[Path]) -> bool:
 
 def group_choices(group: str, folders: list[Path]) -> dict[str, Path]:
     """Return {choice: file}. If several folders have a choice, Hydra takes that of the first."""
-    files = [path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")]
-    return {path.stem: path for path in sorted(files, key=lambda path: path.stem)}
+    configs = [path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")]
+    return {path.stem: path for path in sorted(configs, key=lambda path: path.stem)}
 
 
 def _read_lines(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ganrun.config.rename_table import CALLBACK_STATES, MODULES, SETTINGS, SYMBOLS
-from ganrun.paths import conf_dir
+from ganrun.files import conf_dir
 
 PACKAGES = {name.rpartition(".")[0] for name in MODULES} - {""}  # folders that held the old modules
 INTERPOLATION = re.compile(r"(?<=\$\{)[\w.]+(?=\})")

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun import paths
+from ganrun import files
 from ganrun.config.renames import iterate_values
 from ganrun.errors import UserError
 
@@ -21,8 +21,8 @@ TARGET = re.compile(r"^\s*_target_:\s*(['\"]?)([\w.]+)\1", re.MULTILINE)
 @cache
 def trusted_classes() -> frozenset[str]:
     """Return the classes named in ganrun's own configs, and torch's optimizers and layers."""
-    files = paths.conf_dir().rglob("*.yaml")
-    names = {match[2] for path in files for match in TARGET.finditer(path.read_text())}
+    configs = files.conf_dir().rglob("*.yaml")
+    names = {match[2] for path in configs for match in TARGET.finditer(path.read_text())}
     for module, base in ((torch.optim, torch.optim.Optimizer), (torch.nn, torch.nn.Module)):
         classes = {name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)}
         names |= {f"{module.__name__}.{name}" for name in classes}

@@ -20,7 +20,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from ganrun.errors import UserError
-from ganrun.paths import cache_dir
+from ganrun.files import cache_dir
 
 log = logging.getLogger(__name__)
 VERSION = 1  # version of the content: raise it when decoding or resizing changes

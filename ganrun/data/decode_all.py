@@ -6,7 +6,7 @@ from pathlib import Path
 from ganrun.data.cache import CacheWriter
 from ganrun.data.decode import BadImageError, decode
 from ganrun.errors import UserError
-from ganrun.paths import cpu_count
+from ganrun.files import cpu_count
 from ganrun.terminal import progress_bar
 
 BLOCK = 32

@@ -9,7 +9,7 @@ from ganrun.data.cache import LoadedData
 from ganrun.data.decode import check_image_format, resize_images
 from ganrun.data.source import Source
 from ganrun.errors import UserError
-from ganrun.paths import assets_dir
+from ganrun.files import assets_dir
 
 SHIPPED = assets_dir() / "digits.npz"
 

@@ -8,7 +8,7 @@ import pooch
 from tqdm import tqdm
 
 from ganrun.errors import UserError
-from ganrun.paths import cache_dir
+from ganrun.files import cache_dir
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ganrun.files import cache_dir, replacing
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import isolated_rng
 from ganrun.metrics.score_inputs import NO_LABELS, NO_RADII, ScoreInputs, Statistics
 from ganrun.metrics.scores import Score, available_scores
 from ganrun.metrics.scores.frechet import FrechetDistance
 from ganrun.metrics.scores.prdc import NEIGHBOURS, knn_radii
-from ganrun.paths import cache_dir, replacing
 from ganrun.seeds import generator
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import IO
 from uuid import uuid4
 
 from ganrun.errors import UserError, did_you_mean
-from ganrun.paths import replace_text
+from ganrun.files import replace_text
 from ganrun.sweep.job_state import JobState
 
 try:

@@ -12,8 +12,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
+from ganrun.files import replace_text, sha256_of_file
 from ganrun.models.base import Adversarial
-from ganrun.paths import replace_text, sha256_of_file
 from ganrun.training.checkpoint_io import read_checkpoint, write_checkpoint
 from ganrun.training.run_folder import STATUS, package_versions
 

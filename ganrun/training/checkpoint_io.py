@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganrun.config.renames import update_callback_states
 from ganrun.errors import Failure, is_full_disk
-from ganrun.paths import replacing, sha256_of_file
+from ganrun.files import replacing, sha256_of_file
 
 SPARE = 20 * 2**20  # bytes that stay free after a save
 

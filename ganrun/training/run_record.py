@@ -14,7 +14,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.paths import replace_text
+from ganrun.files import replace_text
 from ganrun.training.diagnosis import Diagnosis, diagnose
 from ganrun.training.run_folder import STATUS, git_commit, package_versions
 

@@ -8,10 +8,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
-from ganrun import paths
+from ganrun import files
 from ganrun.cli.main import main
 
-HYDRA = (Path(paths.__file__).parent.parent / "conf" / "run" / "hydra.yaml").read_text()
+HYDRA = (Path(files.__file__).parent.parent / "conf" / "run" / "hydra.yaml").read_text()
 CONF = {
     "run/hydra": HYDRA,
     "train": """\
@@ -101,7 +101,7 @@ def cli(tmp_path, monkeypatch):
     The commands are fakes: each call appends to `cli.jobs` and calls `cli.work(cfg, folder)`.
     """
     conf = write_configs(tmp_path / "conf", CONF)
-    monkeypatch.setattr(paths, "conf_dir", lambda: conf)
+    monkeypatch.setattr(files, "conf_dir", lambda: conf)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

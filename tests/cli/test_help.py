@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ganrun import paths
+from ganrun import files
 from ganrun.cli.main import VERBS
 from ganrun.config import docs
 
-REAL = Path(paths.__file__).parent.parent
+REAL = Path(files.__file__).parent.parent
 
 
 def test_help_of_a_command_shows_examples_groups_and_settings(cli, capsys):

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 sys.path.insert(0, "{source}")
-from ganrun import paths
+from ganrun import files
 from ganrun.cli import main as cli
 
 
@@ -31,7 +31,7 @@ def run(cfg, folder):
 
 
 if __name__ == "__main__":
-    paths.conf_dir = lambda: Path("{conf}")
+    files.conf_dir = lambda: Path("{conf}")
     command = ModuleType("ganrun.cli.commands.train")
     command.run = run
     sys.modules[command.__name__] = command

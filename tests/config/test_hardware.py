@@ -5,7 +5,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from ganrun.config.hardware import resolve_hardware
-from ganrun.paths import conf_dir
+from ganrun.files import conf_dir
 
 
 def composed(*overrides):

@@ -6,7 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config import docs, schema
 from ganrun.errors import UserError
-from ganrun.paths import conf_dir
+from ganrun.files import conf_dir
 
 VERBS = ("train", "eval", "resume", "sample", "translate")
 

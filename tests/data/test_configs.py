@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from ganrun.paths import conf_dir
+from ganrun.files import conf_dir
 
 CONFIGS = sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml"))
 METRICS = {"digits": "lenet", "mnist": "lenet", "ring": "modes", "grid": "modes"}

@@ -4,7 +4,7 @@ import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
 
 from ganrun.config.experiment import Experiment, build_experiment
-from ganrun.paths import conf_dir
+from ganrun.files import conf_dir
 from ganrun.training.callbacks.length import Length
 
 PLAIN = ["trainer.accelerator=cpu", "channels_last=false", "logger=none", "metrics=none"]

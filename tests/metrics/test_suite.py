@@ -14,12 +14,12 @@ from torchmetrics.image.inception import InceptionScore
 from ganrun import seeds
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
+from ganrun.files import conf_dir
 from ganrun.metrics.sampling import generate_batches, isolated_rng, scoring_seed
 from ganrun.metrics.scores.frechet import IdentityFeatures
 from ganrun.metrics.scores.kid import kernel_distance
 from ganrun.metrics.scores.prdc import prdc
 from ganrun.metrics.suite import Generation
-from ganrun.paths import conf_dir
 
 
 def suite(samples=120, batch_size=50, extractor=Means, **options):

@@ -10,7 +10,7 @@ import torch
 from helpers.disks import fill, small_disk
 
 from ganrun.errors import Failure
-from ganrun.paths import sha256_of_file
+from ganrun.files import sha256_of_file
 from ganrun.training import checkpoint_io
 from ganrun.training.checkpoint_io import DurableIO, write_checkpoint
 

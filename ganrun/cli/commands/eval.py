@@ -18,11 +18,11 @@ from ganrun.config import build, compatibility, overrides, schema
 from ganrun.data.images import save_png
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
+from ganrun.files import replace_text
 from ganrun.metrics.picture_folder import PictureFolder
 from ganrun.metrics.scores import ScoreNote, copies
 from ganrun.metrics.scores.declarations import score_of_setting
 from ganrun.metrics.suite import Generation
-from ganrun.paths import replace_text
 from ganrun.training.inference import TrainedModel, data_for, load_trained_model, select_device
 from ganrun.training.run_folder import make_run_folder, package_versions
 

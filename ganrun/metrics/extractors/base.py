@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from ganrun.errors import UserError, did_you_mean
+from ganrun.files import assets_dir
 from ganrun.metrics.extractors.inception import InceptionV3
 from ganrun.metrics.extractors.resize import PROTOCOLS, resize_antialiased, to_grey
 from ganrun.metrics.extractors.weights import INCEPTION_DIGEST, find_inception, load_weights, resolve_weights
-from ganrun.paths import assets_dir
 
 log = logging.getLogger(__name__)
 

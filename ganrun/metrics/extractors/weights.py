@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganrun.errors import UserError
-from ganrun.paths import cache_dir, sha256_of_file
+from ganrun.files import cache_dir, sha256_of_file
 
 log = logging.getLogger(__name__)
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ganrun.paths import cpu_count
+from ganrun.files import cpu_count
 from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, ExecutorJob, FinishedJob
 from ganrun.sweep.executors.gpus import GpuLease, GpuPool
 

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ganrun.paths import replace_text
+from ganrun.files import replace_text
 from ganrun.sweep.naming import short_keys
 from ganrun.sweep.report.ranking import PointResult, best_job, ranking_row
 from ganrun.sweep.report.results import Results

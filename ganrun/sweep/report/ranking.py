@@ -12,7 +12,7 @@ from statistics import mean, stdev
 from rich.markup import escape
 from rich.table import Table
 
-from ganrun.paths import replace_text
+from ganrun.files import replace_text
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.naming import format_value, short_keys
 from ganrun.sweep.report.results import Results

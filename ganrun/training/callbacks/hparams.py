@@ -19,7 +19,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from ganrun.config import schema
 from ganrun.config.resume_rules import flatten_config
-from ganrun.paths import replacing
+from ganrun.files import replacing
 from ganrun.training.callbacks.base import RunCallback, RunContext
 
 EVENT_FILE = "events.out.tfevents.0000000000.hparams"  # sorts first: TensorBoard reads files in this order, and once

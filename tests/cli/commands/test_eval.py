@@ -15,9 +15,9 @@ from PIL import Image
 
 from ganrun.cli.main import main
 from ganrun.data.digits import load_shipped_digits
+from ganrun.files import conf_dir
 from ganrun.metrics.extractors.base import LeNetExtractor
 from ganrun.metrics.scores.declarations import better_direction
-from ganrun.paths import conf_dir
 
 CGAN = ["model=cgan", "data=digits", "network.width=4", "batch_size=4", "init.std=0.3", "logger=none", "kimg=0.032"]
 OFTEN = ["validate_kimg=0.008", "metrics.samples=20", "metrics.reference=200"]

@@ -13,8 +13,8 @@ from helpers.runs import QUIET, RING, lines, load_checkpoint, status
 from omegaconf import OmegaConf
 
 from ganrun import seeds
+from ganrun.files import conf_dir
 from ganrun.models.base import Adversarial
-from ganrun.paths import conf_dir
 
 DIGITS = ["data=digits", "network.width=4", "batch_size=4", "logger=none"]
 OFTEN = ["metrics.samples=4", "metrics.reference=200", "validate_kimg=0.004", "pictures_kimg=0.004", "log_every=1"]

@@ -5,9 +5,9 @@ from helpers.weights import convolutions, random_inception
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
+from ganrun.files import conf_dir
 from ganrun.metrics.extractors.base import InceptionExtractor
 from ganrun.metrics.extractors.inception import InceptionV3, average_pool, max_pool
-from ganrun.paths import conf_dir
 
 
 @pytest.fixture(scope="module")

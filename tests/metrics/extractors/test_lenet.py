@@ -3,8 +3,8 @@ import json
 import numpy as np
 import torch
 
+from ganrun.files import assets_dir
 from ganrun.metrics.extractors.base import InceptionExtractor, LeNetExtractor
-from ganrun.paths import assets_dir
 
 
 def test_the_shipped_weights_classify_the_shipped_test_digits():

@@ -8,10 +8,10 @@ from helpers.weights import random_inception
 from safetensors.torch import save_file
 
 from ganrun.errors import UserError
+from ganrun.files import sha256_of_file
 from ganrun.metrics.extractors import weights
 from ganrun.metrics.extractors.base import InceptionExtractor
 from ganrun.metrics.extractors.inception import InceptionV3
-from ganrun.paths import sha256_of_file
 
 
 @pytest.fixture(scope="module")

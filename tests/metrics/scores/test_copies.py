@@ -6,9 +6,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from ganrun.data.images import to_float
+from ganrun.files import conf_dir
 from ganrun.metrics.extractors.base import LeNetExtractor
 from ganrun.metrics.scores.copies import find_copies
-from ganrun.paths import conf_dir
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def test_a_users_score_is_named_in_the_config_by_its_module(tmp_path, monkeypatc
     from hydra import compose, initialize_config_dir
     from hydra.utils import instantiate
 
-    from ganrun.paths import conf_dir
+    from ganrun.files import conf_dir
 
     (tmp_path / "my_scores.py").write_text(TOY)
     monkeypatch.setattr(scores, "DECLARED", [*scores.DECLARED])

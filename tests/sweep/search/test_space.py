@@ -6,7 +6,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from ganrun.errors import UserError
-from ganrun.paths import conf_dir
+from ganrun.files import conf_dir
 from ganrun.sweep.search import conditions, space
 from ganrun.sweep.search.conditions import Condition
 from ganrun.sweep.search.space import Axis

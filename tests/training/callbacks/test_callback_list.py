@@ -11,7 +11,7 @@ from pytorch_lightning import Callback
 from ganrun.config.build import build_callbacks
 from ganrun.config.renames import update_callback_states, update_config
 from ganrun.errors import UserError
-from ganrun.paths import conf_dir
+from ganrun.files import conf_dir
 from ganrun.training.callbacks.callback_list import HANDLED, HOOKS, CallbackList
 from ganrun.training.callbacks.compilation import Compilation
 from ganrun.training.session import REQUIRED

@@ -1,0 +1,144 @@
+"""Folders, files and CPUs of this machine; files are opened here where a stranger may have made them."""
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configs: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def cache_dir() -> Path:
+    """Return the folder of prepared data, downloads and statistics: $GANRUN_CACHE, else ~/.cache/ganrun."""
+    return Path(os.environ.get("GANRUN_CACHE") or "~/.cache/ganrun").expanduser()
+
+
+def assets_dir() -> Path:
+    """Return the folder of the digits and the classifier that come with the package."""
+    return Path(__file__).resolve().parent / "assets"
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class UnsafeFileError(OSError):
+    """A path that is not opened: a link, FIFO, socket or device, or a file that is too large."""
+
+
+def open_regular(path: str | Path, limit: int | None = None, follow_links: bool = False) -> BinaryIO:
+    """Open a regular file for reading; anything else is not even opened.
+
+    limit: largest size in bytes. follow_links: accept a link to a regular file, as in a user's own data set.
+    Raises UnsafeFileError, or FileNotFoundError.
+    """
+    check_regular(path, limit, follow_links)
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow_links else os.O_NOFOLLOW))
+    return os.fdopen(handle, "rb")
+
+
+def read_bytes(path: str | Path, limit: int, follow_links: bool = False) -> bytes:
+    """Return the content of a regular file of at most `limit` bytes. Raises like `open_regular`."""
+    with open_regular(path, limit, follow_links) as file:
+        content = file.read(limit + 1)  # files of /proc state a size of 0
+    if len(content) > limit:
+        raise UnsafeFileError(f"{path} has more than {limit:,} bytes.")
+    return content
+
+
+def read_text(path: str | Path, limit: int, follow_links: bool = False) -> str:
+    """Return the text of a regular UTF-8 file of at most `limit` bytes. Raises like `open_regular`, or ValueError."""
+    return read_bytes(path, limit, follow_links).decode()
+
+
+def read_json(path: str | Path, limit: int, follow_links: bool = False) -> Any:
+    """Return what a JSON file of at most `limit` bytes holds. Raises like `open_regular`, or ValueError if damaged."""
+    try:
+        return json.loads(read_text(path, limit, follow_links))
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply.") from error
+
+
+def check_regular(path: str | Path, limit: int | None = None, follow_links: bool = False) -> None:
+    """Raise UnsafeFileError unless the path is a regular file of at most `limit` bytes. Opens nothing."""
+    _check_mode(path, os.stat(path, follow_symlinks=follow_links), limit)
+
+
+def _check_mode(path: str | Path, status: os.stat_result, limit: int | None = None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsafeFileError(f"{path} is {kind_of_file(status.st_mode)}, not a regular file.")
+    if limit is not None and status.st_size > limit:
+        raise UnsafeFileError(f"{path} has {status.st_size:,} bytes; at most {limit:,} are read.")
+
+
+def kind_of_file(mode: int) -> str:
+    """Return what a file is, from its st_mode: "a link", "a FIFO", "a device", ..."""
+    kinds = {stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link", stat.S_IFIFO: "a FIFO"}
+    kinds |= {stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode), "no regular file")
+
+
+def create_file(path: str | Path) -> BinaryIO:
+    """Create the file for writing. Whatever has this name, a link above all, is removed first and never written to."""
+    Path(path).unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "wb")
+
+
+def open_append(path: str | Path) -> BinaryIO:
+    """Open a regular file for appending; create it if missing.
+
+    A file with several names (hard links) is copied first, so that only the one in this place changes.
+    Raises UnsafeFileError for a link and for anything else that is no regular file.
+    """
+    path = Path(path)
+    with suppress(FileNotFoundError):
+        check_regular(path)
+        if path.stat().st_nlink > 1:
+            with replacing(path) as copy:
+                shutil.copyfile(path, copy)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o666), "ab")
+
+
+@contextmanager
+def replacing(path: Path, suffix: str = "partial") -> Iterator[Path]:
+    """Yield a new empty file beside `path`, which replaces `path` at the end; after an error `path` is unchanged.
+
+    The file is created by us: whatever had its name is removed, so nothing is written through a link.
+    suffix: of the temporary file; must differ between processes that may write to `path` at the same time.
+    """
+    partial = path.with_name(f".{path.name}.{suffix}")
+    create_file(partial).close()
+    try:
+        yield partial
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write the file as a whole or not at all."""
+    with replacing(path) as partial:
+        partial.write_bytes(text.encode())
+
+
+def cpu_count() -> int:
+    """Return the number of CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
