@@ -5,10 +5,15 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
+
+UNFINISHED = ".unfinished"  # ends the names of what is being built; `.lock` is added for the lock beside it
+ABANDONED_SECONDS = 7 * 24 * 3600  # what has no lock counts as abandoned after a week without a change
 
 
 def conf_dir() -> Path:
@@ -137,6 +142,61 @@ def replace_text(path: Path, text: str) -> None:
     """Write the file as a whole or not at all."""
     with replacing(path) as partial:
         partial.write_bytes(text.encode())
+
+
+@contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """Yield an unused hidden path beside `target`, for a file or folder that is renamed once it is whole.
+
+    What is still there at the end is removed, as is, at the start, what killed processes have left beside `target`.
+    A lock beside the path, which the system frees however a process ends, tells one that is killed from one at work.
+    """
+    from filelock import FileLock  # imports logging and inspect, which `ganrun --help` does without
+
+    remove_abandoned(target.parent)
+    path = target.with_name(f".{target.name[:100]}.{uuid4().hex[:8]}{UNFINISHED}")
+    lock = FileLock(f"{path}.lock")
+    try:
+        with suppress(OSError):  # a file system without locks: nobody removes what is left there
+            lock.acquire()
+        yield path
+    finally:
+        remove_path(path)
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed have left of `building` in this folder."""
+    from filelock import FileLock, Timeout
+
+    for path in folder.glob(f".*{UNFINISHED}.lock"):
+        with suppress(OSError, Timeout), FileLock(path, timeout=0):
+            remove_path(path.with_suffix(""))
+            path.unlink()
+
+
+def remove_unchanged(paths: Iterable[Path], seconds: float = ABANDONED_SECONDS) -> None:
+    """Remove those of the files and folders in which nothing has changed for so long."""
+    for path in paths:
+        with suppress(OSError):
+            newest = max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+            if time.time() - newest > seconds:
+                remove_path(path)
+
+
+def remove_path(path: Path) -> None:
+    """Remove a file, a link or a folder with its content, as far as possible."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def is_unfinished(path: Path) -> bool:
+    """Return whether the path is, or lies in, a folder that is still being built."""
+    return any(part.endswith(UNFINISHED) for part in path.parts)
 
 
 def cpu_count() -> int:

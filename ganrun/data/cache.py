@@ -4,6 +4,7 @@ A cache folder is complete or absent: it is written under another name and renam
 time, or one that is killed, do no harm.
 """
 
+import errno
 import json
 import logging
 import os
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from ganrun.errors import UserError
-from ganrun.files import cache_dir
+from ganrun.files import building, cache_dir, is_unfinished, remove_unchanged
 
 log = logging.getLogger(__name__)
 VERSION = 1  # version of the content: raise it when decoding or resizing changes
@@ -89,8 +89,9 @@ def write_cache(folder: Path, options: dict, write: Callable[[CacheWriter], dict
     """
     if (folder / "manifest.json").is_file():
         return
-    with _temporary_folder(folder) as name:
-        partial = Path(name)
+    _make_parent(folder)
+    with building(folder) as partial:
+        partial.mkdir()
         entries = write(CacheWriter(partial))
         _write_manifest(partial, options, entries)
         try:
@@ -106,15 +107,18 @@ def write_cache(folder: Path, options: dict, write: Callable[[CacheWriter], dict
         log.warning("Skipped images: %d, all listed in %s", len(skipped), folder / "manifest.json")
 
 
-def _temporary_folder(folder: Path) -> TemporaryDirectory:
+def _make_parent(folder: Path) -> None:
+    """Create the folder of all caches if needed, and remove from it what killed processes of version 0.1 have left."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        return TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True)
+        if not os.access(folder.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise UserError(
             f"Cannot write to the cache folder {cache_dir()} ({error.strerror}). "
             "Set the environment variable GANRUN_CACHE to another folder."
         ) from error
+    remove_unchanged(path for path in folder.parent.glob(".*-*") if not is_unfinished(path))
 
 
 def _write_manifest(folder: Path, options: dict, entries: dict) -> None:

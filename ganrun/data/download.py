@@ -1,6 +1,7 @@
 """Download files with a progress bar and check them against a pinned hash."""
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pooch
 from tqdm import tqdm
 
 from ganrun.errors import UserError
-from ganrun.files import cache_dir
+from ganrun.files import building, cache_dir, remove_unchanged
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def download(urls: list[str], md5: str, folder: str, advice: str) -> Path:
     """
     name = urls[0].rsplit("/", 1)[1]
     target = cache_dir() / "downloads" / folder / name
-    if target.is_file():  # complete: pooch moves a file there only after checking its hash
+    if target.is_file():  # complete: it is moved there after its hash was checked
         return target
     pooch.get_logger().setLevel("WARNING")
     failures = []
@@ -37,7 +38,17 @@ def _fetch(url: str, md5: str, target: Path) -> Path:
     # pooch sets the total, but takes a bar without one for none. disable=None: no bar outside a terminal.
     bar: Any = tqdm(total=1, desc=target.name, unit="B", unit_scale=True, leave=False, disable=None)
     downloader: Any = pooch.HTTPDownloader(progressbar=bar)
-    return Path(pooch.retrieve(url, f"md5:{md5}", fname=target.name, path=target.parent, downloader=downloader))
+    return retrieve(url, f"md5:{md5}", target, downloader=downloader)
+
+
+def retrieve(url: str, known_hash: str, target: Path, **options: Any) -> Path:
+    """Download a file to `target` as a whole or not at all, and return that.  options: of pooch.retrieve."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_unchanged(target.parent.glob("tmp????????"))  # what killed downloads of version 0.1 have left
+    with building(target) as folder:
+        pooch.retrieve(url, known_hash, fname=target.name, path=folder, **options)
+        os.replace(folder / target.name, target)
+    return target
 
 
 def _shorten(error: Exception) -> str:

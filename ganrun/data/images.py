@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ganrun.files import replacing
+
 PADDING = 2
 GRID_GREY = 128  # between the images of a grid: visible beside white and beside black
 REAL_COLOUR = (175, 175, 175)
@@ -66,8 +68,9 @@ def _dots(canvas: np.ndarray, points: Tensor, low: Tensor, side: float, colour: 
 
 
 def save_png(path: str | Path, image: Tensor) -> None:
-    """Write uint8 [3, H, W] or [1, H, W] as a PNG file; create its folder."""
+    """Write uint8 [3, H, W] or [1, H, W] as a PNG file, as a whole or not at all; create its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = image.cpu().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(path, format="PNG")
+    with replacing(path) as partial:
+        Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(partial, format="PNG")

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ganrun.files import cache_dir, replacing
+from ganrun.files import building, cache_dir, remove_unchanged
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import isolated_rng
 from ganrun.metrics.score_inputs import NO_LABELS, NO_RADII, ScoreInputs, Statistics
@@ -129,17 +129,16 @@ def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics
 
 
 def save_statistics(path: Path, statistics: Statistics, identity: dict) -> None:
-    """Write the file atomically, as several processes may write it, and delete what killed processes left behind."""
+    """Write the file as a whole or not at all; several processes may write it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for temporary in path.parent.glob(f".{path.name}.*"):
-        if time.time() - temporary.stat().st_mtime > 3600:
-            temporary.unlink(missing_ok=True)
+    remove_unchanged(path.parent.glob(".*.safetensors.*[0-9]"))  # what killed processes of version 0.1 have left
     content = {name: getattr(statistics, name).contiguous() for name in TENSORS}
     content["floors"] = torch.tensor([*statistics.baselines.values()], dtype=torch.float64)
     metadata = {"identity": canonical_json(identity), "sha256": tensors_digest(content)}
     metadata["baselines"] = json.dumps([*statistics.baselines])
-    with replacing(path, suffix=str(os.getpid())) as temporary:
-        temporary.write_bytes(save(content, metadata))
+    with building(path) as partial:
+        partial.write_bytes(save(content, metadata))
+        os.replace(partial, path)
 
 
 def tensors_digest(content: Mapping[str, Tensor]) -> str:

@@ -3,11 +3,11 @@
 import logging
 from pathlib import Path
 
-import pooch
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from ganrun.data.download import retrieve
 from ganrun.errors import UserError
 from ganrun.files import cache_dir, sha256_of_file
 
@@ -33,7 +33,7 @@ def find_inception() -> Path:
     try:
         if not path.is_file():
             log.info("Downloading the Inception weights for FID (96 MB) from %s", INCEPTION_URL)
-            pooch.retrieve(INCEPTION_URL, INCEPTION_DIGEST, fname=path.name, path=path.parent, progressbar=True)
+            retrieve(INCEPTION_URL, INCEPTION_DIGEST, path, progressbar=True)
     except Exception as error:  # requests, urllib3, pooch and the file system raise many types
         raise UserError(
             f"FID needs the Inception weights, and they could not be downloaded ({type(error).__name__}). "

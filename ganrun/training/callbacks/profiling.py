@@ -1,13 +1,16 @@
 """Where the time of a training goes."""
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from pytorch_lightning import Trainer
 
+from ganrun.files import building, replace_text
 from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.callbacks.evaluation import Evaluation
@@ -98,7 +101,7 @@ class Profiling(RunCallback):
             self.folder.mkdir(exist_ok=True)
             self.tracer = torch.profiler.profile(
                 schedule=torch.profiler.schedule(wait=WAIT, warmup=WARMUP, active=TRACED, repeat=1),
-                on_trace_ready=lambda tracer: tracer.export_chrome_trace(str(self.folder / "trace.json.gz")),
+                on_trace_ready=lambda tracer: write_trace(tracer, self.folder / "trace.json.gz"),
             )
             self.tracer.start()
         watch.enter(REST)
@@ -114,7 +117,7 @@ class Profiling(RunCallback):
         self.watch.leave()
         if self.tracer:
             self.tracer.stop()
-            (self.folder / "table.txt").write_text(self.text() + "\n")
+            replace_text(self.folder / "table.txt", self.text() + "\n")
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         if getattr(self, "watch", None) and self.watch.open:
@@ -130,3 +133,11 @@ class Profiling(RunCallback):
     def text(self) -> str:
         lines = [f"time of {self.batches} batches", f"{'part':40}{'ms per batch':>12}{'share':>8}"]
         return "\n".join([*lines, *(f"{name:40}{ms:12.3f}{share:8.1%}" for name, ms, share in self.rows())])
+
+
+def write_trace(tracer: torch.profiler.profile, path: Path) -> None:
+    """Write the trace as a whole or not at all."""
+    with building(path) as folder:
+        folder.mkdir()
+        tracer.export_chrome_trace(str(folder / path.name))
+        os.replace(folder / path.name, path)

@@ -90,12 +90,19 @@ def test_without_a_connection_the_message_says_which_file_to_put_where(cache, mo
 
 def test_the_download_is_pinned_by_the_full_digest_that_the_files_name_begins(monkeypatch, cache):
     asked = {}
-    monkeypatch.setattr(pooch, "retrieve", lambda url, known_hash, **options: asked.update(options, hash=known_hash))
+
+    def write_nothing(url, known_hash, **options):
+        asked.update(options, hash=known_hash)
+        options["path"].mkdir()
+        (options["path"] / options["fname"]).touch()
+
+    monkeypatch.setattr(pooch, "retrieve", write_nothing)
     monkeypatch.setattr(weights, "sha256_of_file", lambda path: weights.INCEPTION_DIGEST)
     assert weights.find_inception() == cache / "downloads" / weights.INCEPTION_FILE
     assert asked["hash"].startswith("6726825d")
     assert len(asked["hash"]) == 64
-    assert asked["path"] == cache / "downloads"
+    assert asked["path"].parent == cache / "downloads"
+    assert [path.name for path in (cache / "downloads").iterdir()] == [weights.INCEPTION_FILE]
 
 
 def test_a_damaged_download_is_named(cache):
