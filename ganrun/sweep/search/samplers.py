@@ -74,5 +74,7 @@ def build_sampler(name: str, seed: int) -> Any:
     if name == "sobol":
         return samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed, warn_independent_sampling=False)
     if name == "cmaes":
-        return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        from ganrun.sweep.search.cma_es import CmaEs
+
+        return CmaEs(seed)
     return samplers.TPESampler(seed=seed, constant_liar=True) if name == "tpe" else samplers.RandomSampler(seed=seed)
