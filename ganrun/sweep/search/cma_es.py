@@ -83,10 +83,10 @@ class Optimizer:
         scores = {trial.number: sign * trial.value for trial in completed if trial.value is not None}
         points = {trial.number: trial.params for trial in completed}
         for numbers in self.generations:
-            self._tell([(encode(points[number], space), scores[number]) for number in numbers])
+            self._tell([(encode_point(points[number], space), scores[number]) for number in numbers])
         self._symmetrize()
         for numbers in self._new_generations(completed):
-            self._tell([(encode(points[number], space), scores[number]) for number in numbers])
+            self._tell([(encode_point(points[number], space), scores[number]) for number in numbers])
             self.generations.append(numbers)
             self.is_new = True
 
@@ -97,7 +97,7 @@ class Optimizer:
 
     def ask(self, seed: int) -> dict[str, float]:
         self.cma.reseed_rng(seed)
-        return decode(self.cma.ask(), self.space)
+        return decode_point(self.cma.ask(), self.space)
 
     def _new_generations(self, completed: Sequence[FrozenTrial]) -> Iterator[list[int]]:
         while True:
@@ -128,7 +128,7 @@ def encoded_bounds(distribution: Any) -> tuple[float, float]:
     return (math.log(low), math.log(high)) if distribution.log else (low, high)
 
 
-def encode(params: Mapping[str, float], space: Intervals) -> np.ndarray:
+def encode_point(params: Mapping[str, float], space: Intervals) -> np.ndarray:
     """Return the parameters of the space as float64 [dim] in [0, 1]."""
     point = []
     for name, distribution in space.items():
@@ -138,8 +138,8 @@ def encode(params: Mapping[str, float], space: Intervals) -> np.ndarray:
     return np.array(point)
 
 
-def decode(point: np.ndarray, space: Intervals) -> dict[str, float]:
-    """Return the parameters of a point in [0, 1]; the inverse of `encode`."""
+def decode_point(point: np.ndarray, space: Intervals) -> dict[str, float]:
+    """Return the parameters of a point in [0, 1]; the inverse of `encode_point`."""
     params: dict[str, float] = {}
     for (name, distribution), position in zip(space.items(), point.tolist(), strict=True):
         low, high = encoded_bounds(distribution)
