@@ -1,16 +1,69 @@
-"""Output in a terminal: durations, progress bars, displays that are redrawn in place."""
+"""Output in a terminal: tables and texts, log messages, durations, progress bars, displays redrawn in place."""
 
+import copy
 import logging
 import sys
-from collections.abc import Iterable
-from typing import TypeVar
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.live import Live
-from rich.progress import track
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ganrun.errors import printable
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+format_any_warning = warnings.formatwarning  # Python's own
+
+
+class PlainConsole(Console):
+    """Prints each string as one line and as it is: what looks like markup, an emoji code or a control is only shown.
+
+    Several strings make several lines, with sep="\\n".
+    """
+
+    def __init__(self, **options: Any):
+        super().__init__(markup=False, emoji=False, **options)
+
+    def print(self, *items: Any, **options: Any) -> None:
+        super().print(*(item if isinstance(item, str | Table) else str(item) for item in items), **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(printable(text), **options)
+
+
+class LogFormatter(logging.Formatter):
+    """Formats a message so that nothing in its arguments can start a new line or control the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record, args = copy.copy(record), record.args
+        if isinstance(args, Mapping):
+            record.args = {key: escape_argument(value) for key, value in args.items()}
+        else:
+            record.args = tuple(map(escape_argument, args or ()))
+        return printable(super().format(record), keep="\n\t")
+
+
+def escape_argument(value: object) -> object:
+    return value if isinstance(value, int | float) else printable(value)
+
+
+def configure_logging() -> None:
+    """Print ganrun's log messages to stderr, as plain lines, and warnings without controls of the terminal."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter())
+    logger = logging.getLogger("ganrun")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    warnings.formatwarning = format_warning
+
+
+def format_warning(*args: Any, **options: Any) -> str:
+    return printable(format_any_warning(*args, **options), keep="\n\t")
 
 
 def format_duration(seconds: float) -> str:
@@ -30,21 +83,31 @@ def progress_bar(items: Iterable[T], title: str, total: int | None = None) -> It
     if not sys.stderr.isatty():
         log.info("%s", title)
         return items
-    return track(items, title, total=total, console=Console(stderr=True), transient=True)
+    columns = TextColumn(printable(title), markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    bar = Progress(*columns, console=PlainConsole(stderr=True), transient=True)
+    return track_items(bar, items, total)
+
+
+def track_items(bar: Progress, items: Iterable[T], total: int | None) -> Iterable[T]:
+    with bar:
+        yield from bar.track(items, total)
 
 
 class LiveDisplay:
     """A line or table on stderr that is redrawn in place; logs appear above it. It starts at once."""
 
     def __init__(self) -> None:
-        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        self._live = Live(console=PlainConsole(stderr=True), auto_refresh=False, transient=True)
         self._live.start()
         handlers = [h for h in logging.getLogger("ganrun").handlers if isinstance(h, logging.StreamHandler)]
         # rich replaces sys.stderr to print above the display, but log handlers still hold the old stream.
         self._streams = {handler: handler.setStream(sys.stderr) for handler in handlers if handler.stream.isatty()}
 
-    def update(self, content: RenderableType) -> None:
-        self._live.update(content, refresh=True)
+    def update(self, content: Table | str) -> None:
+        """Show a table, or a text on one line."""
+        is_text = isinstance(content, str)
+        shown = Text(printable(content), no_wrap=True, overflow="ellipsis") if is_text else content
+        self._live.update(shown, refresh=True)
 
     def stop(self) -> None:
         for handler, stream in self._streams.items():

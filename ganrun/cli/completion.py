@@ -5,14 +5,13 @@ Hydra's own completion does not know our verbs, and its bash script removes "=" 
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from ganrun import files
 from ganrun.cli import arguments
 from ganrun.config import docs
-from ganrun.errors import UserError, did_you_mean
+from ganrun.errors import UserError, did_you_mean, print_text, printable
 
 BASH = """\
 _ganrun() {
@@ -59,7 +58,7 @@ def run_completion(args: list[str], verbs: Mapping) -> int:
     if shell not in SCRIPTS:
         raise UserError(f'No completion for the shell "{shell}".{did_you_mean(shell, SCRIPTS)}')
     scripts = {"install": SCRIPTS, "uninstall": REMOVALS}
-    sys.stdout.write(complete_line(shell, verbs) if action == "query" else scripts[action][shell])
+    print_text(complete_line(shell, verbs) if action == "query" else scripts[action][shell])
     return 0
 
 
@@ -67,8 +66,13 @@ def complete_line(shell: str, verbs: Mapping) -> str:
     """Return the completions of the last word of $COMP_LINE, one per line, escaped for the shell."""
     words = re.split(r"(?<!\\)\s+", os.environ.get("COMP_LINE", "").lstrip())  # the last is "" after a space
     *before, word = (re.sub(r"\\(.)", r"\1", escaped) for escaped in words)
-    names = sorted(name for name in list_candidates(before[1:], word, verbs) if name.startswith(word))
+    names = sorted(name for name in list_candidates(before[1:], word, verbs) if is_offered(name, word))
     return "".join(f"{escape_candidate(name, shell)}\n" for name in names)
+
+
+def is_offered(name: str, word: str) -> bool:
+    """Whether the name continues the word and holds nothing that would control the terminal."""
+    return name.startswith(word) and name == printable(name)
 
 
 def escape_candidate(name: str, shell: str) -> str:

@@ -5,7 +5,6 @@ import importlib
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,9 +21,10 @@ from ganrun.cli import hydra_errors
 from ganrun.cli.arguments import Command
 from ganrun.config import renames
 from ganrun.config.overrides import OVERRIDE, config_dir_flags, repeatable_overrides, search_path_overrides
-from ganrun.errors import UserError
+from ganrun.errors import UserError, print_error, print_traceback
 from ganrun.sweep import hydra_context, naming
 from ganrun.sweep.hydra_context import CommandContext
+from ganrun.terminal import configure_logging
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +75,6 @@ def run_hydra(command: Command, context: CommandContext, task: Callable[[DictCon
     with hydra_context.activate(context, [*flags, *command.overrides, *sweep_dir_override(command)]):
         start = hydra.main(config_path=str(files.conf_dir()), config_name=command.verb, version_base="1.3")
         start(task)()
-
-
-def configure_logging() -> None:
-    """Print ganrun's log messages to stderr, as plain lines."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("ganrun")
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
 
 
 def sweep_dir_override(command: Command) -> list[str]:
@@ -211,9 +202,9 @@ def closed_process_group() -> Iterator[None]:
 def report_error(error: Exception, user_error: UserError | None) -> int:
     """Print a UserError as one message, another error with its traceback. Return the exit code."""
     if user_error is None:
-        traceback.print_exception(error)
+        print_traceback(error)
         return 1
-    print(f"ganrun: {user_error}", file=sys.stderr)
+    print_error(user_error)
     return user_error.exit_code
 
 

@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NamedTuple
 
 from ganrun import __version__
 from ganrun.cli import arguments, completion, help
 from ganrun.config import docs
-from ganrun.errors import Interrupted, UserError
+from ganrun.errors import Interrupted, UserError, print_error, print_text, print_traceback
 
 
 class Verb(NamedTuple):
@@ -40,19 +41,24 @@ PLAIN_VERBS = ("sweep", "compare")  # verbs without a config: ganrun/cli/command
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Return 0 if done, 1 if failed, 2 for wrong usage or config, 130 interrupted, 143 terminated."""
     try:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
         code = dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return code
     except (UserError, Interrupted) as error:
         if error.exit_code:  # Interrupted has 0 on a rank that another process started
-            print(f"ganrun: {error}", file=sys.stderr)
+            print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
-        print("ganrun: interrupted", file=sys.stderr)
+        print_error("interrupted")
         return 130
     except BrokenPipeError:  # `ganrun list | head` closes the pipe early; Python's flush at exit would fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        print_traceback(error)
+        return 1
 
 
 def dispatch(args: list[str]) -> int:
@@ -63,7 +69,7 @@ def dispatch(args: list[str]) -> int:
         return completion.run_completion(args[1:], VERBS)
     if first not in ("-h", "--help", "--version"):
         raise arguments.unknown_verb(first, VERBS)
-    sys.stdout.write(f"ganrun {__version__}\n" if first == "--version" else help.overview(VERBS))
+    print_text(f"ganrun {__version__}\n" if first == "--version" else help.overview(VERBS))
     return 0
 
 
@@ -76,7 +82,7 @@ def run_verb(verb: str, args: list[str]) -> int:
     if is_help or verb == "list":
         folders = docs.conf_dirs(flags.get("--config-dir"))
         text = help.verb_help(verb, VERBS[verb], others, folders) if is_help else help.list_choices(others, folders)
-        sys.stdout.write(text)
+        print_text(text)
         return 0
     command = arguments.parse_command(verb, VERBS[verb].takes_run, flags, others)
 

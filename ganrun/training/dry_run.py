@@ -3,16 +3,16 @@
 from math import ceil
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ganrun.config import compatibility
 from ganrun.config.experiment import Experiment
+from ganrun.terminal import PlainConsole
 
 
 def print_plan(experiment: Experiment, run_dir: Path) -> None:
     """Print data, networks, players, length and run folder of a training run."""
-    console = Console(soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     for table in (plan_table(experiment), networks_table(experiment), players_table(experiment)):
         for column in table.columns:
             column.overflow = "fold"

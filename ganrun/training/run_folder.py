@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import Failure, UserError, is_full_disk
+from ganrun.terminal import LogFormatter
 
 log = logging.getLogger(__name__)
 PACKAGES = ("ganrun", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
@@ -60,6 +61,7 @@ def make_run_folder(folder: Path, key: str = "folder") -> Path:
 def log_to_file(folder: Path) -> Iterator[None]:
     """Write ganrun's log messages to train.log too."""
     handler = logging.FileHandler(folder / "train.log")
+    handler.setFormatter(LogFormatter())
     handler.handleError = lambda record: None  # the run itself reports a full disk
     logging.getLogger("ganrun").addHandler(handler)
     try:

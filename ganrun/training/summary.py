@@ -1,11 +1,10 @@
 """The summary that a training prints at its end."""
 
-from rich.console import Console
 from rich.table import Table
 
 from ganrun.config import trust
 from ganrun.metrics.scores.declarations import better_direction
-from ganrun.terminal import format_duration
+from ganrun.terminal import PlainConsole, format_duration
 from ganrun.training.callbacks.base import RunContext
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.samples import Samples
@@ -17,13 +16,13 @@ def print_summary(run: RunContext) -> None:
     record = run.record
     if not record.is_main_process:
         return
-    console = Console(soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     if record.last:
         console.print(last_and_best_table(record))
     if diagnosis := record.diagnosis():
         console.print(diagnosis.summary, highlight=False)
     for profiling in (callback for callback in run.callbacks if isinstance(callback, Profiling)):
-        console.print(profiling.text(), highlight=False)
+        console.print(*profiling.text().splitlines(), sep="\n", highlight=False)
         if (trace := profiling.folder / "trace.json.gz").exists():
             console.print(f"details       open {trace} in https://ui.perfetto.dev")
     kimg, speed = record.images / 1000, record.images_per_second

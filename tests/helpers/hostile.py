@@ -14,3 +14,21 @@ def make_link(path: Path, target: Path) -> Path:
     """A link to something of the user's."""
     path.symlink_to(target)
     return path
+
+
+# What a terminal acts on, a name that forges a line of output, and a name that shows in another order than it has
+SEQUENCES = [
+    "\x1b[2J\x1b[H",  # clears the screen
+    "\x1b]0;owned\x07",  # sets the title
+    "\x1b]8;;https://example.com\x1b\\here\x1b]8;;\x1b\\",  # a link
+    "\x9b31m",  # colours, by the one-byte form of ESC [
+    "\rganrun: done",
+    "\nganrun: done",
+    "\u2028ganrun: done",
+    "\b\b\b\b",
+    "\x7f",
+    "\x00",
+    "\u202egpj.exe",
+    "\u2066a\u2069",
+    "\udc9b",  # a byte of a file name that is not UTF-8
+]

@@ -7,11 +7,9 @@ from datetime import datetime
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 from yaml import YAMLError
 
-from ganrun.cli import hydra_app
 from ganrun.config import resume_rules, schema
 from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError
@@ -21,6 +19,7 @@ from ganrun.sweep.report import leaderboard, results
 from ganrun.sweep.report import ranking as board
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
+from ganrun.terminal import PlainConsole, configure_logging
 from ganrun.training.run_folder import make_run_folder, read_config, read_status
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,7 @@ def main(args: Sequence[str]) -> int:
     folders = [folder for name in names for folder in find_runs(name)]
     if len(folders) < 2:
         raise UserError("compare needs two or more runs, or a sweep: ganrun compare RUN RUN, or ganrun compare SWEEP.")
-    hydra_app.configure_logging()
+    configure_logging()
     metric = settings.get("metric")
     if metric and results.score_mode(metric) is None:
         raise UserError(f"metric={metric}: unknown whether low or high is better. Use a score, such as metric=val/fid.")
@@ -98,15 +97,15 @@ def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], differin
 
 def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult]) -> None:
     """Print each run's own settings, a ranking per kind of score and how to make scores comparable; write the pages."""
-    console = Console(soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     for job in runs.jobs:
         path = Path(job.name)
         folder = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         settings = [*(f"{key}={value}" for key, value in job.values.items()), f"seed={job.seed}"]
-        console.print(f"{job.number:>3}  {folder}\n     {' '.join(settings)}", highlight=False, markup=False)
+        console.print(f"{job.number:>3}  {folder}", f"     {' '.join(settings)}", sep="\n", highlight=False)
     leaderboard.show_rankings(runs, by_number, console, ranking_table, "Comparison")
     if advice := rescoring_advice([by_number[job.number].protocol for job in runs.jobs], runs.jobs[0]):
-        console.print(advice, highlight=False, markup=False)
+        console.print(advice, highlight=False)
 
 
 def ranking_table(ranked: Sequence[board.PointResult], metric: str | None) -> Table:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from ganrun.metrics.picture_folder import PictureFolder
 from ganrun.metrics.scores import ScoreNote, copies
 from ganrun.metrics.scores.declarations import score_of_setting
 from ganrun.metrics.suite import Generation
+from ganrun.terminal import PlainConsole
 from ganrun.training.inference import TrainedModel, data_for, load_trained_model, select_device
 from ganrun.training.run_folder import make_run_folder, package_versions
 
@@ -170,7 +170,7 @@ def check_folders(cfg: DictConfig) -> None:
 
 def print_scores(content: dict, path: Path) -> None:
     """Print the content of scores.json: a table, and below it what applies to all scores."""
-    console = Console(soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     if not console.is_terminal:
         console.width = max(console.width, 120)
     console.print(score_table(content))

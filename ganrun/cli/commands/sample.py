@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, ListConfig
-from rich.console import Console
 from torch import Tensor
 
 from ganrun.config import schema
 from ganrun.data.images import save_png, to_uint8
 from ganrun.errors import UserError, did_you_mean
+from ganrun.terminal import PlainConsole
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.run_folder import make_run_folder
 
@@ -27,7 +27,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     y = trained.labels(cfg.n, [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes)
     x = trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True)
     out = make_run_folder(Path(cfg.out or folder), "out")
-    Console(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
+    PlainConsole(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
 
 
 def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:

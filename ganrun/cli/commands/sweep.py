@@ -9,6 +9,7 @@ from ganrun.config.overrides import OVERRIDE, quote_override
 from ganrun.errors import UserError
 from ganrun.sweep import state
 from ganrun.sweep.report import leaderboard
+from ganrun.terminal import configure_logging
 
 
 def main(args: Sequence[str]) -> int:
@@ -24,7 +25,7 @@ def main(args: Sequence[str]) -> int:
     sweep = state.load_sweep(state.find_sweep(names[-1]))
     if is_resume:
         return resume_sweep(sweep, changes)
-    hydra_app.configure_logging()
+    configure_logging()
     settings = sweep.definition["settings"]
     with sweep.locked():
         leaderboard.show_leaderboard(sweep, settings["metric"], settings["direction"])

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from rich.console import Console
 
 from ganrun.config import schema
 from ganrun.data.decode import SUFFIXES, BadImageError, decode
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
 from ganrun.errors import UserError
-from ganrun.terminal import progress_bar
+from ganrun.terminal import PlainConsole, progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.run_folder import make_run_folder
 
@@ -33,8 +32,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
         save_png(out / "pictures" / path, image.expand(3, -1, -1))
     pairs = torch.stack([originals[:32], translations[:32]], 1).flatten(0, 1)
     save_png(out / "pairs.png", make_grid(to_float(pairs), 8))
-    report = f"{len(paths)} images      {out / 'pictures'}\nside by side  {out / 'pairs.png'}"
-    Console(soft_wrap=True).print(report)
+    report = f"{len(paths)} images      {out / 'pictures'}", f"side by side  {out / 'pairs.png'}"
+    PlainConsole(soft_wrap=True).print(*report, sep="\n")
 
 
 def input_images(source: Path) -> list[Path]:

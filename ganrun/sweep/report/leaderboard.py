@@ -4,7 +4,6 @@ import logging
 import shlex
 from collections.abc import Callable
 
-from rich.console import Console
 from rich.table import Table
 
 from ganrun.sweep.job_state import JobState
@@ -12,6 +11,7 @@ from ganrun.sweep.report import html, ranking
 from ganrun.sweep.report.ranking import PointResult, leaderboard_table
 from ganrun.sweep.report.results import Results, load_result
 from ganrun.sweep.state import RunnerRegistry, SweepState
+from ganrun.terminal import PlainConsole
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def show_leaderboard(sweep: SweepState, metric: str | None, mode: str | None) ->
     """Write the pages of a sweep, and print its ranking, what failed, and how to continue."""
     folder, jobs, keys = sweep.folder, sweep.jobs, sweep.keys
     results = {job.number: load_result(folder / job.name, metric, mode) for job in jobs}
-    console = Console(soft_wrap=True)
+    console = PlainConsole(soft_wrap=True)
     rankings = show_rankings(sweep, results, console, lambda points, name: leaderboard_table(points, keys, name))
     runs = [result for result in results.values() if result.state]
     if metric and runs and not any(result.history for result in runs):
@@ -32,12 +32,12 @@ def show_leaderboard(sweep: SweepState, metric: str | None, mode: str | None) ->
             log.error("%s failed: %s (%s)", job.name, job.error, folder / "logs" / f"{job.name}.log")
     if any(not job.state.is_finished for job in jobs) and not RunnerRegistry(folder).others():
         log.info("continue      ganrun sweep resume %s, or the same command again", shlex.quote(str(folder)))
-    console.print(f"leaderboard   {path}", markup=False)
-    console.print(f"TensorBoard   tensorboard --logdir {folder}", markup=False)
+    console.print(f"leaderboard   {path}")
+    console.print(f"TensorBoard   tensorboard --logdir {folder}")
 
 
 def show_rankings(
-    sweep: SweepState, results: Results, console: Console, build_table: Callable[..., Table], title: str = ""
+    sweep: SweepState, results: Results, console: PlainConsole, build_table: Callable[..., Table], title: str = ""
 ) -> list[list[PointResult]]:
     """Rank the jobs of each score protocol, print the tables and write the pages; return the rankings.
 
@@ -45,7 +45,7 @@ def show_rankings(
     """
     groups, rankings = ranking.group_comparable(sweep.jobs, results), []
     if len(groups) > 1:
-        console.print(ranking.explain_groups(groups, results), highlight=False, markup=False)
+        console.print(*ranking.explain_groups(groups, results), sep="\n", highlight=False)
     for number, jobs in enumerate(groups, 1):
         example = max((results[job.number] for job in jobs), key=lambda r: (bool(r.protocol), bool(r.state)))
         rankings.append(ranking.rank_points(jobs, results, example.mode))
@@ -53,5 +53,5 @@ def show_rankings(
         part = SweepState(sweep.folder, sweep.definition, jobs, sweep.command)
         name = html.REPORT_FILE if len(groups) == 1 else f"report-{number}.html"
         page = html.write_report(part, rankings[-1], results, example.metric, title, name)
-        console.print(f"report        {page}", markup=False)
+        console.print(f"report        {page}")
     return rankings

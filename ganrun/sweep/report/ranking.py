@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from rich.markup import escape
 from rich.table import Table
 
 from ganrun.files import replace_text
@@ -68,15 +67,15 @@ def group_comparable(jobs: Sequence[SweepJob], results: Results) -> list[list[Sw
     return list(groups.values())
 
 
-def explain_groups(groups: Sequence[Sequence[SweepJob]], results: Results) -> str:
-    """Return in which entries the score protocols of the groups differ."""
+def explain_groups(groups: Sequence[Sequence[SweepJob]], results: Results) -> list[str]:
+    """Return lines that say in which entries the score protocols of the groups differ."""
     protocols = [next((p for job in group if (p := results[job.number].protocol)), {}) for group in groups]
     keys = sorted({key for protocol in protocols for key in protocol if len({p.get(key) for p in protocols}) > 1})
     lines = ["These runs are not ranked together, because their scores were measured differently."]
     for protocol, group in zip(protocols, groups, strict=True):
         entries = ", ".join(f"{key} {protocol.get(key, 'unknown')}" for key in keys)
         lines.append(f"  runs {', '.join(str(job.number) for job in group)}: {entries}")
-    return "\n".join(lines)
+    return lines
 
 
 def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> Table:
@@ -86,7 +85,7 @@ def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric
         table.add_column(column, overflow="fold")  # a truncated number would be another number
     for rank, point in enumerate(ranked, 1):
         best = str(best_job(point).number) if point.scores else ""
-        table.add_row(*map(escape, ranking_row(rank, point, keys)), best)
+        table.add_row(*ranking_row(rank, point, keys), best)
     return table
 
 

@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 from pytorch_lightning import Trainer
-from rich.text import Text
 
 from ganrun.terminal import LiveDisplay, format_duration
 from ganrun.training.callbacks.base import RunCallback
@@ -51,7 +50,7 @@ class Progress(RunCallback):
 
     def _show(self, model) -> None:
         if self.live:
-            self.live.update(Text(self.line(model), no_wrap=True, overflow="ellipsis"))
+            self.live.update(self.line(model))
         else:
             log.info(self.line(model))
 

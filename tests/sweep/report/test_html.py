@@ -1,12 +1,12 @@
 """The report of a sweep."""
 
 import pytest
-from rich.console import Console
 
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import html, leaderboard, ranking
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
+from ganrun.terminal import PlainConsole
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_ranking_uses_the_metric_of_the_jobs_with_scores(tmp_path, capsys):
         )
     known = SweepState(tmp_path, {"axes": ["data=a,b"]}, jobs)
     (ranked,) = leaderboard.show_rankings(
-        known, found, Console(width=120), lambda own, name: ranking.leaderboard_table(own, ["data"], name)
+        known, found, PlainConsole(width=120), lambda own, name: ranking.leaderboard_table(own, ["data"], name)
     )
     assert [standing.point for standing in ranked] == [2, 1, 0]
     assert "val/is" in capsys.readouterr().out

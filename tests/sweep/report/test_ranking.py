@@ -4,12 +4,12 @@ import csv
 import math
 
 import pytest
-from rich.console import Console
 
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import ranking
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob
+from ganrun.terminal import PlainConsole
 
 NAN = math.nan
 SCORES = {"a": [2.0, 4.0, 9.0], "b": [1.0, NAN, 2.0], "c": [NAN, NAN, NAN], "d": [3.0]}
@@ -71,7 +71,7 @@ def test_leaderboard_csv_has_a_row_per_job_with_the_mean_of_its_point(jobs, tmp_
 
 def test_the_table_shows_scores_seeds_and_states(jobs, capsys):
     ranked = ranking.rank_points(jobs, results(jobs), "min")
-    Console(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
+    PlainConsole(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
     assert "1 b 1.5 0.707 2/3 3" in lines
     assert "2 d 3 1/1 9" in lines
@@ -80,7 +80,7 @@ def test_the_table_shows_scores_seeds_and_states(jobs, capsys):
         job.state = "pruned"
     long = [*jobs, SweepJob(10, 9, {"model": "0.000123456789"}, 0, "10-d", "running")]
     ranked = ranking.rank_points(long, results(long[:-1]) | {10: RunResult("running", score=5.0)}, "min")
-    Console(width=100).print(ranking.leaderboard_table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
+    PlainConsole(width=100).print(ranking.leaderboard_table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
     said = capsys.readouterr().out
     assert "0.0001235" in said
     assert "betas.0" in said
@@ -96,7 +96,7 @@ def test_scores_with_different_protocols_are_ranked_separately(jobs):
         found[number].protocol = {"score": "val/fd", "samples": "200"}
     groups = ranking.group_comparable(jobs, found)
     assert [[job.number for job in own] for own in groups] == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9]]
-    assert ranking.explain_groups(groups, found).splitlines()[1:] == [
+    assert ranking.explain_groups(groups, found)[1:] == [
         "  runs 0, 1, 2, 6, 7, 8: samples 100",
         "  runs 3, 4, 5, 9: samples 200",
     ]
@@ -105,7 +105,7 @@ def test_scores_with_different_protocols_are_ranked_separately(jobs):
 def test_values_that_look_like_markup_are_printed_unchanged(jobs, capsys):
     jobs[9].values["model"] = "[/x] [relu]"
     ranked = ranking.rank_points(jobs[9:], results(jobs), "min")
-    Console(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
+    PlainConsole(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
     assert "[/x] [relu]" in capsys.readouterr().out
 
 
