@@ -1,6 +1,8 @@
 """Builds the objects that the parts of a config describe: data, model, trainer."""
 
-from collections.abc import Iterator
+import inspect
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -43,7 +45,8 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
     for network in model.children() if init else ():
         init(network)
     with quote_settings_on_error(cfg, "optimizer", "optimizers"):
-        model.configure_optimizers()
+        optimizers = model.configure_optimizers()
+    check_optimizers(optimizers)
     return model.to(memory_format=model.layout) if cfg.channels_last else model
 
 
@@ -116,7 +119,9 @@ def quote_settings_on_error(cfg: DictConfig, *groups: str) -> Iterator[None]:
             for key, value in node.items()
             if key != "_target_"
         ]
-        raise UserError(f"{' '.join(settings)} cannot be built: {str(error).splitlines()[0]}") from error
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        advice = f". Leave it out: '~{groups[0]}.{unknown[1]}'" if unknown else ""
+        raise UserError(f"{' '.join(settings)} cannot be built: {str(error).splitlines()[0]}{advice}") from error
 
 
 def _build_optimizer(cfg: DictConfig, special: DictConfig) -> Any:
@@ -124,4 +129,18 @@ def _build_optimizer(cfg: DictConfig, special: DictConfig) -> Any:
     settings = cast("DictConfig", OmegaConf.merge(cfg.optimizer, special))
     if cfg.trainer.get("precision") == "16-mixed" and "fused" in settings:
         settings.fused = False  # a fused optimizer unscales its own gradients, which is too late for clipping
-    return instantiate_optional(settings)
+    if OmegaConf.is_list(settings.get("betas")):  # torch refuses betas=[0,0.9], of different types
+        settings.betas = [float(beta) if isinstance(beta, int) else beta for beta in settings.betas]
+    return instantiate_optional(settings, _convert_="all")  # lists that checkpoints can hold
+
+
+def check_optimizers(optimizers: Sequence[torch.optim.Optimizer]) -> None:
+    """Raise UserError for optimizers that cannot train a GAN: the message names one that can."""
+    for optimizer in optimizers:
+        closure, reason = inspect.signature(type(optimizer).step).parameters.get("closure"), ""
+        if isinstance(optimizer, torch.optim.SparseAdam):
+            reason = "needs sparse gradients, and those of the networks are dense"
+        elif closure and closure.default is inspect.Parameter.empty:
+            reason = "evaluates a loss several times per step, but a player's loss depends on its opponent and on noise"
+        if reason:
+            raise UserError(f"The optimizer {type(optimizer).__name__} {reason}. Use another, such as optimizer=adam.")

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from ganrun.errors import UserError
 from ganrun.files import replace_text, sha256_of_file
 from ganrun.models.base import Adversarial
-from ganrun.training.checkpoint_io import read_checkpoint, write_checkpoint
+from ganrun.training.checkpoint_io import plain_content, read_checkpoint, write_checkpoint
 from ganrun.training.run_folder import STATUS, package_versions
 
 SCHEMA = 2  # since 2 with random and callback states, so that a run can be resumed exactly
@@ -101,7 +101,8 @@ def write_branch_checkpoint(folder: Path, content: dict[str, Any]) -> Path:
     """Write the content as the first checkpoint of a new run folder; return its path."""
     path = folder / "checkpoints" / checkpoint_name(content["seen"]["images"] / 1000)
     path.parent.mkdir()
-    Manifest(last=path.name, sha256={path.name: write_checkpoint(content, path)}).commit(path.parent)
+    digest = write_checkpoint(plain_content(content, path), path)
+    Manifest(last=path.name, sha256={path.name: digest}).commit(path.parent)
     return path
 
 

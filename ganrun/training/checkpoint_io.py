@@ -2,6 +2,8 @@
 
 import errno
 import os
+import pickle
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
@@ -17,6 +19,7 @@ from torch import Tensor
 from ganrun.config.renames import update_callback_states
 from ganrun.errors import Failure, is_full_disk
 from ganrun.files import replacing, sha256_of_file
+from ganrun.training.plain_types import NotPlainError, from_plain, to_plain
 
 SPARE = 20 * 2**20  # bytes that stay free after a save
 
@@ -36,7 +39,7 @@ class DurableIO(CheckpointIO):
         self, checkpoint: Mapping[str, Any], path: str | Path, storage_options: Callable[[str], None] | None = None
     ) -> None:
         self.wait()
-        content = apply_to_collection(dict(checkpoint), Tensor, lambda tensor: tensor.detach().to("cpu", copy=True))
+        content = plain_content(checkpoint, Path(path))
         self._pending = self._writer.submit(self._save, content, Path(path), storage_options)
 
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> dict:
@@ -61,22 +64,38 @@ class DurableIO(CheckpointIO):
             is_written(digest)
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the content on the CPU, callback states under today's names. Never runs code from the file."""
-    content = torch.load(path, map_location="cpu", weights_only=True)
+def read_checkpoint(path: Path, mmap: bool = False) -> dict[str, Any]:
+    """Return the content on the CPU, callback states under today's names. Never runs code from the file.
+
+    mmap: leave the tensors in the file until they are used, which must not change meanwhile.
+    """
+    content = from_plain(torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
     if isinstance(content, dict) and "callbacks" in content:
         content["callbacks"] = update_callback_states(content["callbacks"])
     return content
 
 
+def plain_content(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return a copy of the content for `write_checkpoint`. Raises Failure for what the loader would refuse."""
+    try:
+        return to_plain(dict(content))
+    except (NotPlainError, RecursionError) as error:
+        reason = str(error) if isinstance(error, NotPlainError) else "a state in it contains itself"
+        raise save_failure(path, reason, f"After the change: ganrun resume {path.parent.parent}") from error
+
+
 def write_checkpoint(content: Mapping[str, Any], path: Path) -> str:
-    """Write a checkpoint as a whole or not at all, and return its SHA-256. Raises Failure if the disk is full."""
+    """Write a checkpoint as a whole or not at all, and return its SHA-256.
+
+    Raises Failure if the disk is full, or if the loader that a resume will use refuses the file.
+    """
     check_free_space(content, path)
     try:
         with replacing(path) as partial:
             torch.save(content, partial)
             fsync_path(partial)
             digest = verify_archive(partial)
+            verify_loading(partial, path)
         fsync_path(path.parent)
     except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError on a full disk
         if isinstance(error, RuntimeError) or is_full_disk(error):
@@ -95,10 +114,12 @@ def check_free_space(content: Mapping[str, Any], path: Path) -> None:
 
 
 def full_disk_failure(path: Path, reason: str) -> Failure:
-    return Failure(
-        f"Cannot save {path.name}: {reason}. Earlier checkpoints are intact. "
-        f"Free some space on the disk of {path.parent}, then: ganrun resume {path.parent.parent}"
-    )
+    advice = f"Free some space on the disk of {path.parent}, then: ganrun resume {path.parent.parent}"
+    return save_failure(path, reason, advice)
+
+
+def save_failure(path: Path, reason: str, advice: str) -> Failure:
+    return Failure(f"Cannot save {path.name}: {reason}. Earlier checkpoints are intact. {advice}")
 
 
 def fsync_path(path: Path) -> None:
@@ -116,3 +137,19 @@ def verify_archive(path: Path) -> str:
         if damaged := archive.testzip():
             raise OSError(errno.EIO, f"{damaged} of {path.name} was read back with a wrong checksum")
     return sha256_of_file(path)
+
+
+def verify_loading(written: Path, path: Path) -> None:
+    """Read the new file `written` by the loader that a resume will use. Raises Failure, about `path`, if that fails."""
+    try:
+        read_checkpoint(written, mmap=True)
+    except (pickle.UnpicklingError, TypeError, ValueError, KeyError) as error:
+        advice = f"After a change: ganrun resume {path.parent.parent}"
+        raise save_failure(path, describe_refusal(error), advice) from error
+
+
+def describe_refusal(error: Exception) -> str:
+    """Return why the loader refuses a file; torch's own message suggests to run the code in it."""
+    if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
+        return f"it holds a {refused[1]}, which is not read, as that would run code"
+    return f"it holds what is not read, as that could run code ({str(error).splitlines()[0]})"

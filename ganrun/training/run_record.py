@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -98,6 +99,7 @@ class RunRecord:
     ) -> None:
         """Add the scores after `images`. collapsed: why the samples count as collapsed, None if they do not."""
         self.images, self.collapsed = images, collapsed
+        scores = {name: plain_number(score) for name, score in scores.items()}  # a user's may be NumPy's
         self._apply_scores({"kimg": images / 1000, **scores})
         self.append_line({**self.last, "protocol": protocol})
         self.write_status("running")
@@ -115,7 +117,7 @@ class RunRecord:
         """Append a line to metrics.jsonl."""
         if self.is_main_process:
             with (self.folder / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps({"time": round(self.seconds, 3), **line}) + "\n")
+                file.write(json.dumps({"time": round(self.seconds, 3), **line}, default=plain_number) + "\n")
 
     def diagnosis(self) -> Diagnosis | None:
         """Return how the training went so far; None without a monitored score."""
@@ -138,7 +140,14 @@ class RunRecord:
             self.append_line({"kimg": kimg, **scores, **final})
         speed = {"images_per_second": round(self.images_per_second, 1), "seconds": round(self.seconds, 1)}
         content = {"state": state, "kimg": kimg, **speed, **scores, **final, **self.facts}
-        replace_text(self.folder / STATUS, json.dumps(content, indent=2) + "\n")
+        replace_text(self.folder / STATUS, json.dumps(content, indent=2, default=plain_number) + "\n")
+
+
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy or torch as one of Python, other numbers as they are, and the text of anything else."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value if isinstance(value, int | float) else str(value)
 
 
 def read_metric_lines(path: Path) -> Iterator[dict]:

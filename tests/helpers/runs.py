@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import torch
 
@@ -56,3 +57,13 @@ def load_checkpoint(run, name=None, which="last"):
     folder = run / "checkpoints"
     name = name or json.loads((folder / "manifest.json").read_text())[which]
     return torch.load(folder / name, weights_only=True)
+
+
+def rewind(run, copy, kimg):
+    """Copy a run that kept every checkpoint, as a crash after so many kimg would leave it. Return the copy."""
+    shutil.copytree(run, copy)
+    manifest = json.loads((copy / "checkpoints" / "manifest.json").read_text())
+    roles = {"last": f"kimg{kimg:010.3f}.ckpt", "previous": None, "best": None, "kept": []}
+    (copy / "checkpoints" / "manifest.json").write_text(json.dumps({**manifest, **roles}))
+    (copy / "status.json").write_text(json.dumps({**status(copy), "state": "running", "kimg": kimg}))
+    return copy

@@ -8,6 +8,7 @@ from ganrun.training import checkpoint
 from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.nan_guard import NanGuard
+from ganrun.training.plain_types import plain_entries
 
 
 class Checkpointing(RunCallback):
@@ -38,6 +39,10 @@ class Checkpointing(RunCallback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["ganrun"] = self.metadata
+        for owner in (pl_module, trainer.datamodule):  # pyright: ignore[reportAttributeAccessIssue]
+            checkpoint.pop(owner.CHECKPOINT_HYPER_PARAMS_TYPE, None)
+            if (arguments := checkpoint.get(owner.CHECKPOINT_HYPER_PARAMS_KEY)) is not None:  # of save_hyperparameters
+                checkpoint[owner.CHECKPOINT_HYPER_PARAMS_KEY] = plain_entries(arguments)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if any(cadence.is_due(pl_module) for cadence in self.cadences.values()) or self._is_new_best(pl_module):

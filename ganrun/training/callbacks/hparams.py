@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.event_pb2 import Event
@@ -79,4 +79,4 @@ def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, An
     for player, special in cfg.optimizers.items():
         shown |= {f"{player}.{name}": v for name, v in special.items() if v != cfg.optimizer.get(name)}
     shown = {key: value for key, value in shown.items() if value is not None and "._" not in key}
-    return {key: str(value) if isinstance(value, list) else value for key, value in shown.items()}
+    return {key: str(value) if isinstance(value, list | ListConfig) else value for key, value in shown.items()}
