@@ -176,7 +176,7 @@ def test_pickled_code_in_cached_statistics_does_not_run(cli, tmp_path, monkeypat
     good = statistics.read_bytes()
     statistics.write_bytes(pickle.dumps(Attack()))
     assert main([*args, "folder=second"]) == 0
-    assert "measured anew" in capsys.readouterr().err
+    assert "recomputing" in capsys.readouterr().err
     assert len(statistics.read_bytes()) == len(good)
     assert not (cli.folder / "pwned").exists()
 

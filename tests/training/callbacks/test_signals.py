@@ -185,15 +185,16 @@ def test_all_players_have_had_their_turns_when_a_real_training_is_saved():
     found, calls = [], []
     signals = Signals(every=1)
     signals.save = lambda trainer, model: found.append((model.batches_seen, calls[-1]))
-    turn = job.model._turn
+    turn = job.model.take_turn
 
     def signalled(player, *arguments):
         if job.model.batches_seen == 3 and player.name == job.model._players[0].name:
             signal.raise_signal(signal.SIGTERM)
-        turn(player, *arguments)
+        terms = turn(player, *arguments)
         calls.append(player.name)
+        return terms
 
-    job.model._turn = signalled
+    job.model.take_turn = signalled
     with pytest.raises(Interrupted), signals.caught():
         train(job, 8, signals)
     assert found == [(4, job.model._players[-1].name)]
