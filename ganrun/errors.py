@@ -4,10 +4,15 @@ import errno
 import re
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
+STOP_SIGNALS = tuple(  # a closed terminal or dropped connection sends SIGHUP, which Windows does not have
+    signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGHUP") if name in signal.Signals.__members__
+)
 MAX_NAMES_LISTED = 60
 # What a terminal acts on or hides: control characters (ESC among them), invisible ones, line separators, characters
 # that reverse the direction of the text, halves of surrogate pairs (bytes of a file name that are not UTF-8). Joiners
@@ -30,11 +35,54 @@ class Failure(UserError):
 
 
 class Interrupted(BaseException):
-    """A training that a signal ended, after everything was saved."""
+    """A command that a signal ended; a training has saved everything before."""
 
     def __init__(self, signum: int):
         super().__init__(f"interrupted by {signal.Signals(signum).name}")
         self.exit_code = 128 + signum
+
+
+def heeded_signals(*more: signal.Signals) -> list[signal.Signals]:
+    """Return the STOP_SIGNALS, and these, that the process does not ignore: nohup makes it ignore SIGHUP.
+
+    Empty outside the main thread, where Python cannot set handlers.
+    """
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    signums = (*STOP_SIGNALS, *more) if is_main_thread else ()
+    return [signum for signum in signums if signal.getsignal(signum) != signal.SIG_IGN]
+
+
+def is_repeated(signum: int, earlier: Iterable[int]) -> bool:
+    """Return whether the user asks again to stop, and now at once, after these signals.
+
+    SIGHUP does not count: a terminal that closes sends it several times, and often SIGTERM follows it.
+    """
+    hang_up = getattr(signal, "SIGHUP", None)
+    return signum != hang_up and any(each != hang_up for each in earlier)
+
+
+@contextmanager
+def interrupted_by(signums: Iterable[signal.Signals], on_signal: Callable[[int, bool], None] | None = None):
+    """Raise Interrupted in the block at the first of these signals, and whenever one asks again; see `is_repeated`.
+
+    on_signal: is called before, with the signal's number and whether it asks again.
+    """
+    received: list[int] = []
+
+    def handle(signum: int, _) -> None:
+        is_first, asks_again = not received, is_repeated(signum, received)
+        received.append(signum)
+        if is_first or asks_again:
+            if on_signal:
+                on_signal(signum, asks_again)
+            raise Interrupted(signum)
+
+    before = {signum: signal.signal(signum, handle) for signum in signums}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def is_full_disk(error: BaseException) -> bool:

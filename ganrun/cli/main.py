@@ -1,6 +1,7 @@
 """The command line: finds the verb and hands over to its module. Help imports neither torch nor Hydra."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -9,8 +10,17 @@ from typing import NamedTuple
 
 from ganrun import __version__
 from ganrun.cli import arguments, completion, help
+from ganrun.cli.output import outlive_terminal
 from ganrun.config import docs
-from ganrun.errors import Interrupted, UserError, print_error, print_text, print_traceback
+from ganrun.errors import (
+    Interrupted,
+    UserError,
+    heeded_signals,
+    interrupted_by,
+    print_error,
+    print_text,
+    print_traceback,
+)
 
 
 class Verb(NamedTuple):
@@ -39,13 +49,19 @@ PLAIN_VERBS = ("sweep", "compare")  # verbs without a config: ganrun/cli/command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Return 0 if done, 1 if failed, 2 for wrong usage or config, 130 interrupted, 143 terminated."""
+    """Run a command. Return its exit code.
+
+    0 done, 1 failed, 2 wrong usage or config, 129 hung up, 130 interrupted, 143 terminated.
+    """
+    outlive_terminal()
     try:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
-        code = dispatch(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
-        return code
+        # SIGINT raises KeyboardInterrupt; an application that calls this may have handlers of its own
+        with interrupted_by(signum for signum in heeded_signals() if signal.getsignal(signum) == signal.SIG_DFL):
+            code = dispatch(list(sys.argv[1:] if argv is None else argv))
+            sys.stdout.flush()
+            return code
     except (UserError, Interrupted) as error:
         if error.exit_code:  # Interrupted has 0 on a rank that another process started
             print_error(error)

@@ -2,6 +2,8 @@
 
 from enum import Enum
 
+from ganrun.errors import STOP_SIGNALS
+
 
 class JobState(str, Enum):
     """The values are those of sweep.json; status.json of a run has some of them too."""
@@ -37,6 +39,9 @@ class JobState(str, Enum):
         return 0 if self.is_finished else 2 if self == JobState.REFUSED else 1
 
 
+SAVED = {128 + signum for signum in STOP_SIGNALS}  # exit codes of a run that a signal ended after it had saved
+
+
 def resolve_state(run: JobState, exit_code: int | None = None, is_stopped: bool = False) -> JobState:
     """Return the state of a job that no process works on, from all that is known of it.
 
@@ -44,11 +49,11 @@ def resolve_state(run: JobState, exit_code: int | None = None, is_stopped: bool 
     killed it; None if its process was not watched to its end, or it has had none.  is_stopped: the sweep has asked it
     to end.
     """
-    has_saved = is_stopped or exit_code in (None, 0, 130, 143)  # a run that finishes and then crashes has failed
+    has_saved = is_stopped or exit_code in (None, 0, *SAVED)  # a run that finishes and then crashes has failed
     if run.is_finished and has_saved:
         return run
     if exit_code is None:
         return JobState.WAITING
-    if is_stopped or exit_code in (130, 143):
+    if is_stopped or exit_code in SAVED:
         return JobState.INTERRUPTED
     return JobState.REFUSED if exit_code == 2 else JobState.FAILED

@@ -2,15 +2,15 @@
 
 import logging
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
-from ganrun.errors import Interrupted
+from ganrun.errors import heeded_signals, interrupted_by
 from ganrun.sweep import hydra_context, state, validate
 from ganrun.sweep.executors.base import Executor
 from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
@@ -46,7 +46,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
     new_folders = hydra_context.missing_folders(plan.folder)
     plan.folder.mkdir(parents=True, exist_ok=True)
     (plan.folder / state.LOCK_FILE).touch()  # `ganrun sweep last` finds the sweep by its time
-    with interrupt_on_signals(runner.executor.prepare_to_stop):
+    with stop_on_signals(runner.executor):
         finished = sum(job.state.is_finished for job in runner.state.jobs)
         done = f", {finished} of them done" if finished else ""
         log.info("sweep         %s: %d jobs%s", runner.state.folder, runner.total, done)
@@ -98,26 +98,18 @@ def job_args(plan: SweepPlan, job: SweepJob) -> list[str]:
     return ["train", *config_dir_flags(plan.command.flags), *repeatable_overrides("train", overrides)]
 
 
-@contextmanager
-def interrupt_on_signals(on_first: Callable[[], None]) -> Iterator[None]:
-    """Raise Interrupted at every SIGINT and SIGTERM within the block; call `on_first` before the first one."""
-    received: list[int] = []
+def stop_on_signals(executor: Executor) -> AbstractContextManager:
+    """Raise Interrupted at SIGINT, SIGTERM and SIGHUP within the block, unless they are ignored."""
 
-    def handle(signum, _):
-        received.append(signum)
-        if len(received) == 1:
-            log.info("%s: the jobs save and end. A second signal kills them.", signal.Signals(signum).name)
-            on_first()
+    def prepare(signum: int, asks_again: bool) -> None:
+        name = signal.Signals(signum).name
+        if asks_again:
+            log.info("%s: killing the jobs", name)
         else:
-            log.info("%s: killing the jobs", signal.Signals(signum).name)
-        raise Interrupted(signum)
+            log.info("%s: the jobs save and end. A second signal kills them.", name)
+            executor.prepare_to_stop()
 
-    previous = {signum: signal.signal(signum, handle) for signum in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
+    return interrupted_by(heeded_signals(), prepare)
 
 
 def conclude(runner: Runner, new_folders: Sequence[Path]) -> None:

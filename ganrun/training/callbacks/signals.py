@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -13,7 +12,7 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from ganrun.errors import Interrupted
+from ganrun.errors import Interrupted, heeded_signals, is_repeated
 from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.checkpointing import Checkpointing
 
@@ -27,9 +26,10 @@ class WorkDropped(BaseException):
 
 
 class Signals(RunCallback):
-    """On SIGTERM, SIGINT and, under Slurm, SIGUSR1: saves after the current batch and raises Interrupted.
+    """On SIGTERM, SIGINT, SIGHUP and, under Slurm, SIGUSR1: saves after the current batch and raises Interrupted.
 
-    After SIGUSR1 it also requeues the Slurm job. A second signal ends the process at once; saved files stay intact.
+    After SIGUSR1 it also requeues the Slurm job. A second signal other than SIGHUP ends the process at once; saved
+    files stay intact. A signal that the process ignores, as under nohup, stays ignored.
     every: batches after which several ranks ask each other for signals.
     """
 
@@ -38,7 +38,7 @@ class Signals(RunCallback):
     def __init__(self, every: int = 1):
         self.every = every
         self.trainer: Trainer | None = None  # set once there is something to save
-        self.signum: int | None = None  # the first one received
+        self.signum: int | None = None  # the first one received, or the one after a SIGHUP
         self.is_droppable = self.has_dropped = False
 
     @contextmanager
@@ -97,20 +97,20 @@ class Signals(RunCallback):
 
     def _set_handlers(self) -> dict:
         """Set the signal handlers; return the former ones."""
-        if threading.current_thread() is not threading.main_thread():
-            return {}
-        expected = ["SIGTERM", "SIGINT", *(["SIGUSR1"] if "SLURM_JOB_ID" in os.environ else [])]
-        signums = [signum for name in expected if signal.getsignal(signum := signal.Signals[name]) != signal.SIG_IGN]
+        signums = heeded_signals(*[signal.SIGUSR1] if "SLURM_JOB_ID" in os.environ else [])
         return {signum: signal.signal(signum, self._handle) for signum in signums}
 
     def _handle(self, signum: int, frame) -> None:
-        if self.signum:
+        if self.signum and is_repeated(signum, [self.signum]):
             launcher: Any = self.trainer.strategy.launcher if self.trainer else None
             if launcher:
                 launcher.kill(signal.SIGKILL)
             if os.isatty(2):
                 os.write(2, SHOW_CURSOR)
             os._exit(128 + signum)
+        if self.signum:
+            self.signum = max(self.signum, signum)  # SIGHUP is the lowest
+            return
         self.signum = signum
         if not self.trainer:
             raise Interrupted(signum)
