@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from ganrun.cli.arguments import parse_command
 from ganrun.cli.hydra_app import call_command
 from ganrun.errors import UserError
+from ganrun.files import is_unfinished
 from ganrun.sweep.report import results
 from ganrun.training import checkpoint
 from ganrun.training.inference import TrainedModel, load_trained_model
@@ -79,7 +80,7 @@ def runs(outputs: str | PathLike[str] = "outputs") -> list[Run]:
     A list of dataclasses: pandas.DataFrame(ganrun.runs()) has a row per run.
     """
     paths = sorted(Path(outputs).glob(f"**/{checkpoint.STATUS}"), key=lambda path: path.stat().st_mtime)
-    return [describe_run(path.parent) for path in paths if read_status(path.parent)]
+    return [describe_run(path.parent) for path in paths if not is_unfinished(path) and read_status(path.parent)]
 
 
 def describe_run(folder: str | PathLike[str]) -> Run:

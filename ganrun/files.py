@@ -154,7 +154,8 @@ def building(target: Path) -> Iterator[Path]:
     from filelock import FileLock  # imports logging and inspect, which `ganrun --help` does without
 
     remove_abandoned(target.parent)
-    path = target.with_name(f".{target.name[:100]}.{uuid4().hex[:8]}{UNFINISHED}")
+    name = target.name.encode(errors="ignore")[:100].decode(errors="ignore")
+    path = target.with_name(f".{name}.{uuid4().hex[:8]}{UNFINISHED}")
     lock = FileLock(f"{path}.lock")
     try:
         with suppress(OSError):  # a file system without locks: nobody removes what is left there

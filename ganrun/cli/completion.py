@@ -108,7 +108,8 @@ def complete_settings_or_runs(verb: str, takes_run: bool, args: list[str], word:
     is_folder_eval = bool(arguments.pop_folder_flags(verb, flags)) or arguments.is_folder_eval(verb, args)
     run, overrides = arguments.split_run(args) if takes_run else (None, args)
     if takes_run and run is None and not is_folder_eval and "=" not in word:
-        return ["last", *(str(path.parent) for path in Path("outputs").glob("*/*/*/checkpoints") if path.is_dir())]
+        found = [path.parent for path in Path("outputs").glob("*/*/*/checkpoints") if path.is_dir()]
+        return ["last", *(str(path) for path in found if not files.is_unfinished(path))]
     return complete_settings(verb, flags, overrides, word)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import UserError
-from ganrun.files import replace_text, sha256_of_file
+from ganrun.files import is_unfinished, replace_text, sha256_of_file
 from ganrun.models.base import Adversarial
 from ganrun.training.checkpoint_io import plain_content, read_checkpoint, write_checkpoint
 from ganrun.training.run_folder import STATUS, package_versions
@@ -138,7 +138,8 @@ def resolve_run(run: str, pattern: str) -> Path:
         raise UserError(f"{run} is a URL. Download the file, if you trust its source, and give its path.")
     if run != "last" or Path(run).exists():
         return Path(run).expanduser()
-    path = max(Path("outputs").glob(pattern), key=lambda path: path.stat().st_mtime, default=None)
+    found = (path for path in Path("outputs").glob(pattern) if not is_unfinished(path))
+    path = max(found, key=lambda path: path.stat().st_mtime, default=None)
     if path is None:
         raise UserError(f"There is no run in {Path('outputs').absolute()} yet. Start one: ganrun train")
     return path.parent.parent if path.name == MANIFEST else path.parent

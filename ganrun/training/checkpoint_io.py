@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ganrun.config.renames import update_callback_states
 from ganrun.errors import Failure, is_full_disk
-from ganrun.files import replacing, sha256_of_file
+from ganrun.files import is_unfinished, replacing, sha256_of_file
 from ganrun.training.plain_types import NotPlainError, from_plain, to_plain
 
 SPARE = 20 * 2**20  # bytes that stay free after a save
@@ -115,6 +115,8 @@ def check_free_space(content: Mapping[str, Any], path: Path) -> None:
 
 def full_disk_failure(path: Path, reason: str) -> Failure:
     advice = f"Free some space on the disk of {path.parent}, then: ganrun resume {path.parent.parent}"
+    if is_unfinished(path):  # the first checkpoint of a branch, whose folder is not made yet
+        advice = f"Free some space on the disk of {path.parents[2].absolute()}, then give the command again."
     return save_failure(path, reason, advice)
 
 

@@ -16,6 +16,7 @@ from ganrun.errors import UserError
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
 from ganrun.training.dry_run import print_plan
+from ganrun.training.run_record import write_start
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,9 @@ def check_owner(run_dir: Path, choices: Mapping[str, str], path: Path | None) ->
 def start_branch(
     cfg: DictConfig, choices: Mapping[str, str], path: Path, content: dict[str, Any], folder: str | None
 ) -> None:
-    """Write the checkpoint `path` with this config as the first one of a new run folder, and train there.
+    """Make a new run folder, with the checkpoint `path` and this config as its first one, and train there.
+
+    The folder appears as a whole: it can be resumed, however early the training in it ends.
 
     content: of the checkpoint; changed here.  folder: the new run folder; None for one below outputs/train.
     """
@@ -141,12 +144,16 @@ def start_branch(
         print_plan(experiment, run_dir)
         return
     apply_optimizer_settings(experiment, content)
-    run_dir = run_folder.make_run_folder(run_dir)
+    cfg.folder = str(run_dir)
     content["ganrun"]["plan"] = OmegaConf.to_container(cfg)
     content["callbacks"] = {}  # the callbacks start with no best score, and a new clock and schedule
-    (run_dir / run_folder.STATUS).write_text("{}\n")
-    first = checkpoint.write_branch_checkpoint(run_dir, content)
-    continue_training(run_dir, first, lambda saved: saved)
+
+    def write(partial: Path) -> None:
+        checkpoint.write_branch_checkpoint(partial, content)
+        write_start(partial, cfg, choices, content["seen"]["images"])
+
+    run_dir = run_folder.make_run_folder(run_dir, write)
+    continue_training(*checkpoint.find_run(str(run_dir)), lambda saved: saved)
 
 
 def apply_optimizer_settings(experiment: Experiment, content: Mapping[str, Any]) -> None:

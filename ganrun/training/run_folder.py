@@ -1,13 +1,15 @@
 """A run folder: making it, its log, and what its files say."""
 
+import errno
 import json
 import logging
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +19,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.errors import Failure, UserError, is_full_disk
+from ganrun.files import building
 from ganrun.terminal import LogFormatter
 
 log = logging.getLogger(__name__)
@@ -39,28 +42,46 @@ def check_writable(folder: Path) -> Path:
     return above
 
 
-def make_run_folder(folder: Path, key: str = "folder") -> Path:
-    """Create the folder of a new run, which the setting `key` names; return it. UserError if that is not possible.
+def make_run_folder(folder: Path, write: Callable[[Path], object], key: str = "folder") -> Path:
+    """Make the folder of a new run, as a whole or not at all, and return it. UserError if that is not possible.
 
+    write: fills the folder, which has another, hidden name until then.  key: the setting that names it.
     A name that ends in a time gets a number if it is taken: two runs may start in one second.
     """
     check_writable(folder.absolute())
-    for name in [folder.name, *(f"{folder.name}-{n}" for n in range(2, 100))]:
-        try:
-            (folder.parent / name).mkdir(parents=True)
-            return folder.parent / name
-        except FileExistsError:
-            if not re.search(r"\d{6}$", folder.name):  # a name that the user gave
-                raise UserError(f"{folder} exists. Give a new {key}=, or leave it out.") from None
-        except OSError as error:
-            raise UserError(f"{folder} cannot be created: {error.strerror}. Give another {key}=.") from error
-    raise UserError(f"{folder} exists. Give a new {key}=.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be created: {error.strerror}. Give another {key}=.") from error
+    choose_name(folder, key)
+    with building(folder) as partial:
+        partial.mkdir()
+        write(partial)
+        while True:
+            try:
+                return partial.rename(choose_name(folder, key))
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # these two: another process was faster
+                    raise UserError(f"{folder} cannot be created: {error.strerror}. Give another {key}=.") from error
+
+
+def choose_name(folder: Path, key: str) -> Path:
+    """Return the folder, or if it exists and its name ends in a time, the first with a number that does not."""
+    if not os.path.lexists(folder):
+        return folder
+    if re.search(r"\d{6}$", folder.name):  # not a name that the user gave
+        for number in range(2, 100):
+            if not os.path.lexists(numbered := folder.with_name(f"{folder.name}-{number}")):
+                return numbered
+    is_run = (folder / STATUS).is_file()
+    advice = f" To continue the run in it: ganrun resume {shlex.quote(str(folder))}" if is_run else ""
+    raise UserError(f"{folder} exists. Give a new {key}=, or leave it out.{advice}")
 
 
 @contextmanager
 def log_to_file(folder: Path) -> Iterator[None]:
     """Write ganrun's log messages to train.log too."""
-    handler = logging.FileHandler(folder / "train.log")
+    handler = logging.FileHandler(folder / "train.log", delay=True)  # another rank makes the folder
     handler.setFormatter(LogFormatter())
     handler.handleError = lambda record: None  # the run itself reports a full disk
     logging.getLogger("ganrun").addHandler(handler)

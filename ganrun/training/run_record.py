@@ -45,10 +45,7 @@ class RunRecord:
         self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": package_versions()}
         self.facts |= {"commit": git_commit(), "choices": dict(choices)}
         if is_main_process:
-            resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-            if "callbacks" in cfg:  # keep their interpolations: their settings follow those of a resumed run
-                resolved.callbacks = OmegaConf.to_container(cfg.callbacks)
-            replace_text(folder / "config.yaml", OmegaConf.to_yaml(resolved))
+            write_config(folder, cfg)
 
     @property
     def seconds(self) -> float:
@@ -148,6 +145,22 @@ def plain_number(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
     return value if isinstance(value, int | float) else str(value)
+
+
+def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], images: int = 0) -> None:
+    """Write what makes a folder one of a run that has trained on so many images and can be resumed."""
+    write_config(folder, cfg)
+    status = {"state": "running", "kimg": images / 1000, "images_per_second": 0.0, "seconds": 0.0}
+    status |= {"best": {}, "last": {}, "host": platform.node(), "pid": os.getpid(), "choices": dict(choices)}
+    replace_text(folder / STATUS, json.dumps(status, indent=2) + "\n")
+
+
+def write_config(folder: Path, cfg: DictConfig) -> None:
+    """Write config.yaml: every setting, resolved."""
+    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    if "callbacks" in cfg:  # keep their interpolations: their settings follow those of a resumed run
+        resolved.callbacks = OmegaConf.to_container(cfg.callbacks)
+    replace_text(folder / "config.yaml", OmegaConf.to_yaml(resolved))
 
 
 def read_metric_lines(path: Path) -> Iterator[dict]:

@@ -20,7 +20,7 @@ from ganrun.sweep.report import ranking as board
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
 from ganrun.terminal import PlainConsole, configure_logging
-from ganrun.training.run_folder import make_run_folder, read_config, read_status
+from ganrun.training.run_folder import choose_name, make_run_folder, read_config, read_status
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ def main(args: Sequence[str]) -> int:
     runs = build_state(folders)
     by_number = {job.number: results.load_result(Path(job.name), metric) for job in runs.jobs}
     out = Path(settings.get("out") or f"outputs/compare/{datetime.now():%Y-%m-%d-%H%M%S}")
-    runs.folder = make_run_folder(out, "out")
-    print_comparison(runs, by_number)
+    runs.folder = choose_name(out, "out")
+    make_run_folder(runs.folder, lambda partial: print_comparison(runs, by_number, partial), "out")
     return 0
 
 
@@ -95,15 +95,18 @@ def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], differin
     return any(len(values) > 1 for values in by_choice.values())
 
 
-def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult]) -> None:
-    """Print each run's own settings, a ranking per kind of score and how to make scores comparable; write the pages."""
+def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult], pages: Path) -> None:
+    """Print each run's own settings, a ranking per kind of score and how to make scores comparable.
+
+    pages: the folder to write the pages to, which becomes the folder of `runs`.
+    """
     console = PlainConsole(soft_wrap=True)
     for job in runs.jobs:
         path = Path(job.name)
         folder = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         settings = [*(f"{key}={value}" for key, value in job.values.items()), f"seed={job.seed}"]
         console.print(f"{job.number:>3}  {folder}", f"     {' '.join(settings)}", sep="\n", highlight=False)
-    leaderboard.show_rankings(runs, by_number, console, ranking_table, "Comparison")
+    leaderboard.show_rankings(runs, by_number, console, ranking_table, "Comparison", pages)
     if advice := rescoring_advice([by_number[job.number].protocol for job in runs.jobs], runs.jobs[0]):
         console.print(advice, highlight=False)
 

@@ -53,9 +53,6 @@ def run(cfg: DictConfig, folder: Path) -> None:
     schema.check_values(cfg)
     eval_protocol.check_protocol_metrics()
     result = score_run(cfg) if cfg.pictures is None and cfg.against is None else score_folders(cfg)
-    path = make_run_folder(folder) / "scores.json"  # created last, so that a failed evaluation leaves no folder
-    for name, image in result.pictures.items():
-        save_png(path.with_name(f"{name}.png"), image)
     content = {
         **result.of,
         "scores": result.scores,
@@ -65,8 +62,13 @@ def run(cfg: DictConfig, folder: Path) -> None:
         "protocol": result.shared_protocol,
         "versions": package_versions(),
     }
-    replace_text(path, json.dumps(content, indent=2) + "\n")
-    print_scores(content, path)
+
+    def write(out: Path) -> None:
+        for name, image in result.pictures.items():
+            save_png(out / f"{name}.png", image)
+        replace_text(out / "scores.json", json.dumps(content, indent=2) + "\n")
+
+    print_scores(content, make_run_folder(folder, write) / "scores.json")
 
 
 def score_run(cfg: DictConfig) -> EvalResult:

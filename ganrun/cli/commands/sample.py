@@ -26,28 +26,26 @@ def run(cfg: DictConfig, folder: Path) -> None:
         raise UserError("as=folder needs images, but these samples are points. Use as=grid (a scatter plot) or as=npz.")
     y = trained.labels(cfg.n, [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes)
     x = trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True)
-    out = make_run_folder(Path(cfg.out or folder), "out")
-    PlainConsole(soft_wrap=True).print(f"{cfg.n} samples    {writers[cfg['as']](trained, x, y, out, cfg)}")
+    write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}
+    out = make_run_folder(Path(cfg.out or folder), lambda partial: write(trained, x, y, partial, cfg), "out")
+    PlainConsole(soft_wrap=True).print(f"{cfg.n} samples    {out / names[cfg['as']]}")
 
 
-def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
+def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> None:
     save_png(out / "grid.png", trained.data.draw(x, cfg.columns))
-    return out / "grid.png"
 
 
-def write_folder(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
+def write_folder(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> None:
     """Write one file per image, in a subfolder per class if there are classes."""
     for i, image in enumerate(to_uint8(x)):
         folder = out if y is None else out / str(y[i].item())
         folder.mkdir(exist_ok=True)
         save_png(folder / f"{i:06d}.png", image.expand(3, -1, -1))
-    return out
 
 
-def write_npz(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> Path:
+def write_npz(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> None:
     """Write x: uint8 [n, H, W, C], or float32 [n, 2] for points; and y: int64 [n] if there are classes."""
     arrays: dict[str, Any] = {"x": to_uint8(x).permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()}
     if y is not None:
         arrays["y"] = y.numpy()
     np.savez_compressed(out / "samples.npz", **arrays)
-    return out / "samples.npz"

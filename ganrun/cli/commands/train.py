@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ganrun.config.experiment import build_experiment
-from ganrun.training import continuation, lock, run_folder, session
+from ganrun.training import continuation, lock, run_folder, run_record, session
 from ganrun.training.dry_run import print_plan
 
 
@@ -21,9 +21,10 @@ def run(cfg: DictConfig, folder: Path) -> None:
         print_plan(experiment, folder)
         return
     session.prepare_experiment(experiment)
-    # An earlier start may have been killed before it wrote anything into this folder
+    # A start of version 0.1 may have been killed before it wrote anything into this folder
     is_abandoned = folder.is_dir() and ((folder / lock.LOCK_FILE).exists() or not any(folder.iterdir()))
+    choices = session.config_choices()
     if session.is_main_process() and not (cfg.resume and is_abandoned):
-        folder = run_folder.make_run_folder(folder)
+        folder = run_folder.make_run_folder(folder, lambda partial: run_record.write_start(partial, cfg, choices))
     with session.run_lock(folder):
-        session.run_training(experiment, folder, session.config_choices())
+        session.run_training(experiment, folder, choices)

@@ -10,6 +10,7 @@ from ganrun.config import schema
 from ganrun.data.decode import SUFFIXES, BadImageError, decode
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
 from ganrun.errors import UserError
+from ganrun.files import is_unfinished
 from ganrun.terminal import PlainConsole, progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.run_folder import make_run_folder
@@ -26,19 +27,22 @@ def run(cfg: DictConfig, folder: Path) -> None:
     batches = progress_bar(originals.split(cfg.batch_size), "translating")
     parts = [trained.translate(to_float(batch), cfg.to, cfg.batch_size) for batch in batches]
     translations = to_uint8(torch.cat(parts))
-    out = make_run_folder(Path(cfg.out or folder), "out")
-    for path, image in zip(output_paths(paths, source), translations, strict=True):
-        (out / "pictures" / path).parent.mkdir(parents=True, exist_ok=True)
-        save_png(out / "pictures" / path, image.expand(3, -1, -1))
-    pairs = torch.stack([originals[:32], translations[:32]], 1).flatten(0, 1)
-    save_png(out / "pairs.png", make_grid(to_float(pairs), 8))
+
+    def write(out: Path) -> None:
+        for path, image in zip(output_paths(paths, source), translations, strict=True):
+            save_png(out / "pictures" / path, image.expand(3, -1, -1))
+        pairs = torch.stack([originals[:32], translations[:32]], 1).flatten(0, 1)
+        save_png(out / "pairs.png", make_grid(to_float(pairs), 8))
+
+    out = make_run_folder(Path(cfg.out or folder), write, "out")
     report = f"{len(paths)} images      {out / 'pictures'}", f"side by side  {out / 'pairs.png'}"
     PlainConsole(soft_wrap=True).print(*report, sep="\n")
 
 
 def input_images(source: Path) -> list[Path]:
     """Return the image files at a path, sorted. UserError if there are none."""
-    paths = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES) if source.is_dir() else [source]
+    found = source.rglob("*") if source.is_dir() else [source]
+    paths = sorted(p for p in found if p == source or (p.suffix.lower() in SUFFIXES and not is_unfinished(p)))
     if not paths or not paths[0].is_file():
         suffixes = ", ".join(sorted(SUFFIXES))
         raise UserError(f"No image at input={source}. Give an image file, or a folder with images ({suffixes}).")

@@ -31,9 +31,17 @@ figcaption { max-width: 240px; font-size: 13px; overflow-wrap: anywhere }
 
 
 def write_report(
-    sweep: SweepState, ranked: Sequence[PointResult], results: Results, metric: str | None, title="", name=REPORT_FILE
+    sweep: SweepState,
+    ranked: Sequence[PointResult],
+    results: Results,
+    metric: str | None,
+    title="",
+    path: Path | None = None,
 ) -> Path:
-    """Write the page and return its path. title: instead of the folder's name and the command."""
+    """Write the page and return its path. title: instead of the folder's name and the command.
+
+    path: of the page; None for report.html in the sweep's folder.
+    """
     figures = {
         "Scores during training": lambda: plot_scores(sweep, results, metric),
         "Settings and score": lambda: plot_coordinates(sweep, ranked, metric),
@@ -51,7 +59,7 @@ def write_report(
         rows = (f"<tr><td>{escape(job.name)}</td><td>{escape(job.error)}</td></tr>" for job in failed)
         sections.append(f"<h2>Failures</h2><table>{''.join(rows)}</table>")
     head = f"<meta charset='utf-8'><title>{escape(sweep.folder.name)}</title><style>{STYLE}</style>"
-    path = sweep.folder / name
+    path = path or sweep.folder / REPORT_FILE
     replace_text(path, f"<!doctype html><html><head>{head}</head><body>{''.join(sections)}</body></html>\n")
     return path
 

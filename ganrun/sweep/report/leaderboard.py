@@ -3,6 +3,7 @@
 import logging
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.table import Table
 
@@ -37,11 +38,17 @@ def show_leaderboard(sweep: SweepState, metric: str | None, mode: str | None) ->
 
 
 def show_rankings(
-    sweep: SweepState, results: Results, console: PlainConsole, build_table: Callable[..., Table], title: str = ""
+    sweep: SweepState,
+    results: Results,
+    console: PlainConsole,
+    build_table: Callable[..., Table],
+    title: str = "",
+    pages: Path | None = None,
 ) -> list[list[PointResult]]:
     """Rank the jobs of each score protocol, print the tables and write the pages; return the rankings.
 
     build_table: takes a ranking and the score's name.  title: of the pages, instead of the sweep's name and command.
+    pages: the folder to write them to if it is not the sweep's yet.
     """
     groups, rankings = ranking.group_comparable(sweep.jobs, results), []
     if len(groups) > 1:
@@ -52,6 +59,6 @@ def show_rankings(
         console.print(build_table(rankings[-1], example.metric))
         part = SweepState(sweep.folder, sweep.definition, jobs, sweep.command)
         name = html.REPORT_FILE if len(groups) == 1 else f"report-{number}.html"
-        page = html.write_report(part, rankings[-1], results, example.metric, title, name)
-        console.print(f"report        {page}")
+        html.write_report(part, rankings[-1], results, example.metric, title, (pages or sweep.folder) / name)
+        console.print(f"report        {sweep.folder / name}")
     return rankings
