@@ -3,7 +3,24 @@
 From Python: ganrun.load, ganrun.train, ganrun.runs (see ganrun/api.py).
 """
 
+import os
 import sys
+
+
+def _leave_working_folder() -> None:
+    """Take the working folder, which may be a stranger's, off the path that `python -m ganrun` put it on.
+
+    If the package itself lies there, a checkout that is not installed, the folder becomes the last one.
+    """
+    is_started = sys.argv[:1] == ["-m"] and any(word.removeprefix("-m").startswith("ganrun") for word in sys.orig_argv)
+    has_folder = not (sys.flags.isolated or getattr(sys.flags, "safe_path", False))  # the second since Python 3.11
+    own_folder = os.path.dirname(os.path.dirname(__file__))
+    if is_started and has_folder and sys.path[0] == (os.path.exists(".") and os.getcwd()):
+        sys.path += [folder for folder in [sys.path.pop(0)] if folder == own_folder]
+
+
+_leave_working_folder()  # before the imports below
+
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any

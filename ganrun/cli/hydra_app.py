@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ganrun import files
 from ganrun.cli import hydra_errors
 from ganrun.cli.arguments import Command
-from ganrun.config import renames
+from ganrun.config import renames, user_modules
 from ganrun.config.overrides import OVERRIDE, config_dir_flags, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError, print_error, print_traceback
 from ganrun.sweep import hydra_context, naming
@@ -72,6 +72,8 @@ def call_command(command: Command) -> Path:
 def run_hydra(command: Command, context: CommandContext, task: Callable[[DictConfig], None]) -> None:
     """Let Hydra, which knows neither the verb nor RUN, compose the config and call `task` with it, once per job."""
     flags = [arg for name, value in command.flags.items() for arg in ([name, value] if value else [name])]
+    texts = user_modules.user_texts([*command.overrides, *command.changes], command.flags)
+    user_modules.allow_modules(user_modules.modules_in_texts(texts))
     with hydra_context.activate(context, [*flags, *command.overrides, *sweep_dir_override(command)]):
         start = hydra.main(config_path=str(files.conf_dir()), config_name=command.verb, version_base="1.3")
         start(task)()
@@ -152,6 +154,7 @@ def prepare_config(command: Command, cfg: DictConfig, name: str) -> Path:
     with open_dict(cfg):
         cfg.pop("sweep", None)  # these settings are not part of a job
     renames.update_config(cfg)
+    user_modules.allow_modules(user_modules.modules_in_config(cfg), HydraConfig.get().runtime.cwd)
     folder = choose_run_dir(command, cfg, name)
     set_literal(cfg, "folder", str(folder))
     os.environ["GANRUN_FOLDER"] = str(folder)

@@ -12,6 +12,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from ganrun.config import user_modules
 from ganrun.config.hardware import Hardware
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
@@ -103,7 +104,8 @@ def instantiate_optional(node: DictConfig | None, **arguments) -> Any:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         reason = str(error.__cause__ or error).splitlines()[0]
-        raise UserError(f"{node._target_} cannot be built from the config: {reason}") from error
+        shadowed = user_modules.explain_shadowed(node._target_, reason)
+        raise UserError(f"{node._target_} cannot be built from the config: {reason}{shadowed}") from error
 
 
 @contextmanager

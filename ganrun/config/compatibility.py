@@ -16,7 +16,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from ganrun.config import build
+from ganrun.config import build, user_modules
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
@@ -58,6 +58,7 @@ def find_class(node: DictConfig) -> Any:
         raise UserError(
             f"{node._target_} cannot be imported ({reason}). Write a class as package.module.Class; "
             "ganrun looks for your own modules in the folder where you start it."
+            f"{user_modules.explain_shadowed(node._target_, reason)}"
         ) from error
 
 

@@ -39,16 +39,15 @@ def current_command() -> CommandContext:
 def activate(context: CommandContext, args: Sequence[str]) -> Iterator[None]:
     """Prepare the process for Hydra, which reads `args` from sys.argv, and make `context` the current command.
 
-    In this block Hydra raises its errors instead of printing them, and classes in the working folder can be imported.
+    In this block Hydra raises its errors instead of printing them, and no Python that is started searches the working
+    folder for modules, which may be a stranger's (since Python 3.11).
     Afterwards the process is as it was before, so commands can be nested. A new sweep folder without jobs is removed.
     """
     token = _CURRENT.set(context)
     try:
-        with restored_process("HYDRA_FULL_ERROR"):
+        with restored_process("HYDRA_FULL_ERROR", "PYTHONSAFEPATH"):
             sys.argv = [sys.argv[0], *args]
-            os.environ["HYDRA_FULL_ERROR"] = "1"
-            if sys.path[:1] != [os.getcwd()]:
-                sys.path = [os.getcwd(), *sys.path]
+            os.environ |= {"HYDRA_FULL_ERROR": "1", "PYTHONSAFEPATH": "1"}
             yield
     finally:
         _CURRENT.reset(token)

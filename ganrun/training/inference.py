@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from ganrun import seeds
-from ganrun.config import build, renames, trust
+from ganrun.config import build, renames, trust, user_modules
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
@@ -123,7 +123,9 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
     kimg, choices = content["seen"]["images"] / 1000, content["ganrun"]["choices"]
     cfg = renames.update_config(DictConfig(content["ganrun"]["config"]))
     cfg.pop("callbacks", None)  # act during a training only
-    if not command.get("trust"):
+    if command.get("trust"):
+        user_modules.allow_modules(user_modules.modules_in_config(cfg))
+    else:
         trust.check_trusted(cfg, path)
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)

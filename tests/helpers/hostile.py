@@ -32,3 +32,21 @@ SEQUENCES = [
     "\u2066a\u2069",
     "\udc9b",  # a byte of a file name that is not UTF-8
 ]
+
+
+def plant_modules(folder: Path, *names: str) -> Path:
+    """Put modules into a folder. One that is imported writes its name to the folder's file `imported`; return its path.
+
+    Also a plugin of Hydra's and a package with entry points that libraries load by themselves.
+    """
+    mark = folder / "imported"
+    package = folder / "planted-1.0.dist-info"
+    for path in (folder / "hydra_plugins", package):
+        path.mkdir()
+    paths = [*(folder / f"{name}.py" for name in (*names, "planted_entry")), folder / "hydra_plugins" / "planted.py"]
+    for path in paths:
+        path.write_text(f"open({str(mark)!r}, 'a').write('{path.stem}\\n')\n")
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: planted\nVersion: 1.0\n")
+    groups = ("torch.backends", "lightning.pytorch.callbacks_factory", "sqlalchemy.dialects")
+    (package / "entry_points.txt").write_text("".join(f"[{group}]\nplanted = planted_entry:load\n" for group in groups))
+    return mark

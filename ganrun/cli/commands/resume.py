@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.config import resume_rules, trust
+from ganrun.config import resume_rules, trust, user_modules
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, continuation, run_folder, session
 
@@ -18,7 +18,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
     overrides = list(cfg.get("changes") or [])
 
     def build_config(saved: DictConfig) -> DictConfig:
-        if not cfg.trust:
+        if cfg.trust:
+            user_modules.allow_modules(user_modules.modules_in_config(saved))
+        else:
             trust.check_trusted(saved, path or run_dir)
         config = resume_rules.apply_overrides(saved, overrides)
         return config if cfg.branch else continuation.check_changes(cfg.run, saved, config, overrides)

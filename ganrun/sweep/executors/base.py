@@ -13,8 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+import ganrun
+
 # A job must not inherit these: the sweep itself may run as one of several ranks
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
+PROGRAM = (
+    sys.executable,
+    str(Path(ganrun.__file__).with_name("__main__.py")),
+)  # `-m ganrun` searches the working folder
 GRACE_SECONDS = 60  # for a training to save after SIGTERM
 
 
@@ -46,7 +52,7 @@ class ExecutorJob:
         inherited = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
         with self.log.open("a") as file:
             return subprocess.Popen(
-                [sys.executable, "-m", "ganrun", *self.args],
+                [*PROGRAM, *self.args],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

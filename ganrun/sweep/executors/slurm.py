@@ -3,7 +3,6 @@
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganrun.errors import Failure, UserError
-from ganrun.sweep.executors.base import Executor, ExecutorJob, FinishedJob
+from ganrun.sweep.executors.base import PROGRAM, Executor, ExecutorJob, FinishedJob
 from ganrun.sweep.state import SweepState
 
 RESERVED_OPTIONS = (  # sbatch options that this module sets
@@ -156,7 +155,7 @@ def batch_script(jobs: Sequence[ExecutorJob], env: Mapping[str, str]) -> str:
         for index, job in enumerate(jobs)
     ]
     variables = [f"{name}={value}" for name, value in {**env, "PYTHONUNBUFFERED": "1"}.items()]
-    srun = shlex.join(["srun", "env", *variables, sys.executable, "-m", "ganrun"])
+    srun = shlex.join(["srun", "env", *variables, *PROGRAM])
     lines = ["#!/bin/bash", "case $SLURM_ARRAY_TASK_ID in", *cases, "esac", 'exec >> "$log" 2>&1', f'exec {srun} "$@"']
     return "\n".join(lines) + "\n"
 

@@ -12,7 +12,7 @@ from helpers.waiting import wait_until
 
 from ganrun.errors import UserError
 from ganrun.sweep.executors import slurm as slurm_executor
-from ganrun.sweep.executors.base import ExecutorJob
+from ganrun.sweep.executors.base import PROGRAM, ExecutorJob
 from ganrun.sweep.executors.slurm import SlurmExecutor, exit_code_of
 from ganrun.sweep.state import SweepState
 
@@ -89,7 +89,7 @@ def test_the_script_of_an_array_gives_each_job_its_arguments_and_its_log(tmp_pat
             ["bash"], input=text, text=True, check=True, env={"PATH": path, "SLURM_ARRAY_TASK_ID": str(place)}
         )
         output = log.read_text().splitlines()
-        assert output == ["env", "GANRUN_SWEEP=/s p", "PYTHONUNBUFFERED=1", sys.executable, "-m", "ganrun", *asked]
+        assert output == ["env", "GANRUN_SWEEP=/s p", "PYTHONUNBUFFERED=1", *PROGRAM, *asked]
 
 
 def test_an_array_is_split_if_its_comment_would_be_too_long(tmp_path, monkeypatch):
