@@ -77,9 +77,17 @@ def cache_folder(name: str, options: dict, files: Iterable[Path]) -> Path:
     """Return the cache folder for these options and for the files' sizes and times; no file is opened."""
     key = sha256(json.dumps([VERSION, options], sort_keys=True, default=str).encode())
     for path in files:
-        stat = os.stat(path)
-        key.update(f"{path}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+        key.update(file_version(path))
     return cache_dir() / "data" / f"{name}-{key.hexdigest()[:16]}"
+
+
+def file_version(path: Path) -> bytes:
+    """Return a line that changes with the file's path, size or time. A link that leads nowhere has no size and time."""
+    try:
+        stat = os.stat(path)
+        return os.fsencode(f"{path}|{stat.st_size}|{stat.st_mtime_ns}\n")
+    except OSError:
+        return os.fsencode(f"{path}||\n")
 
 
 def write_cache(folder: Path, options: dict, write: Callable[[CacheWriter], dict]) -> None:

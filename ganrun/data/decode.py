@@ -1,17 +1,36 @@
-"""Decode an image file of any mode, orientation and shape to uint8 [C, size, size]."""
+"""Decode an image file of any mode, orientation and shape to uint8 [C, size, size].
+
+A file is input from strangers: see `open_image` for what it may be.
+"""
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
+from ganrun.data.memory import MemoryBudget
 from ganrun.errors import UserError, did_you_mean
+from ganrun.files import open_regular
 
 SUFFIXES = frozenset(
     (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
 )
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TGA", "TIFF", "WEBP")  # others would start programs, as EPS does
+MAX_SIDE = 65_535  # pixels, as in a JPEG; resizing a longer strip would need many times the memory of its pixels
+MAX_FILE_BYTES = 2**29
+MAX_SCANS = 100  # of a JPEG: a progressive one has about ten, and each takes as long as decoding the whole image
+MEMORY = MemoryBudget(400 * 2**20)  # bytes that the images being decoded may take together
+SLOW_DECODERS = ("ppm", "ppm_plain", "bmp_rle")  # Pillow has them in Python
+MAX_SLOW_PIXELS = 2**22
+MAX_TILE_PIXELS = 2**24
+BAND = 2**20  # pixels that are converted at once
+MAX_VISITS = 20  # of a folder that several links lead to
 FITS = ("crop", "pad", "stretch")
 BAD_IMAGES = ("raise", "skip")
 RESIZE = "Pillow, Lanczos, antialiased"
@@ -39,36 +58,129 @@ def decode(path: Path, size: int, channels: int, fit: str = "crop", prepare: Pre
 
     fit: see `fit_to_square`.  prepare: applied before that to the upright RGB or grey image (CelebA's centre crop).
     """
-    image = upright(path)
-    image = prepare(image) if prepare else image
-    return to_array(fit_to_square(convert_mode(image, "L" if channels == 1 else "RGB"), size, fit))
+    with upright(path) as image:
+        image = prepare(image) if prepare else image
+        return to_array(fit_to_square(convert_mode(image, "L" if channels == 1 else "RGB"), size, fit))
 
 
-def upright(path: Path) -> Image.Image:
-    """Open an image file, in mode L or RGB, rotated as its EXIF data say, in its own size. Raise BadImageError."""
+@contextmanager
+def upright(path: Path) -> Iterator[Image.Image]:
+    """Open an image file, in mode L or RGB, rotated as its EXIF data say, in its own size. Raise BadImageError.
+
+    Waits while other threads use all memory that is meant for images.
+    """
+    with open_image(path) as file, MEMORY.reserved(decoded_bytes(file)):
+        ImageOps.exif_transpose(file, in_place=True)
+        yield to_grey_or_rgb(file)
+
+
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image file, of which only the header is decoded. Raise BadImageError.
+
+    It must be a regular file, or a link to one, in one of FORMATS; its size is limited before a pixel is decoded.
+    """
+    with (
+        explained(path),
+        open_regular(path, MAX_FILE_BYTES, follow_links=True) as file,
+        Image.open(file, formats=FORMATS) as image,
+    ):
+        check_image(image, file)
+        yield image
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an error within into a BadImageError that names the file and the reason."""
     try:
-        with Image.open(path) as file:
-            return to_grey_or_rgb(ImageOps.exif_transpose(file))
+        yield
+    except BadImageError:
+        raise
     except Image.UnidentifiedImageError as error:
-        raise BadImageError(f"{path}: not an image") from error
+        raise BadImageError(f"{path}: not an image, or none of {', '.join(FORMATS)}") from error
     except Exception as error:  # Pillow's readers raise a dozen types on damaged files
         raise BadImageError(f"{path}: {str(error) or type(error).__name__}") from error
+
+
+def check_image(image: Image.Image, file: IO[bytes]) -> None:
+    """Raise ValueError for an image whose decoding would take too much memory or time. Only its header is read."""
+    width, height = image.size
+    if max(width, height) > MAX_SIDE:
+        raise ValueError(f"it has {width} x {height} pixels; a side has at most {MAX_SIDE:,}")
+    needed = decoded_bytes(image)
+    if needed > MEMORY.total:
+        limit = f"decoding takes {needed / 2**20:,.0f} MiB, and at most {MEMORY.total / 2**20:,.0f} are used"
+        raise ValueError(f"it has {width} x {height} pixels: {limit}")
+    decoder = image.tile[0][0] if isinstance(image, ImageFile.ImageFile) and image.tile else ""
+    if decoder in SLOW_DECODERS and width * height > MAX_SLOW_PIXELS:
+        raise ValueError(f"it has {width} x {height} pixels; in this encoding at most {MAX_SLOW_PIXELS:,} are decoded")
+    tags = getattr(image, "tag_v2", {})  # of a TIFF: width and height of its tiles
+    if tags.get(322, 0) * tags.get(323, 0) > MAX_TILE_PIXELS:
+        raise ValueError(f"its tiles have more than {MAX_TILE_PIXELS:,} pixels")
+    if image.format in ("JPEG", "MPO") and count_scans(file) > MAX_SCANS:
+        raise ValueError(f"it has more than {MAX_SCANS} scans")
+
+
+def decoded_bytes(image: Image.Image) -> int:
+    """Return how much memory an image takes at most until it is upright and grey or RGB."""
+    grey = {"1": (1, 2), "L": (1, 2), "P": (1, 6), "I;16": (2, 4), "I;16B": (2, 4)}
+    stored, converted = grey.get(image.mode, (4, 8))  # bytes per pixel: as decoded; with a rotated or converted copy
+    converted = max(converted, 6) if "transparency" in image.info else converted
+    decoder = {"WEBP": 12, "TIFF": 8}.get(image.format or "", 8 if "progressive" in image.info else 0)
+    return image.width * image.height * max(converted, stored + decoder)
+
+
+def count_scans(file: IO[bytes]) -> int:
+    """Return the number of scans in a JPEG file, or more if other data look like one."""
+    position = file.tell()
+    file.seek(0)
+    count, tail = 0, b""
+    while block := file.read(2**20):
+        count, tail = count + (tail + block).count(b"\xff\xda"), block[-1:]
+    file.seek(position)
+    return count
+
+
+def check_png(content: bytes, path: Path) -> None:
+    """Raise BadImageError unless the content is a PNG image that can be decoded."""
+    file = BytesIO(content)
+    with explained(path), Image.open(file, formats=["PNG"]) as image:
+        check_image(image, file)
+        image.load()
 
 
 def to_grey_or_rgb(image: Image.Image) -> Image.Image:
     """Convert to mode L or RGB: 16 bits are scaled down, transparent parts become white."""
     if image.mode.startswith("I"):
-        # Pillow gives 16-bit grey as I;16, older versions as I (32 bits); both hold 0..65535.
-        deep = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+        return in_bands(image, "L", scale_to_8_bits)
     if image.mode == "F":
         raise ValueError("the range of floating-point pixels is not defined")
     if image.mode in ("1", "L") and "transparency" not in image.info:
         return convert_mode(image, "L")
     if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
-        background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
-        return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
+        return in_bands(image, "RGB", put_on_background)
     return convert_mode(image, "RGB")
+
+
+def in_bands(image: Image.Image, mode: str, convert: Prepare) -> Image.Image:
+    """Convert an image to a mode, some rows at a time: the steps between would take a multiple of its memory."""
+    result = Image.new(mode, image.size)
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        result.paste(convert(band), (0, top))
+    return result
+
+
+def scale_to_8_bits(image: Image.Image) -> Image.Image:
+    # Pillow gives 16-bit grey as I;16, older versions as I (32 bits); both hold 0..65535.
+    deep = np.asarray(image).astype(np.int64).clip(0, 65535)
+    return Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+
+
+def put_on_background(image: Image.Image) -> Image.Image:
+    background = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+    return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
 
 
 def convert_mode(image: Image.Image, mode: str) -> Image.Image:
@@ -126,8 +238,25 @@ def resize_images(images: np.ndarray, size: int, channels: int) -> np.ndarray:
 def find_images(folder: Path) -> list[Path]:
     """Return all image files below a folder, sorted. Hidden ones are skipped, links to folders followed."""
     paths = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for parent, names in walk_folders(folder):
         images = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES)
         paths.extend(os.path.join(parent, name) for name in images)
     return [Path(path) for path in sorted(paths)]
+
+
+def walk_folders(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder below one, and the names of its files. Hidden folders are skipped, links followed.
+
+    A link to a folder above itself is skipped. A folder that many links lead to is read MAX_VISITS times.
+    """
+    visits: Counter[str] = Counter()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        visits[real] += 1
+        above = Path(os.path.realpath(os.path.dirname(parent)))
+        is_loop = parent != str(folder) and os.path.islink(parent) and above.is_relative_to(real)
+        if is_loop or visits[real] > MAX_VISITS:
+            folders.clear()
+            continue
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield parent, names

@@ -1,9 +1,9 @@
 """A folder of images, to be scored or to score against."""
 
-import os
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -12,13 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganrun.data.decode import BadImageError, to_array, upright
+from ganrun.data.cache import file_version
+from ganrun.data.decode import BadImageError, open_image, to_array, upright
 from ganrun.data.folder import require_images
 from ganrun.errors import UserError
 from ganrun.seeds import named_generator
 from ganrun.terminal import progress_bar
 
-WINDOW = 64  # images decoded at once
+WINDOW = 64  # images decoded at once, if they take at most:
+MAX_WINDOW_BYTES = 2**26
+MAX_PIXELS = 25_000_000  # of a picture: the extractors resize it in float32
 MAX_BATCH_BYTES = 2**26  # as uint8; in float32 it takes four times as much
 
 
@@ -47,8 +50,7 @@ class PictureFolder:
         """Hex digest of the files' paths, sizes and modification times; no file is opened."""
         digest = sha256()
         for path in self.paths:
-            stat = os.stat(path)
-            digest.update(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+            digest.update(file_version(path.resolve()))
         return digest.hexdigest()[:32]
 
     def reference_count(self, key: str = "x") -> int:
@@ -64,13 +66,42 @@ class PictureFolder:
         windows = [paths[start : start + WINDOW] for start in range(0, len(paths), WINDOW)]
         with ThreadPoolExecutor() as pool:  # Pillow releases the GIL while it decodes
             for window in progress_bar(windows, f"reading {len(paths):,} images of {self.folder}"):
-                yield from group_by_size([*pool.map(load_picture, window)])
+                for part in split_by_memory(window):
+                    yield from group_by_size([*pool.map(load_picture, part)])
+
+
+def split_by_memory(paths: list[Path]) -> list[list[Path]]:
+    """Return the paths in groups whose pictures take at most MAX_WINDOW_BYTES, or of a single one."""
+    groups, size = [[]], 0
+    for path in paths:
+        picture = measure_picture(path)
+        size += picture
+        if groups[-1] and size > MAX_WINDOW_BYTES:
+            groups, size = [*groups, []], picture
+        groups[-1].append(path)
+    return groups
+
+
+def measure_picture(path: Path) -> int:
+    """Return the bytes of a picture in RGB, from its header."""
+    with refused(), open_image(path) as image:
+        pixels = image.width * image.height
+        if pixels > MAX_PIXELS:
+            raise BadImageError(f"{path}: it has {pixels:,} pixels; at most {MAX_PIXELS:,} are scored")
+        return 3 * pixels
 
 
 def load_picture(path: Path) -> np.ndarray:
     """Decode one image: uint8 [1 or 3, H, W]."""
+    with refused(), upright(path) as image:
+        return to_array(image)
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Explain what to do about an image that cannot be decoded."""
     try:
-        return to_array(upright(path))
+        yield
     except BadImageError as error:
         raise UserError(f"Cannot decode {error}. Replace the file, or remove it from the folder.") from error
 

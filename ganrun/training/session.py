@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
+from PIL.Image import DecompressionBombWarning
 from pytorch_lightning.loggers import Logger
 
 from ganrun.config import build, compatibility
@@ -39,6 +40,7 @@ def silence_libraries() -> None:
     for module in ("pytorch_lightning", "lightning_fabric", "torchmetrics", "torch"):
         warnings.filterwarnings("ignore", module=rf"{module}\.")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    warnings.filterwarnings("ignore", category=DecompressionBombWarning)  # data/decode.py has a limit of its own
     warnings.filterwarnings("ignore", message="Please use the new API settings")  # torch 2.9's, about TF32
 
 

@@ -1,5 +1,6 @@
 """Hostile things in a folder: what a stranger may put into a run folder, a sweep folder or a data set."""
 
+import json
 import os
 from pathlib import Path
 
@@ -50,3 +51,42 @@ def plant_modules(folder: Path, *names: str) -> Path:
     groups = ("torch.backends", "lightning.pytorch.callbacks_factory", "sqlalchemy.dialects")
     (package / "entry_points.txt").write_text("".join(f"[{group}]\nplanted = planted_entry:load\n" for group in groups))
     return mark
+
+
+# What a browser runs or loads where it stands unescaped, in a text or in an attribute
+MARKUP = [
+    "<script>owned()</script>",
+    "</script><script>owned()</script>",
+    "<img src=x onerror=owned()>",
+    "' onload='owned()' x='",
+    '" onload="owned()" x="',
+    "</title></style><svg onload=owned()>",
+    '<a href="javascript:owned()">here</a>',
+    "<iframe src=https://example.com></iframe>",
+    "<!--",
+    "&lt;script&gt;",
+]
+
+
+def write_run(folder: Path, config: dict, scores: dict[float, float], **status) -> Path:
+    """Write a run folder as a training leaves it, with `val/fd` at each kimg, whatever else its files say."""
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(json.dumps({"metrics": {"monitor": "val/fd", "mode": "min"}, **config}))
+    (folder / "status.json").write_text(json.dumps({"state": "done", "kimg": 2.0, "seconds": 1.0, **status}))
+    protocol = {"extractor": "lenet", "samples": 20}
+    lines = [{"kimg": kimg, "val/fd": score, "protocol": protocol} for kimg, score in scores.items()]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def write_sweep(folder: Path, values: list[dict[str, str]], **entries) -> Path:
+    """Write the sweep.json of a sweep whose jobs, 0-job, 1-job ..., have these values. entries: of every job."""
+    folder.mkdir(parents=True, exist_ok=True)
+    definition = {"axes": [f"{key}=" for key in values[0]], "fixed": [], "seeds": [0]}
+    definition["settings"] = {"metric": None, "direction": None}
+    jobs = [
+        {"number": k, "point": k, "values": each, "seed": 0, "name": f"{k}-job", "state": "done", **entries}
+        for k, each in enumerate(values)
+    ]
+    (folder / "sweep.json").write_text(json.dumps({"definition": definition, "jobs": jobs}))
+    return folder
