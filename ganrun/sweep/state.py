@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -155,9 +155,10 @@ def load_sweep(folder: Path, definition: Mapping | None = None) -> SweepState:
         return SweepState(folder, dict(definition))
     try:
         content = json.loads(path.read_text())
-        content["jobs"] = [SweepJob(**job) for job in content["jobs"]]
+        content["jobs"] = [load_job(number, job) for number, job in enumerate(content["jobs"])]
         state = SweepState(folder, **content)
-    except (ValueError, KeyError, TypeError) as error:
+        check_texts([*state.definition["axes"], *state.definition["fixed"], *state.command, state.id, state.study])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}. Start again with sweep.fresh=true.") from error
     if definition is not None and state.definition != dict(definition):
         saved, requested = describe_definition(state.definition), describe_definition(definition)
@@ -171,6 +172,24 @@ def load_sweep(folder: Path, definition: Mapping | None = None) -> SweepState:
             "Give another sweep.name= or folder=, or sweep.fresh=true to start again there."
         )
     return state
+
+
+def load_job(number: int, content: dict) -> SweepJob:
+    """Return the job of this number in sweep.json. Raises ValueError or TypeError for what no sweep writes."""
+    job = SweepJob(**content)
+    check_texts([job.name, job.error, job.runner, *job.values, *job.values.values()])
+    if not all(type(value) is int for value in (job.point, job.seed, job.attempts)) or job.number != number:
+        raise TypeError(f"job {number} has a wrong number")
+    if Path(job.name).is_absolute() or ".." in Path(job.name).parts:
+        raise ValueError(f"the folder of job {number}, {job.name}, is not in that of the sweep")
+    return job
+
+
+def check_texts(values: Iterable[object]) -> None:
+    """Raise TypeError if one of the values is no string."""
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{value!r} is not a string")
 
 
 def last_start(folder: Path) -> float:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from omegaconf import DictConfig
 from rich.table import Table
 from yaml import YAMLError
 
@@ -71,7 +70,7 @@ def build_state(folders: Sequence[Path]) -> SweepState:
     for number, (folder, config, choice) in enumerate(zip(folders, configs, choices, strict=True)):
         values = {key: str(choice.get(key) if key in differing else config.get(key)) for key in axes}
         point = points.setdefault(tuple(values.values()), len(points))
-        run_state = JobState(statuses[number].get("state", ""))
+        run_state = JobState(statuses[number]["state"])
         runs.jobs.append(SweepJob(number, point, values, config.get("seed", 0), str(folder.absolute()), run_state))
     return runs
 
@@ -80,10 +79,11 @@ def load_run(folder: Path) -> tuple[dict, dict]:
     """Return the config of a run as {dotted key: value}, and its status. Raises UserError if one is unreadable."""
     try:
         config, status = read_config(folder), read_status(folder)
-    except (OSError, ValueError, YAMLError):
-        config, status = DictConfig({}), {}
-    if not status:
-        raise UserError(f"Cannot read config.yaml or status.json of {folder}. Leave it out of the comparison.")
+        JobState(status["state"])
+        state.check_texts([name for pair in status.get("choices", {}).items() for name in pair])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, YAMLError) as error:
+        advice = "Leave it out of the comparison."
+        raise UserError(f"Cannot read config.yaml or status.json of {folder}. {advice}") from error
     return resume_rules.flatten_config(config), status
 
 

@@ -11,14 +11,21 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ganrun.files import replace_text
+from ganrun.data.decode import BadImageError, check_png
+from ganrun.errors import printable
+from ganrun.files import read_bytes, replace_text
 from ganrun.sweep.naming import short_keys
+from ganrun.sweep.report.elements import Element, element, join, table
 from ganrun.sweep.report.ranking import PointResult, best_job, ranking_row
 from ganrun.sweep.report.results import Results
 from ganrun.sweep.state import SweepJob, SweepState
 
 log = logging.getLogger(__name__)
 REPORT_FILE = "report.html"
+MAX_PICTURE_BYTES = 2**24
+# Nothing is loaded from elsewhere. Plotly's own script stands in the page and compiles its shaders' code.
+POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
+PLAIN_TEXTS = ("ticktext",)  # of parallel coordinates, in which plotly shows tags as they are
 UNSET = "none"  # shown for a setting that a point does not have
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
@@ -48,20 +55,32 @@ def write_report(
         "Importance of each setting": lambda: plot_importance(ranked),
     }
     command = [override for override in sweep.command if not override.startswith("sweep.storage=")]  # has a password
-    heading = "" if title else f"<code>ganrun train -m {escape(shlex.join(command))}</code><br>"
+    heading = [] if title else [element("code", f"ganrun train -m {shlex.join(command)}"), element("br")]
     sections = [
-        f"<h1>{escape(title or sweep.folder.name)}</h1><p>{heading}{count_states(sweep.jobs)}</p>",
-        f"<h2>Leaderboard</h2>{leaderboard_html(ranked, sweep.keys, metric)}",
+        element("h1", title or sweep.folder.name),
+        element("p", *heading, count_states(sweep.jobs)),
+        element("h2", "Leaderboard"),
+        leaderboard_html(ranked, sweep.keys, metric),
         *figures_html(figures),
-        f"<h2>Samples</h2>{samples_html(sweep, results)}",
+        element("h2", "Samples"),
+        samples_html(sweep, results),
     ]
     if failed := [job for job in sweep.jobs if job.state.has_failed]:
-        rows = (f"<tr><td>{escape(job.name)}</td><td>{escape(job.error)}</td></tr>" for job in failed)
-        sections.append(f"<h2>Failures</h2><table>{''.join(rows)}</table>")
-    head = f"<meta charset='utf-8'><title>{escape(sweep.folder.name)}</title><style>{STYLE}</style>"
+        sections += [element("h2", "Failures"), table((job.name, job.error) for job in failed)]
     path = path or sweep.folder / REPORT_FILE
-    replace_text(path, f"<!doctype html><html><head>{head}</head><body>{''.join(sections)}</body></html>\n")
+    replace_text(path, page(sweep.folder.name, sections))
     return path
+
+
+def page(title: str, sections: Sequence[Element]) -> str:
+    """Return a page that may not load anything: all it needs is in it."""
+    head = [
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("title", title),
+        element("style", Element(STYLE)),
+    ]
+    return f"<!doctype html>{element('html', element('head', *head), element('body', *sections))}\n"
 
 
 def count_states(jobs: Sequence[SweepJob]) -> str:
@@ -70,28 +89,42 @@ def count_states(jobs: Sequence[SweepJob]) -> str:
     return f"{len(jobs)} in total: " + ", ".join(f"{count} {state}" for state, count in states.items() if state)
 
 
-def figures_html(figures: Mapping[str, Callable[[], Any]]) -> list[str]:
+def figures_html(figures: Mapping[str, Callable[[], Any]]) -> list[Element]:
     """Return a section for each figure that is not None. Log a figure that fails: the rest matters more."""
-    sections = []
+    sections: list[Element] = []
     for caption, draw in figures.items():
         try:
-            figure = draw()
+            figure = escape_labels(draw())
         except Exception as error:
             log.warning("The report lacks its figure %r: %s", caption, error)
             continue
         if figure is not None:
             plot = figure.to_html(full_html=False, include_plotlyjs=not sections, config={"displaylogo": False})
-            sections.append(f"<h2>{caption}</h2>{plot}")
+            sections += [element("h2", caption), Element(plot)]
     return sections
 
 
-def leaderboard_html(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> str:
-    columns = ["rank", *short_keys(keys), metric or "score", "deviation", "seeds", "best run"]
-    rows = ["".join(f"<th>{escape(column)}</th>" for column in columns)]
+def escape_labels(figure: Any) -> Any:
+    """Return the figure with its texts escaped: plotly shows tags in them as links and styles."""
+    if figure is None:
+        return None
+    return type(figure)(map_texts(figure.to_plotly_json()))
+
+
+def map_texts(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: value if key in PLAIN_TEXTS else map_texts(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [map_texts(value) for value in node]
+    return escape(printable(node), quote=False) if isinstance(node, str) else node
+
+
+def leaderboard_html(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> Element:
+    rows = []
     for rank, point in enumerate(ranked, 1):
         best = Path(best_job(point).name).name if point.scores else ""
-        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in [*ranking_row(rank, point, keys), best]))
-    return "<table>" + "".join(f"<tr>{row}</tr>" for row in rows) + "</table>"
+        rows.append([*ranking_row(rank, point, keys), best])
+    return table(rows, ["rank", *short_keys(keys), metric or "score", "deviation", "seeds", "best run"])
 
 
 def plot_scores(sweep: SweepState, results: Results, metric: str | None) -> Any:
@@ -192,7 +225,7 @@ def trial_value(value: str, distribution: Any) -> str | float:
     return value if hasattr(distribution, "choices") else float(value)
 
 
-def samples_html(sweep: SweepState, results: Results) -> str:
+def samples_html(sweep: SweepState, results: Results) -> Element:
     """Return one image of samples per job: the one saved nearest to the job's best score."""
     figures = []
     for job in sweep.jobs:
@@ -202,15 +235,31 @@ def samples_html(sweep: SweepState, results: Results) -> str:
             continue
         best = next((kimg for kimg, score in result.history if score == result.score), max(images))
         kimg = min(images, key=lambda kimg: abs(kimg - best))
-        data = base64.b64encode(images[kimg].read_bytes()).decode()
         caption = f"{name}, {result.score:.4g} at {best:g} kimg" if result.history else name
         caption += f"; samples at {kimg:g} kimg" if kimg != best else ""
-        image = f"<img src='data:image/png;base64,{data}' alt='{escape(job.name)}'>"
-        figures.append(f"<figure>{image}<figcaption>{escape(caption)}</figcaption></figure>")
-    return "".join(figures) or "<p>none</p>"
+        try:
+            image = element("img", src=picture_data(images[kimg], sweep.folder), alt=job.name)
+        except (OSError, BadImageError) as error:
+            log.warning("The report lacks the samples of %s: %s", name, error)
+            continue
+        figures.append(element("figure", image, element("figcaption", caption)))
+    return join(figures) if figures else element("p", "none")
+
+
+def picture_data(path: Path, folder: Path) -> str:
+    """Return a PNG file as the source of an image. Raises OSError for a link, BadImageError for what is no PNG.
+
+    A picture in `folder` is not reached through a link below it either; one elsewhere not through that of its folder.
+    """
+    base = folder if path.is_relative_to(folder) else path.parent.parent
+    if path.resolve() != base.resolve() / path.relative_to(base):
+        raise OSError(f"{path} is reached through a link, which could show a file of yours.")
+    content = read_bytes(path, MAX_PICTURE_BYTES)
+    check_png(content, path)
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
 def kimg_from_name(path: Path) -> float:
     """Return the kimg in the name of a samples file, such as samples-kimg000020.000.png."""
-    match = re.search(r"kimg([\d.]+)\.png", path.name)
+    match = re.search(r"kimg(\d+(\.\d+)?)\.png", path.name)
     return float(match[1]) if match else 0.0

@@ -11,6 +11,7 @@ from statistics import mean, stdev
 
 from rich.table import Table
 
+from ganrun.errors import printable
 from ganrun.files import replace_text
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.naming import format_value, short_keys
@@ -112,7 +113,7 @@ def write_leaderboard(folder: Path, rankings: Sequence[Sequence[PointResult]], k
     text = io.StringIO()
     head = ["rank", "job", *keys, "seed", "state", "kimg", "metric", "score", "mean", "deviation", "seeds", "error"]
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*head, "folder"])
+    rows.writerow(map(csv_cell, [*head, "folder"]))
     for place, point in (pair for ranked in rankings for pair in enumerate(ranked, 1)):
         rank = place if point.scores else ""
         for job in point.jobs:
@@ -120,6 +121,16 @@ def write_leaderboard(folder: Path, rankings: Sequence[Sequence[PointResult]], k
             scores = ["" if math.isnan(x) else repr(x) for x in (result.score, point.mean, point.deviation)]
             values = [point.values.get(key, "") for key in keys]
             row = [rank, job.number, *values, job.seed, str(job.state), f"{result.kimg:g}", result.metric]
-            rows.writerow([*row, *scores, len(point.scores), job.error, job.name])
+            rows.writerow(map(csv_cell, [*row, *scores, len(point.scores), job.error, job.name]))
     replace_text(folder / LEADERBOARD_FILE, text.getvalue())
     return folder / LEADERBOARD_FILE
+
+
+def csv_cell(value: object) -> str:
+    """Return a value for a CSV file: a text that a spreadsheet would compute as a formula begins with an apostrophe."""
+    text = printable("" if value is None else value)
+    try:
+        float(text)  # a negative number is no formula
+    except ValueError:
+        return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+    return text

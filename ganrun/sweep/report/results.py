@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yaml import YAMLError
+
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.sweep.job_state import JobState
 from ganrun.training.run_folder import read_config, read_status
@@ -36,21 +38,28 @@ Results = Mapping[int, RunResult]  # by job number
 
 
 def load_result(folder: Path, metric: str | None = None, mode: str | None = None) -> RunResult:
-    """Return the result in a run folder. metric, mode: instead of those that the run's own metrics name."""
+    """Return the result in a run folder. metric, mode: instead of those that the run's own metrics name.
+
+    All defaults if there is no run, or if its files hold what no run writes, such as a text where a number belongs.
+    """
     try:
-        status, config = read_status(folder), read_config(folder)
-        state = JobState(status["state"])
-    except (OSError, ValueError, KeyError):
+        return parse_result(folder, metric, mode)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, YAMLError):
         return RunResult()
-    metrics = config.get("metrics") or {}
+
+
+def parse_result(folder: Path, metric: str | None, mode: str | None) -> RunResult:
+    status, config = read_status(folder), read_config(folder)
+    state, metrics = JobState(status["state"]), config.get("metrics") or {}
     better = mode or (score_mode(metric) if metric else metrics.get("mode")) or "min"
-    metric = metric or metrics.get("monitor")
-    result = RunResult(state, status.get("kimg", 0.0), status.get("seconds", 0.0), metric, better)
-    result.seed = config.get("seed")
+    metric = metric or (metrics.get("monitor") and str(metrics.get("monitor")))
+    kimg, seconds = float(status.get("kimg", 0)), float(status.get("seconds", 0))
+    result = RunResult(state, kimg, seconds, metric, "max" if better == "max" else "min")
+    result.seed = seed if isinstance(seed := config.get("seed"), int) else None
     for line in read_metric_lines(folder / "metrics.jsonl"):
-        result.latest_kimg = line.get("kimg", result.latest_kimg)
+        result.latest_kimg = float(line.get("kimg", result.latest_kimg))
         if metric and "protocol" in line and metric in line:
-            result.history.append((line["kimg"], line[metric]))
+            result.history.append((float(line["kimg"]), float(line[metric])))
             result.protocol = comparable_protocol(metric, line["protocol"])
     if result.history:
         data = config.get("data") or {}
@@ -58,7 +67,7 @@ def load_result(folder: Path, metric: str | None = None, mode: str | None = None
         result.protocol = {key: str(value) for key, value in entries.items() if value is not None}
     scores = [score for _, score in result.history if math.isfinite(score)]
     if scores:
-        result.score = min(scores) if better == "min" else max(scores)
+        result.score = min(scores) if result.mode == "min" else max(scores)
     return result
 
 

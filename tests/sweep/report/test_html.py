@@ -1,6 +1,11 @@
 """The report of a sweep."""
 
+import base64
+import io
+import re
+
 import pytest
+from PIL import Image
 
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import html, leaderboard, ranking
@@ -21,8 +26,8 @@ def page(tmp_path):
             results[k] = RunResult("done", 2.0, 1.0, "val/fd", "min", float(k), {}, [(1.0, k + 1.0), (2.0, float(k))])
         jobs[8].state, jobs[8].error = JobState.FAILED, "<b>lost</b>"
         (tmp_path / "0-job" / "samples").mkdir(parents=True)
-        for kimg, content in ((1, b"old"), (2, b"new"), (3, b"newest")):
-            (tmp_path / "0-job" / "samples" / f"samples-kimg{kimg:010.3f}.png").write_bytes(content)
+        for kimg in (1, 2, 3):
+            Image.new("L", (1, 1), kimg).save(tmp_path / "0-job" / "samples" / f"samples-kimg{kimg:010.3f}.png")
         known = SweepState(tmp_path, {"axes": ["clip=null,1,10", "optimizer.lr=0.1,0.2,30"]}, jobs, ["model=<gan>"])
         path = html.write_report(known, ranking.rank_points(jobs, results, "min"), results, "val/fd")
         return path.read_text()
@@ -41,8 +46,8 @@ def test_the_page_shows_ranking_curves_settings_importance_samples_and_failures(
     ):
         assert f"<h2>{title}</h2>" in text
     shown = text.split("<h2>Samples</h2>")[1]
-    assert "base64,bmV3'" in shown  # the samples of the best score
-    assert shown.count("base64") == 1
+    (picture,) = re.findall('base64,(.*?)"', shown)
+    assert Image.open(io.BytesIO(base64.b64decode(picture))).getpixel((0, 0)) == 2  # the samples of the best score
     assert "0-job, 0 at 2 kimg" in shown
     assert "9 in total: 8 done, 1 failed" in text
     assert "&lt;b&gt;lost&lt;/b&gt;" in text
