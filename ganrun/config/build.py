@@ -18,11 +18,12 @@ from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
 from ganrun.models.ema import ExponentialMovingAverage
+from ganrun.models.steps.accumulation import Accumulation
 
 
 def build_data(cfg: DictConfig) -> DataModule:
     """Return the data of a config. Sets cfg.data.classes to the number that the data has, if it is null."""
-    data = instantiate_optional(cfg.data, batch_size=cfg.get("batch_size", 1), seed=cfg.seed)
+    data = instantiate_optional(cfg.data, batch_size=cfg.get("batch_size", 1) * cfg.get("accumulate", 1), seed=cfg.seed)
     if cfg.data.get("classes", 0) is None:
         cfg.data.classes = data.count_classes()
     return data
@@ -42,6 +43,8 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
     }
     with quote_settings_on_error(cfg, "model"):
         model = make_model(**base)
+    if cfg.get("accumulate", 1) > 1:
+        model.accumulation = Accumulation(cfg.accumulate)
     init = instantiate_optional(cfg.init)
     for network in model.children() if init else ():
         init(network)

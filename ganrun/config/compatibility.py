@@ -20,6 +20,7 @@ from ganrun.config import build, user_modules
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
+from ganrun.networks.eval_mode import has_batch_norm
 
 log = logging.getLogger(__name__)
 
@@ -126,9 +127,25 @@ def check_loaded_data(cfg: DictConfig, data: DataModule) -> None:
             f"model.classes={model_classes} and data.classes={cfg.data.classes}, but data={data.name} has "
             f"{len(data.classes)} classes. Leave both out."
         )
-    if cfg.batch_size > data.train_count:
+    if data.batch_size > data.train_count:
         message = "batch_size=%d, but data=%s has %d training examples: a batch repeats some."
-        log.warning(message, cfg.batch_size, data.name, data.train_count)
+        log.warning(message, data.batch_size, data.name, data.train_count)
+
+
+def check_accumulation(cfg: DictConfig, model: Adversarial, device_count: int) -> None:
+    """Raise UserError if the devices cannot share a batch; warn if parts of a batch give other gradients than all."""
+    if cfg.batch_size % device_count:
+        raise UserError(
+            f"batch_size must be a multiple of the number of devices, {device_count}, got {cfg.batch_size}. "
+            f"Set for example batch_size={-(-cfg.batch_size // device_count) * device_count}."
+        )
+    if model.accumulation and has_batch_norm(model):
+        joint = cfg.batch_size * cfg.accumulate
+        log.warning(
+            "accumulate=%d: BatchNorm takes its statistics from each batch of %d examples, not from the %d of a step, "
+            "so this is not quite batch_size=%d. Networks without BatchNorm give the same: network=mlp, for example.",
+            *(cfg.accumulate, cfg.batch_size, joint, joint),
+        )
 
 
 def check_monitor(suite: Any, scores: list[str]) -> None:

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from ganrun.config import build, compatibility, schema
-from ganrun.config.hardware import Hardware, check_hardware, resolve_hardware
+from ganrun.config.hardware import Hardware, check_hardware, count_devices, resolve_hardware
 from ganrun.data.module import DataModule
 from ganrun.models.base import Adversarial
 
@@ -53,6 +53,7 @@ def build_experiment(cfg: DictConfig) -> Experiment:
         compatibility.refuse_network(cfg, data, reason)
     hardware = resolve_hardware(cfg)
     check_hardware(cfg.trainer, hardware)
+    compatibility.check_accumulation(cfg, model, count_devices(cfg.trainer))
     build.build_trainer(cfg, hardware, logger=False)  # the Trainer itself refuses wrong settings
     suite, callbacks = build.instantiate_optional(cfg.metrics), build.build_callbacks(cfg)
     return Experiment(cfg, data, model, suite, callbacks, hardware)

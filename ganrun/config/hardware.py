@@ -40,6 +40,7 @@ def resolve_hardware(cfg: DictConfig) -> Hardware:
         "no CUDA GPU is used": not uses_cuda,
         "several devices synchronize within a step": is_parallel,
         "guard=skip checks every step": cfg.guard == "skip",
+        "accumulate adds up the gradients of several batches in a step": cfg.get("accumulate", 1) > 1,
         "trainer.precision=16-mixed checks every step": precision == "16-mixed",
     }
     obstacle = next((reason for reason, applies in obstacles.items() if applies), "")

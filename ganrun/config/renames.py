@@ -35,10 +35,12 @@ def update_config(cfg: DictConfig) -> DictConfig:
     """Replace the old names in a config: of settings, of classes in `_target_`, and of keys in interpolations.
 
     Changes the config in place and returns it. Must run before the config is checked for trust, or built. A training
-    of version 0.1 gets the default callbacks, which were not part of its config.
+    of version 0.1 gets the default callbacks and no accumulation, which were not part of its config.
     """
     if "trainer" in cfg and "callbacks" not in cfg:
         OmegaConf.update(cfg, "callbacks", OmegaConf.load(conf_dir() / "callbacks" / "default.yaml"), force_add=True)
+    if "trainer" in cfg and "accumulate" not in cfg:
+        OmegaConf.update(cfg, "accumulate", 1, force_add=True)
     for old, new in SETTINGS.items():
         _move_setting(cfg, old, new)
     for key, value in iterate_values(OmegaConf.to_container(cfg)):

@@ -57,6 +57,7 @@ SETTINGS = {
     "kimg": Setting(POSITIVE, resumable=True, compared=True, in_hparams=True),
     "minutes": Setting(POSITIVE_OR_NULL, resumable=True, in_hparams=True),
     "batch_size": Setting(COUNT, in_hparams=True),
+    "accumulate": Setting(COUNT, in_hparams=True),
     "ema.half_life_kimg": Setting(POSITIVE_OR_NULL, in_hparams=True),
     "ema.ramp_up": Setting(POSITIVE, in_hparams=True),
     "validate_kimg": Setting(POSITIVE_OR_NULL, resumable=True),

@@ -7,12 +7,14 @@ with the other players' weights frozen; then the averaged generators follow (see
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 from ganrun.models.ema import ExponentialMovingAverage
+from ganrun.models.steps.accumulation import Accumulation
 from ganrun.models.steps.graph_replay import GraphedSteps
 from ganrun.models.steps.skip_nonfinite import NonfiniteStepSkipper
 from ganrun.seeds import seed_training_noise
@@ -70,6 +72,8 @@ class Adversarial(pl.LightningModule):
         self.averaged = nn.ModuleDict()  # attribute -> averaged copy of that network
         self.terms: dict[str, Terms] = {}  # player -> terms of its last step, on the device
         self.batches_seen = self.images_seen = 0  # over all ranks; Lightning's global_step counts optimizer steps
+        self.accumulation: Accumulation | None = None  # set where the model is built, if a batch is trained on in parts
+        self._kept: dict[int, dict[str, Any]] = {}  # by part of the batch
         # Set by callbacks:
         self.progress = 0.0  # share of the training done
         self.before_batch: Callable[[Batch], None] | None = None
@@ -117,16 +121,32 @@ class Adversarial(pl.LightningModule):
         self._freeze_all_but(player)
         if self.step_skipper:
             self.step_skipper.save_state(self)
-        terms = player.loss(batch)
-        terms = terms if isinstance(terms, Mapping) else {"loss": terms}
         for w in self.parameters_of[player.name]:
             w.grad = None  # optimizer.zero_grad() does this too, ten times as slowly
-        self.manual_backward(terms["loss"])
+        terms = (
+            self.accumulation.backward(self, player, batch) if self.accumulation else self.backward_loss(player, batch)
+        )
         if self.step_skipper and not self.step_skipper.accepts(self, player.name, optimizer):
             return None
         optimizer.step()
         self.after_turn(player)
         return {name: value.detach() for name, value in terms.items()}
+
+    def backward_loss(self, player: Player, batch: Batch, weight: float | None = None) -> Terms:
+        """Backpropagate the player's loss, times the weight if there is one; return the terms of the loss."""
+        terms = player.loss(batch)
+        terms = terms if isinstance(terms, Mapping) else {"loss": terms}
+        self.manual_backward(terms["loss"] if weight is None else terms["loss"] * weight)
+        return terms
+
+    def draw(self, sample: Callable[[int], Tensor], n: int) -> Tensor:
+        """Return sample(n), such as a loss's noise; if the batch is in parts, this part's share of a sample for all."""
+        return self.accumulation.draw(sample, n) if self.accumulation else sample(n)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What the players' losses keep for each other on the same examples: the batch, or one part of it."""
+        return self._kept.setdefault(self.accumulation.part if self.accumulation else 0, {})
 
     def gradient_norm(self, player: str) -> Tensor:
         """Return the norm of the gradient of that player's last step, after clipping: scalar."""
@@ -165,10 +185,13 @@ class Adversarial(pl.LightningModule):
                 self.average.update(averaged, network, images, seen)
 
     def configure_model(self) -> None:
-        # Lightning calls this before it loads a checkpoint, whose averaged weights need a network to go to.
+        # Lightning calls this before it loads a checkpoint, whose averaged weights need a network to go to, and weights
+        # of 64 bits networks of 64 bits: it converts them only after loading.
         for name in self.averages if self.average else ():
             if name not in self.averaged:
                 self.averaged[name] = copy.deepcopy(getattr(self, name)).requires_grad_(False).eval()
+        if self._trainer:
+            self._trainer.precision_plugin.convert_module(self)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         self._players = self.players()

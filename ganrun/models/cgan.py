@@ -26,7 +26,7 @@ class CGAN(GAN):
         return self.discriminator(x, batch["y"])
 
     def fake_like(self, batch: Batch) -> Tensor:
-        return self.generator(self.noise(len(batch["y"])), batch["y"])
+        return self.generator(self.draw(self.noise, len(batch["y"])), batch["y"])
 
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Return examples [n, ...] of the classes y [n]; without y of the classes 0, 1, 2, ... in turn."""

@@ -32,7 +32,7 @@ class CycleGAN(Adversarial):
         with_a, with_b = ([a], [b]) if self.identity else ([], [])  # b_to_a should leave a as it is, and a_to_b b
         fake_a, *same_a = forward_batches(self.b_to_a, b, *with_a)
         fake_b, *same_b = forward_batches(self.a_to_b, a, *with_b)
-        self.fakes = {"a": fake_a.detach(), "b": fake_b.detach()}
+        self.kept["fakes"] = {"a": fake_a.detach(), "b": fake_b.detach()}
         adversarial = least_squares(self.d_a(fake_a), 1) + least_squares(self.d_b(fake_b), 1)
         cycle = l1_loss(self.b_to_a(fake_b), a) + l1_loss(self.a_to_b(fake_a), b)
         identity = l1_loss(same_a[0], a) + l1_loss(same_b[0], b) if self.identity else zeros_like(cycle)
@@ -42,7 +42,7 @@ class CycleGAN(Adversarial):
     def discriminators_loss(self, batch: Batch):
         terms = {}
         for side, d in (("a", self.d_a), ("b", self.d_b)):
-            real, fake = forward_batches(d, batch[side], self.pools[side](self.fakes[side]))
+            real, fake = forward_batches(d, batch[side], self.pools[side](self.kept["fakes"][side], self.draw))
             terms[f"loss_{side}"] = 0.5 * (least_squares(real, 1) + least_squares(fake, 0))  # halved: section 7.1
             terms |= {f"real_{side}": real, f"fake_{side}": fake}
         return {"loss": terms["loss_a"] + terms["loss_b"], **terms}

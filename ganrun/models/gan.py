@@ -43,7 +43,7 @@ class GAN(Adversarial):
         return self.discriminator(x)
 
     def fake_like(self, batch: Batch) -> Tensor:
-        return self.generator(self.noise(len(batch["x"])))
+        return self.generator(self.draw(self.noise, len(batch["x"])))
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return latents.normal(n, self.z_dim, self.some_weight, generator)

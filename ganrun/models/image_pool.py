@@ -1,5 +1,7 @@
 """The history of generated images that CycleGAN's discriminators are trained on."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -19,16 +21,19 @@ class ImagePool(nn.Module):
         self.kept: Tensor | None = None  # [size, C, H, W], of which the first `filled` are images
         self.filled = torch.zeros(1, dtype=torch.int64)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return B images [B, C, H, W] without gradient: some of those given, the others from the pool."""
+    def forward(self, images: Tensor, draw: Callable[..., Tensor] = lambda sample, n: sample(n)) -> Tensor:
+        """Return B images [B, C, H, W] without gradient: some of those given, the others from the pool.
+
+        draw: makes the pool's random decisions, as Adversarial.draw does.
+        """
         images = images.detach()
         if not self.size:
             return images
         kept = images.new_zeros(self.size, *images.shape[1:]) if self.kept is None else self.kept.to(images)
         self.kept = kept
         self.filled = self.filled.to(images.device)
-        swaps = torch.rand(len(images), device=images.device) < 0.5
-        indices = torch.randint(self.size, (len(images),), device=images.device)
+        swaps = draw(lambda n: torch.rand(n, device=images.device), len(images)) < 0.5
+        indices = draw(lambda n: torch.randint(self.size, (n,), device=images.device), len(images))
         singles = (x.split(1) for x in (images, swaps, indices))
         return torch.cat([self._swap(kept, *each) for each in zip(*singles, strict=True)])
 

@@ -9,9 +9,14 @@ from torch import Tensor, nn
 
 def forward_batches(network: nn.Module, *batches: Tensor) -> list[Tensor]:
     """Return network(batch) for each batch [B, ...]; in one pass, unless BatchNorm would mix their statistics."""
-    if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+    if has_batch_norm(network):
         return [network(batch) for batch in batches]
     return [*network(torch.cat(batches)).split([len(batch) for batch in batches])]
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    """Return whether the network normalizes with statistics of its batch."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
 @contextmanager

@@ -22,12 +22,13 @@ def print_plan(experiment: Experiment, run_dir: Path) -> None:
 
 
 def plan_table(experiment: Experiment) -> Table:
-    cfg, data, suite = experiment.cfg, experiment.data, experiment.suite
+    cfg, data, model, suite = experiment.cfg, experiment.data, experiment.model, experiment.suite
     table = Table("", "plan", title="ganrun train", title_justify="left")
     shape, contents = " x ".join(map(str, data.shape)), compatibility.describe_batch_keys(data.gives)
     table.add_row("data", f"{data.name}: {shape}: {contents}")
-    batches = ceil(round(cfg.kimg * 1000, 6) / cfg.batch_size)
-    table.add_row("batches", f"{batches:,} batches of {cfg.batch_size} examples")
+    batches = ceil(round(cfg.kimg * 1000, 6) / data.batch_size)
+    parts = f", each in {cfg.accumulate} parts of {cfg.batch_size}" if model.accumulation else ""
+    table.add_row("batches", f"{batches:,} batches of {data.batch_size} examples{parts}")
     table.add_row("length", f"{cfg.kimg:g} kimg" + (f" or {cfg.minutes:g} minutes" if cfg.minutes else ""))
     table.add_row("scores", f"{suite.monitor}, {suite.samples:,} samples" if suite else "none")
     table.add_row("memory", f"{training_bytes(experiment) / 2**20:,.0f} MiB for weights, gradients and optimizers")

@@ -38,7 +38,8 @@ def suggest_settings(cfg: DictConfig, is_host: bool) -> list[str]:
     if not is_host and "16" not in str(OmegaConf.select(cfg, "trainer.precision")):
         settings.append("trainer.precision=bf16-mixed")
     if cfg.batch_size > 1:
-        settings.append(f"batch_size={cfg.batch_size // 2} (half; the gradients are noisier)")
+        parts = 2 * (OmegaConf.select(cfg, "accumulate") or 1)
+        settings.append(f"batch_size={cfg.batch_size // 2} accumulate={parts} (half as much at once, slower)")
     if not is_host and OmegaConf.select(cfg, "trainer.compile") not in (None, "off"):
         settings.append("trainer.compile=off (CUDA graphs hold on to their memory)")
     width = OmegaConf.select(cfg, "network.width") or 1

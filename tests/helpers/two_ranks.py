@@ -87,6 +87,14 @@ def stopping(devices):
         return str(failure)
 
 
+def accumulated(devices):
+    """Return the weights of a training whose batches are those of CASES["gan"], each in two parts."""
+    parts = [f"batch_size={EXAMPLES // 2}", "accumulate=2"]
+    job = job_of(*CASES["gan"], *EXACT, *parts, f"trainer.devices={devices}")
+    fit_with_noise(job)
+    return dict(job.model.state_dict())
+
+
 def statistics_of(devices):
     """Return the BatchNorm statistics of a rank's generator after training, and those that it scores with."""
     job = job_of("model=dcgan", "data=digits", "network.width=4", "batch_size=8", f"trainer.devices={devices}")
@@ -116,6 +124,7 @@ def main(folder):
     results = {name: weights_of(name, devices=2) for name in CASES}
     results["noise"] = noise_of(devices=2)
     results["statistics"] = statistics_of(devices=2)
+    results["accumulated"] = accumulated(devices=2)
     results["skipping"] = skipping(devices=2)
     results["stopping"] = stopping(devices=2)
     torch.save(results, folder / f"rank{torch.distributed.get_rank()}.pt")

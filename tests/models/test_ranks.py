@@ -34,6 +34,13 @@ def test_two_ranks_end_at_the_weights_of_one_process_on_the_joined_batch(ranks, 
             assert torch.allclose(found[name][key], value, rtol=0, atol=1e-12), key
 
 
+def test_two_ranks_that_train_in_parts_end_at_the_weights_of_one_process_on_the_joined_batch(ranks):
+    expected = two_ranks.weights_of("gan", devices=1)
+    for weights in (two_ranks.accumulated(devices=1), *(rank["accumulated"] for rank in ranks)):
+        for key, value in expected.items():
+            assert torch.allclose(weights[key], value, rtol=0, atol=1e-12), key
+
+
 @pytest.mark.parametrize("name", two_ranks.CASES)
 def test_the_supplied_batches_train_every_player(name):
     start = two_ranks.job_of(*two_ranks.CASES[name], *two_ranks.EXACT).model.double()

@@ -35,7 +35,8 @@ def test_a_full_gpu_is_explained_with_the_size_what_was_free_and_what_to_try():
     assert explanation(torch.OutOfMemoryError(CUDA)) == (
         "The GPU ran out of memory: it could not allocate 20.00 GiB; of 139.72 GiB, 3.06 MiB were free and this run "
         "used 12.50 GiB. Try data.device=cpu (keeps the data in the machine's memory), or "
-        "trainer.precision=bf16-mixed, or batch_size=32 (half; the gradients are noisier), or network.width=16 (half)."
+        "trainer.precision=bf16-mixed, or batch_size=32 accumulate=2 (half as much at once, slower), or "
+        "network.width=16 (half)."
     )
 
 
