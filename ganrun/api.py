@@ -23,6 +23,7 @@ from ganrun.files import is_unfinished
 from ganrun.sweep.report import results
 from ganrun.training import checkpoint
 from ganrun.training.inference import TrainedModel, load_trained_model
+from ganrun.training.manifest import Manifest
 from ganrun.training.run_folder import read_status
 
 
@@ -59,7 +60,7 @@ def load(
     device: "auto", "cpu", "cuda" or "mps".   trust: build classes that are not ganrun's own, which runs their code.
     Raises UserError if there is no such run, or if its checkpoint cannot be read.
     """
-    if which == "best" and checkpoint.Manifest.read(checkpoint.find_checkpoint(str(run), "last").parent).best is None:
+    if which == "best" and Manifest.read(checkpoint.find_checkpoint(str(run), "last").parent).best is None:
         which = "last"
     return load_trained_model(OmegaConf.create({"run": str(run), "which": which, "device": device, "trust": trust}))
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
@@ -21,8 +23,12 @@ from ganrun.training.run_record import write_start
 log = logging.getLogger(__name__)
 
 
-def continue_training(run_dir: Path, path: Path | None, build_config: Callable[[DictConfig], DictConfig]) -> bool:
-    """Continue the run from the checkpoint `path`, or start it again if it has none. Return False if it is finished.
+def continue_training(
+    run_dir: Path, path: Path | None, build_config: Callable[[DictConfig], DictConfig]
+) -> DictConfig | None:
+    """Continue the run from the checkpoint `path`, or start it again if it has none.
+
+    Return None, or the saved config of a run that is finished, which does nothing.
 
     build_config: gets the run's saved config and returns the one to continue with.
     """
@@ -33,24 +39,36 @@ def continue_training(run_dir: Path, path: Path | None, build_config: Callable[[
         cfg = build_config(saved)
         cfg.folder = str(run_dir)
         if is_finished(run_dir, cfg):
-            return False
+            return saved
         set_choices(choices)
         experiment = build_experiment(cfg)
         if cfg.dry_run:
             print_plan(experiment, run_dir)
-            return True
+            return None
         session.prepare_experiment(experiment)
         if content and path:
             restore_progress(experiment, content, path)
-        log.info("%s", f"resuming from {path}" if path else f"starting {run_dir} again: it has no checkpoint yet")
+        log_start(run_dir, path)
         session.run_training(experiment, run_dir, choices, path)
-        return True
+    return None
+
+
+def log_start(run_dir: Path, path: Path | None) -> None:
+    """Log from where the training goes on, and which files of the run are missing, as in an incomplete copy."""
+    if path is None:
+        log.info("starting %s again: it has no checkpoint yet", run_dir)
+        return
+    missing = [name for name in (run_folder.STATUS, "config.yaml", "metrics.jsonl") if not (run_dir / name).exists()]
+    if missing:
+        lost = "; the curves and scores until now are lost" if "metrics.jsonl" in missing else ""
+        log.warning("%s lacks %s, which are written again%s", run_dir, " and ".join(missing), lost)
+    log.info("resuming from %s", path)
 
 
 def resume_existing(cfg: DictConfig, run_dir: Path) -> None:
     """Continue the run in `run_dir`, which must be of this config, if it is not finished (train resume=true)."""
     run_dir, path = checkpoint.find_run(str(run_dir))
-    if not continue_training(run_dir, path, lambda saved: check_changes(str(run_dir), saved, cfg)):
+    if continue_training(run_dir, path, lambda saved: check_changes(str(run_dir), saved, cfg)) is not None:
         log.info("%s is finished", run_dir)
 
 
@@ -61,9 +79,12 @@ def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[DictCon
             saved = renames.update_config(DictConfig(OmegaConf.load(run_dir / "config.yaml")))
             if "save_dir" in saved.logger:  # config.yaml is resolved, so save_dir no longer follows from `folder`
                 saved.logger.save_dir = str(run_dir)
-            return saved, run_folder.read_status(run_dir)["choices"]
-        except (OSError, KeyError) as error:
-            raise UserError(f"{run_dir} ended before its config was written. Start it again: ganrun train") from error
+            return saved, dict(run_folder.read_status(run_dir)["choices"])
+        except (OSError, KeyError, TypeError, ValueError, YAMLError, OmegaConfBaseException) as error:
+            raise UserError(
+                f"{run_dir} has no checkpoint yet, and its config.yaml or status.json is missing or damaged. "
+                "Start it again: ganrun train"
+            ) from error
     metadata = content["ganrun"]
     if metadata["schema"] < checkpoint.SCHEMA:
         raise UserError(f"{run_dir} is a run of an older ganrun that cannot be resumed. Train it again: ganrun train")
@@ -89,8 +110,8 @@ def check_changes(run: str, saved: DictConfig, cfg: DictConfig, overrides: list[
 def is_finished(run_dir: Path, cfg: DictConfig) -> bool:
     """Whether the run has reached the config's length and has its final scores."""
     status = run_folder.read_status(run_dir)
-    minutes = status.get("seconds", 0) / 60
-    is_long_enough = status.get("kimg", 0) >= cfg.kimg or (cfg.minutes is not None and minutes >= cfg.minutes)
+    kimg, seconds = status.get("kimg", 0), status.get("seconds", 0)
+    is_long_enough = kimg >= cfg.kimg or (cfg.minutes is not None and seconds / 60 >= cfg.minutes)
     return status.get("state") == "done" and is_long_enough
 
 
@@ -116,7 +137,7 @@ def restore_progress(experiment: Experiment, content: Mapping[str, Any], path: P
 
 def check_owner(run_dir: Path, choices: Mapping[str, str], path: Path | None) -> None:
     """Raise UserError for a checkpoint of another run: continuing from it would overwrite this one."""
-    own = run_folder.read_status(run_dir).get("choices", choices)
+    own = run_folder.read_status(run_dir).get("choices") or choices
     theirs, ours = (" ".join(f"{group}={names.get(group)}" for group in ("model", "data")) for names in (choices, own))
     if theirs != ours:
         raise UserError(

@@ -26,6 +26,11 @@ log = logging.getLogger(__name__)
 PACKAGES = ("ganrun", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 MIN_FREE = 200 * 2**20  # bytes
 STATUS = "status.json"
+STATUS_TYPES: dict[str, Any] = {  # of the entries that are read again
+    **dict.fromkeys(("kimg", "seconds", "images_per_second"), int | float),
+    **dict.fromkeys(("choices", "best", "last"), dict),
+    "state": str,
+}
 
 
 def check_writable(folder: Path) -> Path:
@@ -127,11 +132,13 @@ def git_commit() -> str | None:
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """Return the content of a run's status.json; {} if it is missing or damaged."""
+    """Return the content of a run's status.json, without entries of a wrong type; {} if it is missing or damaged."""
     try:
-        return json.loads((folder / STATUS).read_text())
+        content = json.loads((folder / STATUS).read_text())
     except (OSError, ValueError):
         return {}
+    entries = content.items() if isinstance(content, dict) else ()
+    return {name: value for name, value in entries if isinstance(value, STATUS_TYPES.get(name, object))}
 
 
 def read_config(folder: Path) -> DictConfig:

@@ -86,6 +86,13 @@ class RunRecord:
         if self.is_main_process:
             replace_text(path, "".join(json.dumps(line) + "\n" for line in lines))
 
+    def restore_best(self, monitor: str | None, best: Any) -> None:
+        """Take over the best score of a manifest if metrics.jsonl lacks it.  best: {"kimg", "value"}, or None."""
+        entries = best if isinstance(best, dict) and monitor == self.monitor else {}
+        kimg, value = entries.get("kimg"), entries.get("value")
+        if isinstance(kimg, int | float) and isinstance(value, int | float) and 1000 * kimg <= self.images:
+            self._compare_best({"kimg": kimg, str(monitor): value})
+
     def add_curves(self, images: int, curves: Mapping[str, float]) -> None:
         """Add a reading of the loss curves after `images`."""
         self.readings.append(curves)
@@ -105,10 +112,13 @@ class RunRecord:
         """Record scores, which include their kimg, as the last ones, and as the best if they are better."""
         self.last = scores
         if self.monitor in scores:
-            value, sign = scores[self.monitor], 1 if self.mode == "max" else -1
-            self.history.append((scores["kimg"], value))
-            if value == value and (not self.best or sign * value > sign * self.best[self.monitor]):
-                self.best = scores
+            self.history.append((scores["kimg"], scores[self.monitor]))
+            self._compare_best(scores)
+
+    def _compare_best(self, scores: dict[str, float]) -> None:
+        value, sign = scores[self.monitor], 1 if self.mode == "max" else -1
+        if value == value and (not self.best or sign * value > sign * self.best[self.monitor]):
+            self.best = scores
 
     def append_line(self, line: Mapping) -> None:
         """Append a line to metrics.jsonl."""
@@ -164,9 +174,13 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
 
 
 def read_metric_lines(path: Path) -> Iterator[dict]:
-    """Yield the lines of a metrics.jsonl, without one that a crash has truncated."""
-    for text in path.read_text().splitlines() if path.exists() else ():
+    """Yield the lines of a metrics.jsonl, without damaged ones, such as the last after a crash."""
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
-            yield json.loads(text)
+            line = json.loads(text)
         except ValueError:
-            log.info("%s: ignoring a truncated line", path)
+            line = None
+        if isinstance(line, dict) and isinstance(line.get("kimg"), int | float):
+            yield line
+        else:
+            log.info("%s: ignoring a damaged line", path)

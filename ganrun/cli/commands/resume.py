@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from ganrun.config import resume_rules, trust, user_modules
 from ganrun.errors import UserError
@@ -32,9 +32,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
         saved, choices = continuation.load_plan(run_dir, content)
         continuation.start_branch(build_config(saved), choices, path, content, cfg.folder)
         return
-    if not (run_dir / run_folder.STATUS).is_file():
+    if path and path.parent.name != "checkpoints" and not (run_dir / run_folder.STATUS).is_file():
         raise UserError(f"{path} is not in a run folder. To start a new run from it: ganrun resume {path} branch=true")
-    if not continuation.continue_training(run_dir, path, build_config):
-        finished = OmegaConf.load(run_dir / "config.yaml")
+    finished = continuation.continue_training(run_dir, path, build_config)
+    if finished is not None:
         longer = f"kimg={2 * finished.kimg:g}" + (" minutes=null" if finished.minutes else "")
         raise UserError(f"{run_dir} is finished. To make it longer: ganrun resume {cfg.run} {longer}")

@@ -7,11 +7,12 @@ from omegaconf import DictConfig
 from ganrun.config.experiment import build_experiment
 from ganrun.training import continuation, lock, run_folder, run_record, session
 from ganrun.training.dry_run import print_plan
+from ganrun.training.manifest import has_checkpoints
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
-    if cfg.resume and (folder / run_folder.STATUS).exists():
+    if cfg.resume and ((folder / run_folder.STATUS).exists() or has_checkpoints(folder / "checkpoints")):
         continuation.resume_existing(cfg, folder)
         return
     experiment = build_experiment(cfg)
@@ -23,6 +24,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     session.prepare_experiment(experiment)
     # A start of version 0.1 may have been killed before it wrote anything into this folder
     is_abandoned = folder.is_dir() and ((folder / lock.LOCK_FILE).exists() or not any(folder.iterdir()))
+    is_abandoned = is_abandoned and not any(run_record.read_metric_lines(folder / "metrics.jsonl"))
     choices = session.config_choices()
     if session.is_main_process() and not (cfg.resume and is_abandoned):
         folder = run_folder.make_run_folder(folder, lambda partial: run_record.write_start(partial, cfg, choices))

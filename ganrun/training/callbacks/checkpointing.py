@@ -8,6 +8,7 @@ from ganrun.training import checkpoint
 from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.nan_guard import NanGuard
+from ganrun.training.manifest import Manifest, checkpoint_name, remove_partial_files
 from ganrun.training.plain_types import plain_entries
 
 
@@ -21,21 +22,25 @@ class Checkpointing(RunCallback):
 
     def __init__(self, kimg: float | None = None, every_kimg: float | None = None, keep: int | None = None):
         self.cadences = {"cadence": Cadence(kimg)} | ({"for_good": Cadence(every_kimg)} if every_kimg else {})
-        self.keep, self.manifest = keep, checkpoint.Manifest()
+        self.keep, self.manifest = keep, Manifest()
 
     def bind(self, run: RunContext) -> None:
         super().bind(run)
         self.folder = run.record.folder / "checkpoints"
         self.metadata = checkpoint.checkpoint_metadata(run.cfg, run.choices, run.experiment.data.contents.fingerprint)
+        if start := run.resumed_from:
+            before = Manifest.read(self.folder)
+            run.record.restore_best(before.monitor, before.scores.get("best"))
+            self.manifest = before.restarted_at(start.name, self._best_name())
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         for cadence in self.cadences.values():
             cadence.start(pl_module)
-        if start := self.run.resumed_from:
-            self.manifest = checkpoint.Manifest.read(self.folder).restarted_at(start.name, self._best_name())
         if trainer.is_global_zero:
             self.folder.mkdir(exist_ok=True)
-            self.manifest.remove_others(self.folder)
+            remove_partial_files(self.folder)
+            if self.manifest.last:
+                self.manifest.commit(self.folder)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["ganrun"] = self.metadata
@@ -70,7 +75,7 @@ class Checkpointing(RunCallback):
             is_permanent = "for_good" in self.cadences and self.cadences["for_good"].is_due(model)
             for cadence in self.cadences.values():
                 cadence.mark_done(model)
-            name = checkpoint.checkpoint_name(model.images_seen / 1000)
+            name = checkpoint_name(model.images_seen / 1000)
             is_best = self.run.record.best.get("kimg") == model.images_seen / 1000
             manifest = self._with_scores(self.manifest.with_saved(name, is_best, is_permanent, self.keep), model)
             trainer.save_checkpoint(self.folder / name, storage_options=lambda digest: self._commit(manifest, digest))
@@ -81,7 +86,7 @@ class Checkpointing(RunCallback):
             self.save(trainer, model)
         self.run.checkpoint_io.wait()
 
-    def _commit(self, manifest: checkpoint.Manifest, digest: str | None = None) -> None:
+    def _commit(self, manifest: Manifest, digest: str | None = None) -> None:
         if digest and manifest.last:
             manifest.sha256[manifest.last] = digest
         manifest.commit(self.folder)
@@ -92,9 +97,9 @@ class Checkpointing(RunCallback):
 
     def _best_name(self) -> str | None:
         best = self.run.record.best
-        return checkpoint.checkpoint_name(best["kimg"]) if best else None
+        return checkpoint_name(best["kimg"]) if best else None
 
-    def _with_scores(self, manifest: checkpoint.Manifest, model) -> checkpoint.Manifest:
+    def _with_scores(self, manifest: Manifest, model) -> Manifest:
         """Add the monitored score of the last and the best checkpoint; None for one without a score."""
         monitor, last, best = self.run.record.monitor, self.run.record.last, self.run.record.best
         if monitor is not None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganrun.errors import Failure
 from ganrun.models.steps.skip_nonfinite import NonfiniteStepSkipper, grad_scaler
 from ganrun.training.callbacks.base import RunCallback
-from ganrun.training.checkpoint import Manifest
+from ganrun.training.manifest import Manifest
 
 log = logging.getLogger(__name__)
 MAX_VALUES = 4096  # terms of more values are not kept until the next check

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from helpers.run_context import bound
 
-from ganrun.training import checkpoint
+from ganrun.training import manifest as manifests
 from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.checkpoint_io import DurableIO
@@ -88,7 +88,7 @@ def test_without_scores_there_is_no_best(training):
 @pytest.mark.parametrize(("keep", "kept"), [(None, [20, 40, 60, 80, 100]), (2, [80, 100])])
 def test_some_stay_for_good(training, tmp_path, keep, kept):
     saved_manifest = training({10: 1.0}, every_kimg=20, keep=keep)
-    assert saved_manifest["kept"] == [checkpoint.checkpoint_name(kimg) for kimg in kept]
+    assert saved_manifest["kept"] == [manifests.checkpoint_name(kimg) for kimg in kept]
     files = {path.name for path in (tmp_path / "checkpoints").glob("*.ckpt")}
     assert files == {
         *saved_manifest["kept"],
@@ -98,12 +98,13 @@ def test_some_stay_for_good(training, tmp_path, keep, kept):
     }
 
 
-def test_a_resumed_training_drops_later_checkpoints_and_what_a_killed_one_left(tmp_path):
-    names = [checkpoint.checkpoint_name(kimg) for kimg in (10, 20, 30, 40)]
-    for name in [*names, "kimg000099.000.ckpt", f".{names[3]}.partial"]:
+def test_a_resumed_training_drops_later_checkpoints_and_keeps_what_no_manifest_named(tmp_path):
+    names = [manifests.checkpoint_name(kimg) for kimg in (10, 20, 30, 40)]
+    for name in [*names, "kimg000099.000.ckpt", "mine.ckpt", f".{names[3]}.partial"]:
         (tmp_path / name).write_text("weights")
-    manifest = checkpoint.Manifest(last=names[3], previous=names[2], best=names[1], kept=[names[0], names[3]])
+    manifest = manifests.Manifest(last=names[3], previous=names[2], best=names[1], kept=[names[0], names[3]])
     restarted = manifest.restarted_at(names[2], best=names[1])
+    manifests.remove_partial_files(tmp_path)
     restarted.commit(tmp_path)
     assert (restarted.last, restarted.previous, restarted.best, restarted.kept) == (
         names[2],
@@ -111,5 +112,6 @@ def test_a_resumed_training_drops_later_checkpoints_and_what_a_killed_one_left(t
         names[1],
         [names[0]],
     )
-    assert {path.name for path in tmp_path.iterdir()} == {"manifest.json", *names[:3]}
-    assert checkpoint.Manifest.read(tmp_path) == restarted
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files == {"manifest.json", "kimg000099.000.ckpt", "mine.ckpt", *names[:3]}
+    assert manifests.Manifest.read(tmp_path) == restarted
