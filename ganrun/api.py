@@ -24,7 +24,7 @@ from ganrun.sweep.report import results
 from ganrun.training import checkpoint
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.manifest import Manifest
-from ganrun.training.run_folder import read_status
+from ganrun.training.run_folder import has_strays, read_status
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,11 @@ def load(
 
     run: a run folder, a checkpoint file, or "last" for the newest run below outputs/.
     which: the checkpoint of a run folder, "best" or "last". A run without scores has no best one: its last is loaded.
-    device: "auto", "cpu", "cuda" or "mps".   trust: build classes that are not ganrun's own, which runs their code.
+    device: "auto", "cpu", "cuda" or "mps".   trust: build classes that are not ganrun's own, which runs their code,
+    and follow links that lead out of the run folder.
     Raises UserError if there is no such run, or if its checkpoint cannot be read.
     """
-    if which == "best" and Manifest.read(checkpoint.find_checkpoint(str(run), "last").parent).best is None:
+    if which == "best" and Manifest.read(checkpoint.find_checkpoint(str(run), "last", trust).parent).best is None:
         which = "last"
     return load_trained_model(OmegaConf.create({"run": str(run), "which": which, "device": device, "trust": trust}))
 
@@ -80,8 +81,9 @@ def runs(outputs: str | PathLike[str] = "outputs") -> list[Run]:
 
     A list of dataclasses: pandas.DataFrame(ganrun.runs()) has a row per run.
     """
-    paths = sorted(Path(outputs).glob(f"**/{checkpoint.STATUS}"), key=lambda path: path.stat().st_mtime)
-    return [describe_run(path.parent) for path in paths if not is_unfinished(path) and read_status(path.parent)]
+    paths = sorted(Path(outputs).glob(f"**/{checkpoint.STATUS}"), key=lambda path: path.lstat().st_mtime)
+    folders = [path.parent for path in paths if not is_unfinished(path)]
+    return [describe_run(folder) for folder in folders if not has_strays(folder) and read_status(folder)]
 
 
 def describe_run(folder: str | PathLike[str]) -> Run:

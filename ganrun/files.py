@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import uuid4
 
+from ganrun.errors import UserError
+
 UNFINISHED = ".unfinished"  # ends the names of what is being built; `.lock` is added for the lock beside it
 ABANDONED_SECONDS = 7 * 24 * 3600  # what has no lock counts as abandoned after a week without a change
 
@@ -42,8 +44,11 @@ def sha256_of_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-class UnsafeFileError(OSError):
+class UnsafeFileError(UserError, OSError):
     """A path that is not opened: a link, FIFO, socket or device, or a file that is too large."""
+
+    def __str__(self) -> str:  # not OSError's, which shows error numbers
+        return str(self.args[0])
 
 
 def open_regular(path: str | Path, limit: int | None = None, follow_links: bool = False) -> BinaryIO:
@@ -71,12 +76,39 @@ def read_text(path: str | Path, limit: int, follow_links: bool = False) -> str:
     return read_bytes(path, limit, follow_links).decode()
 
 
-def read_json(path: str | Path, limit: int, follow_links: bool = False) -> Any:
+def read_json(path: str | Path, limit: int) -> Any:
     """Return what a JSON file of at most `limit` bytes holds. Raises like `open_regular`, or ValueError if damaged."""
+    return parse_json(read_bytes(path, limit))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return what a JSON text holds. Raises ValueError if it is damaged."""
     try:
-        return json.loads(read_text(path, limit, follow_links))
+        return json.loads(text)
     except RecursionError as error:
-        raise ValueError(f"{path} is nested too deeply.") from error
+        raise ValueError("it is nested too deeply") from error
+
+
+def find_stray_entry(folder: Path) -> str | None:
+    """Say which entry of a folder, at any depth, does not belong there: "FOLDER/a is a link to /b"; None if all do.
+
+    These are links that lead out of the folder, FIFOs, sockets and devices. Opens no file. Raises OSError if a folder
+    cannot be listed.
+    """
+    root, pending = os.path.realpath(folder), [os.path.realpath(folder)]
+    while pending:
+        with suppress(FileNotFoundError), os.scandir(pending.pop()) as entries:  # other processes may remove some
+            for entry in entries:
+                name = f"{folder}{entry.path.removeprefix(root)}"
+                if entry.is_symlink():
+                    target = os.path.realpath(entry.path)
+                    if os.path.commonpath([root, target]) != root:
+                        return f"{name} is a link to {target}"
+                elif entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False) and os.path.lexists(entry.path):
+                    return f"{name} is {kind_of_file(entry.stat(follow_symlinks=False).st_mode)}"
+    return None
 
 
 def check_regular(path: str | Path, limit: int | None = None, follow_links: bool = False) -> None:
@@ -113,8 +145,9 @@ def open_append(path: str | Path) -> BinaryIO:
     """
     path = Path(path)
     with suppress(FileNotFoundError):
-        check_regular(path)
-        if path.stat().st_nlink > 1:
+        status = path.lstat()
+        _check_mode(path, status)
+        if status.st_nlink > 1:
             with replacing(path) as copy:
                 shutil.copyfile(path, copy)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC

@@ -16,7 +16,7 @@ commands cli.commands: compare eval protocol=eval_protocol resume sample score_t
 commands cli.commands: train translate
 commands training: plan=dry_run summary trained=inference
 data data: ahead=batches arrays=cache decoding=decode_all order=shuffle
-- -: durations=terminal folders=paths
+- -: durations=terminal folders=files
 - models: losses schedules
 metrics metrics.scores: copies frechet inception_score infinity=fid_infinity intra=intra_fid kid neighbours=nearest
 metrics metrics.scores: prdc reading=declarations
@@ -81,7 +81,7 @@ networks.modes networks.eval_mode: evaluating=eval_mode jointly=forward_batches
 pictures data.images: grid=make_grid scatter=plot_points
 record training.run_record: Record=RunRecord read_lines=read_metric_lines
 record training.run_folder: make_folder=make_run_folder versions=package_versions
-record paths: replace_text
+record files: replace_text
 seeds seeds: mix=hash_integers
 turns.graphs models.steps.cuda_graph: CudaGraphs=CudaGraphCapture
 turns.recording models.steps.captured_step: Recording=CapturedStep

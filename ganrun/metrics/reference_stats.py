@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
@@ -100,7 +101,8 @@ def scores_with_baseline() -> list[Score]:
 def statistics_path(name: str, identity: dict) -> Path:
     """The file of the statistics that `identity` (plain types: data, weights, counts ...) determines."""
     digest = sha256(canonical_json(identity).encode()).hexdigest()[:16]
-    return cache_dir() / "statistics" / f"{name}-{digest}.safetensors"
+    plain = re.sub(r"[^\w.+-]", "_", name)  # it contains data.name, which may be a stranger's
+    return cache_dir() / "statistics" / f"{plain}-{digest}.safetensors"
 
 
 def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics | None:

@@ -3,15 +3,16 @@
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
+from ganrun.config.json_forms import is_count, is_plain_name, is_shallow, is_text, optional, read_form
 from ganrun.errors import UserError, did_you_mean
-from ganrun.files import replace_text
+from ganrun.files import UnsafeFileError, open_append, replace_text
 from ganrun.sweep.job_state import JobState
 
 try:
@@ -23,6 +24,23 @@ SWEEP_FILE = "sweep.json"
 LOCK_FILE = ".lock"  # its modification time is that of the sweep's last start
 SWEEPS_DIR = Path("outputs/sweeps")
 SWEEP_VARIABLE = "GANRUN_SWEEP"  # environment variable that tells jobs the sweep's folder
+
+
+MAX_SWEEP = 2**25  # bytes: tens of thousands of jobs
+JOB_FORM = {
+    **{"number": is_count, "point": is_count, "seed": is_count, "attempts": is_count, "values": {str: is_text}},
+    **{"name": is_plain_name, "state": is_text, "error": is_text, "runner": is_text},
+}
+DEFINITION_FORM = {
+    "fixed": [is_text],
+    "axes": [is_text],
+    "seeds": [is_count],
+    "settings": {"metric": optional(is_text), "direction": optional(is_text), str: is_shallow},
+}
+SWEEP_FORM = {
+    **{"definition": DEFINITION_FORM, "jobs": [JOB_FORM], "command": [is_text], "flags": {str: is_text}},
+    **{"id": is_text, "study": is_text},
+}
 
 
 @dataclass
@@ -63,12 +81,12 @@ class SweepState:
     @property
     def keys(self) -> list[str]:
         """The settings that vary."""
-        return [axis.partition("=")[0] for axis in self.definition["axes"]]
+        return [axis.partition("=")[0] for axis in self.definition.get("axes", [])]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from changing the jobs, joining or leaving. Not reentrant."""
-        with (self.folder / LOCK_FILE).open("a") as file:
+        with open_append(self.folder / LOCK_FILE) as file:
             flock(file)
             yield
 
@@ -106,7 +124,7 @@ class RunnerRegistry:
     def join(self) -> None:
         """Register this process. Call it, and `others`, only within SweepState.change or SweepState.locked."""
         self.folder.mkdir(exist_ok=True)
-        self.file = (self.folder / self.name).open("a")
+        self.file = open_append(self.folder / self.name)
         flock(self.file)
 
     def leave(self) -> None:
@@ -119,7 +137,7 @@ class RunnerRegistry:
         for path in self.folder.iterdir() if self.folder.is_dir() else ():
             if path.name == self.name:
                 continue
-            with suppress(FileNotFoundError), path.open("a") as file:
+            with suppress(FileNotFoundError, UnsafeFileError), open_append(path) as file:
                 if flock(file, wait=False):
                     path.unlink()
                 else:
@@ -154,11 +172,12 @@ def load_sweep(folder: Path, definition: Mapping | None = None) -> SweepState:
             raise UserError(f"{folder} exists and holds no sweep. Give another sweep.name= or folder=.")
         return SweepState(folder, dict(definition))
     try:
-        content = json.loads(path.read_text())
-        content["jobs"] = [load_job(number, job) for number, job in enumerate(content["jobs"])]
+        content = read_form(path, MAX_SWEEP, SWEEP_FORM)
+        content["jobs"] = [SweepJob(**job) for job in content["jobs"]]
+        if [job.number for job in content["jobs"]] != list(range(len(content["jobs"]))):
+            raise ValueError("its jobs are not in order")
         state = SweepState(folder, **content)
-        check_texts([*state.definition["axes"], *state.definition["fixed"], *state.command, state.id, state.study])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read: {error}. Start again with sweep.fresh=true.") from error
     if definition is not None and state.definition != dict(definition):
         saved, requested = describe_definition(state.definition), describe_definition(definition)
@@ -174,35 +193,17 @@ def load_sweep(folder: Path, definition: Mapping | None = None) -> SweepState:
     return state
 
 
-def load_job(number: int, content: dict) -> SweepJob:
-    """Return the job of this number in sweep.json. Raises ValueError or TypeError for what no sweep writes."""
-    job = SweepJob(**content)
-    check_texts([job.name, job.error, job.runner, *job.values, *job.values.values()])
-    if not all(type(value) is int for value in (job.point, job.seed, job.attempts)) or job.number != number:
-        raise TypeError(f"job {number} has a wrong number")
-    if Path(job.name).is_absolute() or ".." in Path(job.name).parts:
-        raise ValueError(f"the folder of job {number}, {job.name}, is not in that of the sweep")
-    return job
-
-
-def check_texts(values: Iterable[object]) -> None:
-    """Raise TypeError if one of the values is no string."""
-    for value in values:
-        if not isinstance(value, str):
-            raise TypeError(f"{value!r} is not a string")
-
-
 def last_start(folder: Path) -> float:
     """Return when a sweep was last started; for a copy without its hidden files, when sweep.json was written."""
-    return next(path for path in (folder / LOCK_FILE, folder / SWEEP_FILE) if path.exists()).stat().st_mtime
+    return next(path for path in (folder / LOCK_FILE, folder / SWEEP_FILE) if os.path.lexists(path)).lstat().st_mtime
 
 
 def describe_definition(definition: Mapping) -> str:
     """Return a sweep's definition as the overrides of a command, without the place of its study."""
     settings = {key: value for key, value in definition.get("settings", {}).items() if value and key != "storage"}
     overrides = [f"sweep.{key}={value}" for key, value in settings.items()]
-    seeds = ",".join(map(str, definition["seeds"]))
-    return " ".join([*definition["fixed"], *definition["axes"], f"seed={seeds}", *overrides])
+    fixed, axes, seeds = (definition.get(name, []) for name in ("fixed", "axes", "seeds"))
+    return " ".join([*fixed, *axes, f"seed={','.join(map(str, seeds))}", *overrides])
 
 
 def find_sweep(name: str) -> Path:

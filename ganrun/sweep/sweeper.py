@@ -1,6 +1,7 @@
 """A sweep from the command line's settings to its leaderboard; Hydra's plugin calls it."""
 
 import logging
+import shlex
 import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -25,7 +26,7 @@ from ganrun.sweep.runner import Runner
 from ganrun.sweep.search.strategy import GridSearch
 from ganrun.sweep.search.study import StudySearch
 from ganrun.sweep.state import SWEEP_VARIABLE, SweepJob, SweepState
-from ganrun.training.run_folder import check_writable
+from ganrun.training.run_folder import check_contents, check_writable
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
         log_plan(plan, config.sweep)
         return
     check_writable(plan.folder.absolute())
+    check_contents(plan.folder, command=f"ganrun sweep resume {shlex.quote(str(plan.folder))} trust=true")
     if config.sweep.fresh:
         move_aside(plan, config.sweep.get("storage"))
     runner = build_runner(context, config, plan, configs)

@@ -1,6 +1,7 @@
 """Checkpoints of a run: ganrun's entries in them, finding and loading them."""
 
 import logging
+import os
 import pickle
 import zipfile
 import zlib
@@ -22,7 +23,7 @@ from ganrun.training.manifest import (
     has_checkpoints,
     newest_last,
 )
-from ganrun.training.run_folder import STATUS, package_versions
+from ganrun.training.run_folder import STATUS, check_contents, package_versions
 
 log = logging.getLogger(__name__)
 SCHEMA = 2  # since 2 with random and callback states, so that a run can be resumed exactly
@@ -49,9 +50,13 @@ def write_branch_checkpoint(folder: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def find_checkpoint(run: str, which: str = "last") -> Path:
-    """Return the checkpoint file that a user names: a file, a run folder, or "last" for the newest run in outputs/."""
+def find_checkpoint(run: str, which: str = "last", trust: bool = False) -> Path:
+    """Return the checkpoint file that a user names: a file, a run folder, or "last" for the newest run in outputs/.
+
+    trust: whether links may lead out of the run folder.
+    """
     path = resolve_run(run, f"checkpoints/{MANIFEST}")
+    check_run_contents(path, trust)
     if path.is_file():
         return path
     folder = next((f for f in (path, path / "checkpoints") if has_checkpoints(f)), None)
@@ -61,9 +66,13 @@ def find_checkpoint(run: str, which: str = "last") -> Path:
     return checkpoint_by_role(folder, which)
 
 
-def find_run(run: str, which: str = "last") -> tuple[Path, Path | None]:
-    """Return the run folder that a user names and the checkpoint to resume from, or None if nothing was saved yet."""
+def find_run(run: str, which: str = "last", trust: bool = False) -> tuple[Path, Path | None]:
+    """Return the run folder that a user names and the checkpoint to resume from, or None if nothing was saved yet.
+
+    trust: whether links may lead out of the run folder.
+    """
     path = resolve_run(run, STATUS)
+    check_run_contents(path, trust)
     if path.is_file():
         return path.parent.parent, path
     folder = path.parent if path.name == "checkpoints" else path
@@ -74,6 +83,17 @@ def find_run(run: str, which: str = "last") -> tuple[Path, Path | None]:
         problem = problem if path.is_dir() else "does not exist"
         raise UserError(f"{path} {problem}. Give a run folder, last for the newest run, or start one: ganrun train")
     return folder, None
+
+
+def check_run_contents(path: Path, trust: bool) -> None:
+    """Check what is in a run folder, given as such, as its folder of checkpoints or as a checkpoint in that.
+
+    Raises UserError like `check_contents`. Other files, and folders that are no run folders, may have any neighbours.
+    """
+    folder = path if path.is_dir() else path.parent
+    folder = folder.parent if folder.name == "checkpoints" else folder if path.is_dir() else None
+    if folder and any(os.path.lexists(folder / name) for name in (STATUS, "config.yaml", "checkpoints", MANIFEST)):
+        check_contents(folder, trust)
 
 
 def resolve_run(run: str, marker: str) -> Path:
@@ -93,7 +113,7 @@ def resolve_run(run: str, marker: str) -> Path:
     folders = {path: folder for path, folder in folders.items() if not is_unfinished(folder)}
     if not folders:
         raise UserError(f"There is no run in {outputs.absolute()} yet. Start one: ganrun train")
-    return folders[max(folders, key=lambda path: path.stat().st_mtime)]
+    return folders[max(folders, key=lambda path: path.lstat().st_mtime)]
 
 
 def checkpoint_by_role(folder: Path, which: str) -> Path:

@@ -10,7 +10,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
@@ -76,11 +75,11 @@ def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[DictCon
     """Return config and group choices of a run: from its checkpoint `content`, or from its files if there is none."""
     if content is None:
         try:
-            saved = renames.update_config(DictConfig(OmegaConf.load(run_dir / "config.yaml")))
+            saved = renames.update_config(run_folder.read_config(run_dir).copy())
             if "save_dir" in saved.logger:  # config.yaml is resolved, so save_dir no longer follows from `folder`
                 saved.logger.save_dir = str(run_dir)
-            return saved, dict(run_folder.read_status(run_dir)["choices"])
-        except (OSError, KeyError, TypeError, ValueError, YAMLError, OmegaConfBaseException) as error:
+            return saved, run_folder.read_status(run_dir)["choices"]
+        except (OSError, KeyError, TypeError, ValueError, OmegaConfBaseException) as error:
             raise UserError(
                 f"{run_dir} has no checkpoint yet, and its config.yaml or status.json is missing or damaged. "
                 "Start it again: ganrun train"

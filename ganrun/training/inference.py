@@ -118,7 +118,7 @@ class TrainedModel:
 
 def load_trained_model(command: DictConfig) -> TrainedModel:
     """Load the model that a command names by `run` and `which`, to its `device`."""
-    path = checkpoint.find_checkpoint(command.run, command.which)
+    path = checkpoint.find_checkpoint(command.run, command.which, bool(command.get("trust")))
     content = checkpoint.load_checkpoint(path)
     kimg, choices = content["seen"]["images"] / 1000, content["ganrun"]["choices"]
     cfg = renames.update_config(DictConfig(content["ganrun"]["config"]))

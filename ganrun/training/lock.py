@@ -10,7 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ganrun.config.json_forms import is_count, is_text, read_form
 from ganrun.errors import UserError
+from ganrun.files import check_regular, open_append
 
 LOCK_FILE = ".lock"
 
@@ -21,6 +23,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
     The system frees the lock however the process ends. The lock file names its owner, and stays.
     """
+    open_append(folder / LOCK_FILE).close()  # refuses a link or FIFO of that name
     lock, owner = FileLock(folder / LOCK_FILE), read_owner(folder)
     try:
         lock.acquire(timeout=0)
@@ -38,7 +41,9 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
 def is_locked(folder: Path) -> bool:
     """Return whether a process is in the folder."""
-    if not (folder / LOCK_FILE).exists():
+    try:
+        check_regular(folder / LOCK_FILE)
+    except OSError:
         return False
     try:
         with FileLock(folder / LOCK_FILE, timeout=0):
@@ -60,7 +65,7 @@ def terminate_owner(folder: Path) -> bool:
 def read_owner(folder: Path) -> dict:
     """Return the host and pid of the process in the folder; {} if they are unknown."""
     try:
-        owner = json.loads((folder / LOCK_FILE).read_text())
-        return {"host": owner["host"], "pid": int(owner["pid"])}
-    except (OSError, ValueError, KeyError, TypeError):
+        owner = read_form(folder / LOCK_FILE, 1000, {"host": is_text, "pid": lambda pid: is_count(pid) and pid > 1})
+        return {"host": owner["host"], "pid": owner["pid"]}
+    except (OSError, ValueError, KeyError):
         return {}

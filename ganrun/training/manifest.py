@@ -1,17 +1,30 @@
 """The manifest of a run: which of the files in its folder of checkpoints count, and as what."""
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ganrun.files import read_json, replace_text
+from ganrun.config.json_forms import is_amount, is_plain_name, is_shallow, is_text, optional, read_form
+from ganrun.files import replace_text
 
 MANIFEST = "manifest.json"
-MAX_BYTES = 2**24
-FILE_NAME = re.compile(r"[^/\\\0]+\.ckpt")  # no path to other folders
+MAX_BYTES = 2**22  # tens of thousands of checkpoints
+
+
+def is_checkpoint_name(value: Any) -> bool:
+    """Whether it is the name of a file, with no path to another folder."""
+    return is_plain_name(value) and value.endswith(".ckpt")
+
+
+NAME = optional(is_checkpoint_name)
+SCORE = optional({"kimg": is_amount, "value": optional(is_shallow)})
+MANIFEST_FORM = {
+    **{"last": is_checkpoint_name, "previous": NAME, "best": NAME, "sha256": {str: is_text}},
+    **{name: [is_checkpoint_name] for name in ("kept", "found", "superseded")},
+    **{"monitor": optional(is_text), "mode": optional(is_text), "scores": {str: SCORE}},
+}
 
 
 @dataclass
@@ -41,21 +54,12 @@ class Manifest:
         If it is missing or damaged, `last` is None and `found` has the files that are there.
         """
         try:
-            content = read_json(folder / MANIFEST, MAX_BYTES)
-            manifest = cls(**{each.name: content[each.name] for each in fields(cls) if each.name in content})
-            if manifest._is_valid():
-                return manifest
-        except (ValueError, TypeError, OSError):
-            pass
-        return cls(found=checkpoint_files(folder))
-
-    def _is_valid(self) -> bool:
-        """Whether the content of a file is a manifest; its names must not lead to other folders."""
-        names = [*self.names, *self.superseded, *self.sha256]
-        are_names = all(isinstance(name, str) and FILE_NAME.fullmatch(name) for name in names)
-        lists, tables = (self.kept, self.found, self.superseded), (self.sha256, self.scores)
-        are_lists = all(isinstance(each, list) for each in lists) and all(isinstance(each, dict) for each in tables)
-        return bool(self.last) and are_names and are_lists
+            content = read_form(folder / MANIFEST, MAX_BYTES, MANIFEST_FORM)
+        except (ValueError, OSError):
+            content = {}
+        if "last" not in content:
+            return cls(found=checkpoint_files(folder))
+        return cls(**{each.name: content[each.name] for each in fields(cls) if each.name in content})
 
     @property
     def names(self) -> set[str]:
@@ -100,7 +104,7 @@ def checkpoint_name(kimg: float) -> str:
 
 def checkpoint_files(folder: Path) -> list[str]:
     """Return the names of the files in a folder that may be checkpoints, the oldest first."""
-    paths = [path for path in folder.glob("*.ckpt") if path.is_file() and not path.is_symlink()]
+    paths = [path for path in folder.glob("*.ckpt") if is_checkpoint_name(path.name) and path.is_file()]
     return newest_last(path.name for path in paths)
 
 

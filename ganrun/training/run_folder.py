@@ -1,7 +1,7 @@
 """A run folder: making it, its log, and what its files say."""
 
 import errno
-import json
+import io
 import logging
 import os
 import platform
@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,20 +17,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from ganrun.config.json_forms import find_wrong_entry, is_amount, is_count, is_shallow, is_text, optional, read_form
+from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
 from ganrun.errors import Failure, UserError, is_full_disk
-from ganrun.files import building
+from ganrun.files import building, find_stray_entry, open_append, read_text
 from ganrun.terminal import LogFormatter
 
 log = logging.getLogger(__name__)
 PACKAGES = ("ganrun", "torch", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 MIN_FREE = 200 * 2**20  # bytes
 STATUS = "status.json"
-STATUS_TYPES: dict[str, Any] = {  # of the entries that are read again
-    **dict.fromkeys(("kimg", "seconds", "images_per_second"), int | float),
-    **dict.fromkeys(("choices", "best", "last"), dict),
-    "state": str,
+MAX_STATUS = 2**20  # bytes
+SCORES = {str: is_shallow}  # a user's own may be other things than numbers
+STATUS_FORM = {
+    **{"state": is_text, "host": is_text, "pid": is_count, "commit": optional(is_text)},
+    **{"kimg": is_amount, "seconds": is_amount, "images_per_second": is_amount, "best": SCORES, "last": SCORES},
+    **{name: {str: is_text} for name in ("versions", "choices", "diagnosis", "verdict")},  # verdict: of version 0.1
 }
 
 
@@ -83,10 +88,17 @@ def choose_name(folder: Path, key: str) -> Path:
     raise UserError(f"{folder} exists. Give a new {key}=, or leave it out.{advice}")
 
 
+class AppendHandler(logging.FileHandler):
+    """Appends log messages to a file, but never through a link."""
+
+    def _open(self) -> io.TextIOWrapper:
+        return io.TextIOWrapper(open_append(self.baseFilename), "utf-8", "backslashreplace")
+
+
 @contextmanager
 def log_to_file(folder: Path) -> Iterator[None]:
     """Write ganrun's log messages to train.log too."""
-    handler = logging.FileHandler(folder / "train.log", delay=True)  # another rank makes the folder
+    handler = AppendHandler(folder / "train.log", delay=True)  # another rank makes the folder
     handler.setFormatter(LogFormatter())
     handler.handleError = lambda record: None  # the run itself reports a full disk
     logging.getLogger("ganrun").addHandler(handler)
@@ -131,22 +143,51 @@ def git_commit() -> str | None:
         return None
 
 
+def check_contents(folder: Path, trust: bool = False, command: str | None = None) -> None:
+    """Raise UserError if something in the folder leads out of it, or is no file or folder, and trust is false.
+
+    ganrun could read, overwrite or delete what a link leads to, and would wait for ever for a FIFO. The folder itself
+    may be a link.  command: what to do if the folder is trusted; None: this command with trust=true.
+    """
+    if trust or not folder.is_dir():
+        return
+    try:
+        stray = find_stray_entry(folder)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error.strerror} ({error.filename}).") from error
+    if stray:
+        command = command or f"ganrun {shlex.join(sys.argv[1:])} trust=true"
+        raise UserError(
+            f"{stray}; ganrun follows nothing out of {folder}. Put the files themselves there. "
+            f"Or, if the folder is yours or you trust it: {command}"
+        )
+
+
+def has_strays(folder: Path) -> bool:
+    """Return whether `check_contents` refuses the folder."""
+    try:
+        check_contents(folder)
+    except UserError:
+        return True
+    return False
+
+
 def read_status(folder: Path) -> dict[str, Any]:
     """Return the content of a run's status.json, without entries of a wrong type; {} if it is missing or damaged."""
     try:
-        content = json.loads((folder / STATUS).read_text())
+        content = read_form(folder / STATUS, MAX_STATUS, {})
     except (OSError, ValueError):
         return {}
-    entries = content.items() if isinstance(content, dict) else ()
-    return {name: value for name, value in entries if isinstance(value, STATUS_TYPES.get(name, object))}
+    form = {name: STATUS_FORM.get(name, is_shallow) for name in content}
+    return {name: value for name, value in content.items() if find_wrong_entry(value, form[name]) is None}
 
 
 def read_config(folder: Path) -> DictConfig:
-    """Return the config of a run, which the caller must not change. Raises OSError or YAMLError if there is none."""
+    """Return the config of a run, which the caller must not change. OSError or ValueError if it is unreadable."""
     path = folder / "config.yaml"
     return _load_config(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(4096)
 def _load_config(path: Path, _modified: int) -> DictConfig:
-    return DictConfig(OmegaConf.load(path))
+    return parse_saved_config(read_text(path, MAX_BYTES, follow_links=True))

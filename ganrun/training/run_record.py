@@ -8,18 +8,25 @@ import shlex
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.files import replace_text
+from ganrun.config.json_forms import is_amount, is_number, is_shallow, is_text, parse_form
+from ganrun.files import UnsafeFileError, open_append, open_regular, replace_text, replacing
 from ganrun.training.diagnosis import Diagnosis, diagnose
-from ganrun.training.run_folder import STATUS, git_commit, package_versions
+from ganrun.training.run_folder import SCORES, STATUS, git_commit, package_versions
 
 log = logging.getLogger(__name__)
+MAX_METRICS, MAX_LINES, MAX_LINE = 2**28, 10**6, 2**18  # bytes, lines, and bytes of one line of a metrics.jsonl
+LINE_FORM = {
+    **{"kimg": is_amount, "protocol": {str: is_shallow}, "best": SCORES, "last": SCORES, str: is_shallow},
+    **{"diagnosis": {str: is_text}, "verdict": {str: is_text}},  # verdict: of version 0.1
+}
 READINGS = 1000  # the diagnosis uses this many of the newest points of the loss curves
 
 
@@ -72,19 +79,23 @@ class RunRecord:
 
     def restore(self, images: int) -> None:
         """Restore scores and curves from metrics.jsonl up to `images`. Drop later lines, and scores of the end."""
-        path, kimg = self.folder / "metrics.jsonl", images / 1000
-        lines = [line for line in read_metric_lines(path) if line.get("kimg", 0) <= kimg and "last" not in line]
-        if kimg >= self.kimg:  # the end will be scored again
-            lines = [line for line in lines if line["kimg"] < kimg or "protocol" not in line]
-        for line in lines:
-            values = {name: value for name, value in line.items() if name not in ("time", "protocol")}
-            if "protocol" in line:
-                self._apply_scores(values)
-            else:
-                self.readings.append({name: value for name, value in values.items() if name != "kimg"})
+        path = self.folder / "metrics.jsonl"
         self.images = images
-        if self.is_main_process:
-            replace_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+        with replacing(path) if self.is_main_process else nullcontext(os.devnull) as copy, open(copy, "w") as file:
+            for line in self._lines_until(path, images / 1000):
+                values = {name: value for name, value in line.items() if name != "time" and is_number(value)}
+                if "protocol" in line:
+                    self._apply_scores(values)
+                else:
+                    self.readings.append({name: value for name, value in values.items() if name != "kimg"})
+                file.write(json.dumps(line) + "\n")
+
+    def _lines_until(self, path: Path, kimg: float) -> Iterator[dict]:
+        """Yield the lines to restore. At the end of the training, leave out its scores: they are computed again."""
+        for line in read_metric_lines(path):
+            is_final = kimg >= self.kimg and line["kimg"] >= kimg and "protocol" in line
+            if line["kimg"] <= kimg and "last" not in line and not is_final:
+                yield line
 
     def restore_best(self, monitor: str | None, best: Any) -> None:
         """Take over the best score of a manifest if metrics.jsonl lacks it.  best: {"kimg", "value"}, or None."""
@@ -123,8 +134,9 @@ class RunRecord:
     def append_line(self, line: Mapping) -> None:
         """Append a line to metrics.jsonl."""
         if self.is_main_process:
-            with (self.folder / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps({"time": round(self.seconds, 3), **line}, default=plain_number) + "\n")
+            text = json.dumps({"time": round(self.seconds, 3), **line}, default=plain_number) + "\n"
+            with open_append(self.folder / "metrics.jsonl") as file:
+                file.write(text.encode())
 
     def diagnosis(self) -> Diagnosis | None:
         """Return how the training went so far; None without a monitored score."""
@@ -174,13 +186,21 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
 
 
 def read_metric_lines(path: Path) -> Iterator[dict]:
-    """Yield the lines of a metrics.jsonl, without damaged ones, such as the last after a crash."""
-    for text in path.read_text(errors="replace").splitlines() if path.exists() else ():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            line = None
-        if isinstance(line, dict) and isinstance(line.get("kimg"), int | float):
-            yield line
-        else:
-            log.info("%s: ignoring a damaged line", path)
+    """Yield the lines of a metrics.jsonl, without one that a crash has truncated and any that ganrun does not write.
+
+    Raises UnsafeFileError for anything but a regular file, and for more lines than the longest trainings write.
+    """
+    damaged = 0
+    with open_regular(path, MAX_METRICS, follow_links=True) if path.exists() else BytesIO() as file:
+        for number, text in enumerate(iter(lambda: file.readline(MAX_LINE), b"")):
+            if number == MAX_LINES:
+                raise UnsafeFileError(f"{path} has more than {MAX_LINES:,} lines. Move it to another folder.")
+            try:
+                line = parse_form(text, LINE_FORM)
+                line["kimg"]  # every line has it
+            except (ValueError, KeyError):
+                damaged += 1
+            else:
+                yield line
+    if damaged:
+        log.info("%s: ignoring %d damaged lines", path, damaged)

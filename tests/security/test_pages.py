@@ -129,7 +129,7 @@ def test_a_job_outside_the_folder_of_its_sweep_is_refused(tmp_path, capsys):
     for name in ("../mine", str(tmp_path / "mine"), "a/../../mine"):
         folder = write_sweep(tmp_path / "sweep", [{"model": "gan"}], name=name)
         assert main(["sweep", str(folder)]) == 2
-        assert "is not in that of the sweep" in capsys.readouterr().err
+        assert "jobs.0.name is not what ganrun writes there" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     """Continue the run in its own folder; with branch=true, start a new run from its checkpoint."""
     if not session.is_main_process():  # the main process has chosen the run folder
         cfg.run, cfg.branch = os.environ["GANRUN_FOLDER"], False
-    run_dir, path = checkpoint.find_run(cfg.run, cfg.which if cfg.branch else "last")
+    run_dir, path = checkpoint.find_run(cfg.run, cfg.which if cfg.branch else "last", bool(cfg.trust))
     overrides = list(cfg.get("changes") or [])
 
     def build_config(saved: DictConfig) -> DictConfig:
@@ -22,6 +22,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
             user_modules.allow_modules(user_modules.modules_in_config(saved))
         else:
             trust.check_trusted(saved, path or run_dir)
+            trust.check_logger_paths(saved, run_dir, path or run_dir)
         config = resume_rules.apply_overrides(saved, overrides)
         return config if cfg.branch else continuation.check_changes(cfg.run, saved, config, overrides)
 

@@ -10,10 +10,12 @@ from ganrun.errors import UserError
 from ganrun.sweep import state
 from ganrun.sweep.report import leaderboard
 from ganrun.terminal import configure_logging
+from ganrun.training.run_folder import check_contents
 
 
 def main(args: Sequence[str]) -> int:
     """Show the leaderboard of a sweep (`NAME`), or train the jobs that are left (`resume NAME`). Return exit code."""
+    trust, args = "trust=true" in args, [arg for arg in args if arg not in ("trust=true", "trust=false")]
     changes = [arg for arg in args if OVERRIDE.match(arg)]
     names = [arg for arg in args if arg not in changes]
     is_resume = names[:1] == ["resume"]
@@ -22,13 +24,15 @@ def main(args: Sequence[str]) -> int:
             "To show a sweep: ganrun sweep NAME. To continue it: ganrun sweep resume NAME [sweep.key=value]. "
             "NAME is a folder, a name in outputs/sweeps, or last."
         )
-    sweep = state.load_sweep(state.find_sweep(names[-1]))
+    folder = state.find_sweep(names[-1])
+    check_contents(folder, trust)
+    sweep = state.load_sweep(folder)
     if is_resume:
         return resume_sweep(sweep, changes)
     configure_logging()
-    settings = sweep.definition["settings"]
+    settings = sweep.definition.get("settings", {})
     with sweep.locked():
-        leaderboard.show_leaderboard(sweep, settings["metric"], settings["direction"])
+        leaderboard.show_leaderboard(sweep, settings.get("metric"), settings.get("direction"))
     return 0
 
 

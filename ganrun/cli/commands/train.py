@@ -1,5 +1,6 @@
 """ganrun train: trains a model on a data set."""
 
+import shlex
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -12,6 +13,8 @@ from ganrun.training.manifest import has_checkpoints
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
+    if cfg.resume:
+        run_folder.check_contents(folder, command=f"ganrun resume {shlex.quote(str(folder))} trust=true")
     if cfg.resume and ((folder / run_folder.STATUS).exists() or has_checkpoints(folder / "checkpoints")):
         continuation.resume_existing(cfg, folder)
         return

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import ganrun
+from ganrun.files import open_append, open_regular
 
 # A job must not inherit these: the sweep itself may run as one of several ranks
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS")
@@ -21,6 +22,8 @@ PROGRAM = (
     sys.executable,
     str(Path(ganrun.__file__).with_name("__main__.py")),
 )  # `-m ganrun` searches the working folder
+MAX_TAIL = 2**20  # bytes at the end of a log in which its last message is looked for
+MAX_MESSAGE = 2000  # characters of it that are kept
 GRACE_SECONDS = 60  # for a training to save after SIGTERM
 
 
@@ -50,7 +53,7 @@ class ExecutorJob:
         env: variables added to those of this process.  locks: lock files that the job's process holds, too.
         """
         inherited = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
-        with self.log.open("a") as file:
+        with open_append(self.log) as file:
             return subprocess.Popen(
                 [*PROGRAM, *self.args],
                 stdin=subprocess.DEVNULL,
@@ -66,10 +69,12 @@ class ExecutorJob:
     def last_message(self) -> str:
         """Return the last error message that `ganrun` printed in this job, or else the last line of its output."""
         with suppress(OSError):
-            text = self.log.read_bytes()[self.offset :].decode(errors="replace")
+            with open_regular(self.log) as file:
+                file.seek(max(self.offset, file.seek(0, os.SEEK_END) - MAX_TAIL))
+                text = file.read(MAX_TAIL).decode(errors="replace")
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             errors = [line.removeprefix("ganrun: ") for line in lines if line.startswith("ganrun: ")]
-            return (errors or lines or [""])[-1]
+            return (errors or lines or [""])[-1][:MAX_MESSAGE]
         return ""
 
     def finish(self, exit_code: int) -> FinishedJob:

@@ -1,14 +1,18 @@
 """The GPUs of this machine, leased to the jobs of all sweeps that run on it."""
 
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import IO
 
+from ganrun.errors import UserError
+from ganrun.files import open_append
 from ganrun.sweep.state import flock
 
 DRIVER_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, AMD, and Windows Subsystem for Linux
@@ -40,12 +44,12 @@ class GpuPool:
 
     def lease(self, count: int = 1) -> GpuLease | None:
         """Return a lease of `count` different GPUs, or None if fewer are free."""
-        self.folder.mkdir(exist_ok=True)
+        check_private(self.folder)
         lease = GpuLease([], [])
         for slot, name in product(range(self.per_device), self.names):
             if len(lease.devices) == count or name in lease.devices:
                 continue
-            file = (self.folder / f"{name.replace('/', '_')}-{slot}.lock").open("a")
+            file = open_append(self.folder / f"{name.replace('/', '_')}-{slot}.lock")
             if flock(file, wait=False):
                 lease.devices.append(name)
                 lease.files.append(file)
@@ -55,6 +59,15 @@ class GpuPool:
             return lease
         lease.close()
         return None
+
+
+def check_private(folder: Path) -> None:
+    """Create the folder, which lies where all users may write. UserError if it is a link or another user's."""
+    with suppress(FileExistsError):
+        folder.mkdir()
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
+        raise UserError(f"{folder} is a link or of another user, so it cannot hold the locks of your GPUs. Remove it.")
 
 
 def visible_gpus() -> list[str]:

@@ -4,9 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from yaml import YAMLError
+from omegaconf import DictConfig
 
+from ganrun.config.json_forms import is_number
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.sweep.job_state import JobState
 from ganrun.training.run_folder import read_config, read_status
@@ -38,37 +40,47 @@ Results = Mapping[int, RunResult]  # by job number
 
 
 def load_result(folder: Path, metric: str | None = None, mode: str | None = None) -> RunResult:
-    """Return the result in a run folder. metric, mode: instead of those that the run's own metrics name.
+    """Return the result in a run folder; one without a state if its files are missing or damaged.
 
-    All defaults if there is no run, or if its files hold what no run writes, such as a text where a number belongs.
+    metric, mode: instead of those that the run's own metrics name.
     """
     try:
-        return parse_result(folder, metric, mode)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, YAMLError):
+        return read_result(folder, metric, mode)
+    except (OSError, ValueError, KeyError):
         return RunResult()
 
 
-def parse_result(folder: Path, metric: str | None, mode: str | None) -> RunResult:
+def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult:
+    """Like `load_result`. Raises OSError, ValueError or KeyError if a file is missing or damaged."""
     status, config = read_status(folder), read_config(folder)
-    state, metrics = JobState(status["state"]), config.get("metrics") or {}
-    better = mode or (score_mode(metric) if metric else metrics.get("mode")) or "min"
-    metric = metric or (metrics.get("monitor") and str(metrics.get("monitor")))
-    kimg, seconds = float(status.get("kimg", 0)), float(status.get("seconds", 0))
-    result = RunResult(state, kimg, seconds, metric, "max" if better == "max" else "min")
-    result.seed = seed if isinstance(seed := config.get("seed"), int) else None
+    better = mode or (score_mode(metric) if metric else saved_setting(config, "metrics.mode", str)) or "min"
+    metric = metric or saved_setting(config, "metrics.monitor", str)
+    state = JobState(status["state"])
+    result = RunResult(
+        state, status.get("kimg", 0.0), status.get("seconds", 0.0), metric, "max" if better == "max" else "min"
+    )
+    result.seed = saved_setting(config, "seed", int)
     for line in read_metric_lines(folder / "metrics.jsonl"):
-        result.latest_kimg = float(line.get("kimg", result.latest_kimg))
-        if metric and "protocol" in line and metric in line:
-            result.history.append((float(line["kimg"]), float(line[metric])))
+        result.latest_kimg = line["kimg"]
+        if metric and "protocol" in line and is_number(line.get(metric)):
+            result.history.append((line["kimg"], line[metric]))
             result.protocol = comparable_protocol(metric, line["protocol"])
     if result.history:
-        data = config.get("data") or {}
-        entries = {"score": metric, "data": data.get("name"), "size": data.get("size"), **result.protocol}
+        data = {name: saved_setting(config, f"data.{name}", (str, int)) for name in ("name", "size")}
+        entries = {"score": metric, "data": data["name"], "size": data["size"], **result.protocol}
         result.protocol = {key: str(value) for key, value in entries.items() if value is not None}
     scores = [score for _, score in result.history if math.isfinite(score)]
     if scores:
         result.score = min(scores) if result.mode == "min" else max(scores)
     return result
+
+
+def saved_setting(config: DictConfig, key: str, kind: type | tuple[type, ...]) -> Any:
+    """Return a setting of a saved config; None if it has another type or is missing."""
+    value: Any = config
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, DictConfig) else None
+    return value if isinstance(value, kind) else None
 
 
 def score_mode(metric: str) -> str | None:
