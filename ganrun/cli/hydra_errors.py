@@ -13,7 +13,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ganrun import files
 from ganrun.cli.arguments import Command
-from ganrun.config import docs
+from ganrun.config import docs, trainer_arguments
 from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError, did_you_mean, is_full_disk, suggest
 
@@ -130,6 +130,8 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
     full = f"{level}.{wrong}" if level else wrong
     if full in ("sweep.trials", "sweep.storage"):
         return f"{full} needs a search method: sweep=tpe, or random, sobol, cmaes."
+    if level == "trainer" and wrong in trainer_arguments.INSTEAD:
+        return f"Unknown key {full}.{hint} {trainer_arguments.INSTEAD[wrong]}"
     return f"Unknown key {full}.{hint} To add it: +{override_of(key, command)}"
 
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config import user_modules
 from ganrun.config.hardware import Hardware
+from ganrun.config.trainer_arguments import HONOURED
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
@@ -70,9 +71,8 @@ def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:
 
 def build_trainer(cfg: DictConfig, hardware: Hardware, **arguments) -> pl.Trainer:
     """Return Lightning's Trainer of a config, with what ganrun does itself switched off."""
-    settings = cast("dict[str, Any]", OmegaConf.to_container(cfg.trainer, resolve=True))
-    for name in ("_target_", "batches_per_step", "compile"):  # for the data module and for callbacks
-        settings.pop(name, None)
+    given = cast("dict[str, Any]", OmegaConf.to_container(cfg.trainer, resolve=True))
+    settings = {name: value for name, value in given.items() if name in HONOURED}
     settings["precision"] = hardware.precision
     if settings["strategy"] == "auto" and hardware.is_parallel:
         settings["strategy"] = "ddp_find_unused_parameters_true"  # a player's step leaves the others' weights unused

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from ganrun.config import build, compatibility, schema
 from ganrun.config.hardware import Hardware, check_hardware, count_devices, resolve_hardware
+from ganrun.config.trainer_arguments import check_trainer_arguments
 from ganrun.data.module import DataModule
 from ganrun.models.base import Adversarial
 
@@ -45,6 +46,7 @@ class Experiment:
 def build_experiment(cfg: DictConfig) -> Experiment:
     """Return the experiment of a config. Raises UserError for what cannot work, before anything is written."""
     schema.check_values(cfg)
+    check_trainer_arguments(cfg.trainer)
     data = build.build_data(cfg)
     compatibility.check_batch_keys(cfg, data)
     compatibility.check_network_settings(cfg, data)

@@ -141,7 +141,7 @@ SETTINGS = {
     "pictures": Setting(TEXT),
     "against": Setting(TEXT),
     # trainer
-    "trainer.accelerator": Setting(one_of("auto", "cpu", "gpu", "cuda", "mps", "tpu"), resumable=True),
+    "trainer.accelerator": Setting(one_of("auto", "cpu", "gpu", "cuda", "mps"), resumable=True),
     "trainer.devices": Setting(DEVICES, resumable=True),
     "trainer.num_nodes": Setting(COUNT, resumable=True),
     "trainer.strategy": Setting(resumable=True),
