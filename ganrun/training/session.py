@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from PIL.Image import DecompressionBombWarning
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import CSVLogger, Logger
 
 from ganrun.config import build, compatibility
 from ganrun.config.experiment import Experiment
@@ -26,6 +26,7 @@ from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.callbacks.random_states import RandomStates
 from ganrun.training.callbacks.signals import Signals
 from ganrun.training.checkpoint_io import DurableIO
+from ganrun.training.csv_history import keep_csv_history
 from ganrun.training.run_folder import explain_full_disk, log_to_file
 from ganrun.training.run_record import RunRecord
 
@@ -124,10 +125,13 @@ def bind_callbacks(run: RunContext) -> list[pl.Callback]:
 
 
 def build_logger(run: RunContext) -> Logger | bool:
-    """Return the logger of the config. TensorBoard's drops what a killed run wrote after its last checkpoint."""
+    """Return the logger of the config. Files drop what a killed run wrote after its last checkpoint."""
     node, images = run.cfg.logger, run.experiment.model.images_seen
     if not str(node.get("_target_")).endswith("TensorBoardLogger"):
-        return build.instantiate_optional(node) or False
+        logger = build.instantiate_optional(node) or False
+        if isinstance(logger, CSVLogger) and images and run.record.is_main_process:
+            keep_csv_history(logger, images)
+        return logger
     logger = build.instantiate_optional(node, purge_step=images + 1 if images else None)
     logger.hparams.update(hyperparameters(run.cfg, run.choices))  # written to hparams.yaml
     return logger

@@ -72,6 +72,8 @@ class Checkpointing(RunCallback):
         with self.run.record.outside_training():
             self.run.find(NanGuard).check(trainer, model)
             self.run.checkpoint_io.wait()
+            for logger in trainer.loggers:
+                logger.save()  # what a kill loses of the curves is then after the checkpoint
             is_permanent = "for_good" in self.cadences and self.cadences["for_good"].is_due(model)
             for cadence in self.cadences.values():
                 cadence.mark_done(model)

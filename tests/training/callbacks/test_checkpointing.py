@@ -23,7 +23,7 @@ def training(tmp_path):
         path.write_text("weights")
         storage_options("digest of " + path.name)
 
-    trainer = SimpleNamespace(is_global_zero=True, save_checkpoint=save_checkpoint)
+    trainer = SimpleNamespace(is_global_zero=True, loggers=[], save_checkpoint=save_checkpoint)
     record = SimpleNamespace(
         folder=tmp_path, monitor=MONITOR, mode="max", last={}, best={}, outside_training=nullcontext
     )
