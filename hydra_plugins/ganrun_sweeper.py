@@ -6,6 +6,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 
+import ganrun.config.resolvers  # noqa: F401  Hydra imports this module before it composes a config
+
 
 class GanrunSweeper(Sweeper):
     """Runs the jobs of a sweep, or those that an earlier start of the same sweep has left."""

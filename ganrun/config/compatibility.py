@@ -12,6 +12,7 @@ import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
@@ -21,6 +22,7 @@ from ganrun.data.module import DataModule
 from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
 from ganrun.networks.eval_mode import has_batch_norm
+from ganrun.networks.sizes import UnfitSizeError
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,17 @@ def check_network_settings(cfg: DictConfig, data: DataModule) -> None:
         missing = re.search(r"\$\{(.*?)\}|'([\w.]+)' not found", str(error))
         setting = next((part for part in missing.groups() if part), "more") if missing else "more"
         refuse_network(cfg, data, f"it needs the setting {setting}, which this model does not have.")
+
+
+def build_fitting_model(cfg: DictConfig, data: DataModule) -> Adversarial:
+    """Return the model of a config. Raises UserError, with the networks that fit, if its networks do not."""
+    try:
+        model = build.build_model(cfg, data)
+    except UnfitSizeError as error:
+        refuse_network(cfg, data, str(error))
+    if reason := find_misfit(model, data):
+        refuse_network(cfg, data, reason)
+    return model
 
 
 def refuse_network(cfg: DictConfig, data: DataModule, reason: str) -> NoReturn:
@@ -157,15 +170,24 @@ def check_monitor(suite: Any, scores: list[str]) -> None:
 
 def working_choices(cfg: DictConfig, group: str, condition: Callable[[DictConfig], bool]) -> list[str]:
     """Return the choices of a config group with which the config of this run meets a condition."""
-    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(f"{group}=")]
     names = []
     for name in GlobalHydra.instance().config_loader().get_group_options(group):
         with suppress(Exception):  # a choice that cannot be composed or built does not work
-            other = compose(HydraConfig.get().job.config_name, [*overrides, f"{group}={name}"])
+            other = compose_with(group, name)
             if group != "data":
                 other.data.classes = cfg.data.classes
             names += [name] if condition(other) else []
     return names
+
+
+def compose_with(group: str, name: str) -> DictConfig:
+    """Return the config of this run with another choice in a group; without settings that this choice does not have."""
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(f"{group}=")]
+    config_name = HydraConfig.get().job.config_name
+    try:
+        return compose(config_name, [*overrides, f"{group}={name}"])
+    except ConfigCompositionException:
+        return compose(config_name, [*(o for o in overrides if not o.startswith(f"{group}.")), f"{group}={name}"])
 
 
 def chosen_options() -> dict[str, str]:

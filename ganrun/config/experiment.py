@@ -50,9 +50,7 @@ def build_experiment(cfg: DictConfig) -> Experiment:
     data = build.build_data(cfg)
     compatibility.check_batch_keys(cfg, data)
     compatibility.check_network_settings(cfg, data)
-    model = build.build_model(cfg, data)
-    if reason := compatibility.find_misfit(model, data):
-        compatibility.refuse_network(cfg, data, reason)
+    model = compatibility.build_fitting_model(cfg, data)
     hardware = resolve_hardware(cfg)
     check_hardware(cfg.trainer, hardware)
     compatibility.check_accumulation(cfg, model, count_devices(cfg.trainer))

@@ -49,7 +49,7 @@ data.batches data.batches: Batches=TrainingBatches resident=place_on_device
 data.celeba data.celeba: centre_square=crop_centre combinations=class_names label=class_index
 data.cifar10 data.cifar10: binary_batch=parse_binary_batch contents=read_files python_batch=parse_python_batch
 data.decode data.decode: BadPictureError=BadImageError as_array=to_array check_form=check_image_format
-data.decode data.decode: fitted=fit_to_square form=resize_images in_mode=convert_mode padded=pad_to_square
+data.decode data.decode: fitted=fit_to_size form=resize_images in_mode=convert_mode padded=pad_to_size
 data.decode data.decode: pictures_in=find_images plain=to_grey_or_rgb
 data.digits data.digits: shipped=load_shipped_digits
 data.folder data.folder: found_pictures=require_images

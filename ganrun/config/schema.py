@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from ganrun.config.value_types import (
     DEVICES,
     FLAG,
+    SIZE,
     SPLITS,
     SPLITS_OR_NULL,
     TABLE,
@@ -114,7 +115,7 @@ SETTINGS = {
     "init.gain": Setting(NOT_NEGATIVE),
     # data
     "data.root": Setting(TEXT),
-    "data.size": Setting(COUNT),
+    "data.size": Setting(SIZE),
     "data.channels": Setting(COUNT),
     "data.reference": Setting(SPLITS),
     "data.flip": Setting(FLAG),

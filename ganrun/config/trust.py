@@ -13,8 +13,8 @@ from ganrun import files
 from ganrun.config.renames import iterate_values
 from ganrun.errors import UserError
 
-# Any interpolation except of another key, the environment, the clock and Hydra's own values
-COMPUTED = re.compile(r"\$\{(?!\s*([\w.\[\]]+\s*\}|(hydra|now|oc\.env):))")
+# Any interpolation except of another key, the environment, the clock, Hydra's own values and the shape of images
+COMPUTED = re.compile(r"\$\{(?!\s*([\w.\[\]]+\s*\}|(hydra|now|oc\.env|image_shape):))")
 TARGET = re.compile(r"^\s*_target_:\s*(['\"]?)([\w.]+)\1", re.MULTILINE)
 
 

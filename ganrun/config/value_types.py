@@ -1,5 +1,6 @@
 """The types of setting values. Each says which values it admits, what it is in words, and how to fix a wrong value."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -69,6 +70,17 @@ def are_splits(value: Any) -> bool:
     return bool(value) and is_list_of(lambda split: split in ("train", "test"), value)
 
 
+def are_sides(value: Any) -> bool:
+    is_side = number(least=1, whole=True).admits
+    return is_side(value) or (is_list_of(is_side, value) and len(value) == 2)
+
+
+def size_hint(key: str, value: Any) -> str:
+    """Return how to write 48x64 or (48,64)."""
+    sides = re.fullmatch(r"\D*(\d+)\D+(\d+)\D*", str(value))
+    return f" Write height and width: '{key}=[{sides[1]},{sides[2]}]'" if sides else ""
+
+
 TEXT = ValueType("a string or null", lambda value: value is None or isinstance(value, str), quoting_hint)
 FLAG = ValueType("true or false", lambda value: isinstance(value, bool))
 TABLE = ValueType("a mapping, {key: value}", lambda value: isinstance(value, DictConfig))
@@ -78,6 +90,7 @@ TEXTS = ValueType(
 )
 SPLITS = ValueType("a list of splits, [train], [test] or [train,test]", are_splits)
 SPLITS_OR_NULL = ValueType(f"{SPLITS.description}, or null", lambda value: value is None or are_splits(value))
+SIZE = ValueType("an integer of at least 1, or height and width, such as [48,64]", are_sides, size_hint)
 DEVICES = ValueType("an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import check_image_format
+from ganrun.data.decode import Size, check_image_format
 from ganrun.data.decode_all import decode_all
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError, did_you_mean
@@ -35,7 +35,13 @@ class Celeba(FileSource):
     option_names = ("size", "channels", "crop", "attributes", "bad_images")
 
     def __init__(
-        self, root: str | None, size: int, channels: int, crop: int, attributes: list[str] | str | None, bad_images: str
+        self,
+        root: str | None,
+        size: Size,
+        channels: int,
+        crop: int,
+        attributes: list[str] | str | None,
+        bad_images: str,
     ):
         check_image_format(size, channels, bad_images=bad_images)
         if crop <= 0:

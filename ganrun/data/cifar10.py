@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import check_image_format, resize_images
+from ganrun.data.decode import Size, check_image_format, resize_images
 from ganrun.data.download import download
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
@@ -42,7 +42,7 @@ class Cifar10(FileSource):
     name = "cifar10"
     classes = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
-    def __init__(self, root: str | None, size: int, channels: int):
+    def __init__(self, root: str | None, size: Size, channels: int):
         check_image_format(size, channels)
         self.root, self.size, self.channels = root, size, channels
 

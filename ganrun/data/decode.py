@@ -1,11 +1,11 @@
-"""Decode an image file of any mode, orientation and shape to uint8 [C, size, size].
+"""Decode an image file of any mode, orientation and shape to uint8 [C, height, width].
 
 A file is input from strangers: see `open_image` for what it may be.
 """
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -36,16 +36,26 @@ BAD_IMAGES = ("raise", "skip")
 RESIZE = "Pillow, Lanczos, antialiased"
 BACKGROUND = (255, 255, 255)  # behind transparent images and beside padded ones
 Prepare = Callable[[Image.Image], Image.Image]
+Size = int | Sequence[int]  # in pixels: the side of a square, or [height, width]
 
 
 class BadImageError(Exception):
     """An image file cannot be decoded. The message names the file and the reason."""
 
 
-def check_image_format(size: int, channels: int, fit: str = "crop", bad_images: str = "raise") -> None:
+def height_and_width(size: Size) -> tuple[int, int]:
+    """Return the height and the width that a size stands for."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def check_image_format(size: Size, channels: int, fit: str = "crop", bad_images: str = "raise") -> None:
     """Raise UserError for an impossible value of one of these settings."""
-    if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
-        raise UserError(f"data.size must be a positive number of pixels, such as data.size=64, got {size}.")
+    sides = size if isinstance(size, list | tuple) and len(size) == 2 else [size]
+    if not all(isinstance(side, int) and not isinstance(side, bool) and side > 0 for side in sides):
+        raise UserError(
+            "data.size must be a positive number of pixels, such as data.size=64, or height and width, such as "
+            f"'data.size=[48,64]', got {size}."
+        )
     if channels not in (1, 3):
         raise UserError(f"data.channels must be 1 (grey) or 3 (colour), got {channels}.")
     for key, choice, allowed in (("fit", fit, FITS), ("bad_images", bad_images, BAD_IMAGES)):
@@ -53,14 +63,14 @@ def check_image_format(size: int, channels: int, fit: str = "crop", bad_images: 
             raise UserError(f"Unknown data.{key}={choice}.{did_you_mean(str(choice), allowed)}")
 
 
-def decode(path: Path, size: int, channels: int, fit: str = "crop", prepare: Prepare | None = None) -> np.ndarray:
-    """Decode an image file to uint8 [channels, size, size]. Raise BadImageError.
+def decode(path: Path, size: Size, channels: int, fit: str = "crop", prepare: Prepare | None = None) -> np.ndarray:
+    """Decode an image file to uint8 [channels, height, width]. Raise BadImageError.
 
-    fit: see `fit_to_square`.  prepare: applied before that to the upright RGB or grey image (CelebA's centre crop).
+    fit: see `fit_to_size`.  prepare: applied before that to the upright RGB or grey image (CelebA's centre crop).
     """
     with upright(path) as image:
         image = prepare(image) if prepare else image
-        return to_array(fit_to_square(convert_mode(image, "L" if channels == 1 else "RGB"), size, fit))
+        return to_array(fit_to_size(convert_mode(image, "L" if channels == 1 else "RGB"), size, fit))
 
 
 @contextmanager
@@ -188,29 +198,32 @@ def convert_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def fit_to_square(image: Image.Image, size: int, fit: str = "crop") -> Image.Image:
-    """Resize to a square of `size` pixels.
+def fit_to_size(image: Image.Image, size: Size, fit: str = "crop") -> Image.Image:
+    """Resize to a size.
 
-    fit: crop (the largest centred square), pad (the whole image with white borders) or stretch (the image distorted).
+    fit: crop (the largest centred part of the size's proportions), pad (the whole image with white borders) or stretch
+    (the image distorted).
     """
+    height, width = height_and_width(size)
     if fit == "pad":
-        return pad_to_square(image, size)
-    width, height = image.size
-    box = (0.0, 0.0, float(width), float(height))
+        return pad_to_size(image, height, width)
+    box = (0.0, 0.0, float(image.width), float(image.height))
     if fit == "crop":
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-    return image.resize((size, size), Image.Resampling.LANCZOS, box=box)
+        across, down = min(image.width, image.height * width / height), min(image.height, image.width * height / width)
+        left, top = (image.width - across) / 2, (image.height - down) / 2
+        box = (left, top, left + across, top + down)
+    return image.resize((width, height), Image.Resampling.LANCZOS, box=box)
 
 
-def pad_to_square(image: Image.Image, size: int) -> Image.Image:
-    """Resize so that the longer side has `size` pixels, and centre the image in a white square."""
-    longer = max(image.size)
-    width, height = (max(1, round(side * size / longer)) for side in image.size)
-    square = Image.new(image.mode, (size, size), 255 if image.mode == "L" else BACKGROUND)
-    square.paste(image.resize((width, height), Image.Resampling.LANCZOS), ((size - width) // 2, (size - height) // 2))
-    return square
+def pad_to_size(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Resize to the largest image of the same proportions that fits in, and centre it in a white rectangle."""
+    inner = width, max(1, round(image.height * width / image.width))
+    if inner[1] > height:
+        inner = max(1, round(image.width * height / image.height)), height
+    canvas = Image.new(image.mode, (width, height), 255 if image.mode == "L" else BACKGROUND)
+    corner = (width - inner[0]) // 2, (height - inner[1]) // 2
+    canvas.paste(image.resize(inner, Image.Resampling.LANCZOS), corner)
+    return canvas
 
 
 def to_array(image: Image.Image) -> np.ndarray:
@@ -219,20 +232,20 @@ def to_array(image: Image.Image) -> np.ndarray:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
-def resize_images(images: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """Change size and channels of square uint8 images [N, C, h, h]: [N, channels, size, size].
+def resize_images(images: np.ndarray, size: Size, channels: int) -> np.ndarray:
+    """Change size and channels of square uint8 images [N, C, h, h]: [N, channels, height, width].
 
     28 pixels become 29 to 32 by a black margin, which leaves the strokes of digits as they are; all else is resized.
     """
-    if images.shape[2] == 28 and 28 < size <= 32:
-        before = (size - 28) // 2
-        margin = (before, size - 28 - before)
-        images = np.pad(images, ((0, 0), (0, 0), margin, margin))
-    if images.shape[2] == size and channels in (images.shape[1], 3):
+    target = height_and_width(size)
+    if images.shape[2] == 28 and target != (28, 28) and all(28 <= side <= 32 for side in target):
+        margins = [((side - 28) // 2, (side - 27) // 2) for side in target]
+        images = np.pad(images, ((0, 0), (0, 0), *margins))
+    if images.shape[2:] == target and channels in (images.shape[1], 3):
         return images if channels == images.shape[1] else np.repeat(images, channels, axis=1)
     mode = "L" if channels == 1 else "RGB"
     opened = (Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)) for image in images)
-    return np.stack([to_array(fit_to_square(image.convert(mode), size)) for image in opened])
+    return np.stack([to_array(fit_to_size(image.convert(mode), size)) for image in opened])
 
 
 def find_images(folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import BadImageError, decode
+from ganrun.data.decode import BadImageError, Size, decode, height_and_width
 from ganrun.errors import UserError
 from ganrun.files import cpu_count
 from ganrun.terminal import progress_bar
@@ -13,13 +13,13 @@ BLOCK = 32
 
 
 def decode_all(
-    store: CacheWriter, split: str, key: str, paths: list[Path], bad_images: str, size: int, channels: int, **options
+    store: CacheWriter, split: str, key: str, paths: list[Path], bad_images: str, size: Size, channels: int, **options
 ) -> tuple[list[int], list[str]]:
     """Decode all images into a new array of the store; return the indices kept and, for those skipped, the reasons.
 
     bad_images: raise (a UserError that names the file) or skip.  options: of `decode`.
     """
-    array = store.new(split, key, (len(paths), channels, size, size))
+    array = store.new(split, key, (len(paths), channels, *height_and_width(size)))
     reasons: dict[int, str] = {}
 
     def decode_block(start: int) -> dict[int, str]:

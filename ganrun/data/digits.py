@@ -6,7 +6,7 @@ import numpy as np
 
 from ganrun.data import cache
 from ganrun.data.cache import LoadedData
-from ganrun.data.decode import check_image_format, resize_images
+from ganrun.data.decode import Size, check_image_format, resize_images
 from ganrun.data.source import Source
 from ganrun.errors import UserError
 from ganrun.files import assets_dir
@@ -20,7 +20,7 @@ class Digits(Source):
     name = "digits"
     classes = [str(digit) for digit in range(10)]
 
-    def __init__(self, size: int, channels: int):
+    def __init__(self, size: Size, channels: int):
         check_image_format(size, channels)
         self.size, self.channels = size, channels
 

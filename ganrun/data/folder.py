@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import SUFFIXES, check_image_format, find_images
+from ganrun.data.decode import SUFFIXES, Size, check_image_format, find_images
 from ganrun.data.decode_all import decode_all
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
@@ -25,7 +25,7 @@ class Folder(FileSource):
     name = "folder"
     option_names = ("size", "channels", "fit", "bad_images", "held_out")
 
-    def __init__(self, root: str | None, size: int, channels: int, fit: str, bad_images: str, held_out: float):
+    def __init__(self, root: str | None, size: Size, channels: int, fit: str, bad_images: str, held_out: float):
         check_image_format(size, channels, fit, bad_images)
         if not 0 <= held_out < 1:
             raise UserError(f"data.held_out must be a share from 0 to below 1, got {held_out}.")

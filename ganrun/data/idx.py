@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import check_image_format, resize_images
+from ganrun.data.decode import Size, check_image_format, resize_images
 from ganrun.data.download import download
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
@@ -23,7 +23,7 @@ class Idx(FileSource):
     mirrors: list[str] = []
     md5: tuple[str, str, str, str]  # MD5 of the four gzipped files, in the order of PARTS
 
-    def __init__(self, root: str | None, size: int, channels: int):
+    def __init__(self, root: str | None, size: Size, channels: int):
         check_image_format(size, channels)
         self.root, self.size, self.channels = root, size, channels
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ganrun.data.cache import LoadedData
+from ganrun.data.decode import Size
 from ganrun.data.digits import Digits
 from ganrun.data.idx import Mnist
 from ganrun.data.source import Source
@@ -90,7 +91,7 @@ class StackedDigits(StackedSource):
 
     name = "stacked_digits"
 
-    def __init__(self, size: int, triples: int, seed: int = 0):
+    def __init__(self, size: Size, triples: int, seed: int = 0):
         super().__init__(Digits(size, channels=1), triples, seed)
 
 
@@ -99,5 +100,5 @@ class StackedMnist(StackedSource):
 
     name = "stacked_mnist"
 
-    def __init__(self, root: str | None, size: int, triples: int, seed: int = 0):
+    def __init__(self, root: str | None, size: Size, triples: int, seed: int = 0):
         super().__init__(Mnist(root, size, channels=1), triples, seed)

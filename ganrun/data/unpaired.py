@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import check_image_format
+from ganrun.data.decode import Size, check_image_format
 from ganrun.data.decode_all import decode_all
 from ganrun.data.folder import require_images
 from ganrun.data.source import FileSource, root_folder
@@ -21,7 +21,7 @@ class Unpaired(FileSource):
     name = "unpaired"
     option_names = ("size", "channels", "fit", "bad_images")
 
-    def __init__(self, root: str | None, size: int, channels: int, fit: str, bad_images: str):
+    def __init__(self, root: str | None, size: Size, channels: int, fit: str, bad_images: str):
         check_image_format(size, channels, fit, bad_images)
         self.root, self.size, self.channels, self.fit, self.bad_images = root, size, channels, fit, bad_images
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ganrun.data import cache
 from ganrun.data.cache import LoadedData
-from ganrun.data.decode import check_image_format, resize_images
+from ganrun.data.decode import Size, check_image_format, resize_images
 from ganrun.data.digits import load_shipped_digits
 from ganrun.data.source import Source
 from ganrun.errors import UserError
@@ -25,7 +25,7 @@ class UnpairedDigits(Source):
     name = "unpaired_digits"
     classes = [str(digit) for digit in range(10)]
 
-    def __init__(self, size: int, channels: int):
+    def __init__(self, size: Size, channels: int):
         check_image_format(size, channels)
         if channels != 3:
             raise UserError(f"data.channels must be 3 for data=unpaired_digits, got {channels}.")

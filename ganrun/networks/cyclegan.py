@@ -4,9 +4,28 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ganrun.errors import UserError
+from ganrun.networks.sizes import UnfitSizeError, advise_size
 
+MULTIPLE = 4  # of the sides: the generator halves them twice, and doubles them twice
 MIN_SIDE = 24  # pixels; with fewer, the discriminator's last InstanceNorm has a single value to normalize
+
+
+def check_sides(shape: Sequence[int]) -> None:
+    """Raise UserError unless the examples are images whose sides can be halved twice and are at least MIN_SIDE."""
+    if len(shape) != 3:
+        raise UnfitSizeError("CycleGAN's networks need images, got points.")
+    height, width = shape[1:]
+    nearest = nearest_multiple(height), nearest_multiple(width)
+    if nearest != (height, width):
+        raise UnfitSizeError(
+            f"CycleGAN's networks need images whose height and width are multiples of {MULTIPLE} and at least "
+            f"{MIN_SIDE}, got {height}x{width}. {advise_size(*nearest)}"
+        )
+
+
+def nearest_multiple(side: int) -> int:
+    """Return the nearest side that the generator takes."""
+    return max(MIN_SIDE, MULTIPLE * ((side + MULTIPLE // 2) // MULTIPLE))
 
 
 def with_instance_norm(convolution: nn.Module, channels: int, activation: nn.Module) -> list[nn.Module]:
@@ -39,13 +58,9 @@ class ResNetGenerator(nn.Module):
 
     def __init__(self, shape: Sequence[int], width: int = 64, blocks: int | None = None):
         super().__init__()
-        if len(shape) != 3 or any(side % 4 or side < MIN_SIDE for side in shape[1:]):
-            raise UserError(
-                f"network=cyclegan needs images whose height and width are multiples of 4 and at least {MIN_SIDE}, "
-                f"got data.shape={list(shape)}. Set data.size, for example data.size=64."
-            )
+        check_sides(shape)
         channels = shape[0]
-        blocks = blocks if blocks is not None else (6 if shape[1] <= 128 else 9)
+        blocks = blocks if blocks is not None else (6 if max(shape[1:]) <= 128 else 9)
         first = nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect")
         layers = with_instance_norm(first, width, nn.ReLU(True))
         for w in (width, 2 * width):

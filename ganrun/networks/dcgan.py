@@ -5,34 +5,57 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from ganrun.errors import UserError
+from ganrun.networks.sizes import UnfitSizeError, advise_size
 
-SMALLEST = {28: 7, 32: 4, 64: 4, 128: 4}  # side of an image: side of its smallest feature map, in pixels
+MOST_CHANNELS = 16  # in units of `width`: the paper's 1024 for 64, reached at 128 pixels; larger images add layers only
 
 
-def smallest_side_and_doublings(shape: Sequence[int]) -> tuple[int, int]:
-    """Return the side of the smallest feature map, and how often it doubles up to an image of `shape` (C, H, W)."""
-    if len(shape) != 3 or shape[1] != shape[2] or shape[1] not in SMALLEST:
-        examples = "points" if len(shape) == 1 else f"images of {shape[1]}x{shape[2]} pixels"
-        raise UserError(
-            f"Convolutional networks need square images of {', '.join(map(str, SMALLEST))} pixels, got {examples}. "
-            "Set one of these, for example data.size=32, or use network=mlp."
+def smallest_map(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
+    """Return height and width of the smallest feature map, and how often they double up to an image of `shape`.
+
+    The shorter side of the map has 4 to 7 pixels. Raises UserError for points, and for sides that give no such map.
+    """
+    if len(shape) != 3:
+        raise UnfitSizeError("Convolutional networks need images, got points.")
+    height, width = shape[1:]
+    nearest = nearest_side(height), nearest_side(width)
+    if nearest != (height, width):
+        raise UnfitSizeError(
+            "Convolutional networks need images whose sides are 4 to 8 times a power of two, such as 28, 32, 48, 64, "
+            f"96, 128 and 256 pixels, got {height}x{width}. {advise_size(*nearest)}"
         )
-    smallest = SMALLEST[shape[1]]
-    return smallest, (shape[1] // smallest).bit_length() - 1
+    n = count_doublings(min(height, width))
+    return (height >> n, width >> n), n
+
+
+def count_doublings(side: int) -> int:
+    """Return how often 4 to 7 pixels double up to a side."""
+    return (side // 4).bit_length() - 1
+
+
+def nearest_side(side: int) -> int:
+    """Return the nearest side that is 4 to 8 times a power of two above 1."""
+    unit = 2 ** max(1, count_doublings(side))
+    return min((unit * times for times in range(4, 9)), key=lambda allowed: abs(allowed - side))
+
+
+def channels_of_layers(n: int, width: int) -> list[int]:
+    """Return the channels of n hidden layers, from the one next to the image: doubled up to 16 times `width`."""
+    return [width * min(2**i, MOST_CHANNELS) for i in range(n)]
 
 
 class Generator(nn.Module):
     """Latents [B, z_dim] -> images [B, *shape] in [-1, 1].
 
-    shape: (C, H, W), H = W one of 28, 32, 64, 128.  width: channels of the last hidden layer; they double with each
-    layer before it.  BatchNorm and ReLU after every layer but the last, which has tanh.
+    shape: (C, H, W); H and W are each 4 to 8 times a power of two above 1.
+    width: channels of the last hidden layer; they double with each layer before it, up to 16 times as many.
+    BatchNorm and ReLU after every layer but the last, which has tanh.
     """
 
     def __init__(self, shape: Sequence[int], z_dim: int, width: int = 64):
         super().__init__()
-        smallest, n = smallest_side_and_doublings(shape)
-        widths = [width * 2**i for i in reversed(range(n))]
+        smallest, n = smallest_map(shape)
+        widths = channels_of_layers(n, width)[::-1]
         layers = [nn.ConvTranspose2d(z_dim, widths[0], smallest, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU(True)]
         for inputs, outputs in pairwise(widths):
             layers += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(True)]
@@ -45,14 +68,14 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images [B, *shape] -> scores [B]: the generator mirrored, leaky ReLU of slope .2, no BatchNorm at the input.
 
-    `features(x)` are the features before the last convolution: [B, channels, smallest, smallest].
+    `features(x)` are the features before the last convolution: [B, channels, *smallest].
     batch_norm: False omits BatchNorm; the convolutions before it get biases instead.
     """
 
     def __init__(self, shape: Sequence[int], width: int = 64, batch_norm: bool = True):
         super().__init__()
-        self.smallest, n = smallest_side_and_doublings(shape)
-        widths = [width * 2**i for i in range(n)]
+        self.smallest, n = smallest_map(shape)
+        widths = channels_of_layers(n, width)
         layers = [nn.Conv2d(shape[0], width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for inputs, outputs in pairwise(widths):
             layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not batch_norm))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganrun.data.decode import BadImageError, check_image_format, decode, find_images, fit_to_square, resize_images
+from ganrun.data.decode import BadImageError, check_image_format, decode, find_images, fit_to_size, resize_images
 from ganrun.errors import UserError
 
 RED, GREEN, BLUE = (200, 30, 60), (20, 180, 40), (10, 60, 220)
@@ -145,34 +145,34 @@ def bands():
 
 
 def test_crop_keeps_the_centre_square():
-    assert (np.asarray(fit_to_square(bands(), 10, "crop")) == GREEN).all()
+    assert (np.asarray(fit_to_size(bands(), 10, "crop")) == GREEN).all()
 
 
 def test_crop_of_a_tall_image_keeps_its_middle():
-    assert (np.asarray(fit_to_square(bands().transpose(Image.Transpose.ROTATE_90), 10, "crop")) == GREEN).all()
+    assert (np.asarray(fit_to_size(bands().transpose(Image.Transpose.ROTATE_90), 10, "crop")) == GREEN).all()
 
 
 def test_pad_centres_the_whole_image_in_white():
-    padded = np.asarray(fit_to_square(bands(), 30, "pad"))
+    padded = np.asarray(fit_to_size(bands(), 30, "pad"))
     assert (padded[:10] == 255).all()
     assert (padded[20:] == 255).all()
     assert np.array_equal(padded[10:20], np.asarray(bands()))
 
 
 def test_stretch_fills_the_square_with_the_whole_image():
-    stretched = np.asarray(fit_to_square(bands(), 30, "stretch"))
+    stretched = np.asarray(fit_to_size(bands(), 30, "stretch"))
     assert [tuple(stretched[y, x].tolist()) for y, x in ((0, 3), (15, 15), (29, 26))] == [RED, GREEN, BLUE]
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_an_image_of_the_right_size_is_not_changed(fit):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    assert np.array_equal(np.asarray(fit_to_square(Image.fromarray(pixels), 16, fit)), pixels)
+    assert np.array_equal(np.asarray(fit_to_size(Image.fromarray(pixels), 16, fit)), pixels)
 
 
 def test_shrinking_is_antialiased():
     board = np.kron([[0, 255] * 16, [255, 0] * 16] * 16, np.ones((1, 1))).astype(np.uint8)
-    inner = np.asarray(fit_to_square(Image.fromarray(board), 4))
+    inner = np.asarray(fit_to_size(Image.fromarray(board), 4))
     assert np.abs(inner.astype(int) - 127).max() <= 3
 
 
@@ -228,7 +228,7 @@ def test_grey_images_become_three_equal_channels_and_back():
 def test_arrays_are_resized_like_image_files():
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     resized = resize_images(pixels.transpose(2, 0, 1)[None], 20, 3)[0]
-    assert np.array_equal(resized.transpose(1, 2, 0), np.asarray(fit_to_square(Image.fromarray(pixels), 20)))
+    assert np.array_equal(resized.transpose(1, 2, 0), np.asarray(fit_to_size(Image.fromarray(pixels), 20)))
 
 
 def test_images_are_found_at_any_depth_and_hidden_files_are_not(tmp_path):

@@ -20,6 +20,16 @@ def test_a_label_map_is_ones_in_the_plane_of_the_class():
             assert bool((maps[example, plane] == float(plane == label)).all())
 
 
+@pytest.mark.parametrize("sides", [(96, 96), (48, 64)])
+def test_the_conditional_networks_take_the_sizes_of_the_ones_they_wrap(sides):
+    y, shape = torch.tensor([0, 2]), (3, *sides)
+    g = conditional.LabelledGenerator(partial(dcgan.Generator, shape=shape, width=2), 5, CLASSES)
+    pictures = g(torch.randn(2, 5), y)
+    assert pictures.shape == (2, *shape)
+    for kind in (conditional.LabelMapDiscriminator, conditional.HiddenJoinDiscriminator):
+        assert kind(partial(dcgan.Discriminator, width=2), shape, CLASSES)(pictures, y).shape == (2,)
+
+
 def generators():
     net = partial(dcgan.Generator, shape=SHAPE, width=2)
     return [conditional.LabelledGenerator(net, 5, CLASSES), conditional.MirzaGenerator(SHAPE, 5, CLASSES)]

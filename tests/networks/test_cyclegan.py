@@ -1,5 +1,7 @@
 """CycleGAN's networks against Zhu et al. 2017, appendix 7.2."""
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -57,10 +59,31 @@ def test_a_translation_has_the_shape_of_its_input_and_is_in_range(shape):
     assert pictures.abs().max() <= 1
 
 
-@pytest.mark.parametrize("shape", [(3, 30, 32), (3, 32, 30), (3, 12, 12), (2,)])
-def test_sides_that_cannot_be_halved_twice_are_refused(shape):
-    with pytest.raises(UserError, match=r"multiples of 4 and at least 24, got.*data.size="):
+@pytest.mark.parametrize(
+    ("shape", "nearest"),
+    [
+        ((3, 30, 32), "data.size=32"),
+        ((3, 32, 29), "'data.size=[32,28]'"),
+        ((3, 12, 12), "data.size=24"),
+        ((3, 479, 642), "'data.size=[480,644]'"),
+    ],
+)
+def test_sides_that_cannot_be_halved_twice_are_refused_with_the_nearest_ones(shape, nearest):
+    message = rf"multiples of 4 and at least 24, got {shape[1]}x{shape[2]}.*{re.escape(nearest)}"
+    with pytest.raises(UserError, match=message):
         ResNetGenerator(shape, 2)
+
+
+def test_points_are_refused():
+    with pytest.raises(UserError, match="need images, got points"):
+        ResNetGenerator((2,), 2)
+
+
+@pytest.mark.parametrize(("shape", "blocks"), [((3, 128, 64), 6), ((3, 132, 64), 9), ((3, 64, 132), 9)])
+def test_the_longer_side_decides_on_the_number_of_blocks(shape, blocks):
+    with torch.device("meta"):
+        layers = ResNetGenerator(shape).layers
+    assert sum(isinstance(layer, Residual) for layer in layers) == blocks
 
 
 @pytest.mark.parametrize(("side", "scores"), [(24, 1), (28, 1), (32, 2), (64, 6), (128, 14), (256, 30)])

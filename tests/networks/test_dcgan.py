@@ -1,5 +1,8 @@
 """DCGAN's networks: shapes, the rules of Radford et al. 2016, section 3, and errors for other sizes."""
 
+import re
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +10,9 @@ from torch import nn
 from ganrun.errors import UserError
 from ganrun.networks import dcgan
 
-SIZES = [28, 32, 64, 128]
+FORMER = {28: 7, 32: 4, 64: 4, 128: 4}  # sizes of version 0.1, and the sides of their smallest feature maps
+SIZES = [*FORMER, 8, 14, 20, 48, 96, 112]
+SHAPES = [(size, size) for size in SIZES] + [(48, 64), (64, 48), (64, 96), (32, 64), (28, 32), (32, 128), (80, 48)]
 DENSE_OR_POOLING = (nn.Linear, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Upsample)
 
 
@@ -16,9 +21,9 @@ def layers_of(network, *kinds):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("size", SIZES)
-def test_the_generator_gives_images_of_the_shape_and_the_discriminator_one_score_each(size, channels):
-    shape = (channels, size, size)
+@pytest.mark.parametrize("sides", SHAPES)
+def test_the_generator_gives_images_of_the_shape_and_the_discriminator_one_score_each(sides, channels):
+    shape = (channels, *sides)
     pictures = dcgan.Generator(shape, z_dim=7, width=2)(torch.randn(3, 7))
     assert pictures.shape == (3, *shape)
     assert pictures.abs().max() <= 1
@@ -37,7 +42,8 @@ def test_sides_change_only_by_strided_convolutions(size):
     up, down = layers_of(g, nn.ConvTranspose2d), layers_of(d, nn.Conv2d)
     assert [layer.stride for layer in up] == [(1, 1)] + [(2, 2)] * (len(up) - 1)
     assert [layer.stride for layer in down] == [(2, 2)] * (len(down) - 1) + [(1, 1)]
-    assert up[0].kernel_size == down[-1].kernel_size == ((7, 7) if size == 28 else (4, 4))
+    assert up[0].kernel_size == down[-1].kernel_size
+    assert 4 <= up[0].kernel_size[0] <= 7
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -87,19 +93,79 @@ def test_the_discriminator_mirrors_the_generator(size):
     assert up == down[::-1]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_features_have_the_stated_size(size):
-    d = dcgan.Discriminator((1, size, size), 2)
-    assert d.features(torch.zeros(2, 1, size, size)).shape == (2, d.channels, d.smallest, d.smallest)
+@pytest.mark.parametrize("sides", SHAPES)
+def test_features_have_the_stated_size(sides):
+    d = dcgan.Discriminator((1, *sides), 2)
+    assert d.features(torch.zeros(2, 1, *sides)).shape == (2, d.channels, *d.smallest)
 
 
-@pytest.mark.parametrize("shape", [(1, 27, 27), (3, 256, 256), (3, 64, 32), (3, 16, 16)])
-@pytest.mark.parametrize("network", [lambda shape: dcgan.Generator(shape, 7), dcgan.Discriminator])
-def test_other_sizes_are_refused_with_the_supported_ones(network, shape):
-    with pytest.raises(UserError, match=rf"28, 32, 64, 128 pixels, got images of {shape[1]}x{shape[2]}.*data.size="):
-        network(shape)
+@pytest.mark.parametrize(
+    ("sides", "smallest", "doublings"),
+    [((96, 96), (6, 6), 4), ((48, 64), (6, 8), 3), ((64, 96), (4, 6), 4), ((256, 128), (8, 4), 5), ((8, 8), (4, 4), 1)],
+)
+def test_the_smallest_map_has_the_proportions_of_the_image(sides, smallest, doublings):
+    assert dcgan.smallest_map((3, *sides)) == (smallest, doublings)
 
 
-def test_points_are_refused_with_a_network_for_them():
-    with pytest.raises(UserError, match=r"got points.*network=mlp"):
+def test_a_side_fits_if_it_is_4_to_8_times_a_power_of_two_and_the_nearest_such_side_is_found():
+    allowed = sorted({times * 2**n for times in range(4, 9) for n in range(1, 9)})
+    for side in range(1, 600):
+        nearest = dcgan.nearest_side(side)
+        assert nearest in allowed
+        assert abs(nearest - side) == min(abs(other - side) for other in allowed)
+
+
+def test_channels_double_up_to_those_of_128_pixels():
+    widths = []
+    for size in (32, 64, 128, 256, 512):
+        with torch.device("meta"):
+            layers = layers_of(dcgan.Generator((3, size, size), 100), nn.ConvTranspose2d)
+        widths.append([layer.out_channels for layer in layers][:-1])
+    assert widths[:2] == [[256, 128, 64], [512, 256, 128, 64]]
+    assert widths[2:] == [[*[1024] * n, 512, 256, 128, 64] for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("sides", "nearest"),
+    [
+        ((27, 27), "data.size=28"),
+        ((100, 100), "data.size=96"),
+        ((300, 300), "data.size=320"),
+        ((4, 4), "data.size=8"),
+        ((1, 64), "'data.size=[8,64]'"),
+        ((48, 66), "'data.size=[48,64]'"),
+        ((480, 640), "'data.size=[448,640]'"),
+        ((218, 178), "'data.size=[224,192]'"),
+    ],
+)
+@pytest.mark.parametrize(
+    "network", [lambda shape: dcgan.Generator(shape, 7, 1), lambda shape: dcgan.Discriminator(shape, 1)]
+)
+def test_other_sizes_are_refused_with_the_nearest_one(network, sides, nearest):
+    with pytest.raises(UserError, match=rf"got {sides[0]}x{sides[1]}.*such size is {re.escape(nearest)}: .*data.fit"):
+        network((3, *sides))
+
+
+def test_points_are_refused():
+    with pytest.raises(UserError, match="need images, got points"):
         dcgan.Generator((2,), 7)
+
+
+@pytest.mark.parametrize("size", FORMER)
+def test_the_sizes_of_version_0_1_keep_their_layers_and_their_weights_for_a_seed(size):
+    shape, smallest = (3, size, size), FORMER[size]
+    widths = [3 * 2**i for i in range((size // smallest).bit_length() - 1)]
+    torch.manual_seed(5)
+    up = [nn.ConvTranspose2d(7, widths[-1], smallest, bias=False), nn.BatchNorm2d(widths[-1]), nn.ReLU()]
+    for inputs, outputs in pairwise(widths[::-1]):
+        up += [nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    up = nn.ModuleDict({"layers": nn.Sequential(*up, nn.ConvTranspose2d(3, 3, 4, 2, 1), nn.Tanh())})
+    down = [nn.Conv2d(3, 3, 4, 2, 1), nn.LeakyReLU(0.2)]
+    for inputs, outputs in pairwise(widths):
+        down += [nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
+    down = nn.ModuleDict({"features": nn.Sequential(*down), "score": nn.Conv2d(widths[-1], 1, smallest)})
+    torch.manual_seed(5)
+    for network, former in ((dcgan.Generator(shape, 7, 3), up), (dcgan.Discriminator(shape, 3), down)):
+        weights, expected = network.state_dict(), former.state_dict()
+        assert list(weights) == list(expected)
+        assert all(torch.equal(weights[name], expected[name]) for name in expected)
