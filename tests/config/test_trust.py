@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from ganrun.config import trust
+from ganrun.config import resolvers, trust  # noqa: F401  configs are composed with the resolvers
 from ganrun.errors import UserError
 
 GOOD = {
@@ -32,6 +32,17 @@ BAD = [
     "ganrun.models.gan",
     "ganrun.errors.sys.exit",
 ]
+
+
+def test_the_shape_of_images_may_be_computed_and_is_numbers_only():
+    shape = "${image_shape:${data.channels},${data.size}}"
+    cfg = OmegaConf.create({"data": {"channels": 3, "size": [48, 64], "shape": shape}})
+    trust.check_trusted(cfg, Path("a.ckpt"))
+    assert cfg.data.shape == [3, 48, 64]
+    hostile = {"_target_": "builtins.open", "file": "pwned"}
+    for text in ("{_target_: builtins.open}", "[{_target_: builtins.open}]", "${data.node}", "[${data.node}]", "os"):
+        cfg = OmegaConf.create({"data": {"node": hostile, "shape": "${image_shape:1," + text + "}"}})
+        assert all(type(value) is int for value in cfg.data.shape)
 
 
 @pytest.mark.parametrize("target", BAD)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ganrun.data.decode import height_and_width
 from ganrun.data.module import DataModule
 
 
@@ -18,7 +19,8 @@ def build():
 
     def build_module(source, *, gives=("x", "y", "picture"), batch_size=4, seed=0, **options):
         settings = {"classes": None, "reference": ["train"], "flip": False, "device": "auto", "name": source.name}
-        settings["shape"] = [options.get("channels", 3), options.get("size"), options.get("size")]
+        sides = height_and_width(options["size"]) if "size" in options else [None, None]
+        settings["shape"] = [options.get("channels", 3), *sides]
         return DataModule(source, gives=gives, batch_size=batch_size, seed=seed, **(settings | options))
 
     return build_module

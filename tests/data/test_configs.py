@@ -66,3 +66,20 @@ def test_the_shape_follows_size_and_channels(composed):
     data = instantiate(composed("folder", "data.size=32", "data.channels=1").data, batch_size=4, seed=0)
     assert data.shape == (1, 32, 32)
     assert (data.source.size, data.source.channels) == (32, 1)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_images_of_every_data_set_may_have_a_height_and_a_width(composed, name):
+    config = composed(name)
+    if "size" not in config.data:
+        return
+    data = instantiate(composed(name, "data.size=[48,64]").data, batch_size=4, seed=0)
+    assert data.shape == (data.shape[0], 48, 64)
+
+
+@pytest.mark.parametrize("name", ["digits", "stacked_digits", "unpaired_digits"])
+def test_the_shipped_digits_are_resized_to_height_and_width(composed, name):
+    data = instantiate(composed(name, "data.size=[12,16]").data, batch_size=4, seed=0)
+    key = "x" if "x" in data.gives else "a"
+    assert data.batch(0)[key].shape == (4, *data.shape)
+    assert data.test(key, 3).shape == (3, *data.shape)

@@ -165,9 +165,52 @@ def test_stretch_fills_the_square_with_the_whole_image():
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_an_image_of_the_right_size_is_not_changed(fit):
-    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    assert np.array_equal(np.asarray(fit_to_size(Image.fromarray(pixels), 16, fit)), pixels)
+@pytest.mark.parametrize(("sides", "size"), [((16, 16), 16), ((12, 16), [12, 16]), ((16, 12), [16, 12])])
+def test_an_image_of_the_right_size_is_not_changed(fit, sides, size):
+    pixels = np.random.default_rng(0).integers(0, 256, (*sides, 3), dtype=np.uint8)
+    assert np.array_equal(np.asarray(fit_to_size(Image.fromarray(pixels), size, fit)), pixels)
+
+
+def test_crop_to_height_and_width_keeps_the_largest_centred_part_of_these_proportions():
+    pixels = np.asarray(bands())
+    assert np.array_equal(np.asarray(fit_to_size(bands(), [10, 20], "crop")), pixels[:, 5:25])
+    assert np.array_equal(np.asarray(fit_to_size(bands(), [4, 30], "crop")), pixels[3:7])
+
+
+def test_pad_to_height_and_width_centres_the_whole_image_in_white():
+    pixels = np.asarray(bands())
+    padded = np.asarray(fit_to_size(bands(), [16, 30], "pad"))
+    assert np.array_equal(padded[3:13], pixels)
+    assert (padded[[0, 1, 2, 13, 14, 15]] == 255).all()
+    padded = np.asarray(fit_to_size(bands(), [10, 36], "pad"))
+    assert np.array_equal(padded[:, 3:33], pixels)
+    assert (padded[:, [0, 1, 2, 33, 34, 35]] == 255).all()
+
+
+def test_stretch_to_height_and_width_fills_them_with_the_whole_image():
+    stretched = np.asarray(fit_to_size(bands(), [40, 60], "stretch"))
+    assert stretched.shape == (40, 60, 3)
+    assert [tuple(stretched[20, x].tolist()) for x in (10, 30, 50)] == [RED, GREEN, BLUE]
+
+
+def test_an_image_file_is_decoded_to_height_and_width(tmp_path):
+    bands().save(tmp_path / "bands.png")
+    decoded = decode(tmp_path / "bands.png", [10, 20], 3)
+    assert np.array_equal(decoded, np.asarray(bands())[:, 5:25].transpose(2, 0, 1))
+
+
+SQUARES = {  # as version 0.1 resized them: the box that is cut out, or the size and corner of the whole image
+    "crop": ((31, 20), (5.5, 0, 25.5, 20)),
+    "stretch": ((31, 20), (0, 0, 31, 20)),
+}
+
+
+@pytest.mark.parametrize("fit", SQUARES)
+def test_squares_are_cut_out_and_resized_as_ever(fit):
+    (width, height), box = SQUARES[fit]
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    expected = image.resize((13, 13), Image.Resampling.LANCZOS, box=box)
+    assert np.array_equal(np.asarray(fit_to_size(image, 13, fit)), np.asarray(expected))
 
 
 def test_shrinking_is_antialiased():
@@ -201,6 +244,11 @@ def test_a_file_that_is_not_an_image_is_named(tmp_path, name, content):
         ((-64, 3), r"data\.size must be .*got -64"),
         ((6.5, 3), r"data\.size must be .*got 6.5"),
         (("big", 3), r"data\.size must be .*got big"),
+        (("48", 3), r"data\.size must be .*got 48"),
+        (([48], 3), r"data\.size must be .*got \[48\]"),
+        (([48, 0], 3), r"data\.size must be .*\[48,64\]', got \[48, 0\]"),
+        (([48, True], 3), r"data\.size must be .*got \[48, True\]"),
+        (([1, 2, 3], 3), r"data\.size must be .*got \[1, 2, 3\]"),
         ((64, 2), r"data\.channels must be .*got 2"),
         ((64, 3, "squash"), "data.fit=squash"),
         ((64, 3, "strech"), "Did you mean stretch"),
@@ -218,6 +266,14 @@ def test_digits_grow_by_a_black_margin():
     assert grown.sum() == images.sum()
 
 
+def test_digits_grow_by_a_black_margin_on_the_sides_that_need_one():
+    images = np.random.default_rng(0).integers(1, 256, (2, 1, 28, 28), dtype=np.uint8)
+    grown = resize_images(images, [28, 31], 1)
+    assert grown.shape == (2, 1, 28, 31)
+    assert np.array_equal(grown[..., 1:29], images)
+    assert grown.sum() == images.sum()
+
+
 def test_grey_images_become_three_equal_channels_and_back():
     images = np.random.default_rng(0).integers(0, 256, (2, 1, 8, 8), dtype=np.uint8)
     colour = resize_images(images, 8, 3)
@@ -229,6 +285,12 @@ def test_arrays_are_resized_like_image_files():
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
     resized = resize_images(pixels.transpose(2, 0, 1)[None], 20, 3)[0]
     assert np.array_equal(resized.transpose(1, 2, 0), np.asarray(fit_to_size(Image.fromarray(pixels), 20)))
+
+
+def test_arrays_are_resized_to_height_and_width_like_image_files():
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    resized = resize_images(pixels.transpose(2, 0, 1)[None], [20, 24], 3)[0]
+    assert np.array_equal(resized.transpose(1, 2, 0), np.asarray(fit_to_size(Image.fromarray(pixels), [20, 24])))
 
 
 def test_images_are_found_at_any_depth_and_hidden_files_are_not(tmp_path):

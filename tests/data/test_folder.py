@@ -56,6 +56,14 @@ def test_a_tree_without_classes_gives_no_labels(tmp_path, open_folder, names):
     assert set(data.batch(0)) == {"x"}
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_images_become_rectangles_and_are_cached_as_such(tree, open_folder, fit):
+    data = open_folder(size=[3, 5], fit=fit)
+    for _ in range(2):
+        assert data.contents.splits["train"]["x"].shape == (6, 3, 3, 5)
+        data = open_folder(size=[3, 5], fit=fit)
+
+
 def test_classes_are_counted_without_decoding(tree, open_folder, monkeypatch):
     monkeypatch.setattr(decode_all, "decode", None)
     assert open_folder().count_classes() == 2
