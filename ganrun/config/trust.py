@@ -52,8 +52,9 @@ def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path) -> None:
     """Raise UserError if the logger of the config of the file `source` would write outside the run folder."""
     resolved = OmegaConf.merge(cfg, {"folder": str(run_dir)})
     for key, value in iterate_values(OmegaConf.to_container(resolved.logger, resolve=True), "logger"):
-        is_path = isinstance(value, str) and value != str(run_dir)
-        if is_path and (key == "logger.save_dir" or Path(value).is_absolute() or ".." in Path(value).parts):
+        path = Path(value) if isinstance(value, str) else Path()
+        leads_out = key == "logger.save_dir" or path.is_absolute() or ".." in path.parts
+        if leads_out and value != str(run_dir):
             raise UserError(
                 f"{source} contains {key}={value}, so the logger would write outside {run_dir}. If the file is yours "
                 f"or you trust it: ganrun {shlex.join(sys.argv[1:])} trust=true"
