@@ -8,21 +8,24 @@ import errno
 import json
 import logging
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
+from numpy.lib.format import open_memmap, write_array_header_1_0
 from torch import Tensor
 
 from ganrun.errors import UserError
-from ganrun.files import building, cache_dir, is_unfinished, remove_unchanged
+from ganrun.files import building, cache_dir, check_regular, is_unfinished, read_json, remove_unchanged
 
 log = logging.getLogger(__name__)
+MAX_MANIFEST_BYTES = 2**26  # it lists the images that were skipped
 VERSION = 1  # version of the content: raise it when decoding or resizing changes
 
 
@@ -56,6 +59,15 @@ class CacheWriter:
                 "Make room, or set the environment variable GANRUN_CACHE to another folder."
             )
         return open_memmap(self._path(split, key), mode="w+", dtype=np.uint8, shape=shape)
+
+    def save_blocks(self, split: str, key: str, count: int, blocks: Iterator[np.ndarray]) -> None:
+        """Write a uint8 array of `count` rows that comes in blocks, none of which stays in memory."""
+        first = next(blocks)
+        shape = (count, *first.shape[1:])
+        with self._path(split, key).open("wb") as file:
+            write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for block in chain([first], blocks):
+                file.write(np.ascontiguousarray(block).data)
 
     def save(self, split: str, key: str, array: np.ndarray) -> None:
         np.save(self._path(split, key), array)
@@ -150,13 +162,29 @@ def _fingerprint(arrays: dict[str, np.ndarray], options: dict) -> str:
 def open_cache(folder: Path) -> LoadedData:
     """Load a cached data set, memory-mapped copy-on-write: changes of the tensors never reach the files."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        splits = _splits({name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in manifest["shapes"]})
-    except (OSError, ValueError, EOFError) as error:
+        manifest = read_json(folder / "manifest.json", MAX_MANIFEST_BYTES)
+        splits = _splits({name: _open_array(folder, name, shape) for name, shape in manifest["shapes"].items()})
+        entries = {key: manifest[key] for key in ("classes", "is_paired", "skipped") if key in manifest}
+        data = LoadedData(splits, manifest["fingerprint"], **entries)
+    except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
         message = f"The prepared data in {folder} are damaged ({error}). Remove that folder and start again."
         raise UserError(message) from error
-    entries = {key: manifest[key] for key in ("classes", "is_paired", "skipped") if key in manifest}
-    return LoadedData(splits, manifest["fingerprint"], **entries)
+    return data
+
+
+def _open_array(folder: Path, name: str, shape: list[int]) -> np.ndarray:
+    """Map an array of numbers that has the name and shape of the manifest. Raises ValueError for another."""
+    if not re.fullmatch(r"[a-z]+-[a-z]+", name):
+        raise ValueError(f"{name} is not the name of an array")
+    path = folder / f"{name}.npy"
+    check_regular(path, follow_links=True)
+    try:
+        array = np.load(path, mmap_mode="c", allow_pickle=False)
+    except Exception as error:  # numpy evaluates the header, and raises half a dozen types for a damaged one
+        raise ValueError(f"{path.name} is no array: {error}") from error
+    if array.dtype.kind not in "uif" or list(array.shape) != shape:
+        raise ValueError(f"{path.name} is {array.dtype} {list(array.shape)}, not {shape} as in the manifest")
+    return array
 
 
 def in_memory(arrays: dict[str, np.ndarray], options: dict, **entries) -> LoadedData:

@@ -2,9 +2,11 @@
 
 import csv
 import os
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
+from sys import intern
 
 import numpy as np
 from PIL import Image
@@ -14,6 +16,7 @@ from ganrun.data.decode import Size, check_image_format
 from ganrun.data.decode_all import decode_all
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError, did_you_mean
+from ganrun.files import open_regular
 
 EXPECTED = (
     "Get CelebA (Liu et al. 2015) from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Align&Cropped Images) or "
@@ -21,6 +24,8 @@ EXPECTED = (
     "img_align_celeba/*.jpg (or img_align_celeba/img_align_celeba/*.jpg), list_attr_celeba.txt and "
     "list_eval_partition.txt (or both as .csv)."
 )
+MAX_ATTRIBUTES = 12  # whose combinations become classes
+MAX_TABLE_BYTES, MAX_LINE, MAX_ROWS = 2**26, 10_000, 500_000  # the real lists have 27 million bytes and 202,599 rows
 TRAIN, TEST = "0", "2"  # in list_eval_partition; 1 is the validation split, which is not used
 Rows = dict[str, list[str]]  # image file -> the rest of its line
 
@@ -48,6 +53,9 @@ class Celeba(FileSource):
             raise UserError(f"data.crop must be a positive number of pixels, got {crop}.")
         self.root, self.size, self.channels, self.crop, self.bad_images = root, size, channels, crop, bad_images
         self.attributes = [attributes] if isinstance(attributes, str) else list(attributes or [])
+        if len(self.attributes) > MAX_ATTRIBUTES:
+            count = len(self.attributes)
+            raise UserError(f"data.attributes has {count} names, which make 2^{count} classes: give {MAX_ATTRIBUTES}.")
         self.classes = class_names(self.attributes)
 
     def files(self) -> list[Path]:
@@ -69,31 +77,28 @@ class Celeba(FileSource):
 
     def write(self, store: CacheWriter) -> dict:
         _, attributes, partition = self._locations
-        header, flags = read_table(attributes)
+        header, flags = read_table(attributes, self.attributes)
         for name in self.attributes:
             if name not in header:
                 raise UserError(f"Unknown data.attributes={name}: not in {attributes}.{did_you_mean(name, header)}")
-        columns = [header.index(name) for name in self.attributes]
         _, splits = read_table(partition)
         if TRAIN not in {fields[0] for fields in splits.values()}:
             raise UserError(f"{partition} lists no training image (partition 0). Download it again.")
         skipped = []
         for split, number in (("train", TRAIN), ("test", TEST)):
             names = [name for name, fields in splits.items() if fields[0] == number]
-            skipped += self._write_split(store, split, names, flags, columns) if names else []
+            skipped += self._write_split(store, split, names, flags) if names else []
         return {"classes": self.classes, "skipped": skipped}
 
-    def _write_split(
-        self, store: CacheWriter, split: str, names: list[str], flags: Rows, columns: list[int]
-    ) -> list[str]:
+    def _write_split(self, store: CacheWriter, split: str, names: list[str], flags: Rows) -> list[str]:
         images, attributes, partition = self._locations
         unknown = [name for name in names if name not in flags]
         if unknown:
             raise UserError(f"{partition} lists {len(unknown)} images that {attributes} lacks, such as {unknown[0]}.")
         paths, crop = [images / name for name in names], partial(crop_centre, side=self.crop)
         kept, skipped = decode_all(store, split, "x", paths, self.bad_images, self.size, self.channels, prepare=crop)
-        if columns:
-            labels = [class_index([flags[names[i]][column] for column in columns]) for i in kept]
+        if self.attributes:
+            labels = [class_index(flags[names[i]]) for i in kept]
             store.save(split, "y", np.array(labels, dtype=np.int64))
         return skipped
 
@@ -116,18 +121,43 @@ def crop_centre(image: Image.Image, side: int) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def read_table(path: Path) -> tuple[list[str], Rows]:
-    """Return the column names ([] if there are none) and the rows of an official .txt or a Kaggle .csv list."""
-    with path.open(newline="") as file:
-        lines = list(csv.reader(file)) if path.suffix == ".csv" else [line.split() for line in file]
-    lines = [line for line in lines if line]
-    header: list[str] = []
-    if lines and path.suffix == ".csv":
-        header = lines.pop(0)[1:]
-    elif len(lines) > 1 and len(lines[0]) == 1:  # the attribute list starts with a count and the names
-        header, lines = lines[1], lines[2:]
-    width = len(header) + 1 if header else 2
-    bad = next((line for line in lines if len(line) != width), None)
-    if bad or not lines:
-        raise UserError(f"{path} is incomplete{f' in the line of {bad[0]}' if bad else ''}. Download it again.")
-    return header, {line[0]: line[1:] for line in lines}
+def read_table(path: Path, wanted: Sequence[str] = ()) -> tuple[list[str], Rows]:
+    """Return the column names ([] if there are none) and the rows of an official .txt or a Kaggle .csv list.
+
+    wanted: the columns to return, in this order, of a list with column names; () returns all columns.
+    """
+    lines = table_lines(path)
+    header, first = table_header(lines, path)
+    columns, width = [header.index(name) for name in wanted if name in header], len(header) + 1 if header else 2
+    rows: Rows = {}
+    for line in chain(first, lines):
+        if len(line) != width or Path(line[0]).name != line[0] or len(rows) >= MAX_ROWS:
+            raise UserError(f"{path} is incomplete in the line of {line[0][:80]}. Download it again.")
+        rows[line[0]] = [intern(line[1 + column]) for column in columns] if columns else line[1:]
+    if not rows:
+        raise UserError(f"{path} is incomplete. Download it again.")
+    return header, rows
+
+
+def table_lines(path: Path) -> Iterator[list[str]]:
+    """Yield the fields of each line that has some."""
+    try:
+        with open_regular(path, MAX_TABLE_BYTES, follow_links=True) as file:
+            while line := file.readline(MAX_LINE + 1):
+                if len(line) > MAX_LINE:
+                    raise ValueError(f"a line has more than {MAX_LINE:,} bytes")
+                text = line.decode().strip()
+                if text:
+                    yield next(csv.reader([text])) if path.suffix == ".csv" else text.split()
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} is damaged ({error}). Download it again.") from error
+
+
+def table_header(lines: Iterator[list[str]], path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the column names, and the first line if it is a row."""
+    first = next(lines, [])
+    if path.suffix == ".csv":
+        return first[1:], []
+    if len(first) == 1:  # the attribute list starts with a count and the names
+        return next(lines, []), []
+    return [], [first] if first else []

@@ -3,9 +3,10 @@
 import gzip
 import io
 import pickle
+import pickletools
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import Size, check_image_format, resize_images
+from ganrun.data.decode import Size, check_image_format, resize_in_blocks
 from ganrun.data.download import download
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
+from ganrun.files import open_regular, read_bytes
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 MD5 = "c58f30108f718f92721af3b95e74349a"
@@ -29,6 +31,10 @@ LAYOUTS = {  # folder: its archive, its files
     "cifar-10-batches-bin": ("cifar-10-binary.tar.gz", BINARY),
 }
 MAX_BYTES = 64_000_000  # limit for one batch file; the real ones have 31 million
+MAX_HEADER = 2**16  # bytes of a member's header in an archive
+MAX_MEMBERS, MAX_UNPACKED = 1000, 2**29  # of an archive; the real ones have 8 members and 186 million bytes
+MAX_OPCODES = 200_000  # of a pickled batch; the real ones have 50,000
+MAX_ARRAYS, MAX_IMAGES = 8, 10_000  # in a batch; the real ones have 1 array of 10,000
 EXPECTED = (
     "Expected: one of ROOT/cifar-10-batches-py (torchvision's layout), ROOT/cifar-10-batches-bin, "
     "ROOT/cifar-10-python.tar.gz, ROOT/cifar-10-binary.tar.gz, or the batch files in ROOT itself. "
@@ -68,51 +74,70 @@ class Cifar10(FileSource):
     def write(self, store: CacheWriter) -> dict:
         path, names = self._location
         parse = parse_python_batch if names is PYTHON else parse_binary_batch
+        contents = read_files(path, [*chain(*names.values())])
+        batches = {name: parse(content, f"{path}: {name}") for name, content in contents}
         for split, parts in names.items():
-            batches = [parse(content, f"{path}: {name}") for name, content in read_files(path, parts).items()]
-            store.save(split, "x", resize_images(np.concatenate([x for x, _ in batches]), self.size, self.channels))
-            store.save(split, "y", np.concatenate([y for _, y in batches]))
+            x, y = zip(*(batches.pop(name) for name in parts), strict=True)
+            blocks = chain.from_iterable(resize_in_blocks(images, self.size, self.channels) for images in x)
+            store.save_blocks(split, "x", sum(map(len, x)), blocks)
+            store.save(split, "y", np.concatenate(y))
         return {"classes": self.classes}
 
 
-def read_files(path: Path, names: list[str]) -> dict[str, bytes]:
-    """Return the contents of the named files of a folder or archive, in order.
+def read_files(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each of the named files of a folder or archive.
 
     An archive is not unpacked to disk: only regular files of these names are read from it, so that paths, links or
     devices in it can do no harm.
     """
-    if not path.is_file():
-        return {name: (path / name).read_bytes() for name in names}
     try:
-        return _read_archive(path, names)
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+        if path.is_file():
+            yield from _read_archive(path, names)
+        else:
+            for name in names:
+                yield name, read_bytes(path / name, MAX_BYTES, follow_links=True)
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"{path} is damaged ({error}). Remove it and download it again.") from error
 
 
-def _read_archive(path: Path, names: list[str]) -> dict[str, bytes]:
-    contents = {}
-    with gzip.open(path) as stream, tarfile.TarFile(fileobj=_BoundedReader(stream)) as archive:
-        for member in archive:
+def _read_archive(path: Path, names: list[str]) -> Iterator[tuple[str, bytes]]:
+    missing = [*names]
+    with open_regular(path, follow_links=True) as raw, gzip.open(raw) as packed:
+        stream = _BoundedReader(packed)
+        for count, member in enumerate(tarfile.TarFile(fileobj=stream)):
+            if count > MAX_MEMBERS:
+                raise tarfile.ReadError(f"more than {MAX_MEMBERS} members")
             name = member.name.rsplit("/", 1)[-1]
-            is_wanted = name in names and member.isreg() and member.size <= MAX_BYTES
-            if is_wanted and (file := archive.extractfile(member)):
-                contents[name] = file.read()
-    missing = [name for name in names if name not in contents]
+            if name in missing and member.isreg() and not member.issparse() and member.size <= MAX_BYTES:
+                missing.remove(name)
+                yield name, stream.read_member(member)
     if missing:
         raise UserError(f"{path} is damaged: it lacks {', '.join(missing)}. Remove it and download it again.")
-    return {name: contents[name] for name in names}
 
 
 class _BoundedReader(io.BufferedIOBase):
-    """A stream that refuses large reads: tarfile reads as many bytes at once as a hostile archive's headers say."""
+    """A stream that refuses to be read far or by large parts, as a hostile archive's headers would have it."""
 
     def __init__(self, stream: gzip.GzipFile):
-        self.stream, self.seek, self.tell = stream, stream.seek, stream.tell
+        self.stream, self.tell = stream, stream.tell
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        if whence or offset > MAX_UNPACKED:
+            raise tarfile.ReadError(f"more than {MAX_UNPACKED:,} bytes")
+        return self.stream.seek(offset)
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= MAX_BYTES:
-            raise tarfile.ReadError(f"{size} bytes at once")
+        if size is None or not 0 <= size <= MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
         return self.stream.read(size)
+
+    def read_member(self, member: tarfile.TarInfo) -> bytes:
+        """Return the content of a regular file, and go back to where the stream was."""
+        position = self.tell()
+        self.seek(member.offset_data)
+        content = self.stream.read(member.size)
+        self.seek(position)
+        return content
 
 
 def parse_binary_batch(content: bytes, source: str) -> tuple[np.ndarray, np.ndarray]:
@@ -126,9 +151,14 @@ def parse_binary_batch(content: bytes, source: str) -> tuple[np.ndarray, np.ndar
 def parse_python_batch(content: bytes, source: str) -> tuple[np.ndarray, np.ndarray]:
     """Return uint8 [N, 3, 32, 32] and int64 [N] from a pickled dict of `data` and `labels`; its code is not run."""
     try:
+        check_opcodes(content)
         batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
         fields = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
-        data, labels = np.asarray(fields["data"]), np.asarray(fields["labels"])
+        data, labels = fields["data"], fields["labels"]
+        if isinstance(labels, list) and all(isinstance(label, int) for label in labels):
+            labels = np.asarray(labels)
+        if not isinstance(data, np.ndarray) or not isinstance(labels, np.ndarray):
+            raise ValueError("no array of pixels, or no list of numbers as labels")
     except RefusedError as error:
         raise UserError(
             f"{source} refers to {error}, which no CIFAR-10 file needs and which may be malicious. Do not use it."
@@ -138,11 +168,20 @@ def parse_python_batch(content: bytes, source: str) -> tuple[np.ndarray, np.ndar
     return _check_arrays(data, labels, source)
 
 
+def check_opcodes(content: bytes) -> None:
+    """Raise ValueError for a pickle that would keep its reader busy: one of many steps, or of large integers."""
+    for count, (opcode, _, _) in enumerate(pickletools.genops(content)):
+        if count > MAX_OPCODES or opcode.name.startswith("LONG"):
+            raise ValueError("not the pickle of a few arrays")
+
+
 def _check_arrays(data: np.ndarray, labels: np.ndarray, source: str) -> tuple[np.ndarray, np.ndarray]:
     if data.ndim != 2 or data.shape[1] != 3072 or data.dtype != np.uint8:
         raise UserError(
             f"{source} is damaged: {data.dtype} data of shape {data.shape}, not uint8 [N, 3072]. Download it again."
         )
+    if len(data) > MAX_IMAGES:
+        raise UserError(f"{source} is damaged: {len(data)} images instead of {MAX_IMAGES:,}. Download it again.")
     if not len(data) or labels.shape != (len(data),):
         raise UserError(f"{source} is damaged: {len(data)} images, but {labels.size} labels. Download it again.")
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() > 9:
@@ -154,20 +193,41 @@ class RefusedError(Exception):
     pass
 
 
-_RECONSTRUCT: Any = np.empty(0).__reduce__()[0]
-_ALLOWED: dict[tuple[str, str], Callable] = {
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): lambda text, _="latin1": str.encode(text, "latin1"),  # bytes for Python 2
-}
-
-
 class _ArraysOnly(pickle.Unpickler):
-    """Loads dicts, lists, numbers, strings and numpy arrays; refuses every other name before it is even imported."""
+    """Loads dicts, lists, numbers, strings and numpy arrays; refuses every other name before it is even imported.
 
-    def find_class(self, module: str, name: str) -> Callable:
-        if (module, name) not in _ALLOWED:
+    A name stands for a function of this class, which limits how much memory a small file can ask for.
+    """
+
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.arrays = self.encoded = 0
+        self.allowed: dict[tuple[str, str], Any] = {
+            ("numpy.core.multiarray", "_reconstruct"): self.reconstruct,
+            ("numpy._core.multiarray", "_reconstruct"): self.reconstruct,
+            ("numpy", "ndarray"): None,  # the first argument of _reconstruct
+            ("numpy", "dtype"): np.dtype,
+            ("_codecs", "encode"): self.encode,
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.allowed:
             raise RefusedError(f"{module}.{name}")
-        return _ALLOWED[module, name]
+        return self.allowed[module, name]
+
+    def reconstruct(self, *_: Any) -> np.ndarray:
+        """Return an empty array, which the next opcode fills."""
+        self.arrays += 1
+        if self.arrays > MAX_ARRAYS:
+            raise ValueError(f"more than {MAX_ARRAYS} arrays")
+        return _RECONSTRUCT(np.ndarray, (0,), b"b")
+
+    def encode(self, text: str, _: str = "latin1") -> bytes:
+        """Return bytes that Python 2 would have as a string."""
+        self.encoded += len(text)
+        if self.encoded > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES:,} bytes")
+        return text.encode("latin1")
+
+
+_RECONSTRUCT: Any = np.empty(0).__reduce__()[0]

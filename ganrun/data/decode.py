@@ -29,6 +29,7 @@ MEMORY = MemoryBudget(400 * 2**20)  # bytes that the images being decoded may ta
 SLOW_DECODERS = ("ppm", "ppm_plain", "bmp_rle")  # Pillow has them in Python
 MAX_SLOW_PIXELS = 2**22
 MAX_TILE_PIXELS = 2**24
+RESIZED_AT_ONCE = 1024  # images
 BAND = 2**20  # pixels that are converted at once
 MAX_VISITS = 20  # of a folder that several links lead to
 FITS = ("crop", "pad", "stretch")
@@ -246,6 +247,12 @@ def resize_images(images: np.ndarray, size: Size, channels: int) -> np.ndarray:
     mode = "L" if channels == 1 else "RGB"
     opened = (Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)) for image in images)
     return np.stack([to_array(fit_to_size(image.convert(mode), size)) for image in opened])
+
+
+def resize_in_blocks(images: np.ndarray, size: Size, channels: int) -> Iterator[np.ndarray]:
+    """Yield what `resize_images` returns for the images, some at a time."""
+    for start in range(0, max(1, len(images)), RESIZED_AT_ONCE):
+        yield resize_images(images[start : start + RESIZED_AT_ONCE], size, channels)
 
 
 def find_images(folder: Path) -> list[Path]:

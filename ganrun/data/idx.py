@@ -1,19 +1,24 @@
 """MNIST and Fashion-MNIST: LeCun's idx files, gzipped or not."""
 
 import gzip
+import math
 import zlib
 from functools import cached_property
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
 from ganrun.data.cache import CacheWriter
-from ganrun.data.decode import Size, check_image_format, resize_images
+from ganrun.data.decode import Size, check_image_format, resize_in_blocks
 from ganrun.data.download import download
 from ganrun.data.source import FileSource, root_folder
 from ganrun.errors import UserError
+from ganrun.files import open_regular
 
 PARTS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+MAX_ITEMS, MAX_BYTES = 1_000_000, 200_000_000  # of a file; MNIST has 60,000 images and 47 million bytes
 
 
 class Idx(FileSource):
@@ -53,32 +58,56 @@ class Idx(FileSource):
         raise UserError(f"data.root={self.root} does not contain {self.title}. {expected}")
 
     def write(self, store: CacheWriter) -> dict:
-        for split, images, labels in (("train", *self._paths[:2]), ("test", *self._paths[2:])):
-            x, y = read_idx(images), read_idx(labels)
-            if x.ndim != 3 or x.shape[1] != x.shape[2] or y.ndim != 1:
-                raise UserError(f"{images} and {labels} have shapes {x.shape} and {y.shape}: not images and labels.")
-            if len(x) != len(y):
-                raise UserError(f"{images} contains {len(x)} images, but {labels} contains {len(y)} labels.")
-            if len(y) and y.max() >= len(self.classes):
-                raise UserError(f"{labels} is damaged: label {y.max()}, but there are {len(self.classes)} classes.")
-            store.save(split, "x", resize_images(x[:, None], self.size, self.channels))
-            store.save(split, "y", y.astype(np.int64))
+        self._write_split(store, "train", *self._paths[:2])
+        self._write_split(store, "test", *self._paths[2:])
         return {"classes": self.classes}
+
+    def _write_split(self, store: CacheWriter, split: str, images: Path, labels: Path) -> None:
+        x, y = read_idx(images), read_idx(labels)
+        if x.ndim != 3 or x.shape[1] != x.shape[2] or y.ndim != 1:
+            raise UserError(f"{images} and {labels} have shapes {x.shape} and {y.shape}: not images and labels.")
+        if len(x) != len(y):
+            raise UserError(f"{images} contains {len(x)} images, but {labels} contains {len(y)} labels.")
+        if len(y) and y.max() >= len(self.classes):
+            raise UserError(f"{labels} is damaged: label {y.max()}, but there are {len(self.classes)} classes.")
+        store.save_blocks(split, "x", len(x), resize_in_blocks(x[:, None], self.size, self.channels))
+        store.save(split, "y", y.astype(np.int64))
 
 
 def read_idx(path: Path) -> np.ndarray:
     """Read an idx file (yann.lecun.com/exdb/mnist) of unsigned bytes, gzipped or not. Raise UserError if damaged."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with open_regular(path, follow_links=True) as raw:
+            file: Any = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            return read_values(file, path, read_shape(file, path))
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} is damaged ({error}). Download it again.") from error
-    axes = content[3] if content[:3] == b"\0\0\x08" else 0
-    if not 1 <= axes <= 3 or len(content) < 4 + 4 * axes:
+
+
+def read_shape(file: IO[bytes], path: Path) -> tuple[int, ...]:
+    """Return the shape in the header of an idx file."""
+    magic = file.read(4)
+    axes = magic[3] if len(magic) == 4 and magic[:3] == b"\0\0\x08" else 0
+    header = file.read(4 * axes)
+    if not 1 <= axes <= 3 or len(header) < 4 * axes:
         raise UserError(f"{path} is damaged: its header is not that of an idx file of bytes. Download it again.")
-    shape = tuple(np.frombuffer(content, ">u4", axes, 4).tolist())
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    if int(np.prod(shape)) != len(values):
-        message = f"{path} is damaged: its header announces shape {shape}, but {len(values)} bytes follow."
+    shape = tuple(np.frombuffer(header, ">u4").tolist())
+    if shape[0] > MAX_ITEMS or math.prod(shape) > MAX_BYTES:
+        limit = f"at most {MAX_ITEMS:,} images or labels and {MAX_BYTES:,} bytes are read"
+        raise UserError(f"{path}: its header announces shape {shape}; {limit}.")
+    return shape
+
+
+def read_values(file: IO[bytes], path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the values of this shape, which must be all that is left of the file. No more than they take is read."""
+    values, count = np.empty(math.prod(shape), np.uint8), 0
+    while block := file.read(min(2**20, len(values) - count + 1)):
+        if count + len(block) > len(values):
+            raise UserError(f"{path} is damaged: its header announces shape {shape}, but more bytes follow.")
+        values[count : count + len(block)] = np.frombuffer(block, np.uint8)
+        count += len(block)
+    if count < len(values):
+        message = f"{path} is damaged: its header announces shape {shape}, but {count} bytes follow."
         raise UserError(f"{message} Download it again.")
     return values.reshape(shape)
 

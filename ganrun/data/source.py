@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, int64
 
 from ganrun.data import cache
 from ganrun.data.cache import CacheWriter, LoadedData
@@ -69,7 +69,21 @@ class FileSource(Source):
         cache.write_cache(self.cache_folder, self.options(), self.write)
 
     def load(self) -> LoadedData:
-        return cache.open_cache(self.cache_folder)
+        data = cache.open_cache(self.cache_folder)
+        for split, tensors in data.splits.items():
+            if "y" in tensors and not has_valid_labels(tensors["y"], len(tensors["x"]), len(data.classes)):
+                raise UserError(
+                    f"The prepared data in {self.cache_folder} are damaged: {split} does not have one label for each "
+                    f"image, or one without a class. Remove that folder and start again."
+                )
+        return data
+
+
+def has_valid_labels(labels: Tensor, images: int, classes: int) -> bool:
+    """Whether there is an int64 label for each image, below the number of classes if that is known (not 0)."""
+    if labels.dtype != int64 or labels.shape != (images,):
+        return False
+    return not classes or not images or 0 <= int(labels.min()) <= int(labels.max()) < classes
 
 
 def root_folder(root: str | None, data: str, expected: str) -> Path:
