@@ -40,8 +40,9 @@ Results = Mapping[int, RunResult]  # by job number
 
 
 def load_result(folder: Path, metric: str | None = None, mode: str | None = None) -> RunResult:
-    """Return the result in a run folder; one without a state if its files are missing or damaged.
+    """Return the result in a run folder; an empty one if its config.yaml is missing or damaged.
 
+    Without a status.json it has no state, but the scores of metrics.jsonl.
     metric, mode: instead of those that the run's own metrics name.
     """
     try:
@@ -55,7 +56,7 @@ def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult
     status, config = read_status(folder), read_config(folder)
     better = mode or (score_mode(metric) if metric else saved_setting(config, "metrics.mode", str)) or "min"
     metric = metric or saved_setting(config, "metrics.monitor", str)
-    state = JobState(status["state"])
+    state = JobState(status.get("state", ""))
     result = RunResult(
         state, status.get("kimg", 0.0), status.get("seconds", 0.0), metric, "max" if better == "max" else "min"
     )

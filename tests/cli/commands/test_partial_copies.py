@@ -200,6 +200,23 @@ def test_scores_left_by_a_copy_without_checkpoints_are_not_overwritten(run, caps
         ganrun.load(run)
 
 
+@pytest.mark.slow
+def test_a_sweep_goes_on_with_a_job_that_lacks_its_json_files(cli, whole):
+    assert main(["train", "-m", *TRAIN, "optimizer.lr=2e-4,1e-4", "folder=sweep"]) == 0
+    sweep = cli.folder / "sweep"
+    (job,) = sweep.glob("0-*")
+    state = json.loads((sweep / "sweep.json").read_text())
+    state["jobs"][0]["state"] = "interrupted"
+    (sweep / "sweep.json").write_text(json.dumps(state))
+    for path in [*job.rglob("*.json"), *job.glob("checkpoints/kimg000000.[34]*")]:
+        path.unlink()
+    before = checkpoints(job)
+    assert main(["sweep", "resume", "sweep"]) == 0
+    assert equal(weights(job), weights(whole))
+    assert before.items() <= checkpoints(job).items()
+    assert "kimg000000.280.ckpt, the newest checkpoint" in (sweep / "logs" / f"{job.name}.log").read_text()
+
+
 @pytest.mark.parametrize("logger", ["csv", "tensorboard"])
 def test_curves_of_a_resumed_run_are_those_of_the_whole_one(cli, logger):
     args = [*TRAIN, f"logger={logger}", "log_every=1"]
