@@ -22,7 +22,15 @@ from numpy.lib.format import open_memmap, write_array_header_1_0
 from torch import Tensor
 
 from ganrun.errors import UserError
-from ganrun.files import building, cache_dir, check_regular, is_unfinished, read_json, remove_unchanged
+from ganrun.files import (
+    building,
+    cache_dir,
+    check_regular,
+    is_unfinished,
+    read_json,
+    remove_abandoned,
+    remove_unchanged,
+)
 
 log = logging.getLogger(__name__)
 MAX_MANIFEST_BYTES = 2**26  # it lists the images that were skipped
@@ -108,6 +116,7 @@ def write_cache(folder: Path, options: dict, write: Callable[[CacheWriter], dict
     write: writes the arrays and returns further entries of the manifest: classes, skipped, is_paired.
     """
     if (folder / "manifest.json").is_file():
+        remove_abandoned(folder.parent)
         return
     _make_parent(folder)
     with building(folder) as partial:

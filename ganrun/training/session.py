@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 from ganrun.config import build, compatibility
 from ganrun.config.experiment import Experiment
 from ganrun.errors import Interrupted, UserError
+from ganrun.files import remove_abandoned
 from ganrun.training import lock, out_of_memory, summary
 from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.callback_list import CallbackList
@@ -69,6 +70,8 @@ def prepare_experiment(experiment: Experiment) -> None:
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
     """Lock the run folder, in the main process for all ranks, and explain a full disk."""
+    if is_main_process():
+        remove_abandoned(folder.parent)
     with explain_full_disk(folder), lock.exclusive_lock(folder) if is_main_process() else nullcontext():
         yield
 
