@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ganrun.errors import Failure, UserError
 from ganrun.sweep.search import samplers, storage
+from ganrun.sweep.search.journal import open_journal
 from ganrun.sweep.search.space import Axis, SearchSpace
 from ganrun.sweep.search.storage import ignore_experimental_warnings, translate_storage_errors
 from ganrun.sweep.search.strategy import SearchStrategy, StudyUnreachable
@@ -140,13 +141,12 @@ class StudySearch(SearchStrategy):
     def _create_or_load(self) -> Any:
         """Return the study. If two processes create the database's tables at once, one fails and must try again."""
         import optuna
-        from optuna.storages import JournalStorage, get_storage
-        from optuna.storages.journal import JournalFileBackend
+        from optuna.storages import get_storage
 
         path = self.state.folder / "study.journal"
         for attempts_left in reversed(range(ATTEMPTS)):
             try:
-                self.backend = get_storage(self.storage or JournalStorage(JournalFileBackend(str(path))))
+                self.backend = get_storage(self.storage) if self.storage else open_journal(path)
                 return optuna.create_study(
                     storage=self.backend, study_name=self.name, direction=self.direction, load_if_exists=True
                 )

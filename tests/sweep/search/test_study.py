@@ -1,6 +1,10 @@
 """Points that Optuna proposes: how many, which, and that they do not depend on interruptions."""
 
 import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
 from statistics import median
 
 import optuna
@@ -9,6 +13,7 @@ import pytest
 from ganrun.errors import Failure, UserError
 from ganrun.sweep.search import samplers
 from ganrun.sweep.search.conditions import Condition
+from ganrun.sweep.search.journal import JournalLock
 from ganrun.sweep.search.space import Axis, SearchSpace
 from ganrun.sweep.search.strategy import StudyUnreachable
 from ganrun.sweep.search.study import StudySearch
@@ -247,3 +252,29 @@ def test_a_setting_is_proposed_only_where_its_condition_holds(sampler, tmp_path)
     assert {"c" in values for values in whole} == {True, False}
     cut = study(tmp_path / "cut", sampler, 0, (12, TRIALS), lambda values: float(values.get("c", 0.5)), space)
     assert cut == whole
+
+
+def test_a_process_killed_while_it_wrote_the_journal_does_not_stop_the_next_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("sweep")
+    first = study(folder, stops=(3,))
+    with (folder / "study.journal").open("ab") as file:
+        file.write(b'{"op_code": 4, "trial')  # an entry that was cut short
+    (folder / "study.journal.lock").symlink_to("sweep/study.journal")  # the lock that Optuna itself would wait for
+    assert study(folder)[:3] == first
+    assert study(tmp_path / "whole") == study(folder)
+
+
+def test_a_process_that_is_killed_gives_its_lock_of_the_journal_up(tmp_path):
+    (tmp_path / "study.journal").touch()
+    program = f"""
+import os, signal
+from pathlib import Path
+from ganrun.sweep.search.journal import JournalLock
+JournalLock(Path({str(tmp_path / "study.journal")!r})).acquire()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == -signal.SIGKILL
+    lock = JournalLock(tmp_path / "study.journal")
+    assert lock.acquire()
+    lock.release()
