@@ -100,6 +100,7 @@ class LiveDisplay:
         self._live = Live(console=PlainConsole(stderr=True), auto_refresh=False, transient=True)
         self._live.start()
         handlers = [h for h in logging.getLogger("ganrun").handlers if isinstance(h, logging.StreamHandler)]
+        handlers = [h for h in handlers if not isinstance(h, logging.FileHandler)]
         # rich replaces sys.stderr to print above the display, but log handlers still hold the old stream.
         self._streams = {handler: handler.setStream(sys.stderr) for handler in handlers if handler.stream.isatty()}
 
