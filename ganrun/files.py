@@ -205,9 +205,11 @@ def remove_abandoned(folder: Path) -> None:
     from filelock import FileLock, Timeout
 
     for path in folder.glob(f".*{UNFINISHED}.lock"):
-        with suppress(OSError, Timeout), FileLock(path, timeout=0):
-            remove_path(path.with_suffix(""))
-            path.unlink()
+        with suppress(OSError, Timeout):
+            check_regular(path)
+            with FileLock(path, timeout=0):
+                remove_path(path.with_suffix(""))
+                path.unlink()
 
 
 def remove_unchanged(paths: Iterable[Path], seconds: float = ABANDONED_SECONDS) -> None:

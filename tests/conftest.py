@@ -8,11 +8,13 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def heeding_ctrl_c():
-    """Background processes of a shell ignore SIGINT; the trainings that tests interrupt must not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def heeding_signals():
+    """Background processes of a shell ignore SIGINT, and those of nohup SIGHUP; the trainings of tests must not."""
+    default = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {signum: signal.signal(signum, handler) for signum, handler in default.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture(autouse=True)

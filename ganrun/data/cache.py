@@ -115,8 +115,8 @@ def write_cache(folder: Path, options: dict, write: Callable[[CacheWriter], dict
 
     write: writes the arrays and returns further entries of the manifest: classes, skipped, is_paired.
     """
+    remove_abandoned(folder.parent)
     if (folder / "manifest.json").is_file():
-        remove_abandoned(folder.parent)
         return
     _make_parent(folder)
     with building(folder) as partial:

@@ -9,7 +9,7 @@ import pooch
 from tqdm import tqdm
 
 from ganrun.errors import UserError
-from ganrun.files import building, cache_dir, remove_unchanged
+from ganrun.files import building, cache_dir, remove_abandoned, remove_unchanged
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +21,7 @@ def download(urls: list[str], md5: str, folder: str, advice: str) -> Path:
     """
     name = urls[0].rsplit("/", 1)[1]
     target = cache_dir() / "downloads" / folder / name
+    remove_abandoned(target.parent)
     if target.is_file():  # complete: it is moved there after its hash was checked
         return target
     pooch.get_logger().setLevel("WARNING")

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ganrun.files import building, cache_dir, remove_unchanged
+from ganrun.files import building, cache_dir, remove_abandoned, remove_unchanged
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import isolated_rng
 from ganrun.metrics.score_inputs import NO_LABELS, NO_RADII, ScoreInputs, Statistics
@@ -107,6 +107,7 @@ def statistics_path(name: str, identity: dict) -> Path:
 
 def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics | None:
     """Load the statistics of `identity`; None if there is no file, or if it is damaged or lacks something."""
+    remove_abandoned(path.parent)
     if not path.is_file():
         return None
     try:

@@ -9,7 +9,7 @@ import torch
 from ganrun.errors import Interrupted
 from ganrun.training.callbacks.signals import Signals
 
-EXPECTED = (signal.SIGTERM, signal.SIGINT)
+EXPECTED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class World:

@@ -32,6 +32,8 @@ from ganrun.sweep.state import SweepJob, SweepState, load_sweep
         # somebody has asked it to end
         ("interrupted", 130, False, "interrupted"),
         ("interrupted", 143, False, "interrupted"),
+        ("interrupted", 129, False, "interrupted"),
+        ("done", 129, False, "done"),
         ("done", 143, False, "done"),
         ("pruned", 130, False, "pruned"),
         # the sweep has asked it to end

@@ -1,17 +1,22 @@
 """Signals to the real command at chosen points: its exit code, what it saves, and exact resuming."""
 
 import json
+import os
+import pty
+import select
 import signal
+import sys
 import time
 
 import pytest
-from helpers.paused_run import PausedRun, assert_same, run_uninterrupted
+from helpers.paused_run import TRAIN_ARGS, PausedRun, assert_same, run_uninterrupted
 
 pytestmark = pytest.mark.slow
 
-TERM, INT = signal.SIGTERM, signal.SIGINT
+TERM, INT, HUP = signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 FINISHED = [("before the step", TERM), ("before the step", INT), ("between two players", INT), ("saving", TERM)]
-DROPPED = [("scores", TERM), ("pictures", INT), ("final scores", TERM)]
+FINISHED += [("before the step", HUP), ("saving", HUP)]
+DROPPED = [("scores", TERM), ("pictures", INT), ("final scores", TERM), ("scores", HUP)]
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +89,54 @@ def test_a_signal_to_one_rank_stops_both_after_the_same_batch(paused, tmp_path):
     assert_same(run, run_uninterrupted(tmp_path / "whole", *args))
 
 
-def test_a_signal_ends_a_sweep(paused):
+@pytest.mark.parametrize("signum", [TERM, HUP])
+def test_a_signal_ends_a_sweep(paused, signum):
     run = paused("scores", "-m", "seed=1,2")
-    run.send(TERM)
-    assert run.wait() == 143
+    run.send(signum)
+    if signum == HUP:
+        run.process.send_signal(HUP)  # as a terminal does; it does not kill the jobs
+    assert run.wait() == 128 + signum
     assert {path.name for path in run.path.iterdir() if path.is_dir()} == {"0-seed-1", "logs", ".runners"}
     content = json.loads((run.path / "sweep.json").read_text())
     assert [job["state"] for job in content["jobs"]] == ["interrupted", "waiting"]
+
+
+@pytest.mark.parametrize("args", [[], ["-m", "seed=1"]])
+def test_under_nohup_a_run_and_a_sweep_go_on_when_the_terminal_closes(paused, monkeypatch, args):
+    before = signal.signal(HUP, signal.SIG_IGN)  # inherited
+    try:
+        run = paused("before the step", *args)
+    finally:
+        signal.signal(HUP, before)
+    run.process.send_signal(HUP)
+    run.unpause()
+    assert run.wait() == 0, run.stderr
+    assert "SIGHUP" not in run.stderr
+
+
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_a_training_outlives_the_terminal_that_shows_its_progress(tmp_path, shared_cache, monkeypatch, is_ignored):
+    """Closing a terminal sends SIGHUP, more than once, and is an error for whoever writes to it."""
+    monkeypatch.setenv("GANRUN_CACHE", str(shared_cache))
+    run = PausedRun(tmp_path)
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(tmp_path)
+        signal.signal(HUP, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
+        os.environ |= {"PAUSE_AT": "before the step", "OMP_NUM_THREADS": "1"}
+        os.execv(sys.executable, [sys.executable, "-m", "ganrun", "train", *TRAIN_ARGS, "folder=run"])
+    output = b""
+    while not (tmp_path / "paused").exists():
+        if select.select([terminal], [], [], 0.1)[0]:
+            output += os.read(terminal, 10_000)
+    os.close(terminal)
+    os.kill(pid, HUP)
+    run.unpause()
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    assert b"kimg" in output  # the progress line
+    assert code == (0 if is_ignored else 129)
+    assert run.status()["state"] == ("done" if is_ignored else "interrupted")
+    assert run.checkpoint()["seen"]["batches"] == (50 if is_ignored else 30)
 
 
 def assert_ended(run: PausedRun, signum: int):

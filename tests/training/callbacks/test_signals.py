@@ -54,10 +54,36 @@ def test_a_signal_that_comes_when_all_is_done_ends_the_sweep_but_not_the_work(wo
     assert (error.exit_code, done) == (143, ["status"])
 
 
-def test_an_ignored_signal_stays_ignored(world):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    world.train(signal.SIGINT)
-    assert (world.saved, signal.getsignal(signal.SIGINT)) == ([], signal.SIG_IGN)
+@pytest.mark.parametrize("signum", EXPECTED)
+def test_an_ignored_signal_stays_ignored(world, signum):
+    signal.signal(signum, signal.SIG_IGN)
+    world.train(signum)
+    assert (world.saved, signal.getsignal(signum)) == ([], signal.SIG_IGN)
+
+
+@pytest.mark.parametrize(
+    ("signums", "last"),
+    [
+        ((signal.SIGHUP, signal.SIGHUP, signal.SIGHUP), signal.SIGHUP),
+        ((signal.SIGHUP, signal.SIGTERM, signal.SIGHUP), signal.SIGTERM),
+        ((signal.SIGTERM, signal.SIGHUP), signal.SIGTERM),
+    ],
+)
+def test_a_terminal_that_closes_sends_several_signals_and_the_batch_is_still_saved(world, signums, last):
+    assert world.interrupted(world.batch, lambda: world.batch(*signums)).exit_code == 128 + last
+    assert world.saved == [2]
+
+
+def test_before_there_is_something_to_save_a_terminal_that_closes_interrupts_once(world):
+    def build():
+        with world.signals.caught():
+            try:
+                signal.raise_signal(signal.SIGHUP)
+            finally:
+                signal.raise_signal(signal.SIGHUP)
+
+    with pytest.raises(Interrupted, match="SIGHUP"):
+        build()
 
 
 def test_outside_the_main_thread_the_handlers_are_left_alone(world):
@@ -168,7 +194,7 @@ with signals.caught():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("second", EXPECTED)
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_the_process_and_those_that_it_started_at_once(second):
     program = [sys.executable, "-c", textwrap.dedent(TWICE.format(second=second.name))]
     ended = subprocess.run(program, capture_output=True, text=True, timeout=100)
