@@ -20,6 +20,7 @@ from ganrun import files
 from ganrun.cli import hydra_errors
 from ganrun.cli.arguments import Command
 from ganrun.config import renames, user_modules
+from ganrun.config.interpolations import quote_text
 from ganrun.config.overrides import OVERRIDE, config_dir_flags, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError, print_error, print_traceback
 from ganrun.sweep import hydra_context, naming
@@ -163,7 +164,7 @@ def prepare_config(command: Command, cfg: DictConfig, name: str) -> Path:
 
 def set_literal(cfg: DictConfig, key: str, text: str) -> None:
     """Set the key to the text, even if that looks like an interpolation."""
-    OmegaConf.update(cfg, key, text.replace("${", "\\${"), force_add=True)
+    OmegaConf.update(cfg, key, quote_text(text), force_add=True)
 
 
 def choose_run_dir(command: Command, cfg: DictConfig, name: str) -> Path:

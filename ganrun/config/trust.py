@@ -3,54 +3,86 @@
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any, NoReturn
 
-import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from ganrun import files
+from ganrun.config import interpolations, renames, user_modules
+from ganrun.config.interpolations import quote_text
 from ganrun.config.renames import iterate_values
 from ganrun.errors import UserError
 
-# Any interpolation except of another key, the environment, the clock, Hydra's own values and the shape of images
-COMPUTED = re.compile(r"\$\{(?!\s*([\w.\[\]]+\s*\}|(hydra|now|oc\.env|image_shape):))")
 TARGET = re.compile(r"^\s*_target_:\s*(['\"]?)([\w.]+)\1", re.MULTILINE)
 
 
 @cache
 def trusted_classes() -> frozenset[str]:
     """Return the classes named in ganrun's own configs, and torch's optimizers and layers."""
-    configs = files.conf_dir().rglob("*.yaml")
-    names = {match[2] for path in configs for match in TARGET.finditer(path.read_text())}
+    import torch
+
+    paths = files.conf_dir().rglob("*.yaml")
+    names = {match[2] for path in paths for match in TARGET.finditer(path.read_text())}
     for module, base in ((torch.optim, torch.optim.Optimizer), (torch.nn, torch.nn.Module)):
         classes = {name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)}
         names |= {f"{module.__name__}.{name}" for name in classes}
     return frozenset(names)
 
 
-def check_trusted(cfg: DictConfig, source: Path) -> None:
-    """Raise UserError if building the config of the file `source` could run arbitrary code.
+def open_saved_config(content: Any, source: Path, trust: bool = False, without: str = "") -> DictConfig:
+    """Return the config that a file holds as nested dicts, with today's names, for building what it describes.
 
-    It could if it names a class that is not trusted, or computes a value, which may be anything.
+    without: a key that is left out.
+    trust: the user trusts the file: its own classes may be imported from the working folder, and resolvers called.
+    Raises UserError if it is damaged, or, without trust, if building or resolving it could run code or read anything.
     """
+    content = {key: value for key, value in content.items() if key != without} if isinstance(content, dict) else None
+    if not trust:
+        for key, value in interpolations.resolver_calls(content):
+            refuse(source, key, value, "computes its value with a resolver")
+    try:
+        if content is None:
+            raise ValueError("it is not a dict")
+        interpolations.check_size(content)
+        cfg = renames.update_config(DictConfig(content))
+    except (OmegaConfBaseException, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"The config in {source} is damaged ({str(error).splitlines()[0]}).") from error
+    if trust:
+        user_modules.allow_modules(user_modules.modules_in_config(cfg))
+    else:
+        check_trusted(cfg, source)
+    return cfg
+
+
+def check_trusted(cfg: DictConfig, source: Path) -> None:
+    """Raise UserError if the config of the file `source` names a class that is not trusted."""
+    for key, value in foreign_targets(cfg):
+        refuse(source, key, value, "is not one of ganrun's own classes; building it runs its code")
+
+
+def foreign_targets(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
+    """Yield the classes in a config that are not trusted, with their keys."""
     for key, value in iterate_values(OmegaConf.to_container(cfg)):
-        is_target = key.rpartition(".")[2] == "_target_"
-        if is_target and value is not None and value not in trusted_classes():
-            reason = "is not one of ganrun's own classes; building it runs its code"
-        elif isinstance(value, str) and COMPUTED.search(value):
-            reason = "computes its value with a resolver"
-        else:
-            continue
-        raise UserError(
-            f"{source} contains {key}={value}, which {reason}. If the file is yours or you trust it: "
-            f"ganrun {shlex.join(sys.argv[1:])} trust=true"
-        )
+        is_target = re.search(r"(^|\.)_target_(\.|$)", key)
+        if is_target and value is not None and not (isinstance(value, str) and value in trusted_classes()):
+            yield key, value
+
+
+def refuse(source: Path, key: str, value: Any, reason: str) -> NoReturn:
+    """Raise the UserError about a value in a saved config, with the command that trusts the file."""
+    raise UserError(
+        f"{source} contains {key}={value}, which {reason}. If the file is yours or you trust it: "
+        f"ganrun {shlex.join(sys.argv[1:])} trust=true"
+    )
 
 
 def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path) -> None:
     """Raise UserError if the logger of the config of the file `source` would write outside the run folder."""
-    resolved = OmegaConf.merge(cfg, {"folder": str(run_dir)})
+    resolved = OmegaConf.merge(cfg, {"folder": quote_text(str(run_dir))})
     for key, value in iterate_values(OmegaConf.to_container(resolved.logger, resolve=True), "logger"):
         path = Path(value) if isinstance(value, str) else Path()
         leads_out = key == "logger.save_dir" or path.is_absolute() or ".." in path.parts
@@ -62,9 +94,5 @@ def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path) -> None:
 
 
 def needs_trust(cfg: DictConfig) -> bool:
-    """Return whether building this config, callbacks aside, requires trust=true."""
-    try:
-        check_trusted(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "callbacks"]), Path())
-    except UserError:
-        return True
-    return False
+    """Return whether loading a model of this config requires trust=true. Callbacks are not part of a model."""
+    return any(not key.startswith("callbacks.") for key, _ in foreign_targets(cfg))

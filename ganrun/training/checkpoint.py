@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ganrun.config.interpolations import resolved_copy
 from ganrun.errors import UserError
 from ganrun.files import is_unfinished, sha256_of_file
 from ganrun.models.base import Adversarial
@@ -33,7 +34,7 @@ def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], fingerprint
     """Return what ganrun adds to a checkpoint: plain types only, so that loading runs no code."""
     return {
         "schema": SCHEMA,
-        "config": OmegaConf.to_container(cfg, resolve=True),
+        "config": resolved_copy(cfg),
         "plan": OmegaConf.to_container(cfg, resolve=False),  # with its interpolations, for resuming with other settings
         "choices": dict(choices),
         "data": fingerprint,

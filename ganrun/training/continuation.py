@@ -5,14 +5,14 @@ import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
+from ganrun.config.interpolations import quote_text, resolver_calls, without_resolvers
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
@@ -22,23 +22,21 @@ from ganrun.training.run_record import write_start
 log = logging.getLogger(__name__)
 
 
-def continue_training(
-    run_dir: Path, path: Path | None, build_config: Callable[[DictConfig], DictConfig]
-) -> DictConfig | None:
+def continue_training(run_dir: Path, path: Path | None, build_config: Callable[[Any], DictConfig]) -> DictConfig | None:
     """Continue the run from the checkpoint `path`, or start it again if it has none.
 
     Return None, or the saved config of a run that is finished, which does nothing.
 
-    build_config: gets the run's saved config and returns the one to continue with.
+    build_config: gets the run's saved config as nested dicts and returns the one to continue with.
     """
     with session.run_lock(run_dir):
         content = checkpoint.load_checkpoint(path) if path else None
         saved, choices = load_plan(run_dir, content)
         check_owner(run_dir, choices, path)
         cfg = build_config(saved)
-        cfg.folder = str(run_dir)
+        cfg.folder = quote_text(str(run_dir))
         if is_finished(run_dir, cfg):
-            return saved
+            return DictConfig(saved)
         set_choices(choices)
         experiment = build_experiment(cfg)
         if cfg.dry_run:
@@ -67,19 +65,27 @@ def log_start(run_dir: Path, path: Path | None) -> None:
 def resume_existing(cfg: DictConfig, run_dir: Path) -> None:
     """Continue the run in `run_dir`, which must be of this config, if it is not finished (train resume=true)."""
     run_dir, path = checkpoint.find_run(str(run_dir))
-    if continue_training(run_dir, path, lambda saved: check_changes(str(run_dir), saved, cfg)) is not None:
+    own = {value for _, value in resolver_calls(OmegaConf.to_container(cfg))}
+
+    def build_config(saved: Any) -> DictConfig:
+        return check_changes(str(run_dir), renames.update_config(without_resolvers(saved, own)), cfg)
+
+    if continue_training(run_dir, path, build_config) is not None:
         log.info("%s is finished", run_dir)
 
 
-def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[DictConfig, dict[str, str]]:
-    """Return config and group choices of a run: from its checkpoint `content`, or from its files if there is none."""
+def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[Any, dict[str, str]]:
+    """Return config and group choices of a run: from its checkpoint `content`, or from its files if there is none.
+
+    The config is what is saved: nested dicts, neither checked nor renamed.
+    """
     if content is None:
         try:
-            saved = renames.update_config(run_folder.read_config(run_dir).copy())
-            if "save_dir" in saved.logger:  # config.yaml is resolved, so save_dir no longer follows from `folder`
-                saved.logger.save_dir = str(run_dir)
+            saved: Any = OmegaConf.to_container(run_folder.read_saved_config(run_dir))
+            if "save_dir" in saved["logger"]:  # config.yaml is resolved, so save_dir no longer follows from `folder`
+                saved["logger"]["save_dir"] = quote_text(str(run_dir))
             return saved, run_folder.read_status(run_dir)["choices"]
-        except (OSError, KeyError, TypeError, ValueError, OmegaConfBaseException) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{run_dir} has no checkpoint yet, and its config.yaml or status.json is missing or damaged. "
                 "Start it again: ganrun train"
@@ -87,7 +93,7 @@ def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[DictCon
     metadata = content["ganrun"]
     if metadata["schema"] < checkpoint.SCHEMA:
         raise UserError(f"{run_dir} is a run of an older ganrun that cannot be resumed. Train it again: ganrun train")
-    return renames.update_config(DictConfig(metadata["plan"])), metadata["choices"]
+    return metadata["plan"], metadata["choices"]
 
 
 def check_changes(run: str, saved: DictConfig, cfg: DictConfig, overrides: list[str] | None = None) -> DictConfig:
@@ -95,7 +101,7 @@ def check_changes(run: str, saved: DictConfig, cfg: DictConfig, overrides: list[
 
     run: RUN as the user gave it.  overrides: the user's own, for the command in the message.
     """
-    cfg.parent = saved.get("parent")
+    cfg.parent = cast("dict[str, Any]", OmegaConf.to_container(saved)).get("parent")  # unresolved
     for key, (before, after) in resume_rules.changed_settings(saved, cfg).items():
         if not schema.find_setting(key).resumable:
             setting = shlex.join(overrides or []) or shlex.quote(f"{key}={after}")
@@ -154,7 +160,7 @@ def start_branch(
 
     content: of the checkpoint; changed here.  folder: the new run folder; None for one below outputs/train.
     """
-    cfg.parent = str(path)
+    cfg.parent = quote_text(str(path))
     set_choices(choices)
     experiment = build_experiment(cfg)
     checkpoint.restore_weights(experiment.model, content, path)
@@ -164,7 +170,7 @@ def start_branch(
         print_plan(experiment, run_dir)
         return
     apply_optimizer_settings(experiment, content)
-    cfg.folder = str(run_dir)
+    cfg.folder = quote_text(str(run_dir))
     content["ganrun"]["plan"] = OmegaConf.to_container(cfg)
     content["callbacks"] = {}  # the callbacks start with no best score, and a new clock and schedule
 
@@ -173,7 +179,7 @@ def start_branch(
         write_start(partial, cfg, choices, content["seen"]["images"])
 
     run_dir = run_folder.make_run_folder(run_dir, write)
-    continue_training(*checkpoint.find_run(str(run_dir)), lambda saved: saved)
+    continue_training(*checkpoint.find_run(str(run_dir)), lambda plan: DictConfig(plan))
 
 
 def apply_optimizer_settings(experiment: Experiment, content: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from ganrun import seeds
-from ganrun.config import build, renames, trust, user_modules
+from ganrun.config import build, trust
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
@@ -121,12 +121,7 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
     path = checkpoint.find_checkpoint(command.run, command.which, bool(command.get("trust")))
     content = checkpoint.load_checkpoint(path)
     kimg, choices = content["seen"]["images"] / 1000, content["ganrun"]["choices"]
-    cfg = renames.update_config(DictConfig(content["ganrun"]["config"]))
-    cfg.pop("callbacks", None)  # act during a training only
-    if command.get("trust"):
-        user_modules.allow_modules(user_modules.modules_in_config(cfg))
-    else:
-        trust.check_trusted(cfg, path)
+    cfg = trust.open_saved_config(content["ganrun"]["config"], path, bool(command.get("trust")), without="callbacks")
     data = build.build_data(cfg)
     model = build.build_model(cfg, data)
     checkpoint.restore_weights(model, content, path)

@@ -17,8 +17,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from ganrun.config.interpolations import check_size, without_resolvers
 from ganrun.config.json_forms import find_wrong_entry, is_amount, is_count, is_shallow, is_text, optional, read_form
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
 from ganrun.errors import Failure, UserError, is_full_disk
@@ -183,11 +184,21 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> DictConfig:
-    """Return the config of a run, which the caller must not change. OSError or ValueError if it is unreadable."""
+    """Return the config of a run, which the caller must not change. OSError or ValueError if it is unreadable.
+
+    It is for reading and showing: values that call a resolver are the texts that they are.
+    """
     path = folder / "config.yaml"
     return _load_config(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(4096)
 def _load_config(path: Path, _modified: int) -> DictConfig:
-    return parse_saved_config(read_text(path, MAX_BYTES, follow_links=True))
+    content = OmegaConf.to_container(read_saved_config(path.parent))
+    check_size(content)
+    return without_resolvers(content)
+
+
+def read_saved_config(folder: Path) -> DictConfig:
+    """Return the config of a run as it is saved, to be checked. OSError or ValueError if it is unreadable."""
+    return parse_saved_config(read_text(folder / "config.yaml", MAX_BYTES, follow_links=True))

@@ -16,6 +16,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ganrun.config.interpolations import resolved_copy
 from ganrun.config.json_forms import is_amount, is_number, is_shallow, is_text, parse_form
 from ganrun.files import UnsafeFileError, open_append, open_regular, replace_text, replacing
 from ganrun.training.diagnosis import Diagnosis, diagnose
@@ -179,10 +180,10 @@ def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], image
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
     """Write config.yaml: every setting, resolved."""
-    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    resolved = resolved_copy(cfg)
     if "callbacks" in cfg:  # keep their interpolations: their settings follow those of a resumed run
-        resolved.callbacks = OmegaConf.to_container(cfg.callbacks)
-    replace_text(folder / "config.yaml", OmegaConf.to_yaml(resolved))
+        resolved["callbacks"] = OmegaConf.to_container(cfg.callbacks)
+    replace_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(resolved)))
 
 
 def read_metric_lines(path: Path) -> Iterator[dict]:

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 
 from ganrun.config import build, compatibility
 from ganrun.config.experiment import Experiment
+from ganrun.config.interpolations import quote_text
 from ganrun.errors import Interrupted, UserError
 from ganrun.files import remove_abandoned
 from ganrun.training import lock, out_of_memory, summary
@@ -81,7 +82,7 @@ def run_training(
 ) -> None:
     """Train in the run folder, from a checkpoint if there is one. Its status.json says how the training ended."""
     cfg = experiment.cfg
-    cfg.folder = os.environ["GANRUN_FOLDER"] = str(folder)
+    cfg.folder, os.environ["GANRUN_FOLDER"] = quote_text(str(folder)), str(folder)
     record = RunRecord(folder, cfg, choices, is_main_process())
     record.restore(experiment.model.images_seen)
     with log_to_file(folder):

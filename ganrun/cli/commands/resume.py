@@ -2,10 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
-from ganrun.config import resume_rules, trust, user_modules
+from ganrun.config import resume_rules, trust
+from ganrun.config.interpolations import quote_text
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, continuation, run_folder, session
 
@@ -13,15 +15,13 @@ from ganrun.training import checkpoint, continuation, run_folder, session
 def run(cfg: DictConfig, folder: Path) -> None:
     """Continue the run in its own folder; with branch=true, start a new run from its checkpoint."""
     if not session.is_main_process():  # the main process has chosen the run folder
-        cfg.run, cfg.branch = os.environ["GANRUN_FOLDER"], False
+        cfg.run, cfg.branch = quote_text(os.environ["GANRUN_FOLDER"]), False
     run_dir, path = checkpoint.find_run(cfg.run, cfg.which if cfg.branch else "last", bool(cfg.trust))
     overrides = list(cfg.get("changes") or [])
 
-    def build_config(saved: DictConfig) -> DictConfig:
-        if cfg.trust:
-            user_modules.allow_modules(user_modules.modules_in_config(saved))
-        else:
-            trust.check_trusted(saved, path or run_dir)
+    def build_config(content: Any) -> DictConfig:
+        saved = trust.open_saved_config(content, path or run_dir, bool(cfg.trust))
+        if not cfg.trust:
             trust.check_logger_paths(saved, run_dir, path or run_dir)
         config = resume_rules.apply_overrides(saved, overrides)
         return config if cfg.branch else continuation.check_changes(cfg.run, saved, config, overrides)

@@ -208,7 +208,10 @@ CONFIGS = {
     "opening a file": ({"_target_": "builtins.open", "file": "pwned", "mode": "w"}, CLASS),
     "a shell command": ({"_target_": "os.system", "command": "touch pwned"}, CLASS),
     "a module in the working folder": ({"_target_": "mymodule.Thing"}, CLASS),
-    "a name from the environment": ({"_target_": "${oc.env:GANRUN_TEST_TARGET}", "file": "pwned", "mode": "w"}, CLASS),
+    "a name from the environment": (
+        {"_target_": "${oc.env:GANRUN_TEST_TARGET}", "file": "pwned", "mode": "w"},
+        COMPUTED,
+    ),
     "a created mapping": ("${oc.create:{_target_: builtins.open, file: pwned, mode: w}}", COMPUTED),
     "a decoded mapping": ("${oc.decode:'{_target_: builtins.open, file: pwned, mode: w}'}", COMPUTED),
     "a mapping in a shape": ("${image_shape:3,${oc.decode:'{_target_: builtins.open, file: pwned}'}}", COMPUTED),
@@ -261,14 +264,16 @@ def test_the_command_in_the_message_builds_a_class_of_ones_own(mine, capsys):
     assert load_checkpoint(mine)["seen"]["images"] == 60
 
 
-def test_an_environment_variable_in_the_config_is_read_when_sampling(run, monkeypatch, capsys):
+def test_an_environment_variable_in_the_config_is_read_when_sampling_with_trust(run, monkeypatch, capsys):
     good = load_checkpoint(run)
     set_key("model.generator_loss", "${oc.env:GANRUN_TEST_LOSS}", good["ganrun"]["config"])
     replace_checkpoint(run, saved_bytes(good))
     for value, message in ((None, "'GANRUN_TEST_LOSS' not found"), ("foo", "generator_loss=foo")):
         if value:
             monkeypatch.setenv("GANRUN_TEST_LOSS", value)
-        assert main(["sample", str(run), "n=2"]) == 2
+        assert main(["sample", str(run), "n=2", "trust=true"]) == 2
         assert message in capsys.readouterr().err
     monkeypatch.setenv("GANRUN_TEST_LOSS", "minimax")
-    assert main(["sample", str(run), "n=2"]) == 0
+    assert main(["sample", str(run), "n=2", "trust=true"]) == 0
+    assert main(["sample", str(run), "n=2"]) == 2
+    assert "GANRUN_TEST_LOSS}, which computes its value with a resolver" in capsys.readouterr().err
