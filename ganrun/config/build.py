@@ -1,8 +1,7 @@
 """Builds the objects that the parts of a config describe: data, model, trainer."""
 
-import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config import user_modules
 from ganrun.config.hardware import Hardware
+from ganrun.config.optimizers import check_optimizers, optimizer_settings
 from ganrun.config.trainer_arguments import HONOURED
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
@@ -35,7 +35,10 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
     torch.manual_seed(cfg.seed)
     make_model = instantiate_optional(cfg.model, _partial_=True)
     base = {
-        "optimizers": {name: _build_optimizer(cfg, special) for name, special in cfg.optimizers.items()},
+        "optimizers": {
+            name: instantiate_optional(optimizer_settings(cfg, special), _convert_="all")
+            for name, special in cfg.optimizers.items()
+        },
         "schedule": instantiate_optional(cfg.schedule),
         "average": ExponentialMovingAverage(**cfg.ema) if cfg.ema.half_life_kimg else None,
         "clip": cfg.clip,
@@ -50,8 +53,7 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
     for network in model.children() if init else ():
         init(network)
     with quote_settings_on_error(cfg, "optimizer", "optimizers"):
-        optimizers = model.configure_optimizers()
-    check_optimizers(optimizers)
+        check_optimizers(model.configure_optimizers())
     return model.to(memory_format=model.layout) if cfg.channels_last else model
 
 
@@ -116,7 +118,7 @@ def quote_settings_on_error(cfg: DictConfig, *groups: str) -> Iterator[None]:
     """Turn the error of a constructor into a UserError that quotes the settings of the groups and the reason."""
     try:
         yield
-    except (TypeError, ValueError, RuntimeError, KeyError) as error:
+    except (TypeError, ValueError, RuntimeError, LookupError) as error:
         nodes = {group: cast("dict[str, Any]", OmegaConf.to_container(cfg[group], resolve=True)) for group in groups}
         settings = [
             f"{group}.{key}={value}"
@@ -127,25 +129,3 @@ def quote_settings_on_error(cfg: DictConfig, *groups: str) -> Iterator[None]:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         advice = f". Leave it out: '~{groups[0]}.{unknown[1]}'" if unknown else ""
         raise UserError(f"{' '.join(settings)} cannot be built: {str(error).splitlines()[0]}{advice}") from error
-
-
-def _build_optimizer(cfg: DictConfig, special: DictConfig) -> Any:
-    """Return a partial optimizer. special: settings of one player's optimizer alone."""
-    settings = cast("DictConfig", OmegaConf.merge(cfg.optimizer, special))
-    if cfg.trainer.get("precision") == "16-mixed" and "fused" in settings:
-        settings.fused = False  # a fused optimizer unscales its own gradients, which is too late for clipping
-    if OmegaConf.is_list(settings.get("betas")):  # torch refuses betas=[0,0.9], of different types
-        settings.betas = [float(beta) if isinstance(beta, int) else beta for beta in settings.betas]
-    return instantiate_optional(settings, _convert_="all")  # lists that checkpoints can hold
-
-
-def check_optimizers(optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    """Raise UserError for optimizers that cannot train a GAN: the message names one that can."""
-    for optimizer in optimizers:
-        closure, reason = inspect.signature(type(optimizer).step).parameters.get("closure"), ""
-        if isinstance(optimizer, torch.optim.SparseAdam):
-            reason = "needs sparse gradients, and those of the networks are dense"
-        elif closure and closure.default is inspect.Parameter.empty:
-            reason = "evaluates a loss several times per step, but a player's loss depends on its opponent and on noise"
-        if reason:
-            raise UserError(f"The optimizer {type(optimizer).__name__} {reason}. Use another, such as optimizer=adam.")

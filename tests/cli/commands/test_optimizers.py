@@ -76,7 +76,7 @@ def test_a_training_resumes_bit_for_bit(cli, train, name, settings):
     assert main(["sample", "run", "n=4", "out=samples"]) == 0
 
 
-@pytest.mark.parametrize("betas", ["[0.5,0.9]", "[0.5, 0.9]", "[0,.9]"])
+@pytest.mark.parametrize("betas", ["[0.5,0.9]", "[0,.9]", "'(0.5, 0.9)'"])
 def test_betas_of_the_command_line_train_and_resume(cli, betas):
     changes = [f"optimizer.betas={betas}", "+optimizers.generator.betas=[0.1,0.9]"]
     assert main(["train", *SHORT, *changes, "logger=tensorboard", "folder=whole"]) == 0
@@ -85,12 +85,38 @@ def test_betas_of_the_command_line_train_and_resume(cli, betas):
     assert_same_state(run, cli.folder / "whole")
 
 
+@pytest.mark.parametrize("setting", ["betas: (0.5, 0.9)", "betas: [0.5, 0.9]", "betas:\n  - 5e-1\n  - 0.9"])
+def test_betas_of_a_yaml_may_be_written_like_a_list_or_a_tuple(cli, setting):
+    path = cli.folder / "mine" / "optimizer" / "own.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"_target_: torch.optim.AdamW\n_partial_: true\nlr: 1e-3\n{setting}\n")
+    assert main(["train", "--config-dir", "mine", *SHORT, "kimg=0.04", "optimizer=own", "folder=run"]) == 0
+    group = load_checkpoint(cli.folder / "run")["optimizer_states"][0]["param_groups"][0]
+    assert tuple(group["betas"]) == (0.5, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("optimizer.betas=[]", "cannot be built: list index out of range"),
+        ("optimizer.betas='(a,b)'", "optimizer.betas=(a,b)"),
+        ("optimizer.betas=[0.5,2]", "Invalid beta parameter at index 1"),
+        ("+optimizer.foreach=true", "`fused` and `foreach` cannot be `True` together"),
+        ("+optimizer.differentiable=true optimizer.fused=false", "optimizer.differentiable=true is not possible"),
+    ],
+)
+def test_a_wrong_setting_of_an_optimizer_is_refused(cli, capsys, setting, message):
+    assert main(["train", *SHORT, *setting.split(), "folder=run"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (cli.folder / "run").exists()
+
+
 def test_a_branch_has_other_betas_from_its_first_step_on_and_resumes(cli, train):
     assert train("RAdam", BETAS) == 0
     changes = ["optimizer.betas=[0.2,0.8]", "optimizers.generator.lr=0.01", "schedule=constant", "kimg=0.2"]
     assert main(["resume", "whole", "branch=true", *changes, "folder=branch"]) == 0
     groups = [state["param_groups"][0] for state in load_checkpoint(cli.folder / "branch")["optimizer_states"]]
-    assert [(group["lr"], group["betas"]) for group in groups] == [(0.001, [0.2, 0.8]), (0.01, [0.2, 0.8])]
+    assert [(group["lr"], *group["betas"]) for group in groups] == [(0.001, 0.2, 0.8), (0.01, 0.2, 0.8)]
     run = rewind(cli.folder / "branch", cli.folder / "run", 0.16)
     assert main(["resume", "run"]) == 0
     assert_same_state(run, cli.folder / "branch")
