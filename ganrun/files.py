@@ -216,7 +216,8 @@ def remove_unchanged(paths: Iterable[Path], seconds: float = ABANDONED_SECONDS) 
     """Remove those of the files and folders in which nothing has changed for so long."""
     for path in paths:
         with suppress(OSError):
-            newest = max(each.lstat().st_mtime for each in (path, *path.rglob("*")))
+            inside = () if path.is_symlink() else path.rglob("*")
+            newest = max(each.lstat().st_mtime for each in (path, *inside))
             if time.time() - newest > seconds:
                 remove_path(path)
 

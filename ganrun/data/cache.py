@@ -174,6 +174,9 @@ def open_cache(folder: Path) -> LoadedData:
         manifest = read_json(folder / "manifest.json", MAX_MANIFEST_BYTES)
         splits = _splits({name: _open_array(folder, name, shape) for name, shape in manifest["shapes"].items()})
         entries = {key: manifest[key] for key in ("classes", "is_paired", "skipped") if key in manifest}
+        lists = entries.get("classes", []), entries.get("skipped", [])
+        if not isinstance(manifest["fingerprint"], str) or not all(isinstance(each, list) for each in lists):
+            raise ValueError("its manifest.json has values that ganrun does not write")
         data = LoadedData(splits, manifest["fingerprint"], **entries)
     except (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError) as error:
         message = f"The prepared data in {folder} are damaged ({error}). Remove that folder and start again."

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
 from ganrun.config import resume_rules, schema
@@ -81,10 +82,10 @@ def load_run(folder: Path) -> tuple[dict, dict]:
     try:
         config, status = read_config(folder), read_status(folder)
         JobState(status["state"])
-    except (OSError, ValueError, KeyError) as error:
+        return resume_rules.flatten_config(config), status
+    except (OSError, ValueError, KeyError, OmegaConfBaseException) as error:
         advice = "Leave it out of the comparison."
         raise UserError(f"Cannot read config.yaml or status.json of {folder}. {advice}") from error
-    return resume_rules.flatten_config(config), status
 
 
 def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], differing: Sequence[str]) -> bool:

@@ -8,15 +8,13 @@ from ganrun.errors import UserError
 
 
 @contextmanager
-def translate_storage_errors(storage: str | None, error_type: type[UserError] = UserError) -> Iterator[None]:
-    """Turn every error of the database into an error of this type. storage: None for a journal, left as it is."""
+def translate_storage_errors(storage: str, error_type: type[UserError] = UserError) -> Iterator[None]:
+    """Turn every error of the database into an error of this type."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:  # each database has exceptions of its own
-        if not storage:
-            raise
         raise error_type(describe_storage_error(storage, error)) from error
 
 

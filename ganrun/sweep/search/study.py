@@ -4,11 +4,12 @@ import platform
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Literal
 
 from ganrun.errors import Failure, UserError
 from ganrun.sweep.search import samplers, storage
-from ganrun.sweep.search.journal import open_journal
+from ganrun.sweep.search.journal import open_journal, translate_journal_errors
 from ganrun.sweep.search.space import Axis, SearchSpace
 from ganrun.sweep.search.storage import ignore_experimental_warnings, translate_storage_errors
 from ganrun.sweep.search.strategy import SearchStrategy, StudyUnreachable
@@ -46,6 +47,11 @@ class StudySearch(SearchStrategy):
     @property
     def total(self) -> int:
         return self.trials - self.points_of_others
+
+    @property
+    def journal(self) -> Path:
+        """The file of a study without a database."""
+        return self.state.folder / "study.journal"
 
     @property
     def name(self) -> str:
@@ -107,6 +113,11 @@ class StudySearch(SearchStrategy):
         """
         import optuna
 
+        if not self.storage:
+            with ignore_experimental_warnings(), translate_journal_errors(self.journal):
+                self.study = self.study or self._open()
+                yield
+            return
         if self.study is None:
             with ignore_experimental_warnings(), translate_storage_errors(self.storage):
                 self.study = self._open()
@@ -117,7 +128,7 @@ class StudySearch(SearchStrategy):
             from sqlalchemy.exc import SQLAlchemyError
 
             errors = (OSError, KeyError, optuna.exceptions.StorageInternalError, SQLAlchemyError)
-            if not (self.storage and isinstance(error, errors)):  # KeyError: of a missing study or trial
+            if not isinstance(error, errors):  # KeyError: of a missing study or trial
                 raise
             with translate_storage_errors(self.storage, StudyUnreachable):
                 if self.name not in optuna.get_all_study_names(self.backend):
@@ -143,15 +154,14 @@ class StudySearch(SearchStrategy):
         import optuna
         from optuna.storages import get_storage
 
-        path = self.state.folder / "study.journal"
         for attempts_left in reversed(range(ATTEMPTS)):
             try:
-                self.backend = get_storage(self.storage) if self.storage else open_journal(path)
+                self.backend = get_storage(self.storage) if self.storage else open_journal(self.journal)
                 return optuna.create_study(
                     storage=self.backend, study_name=self.name, direction=self.direction, load_if_exists=True
                 )
-            except Exception:
-                if not attempts_left:
+            except Exception as error:
+                if not attempts_left or isinstance(error, UserError):
                     raise
                 time.sleep(0.5)
 
