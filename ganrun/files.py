@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -175,6 +176,25 @@ def replace_text(path: Path, text: str) -> None:
     """Write the file as a whole or not at all."""
     with replacing(path) as partial:
         partial.write_bytes(text.encode())
+
+
+def to_json(content: Any, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
+    """Return JSON text. NaN and Inf, which JSON lacks, become null. indent, default: as for json.dumps."""
+    try:
+        return json.dumps(content, indent=indent, default=default, allow_nan=False)
+    except ValueError:
+        plain = json.loads(json.dumps(content, default=default), parse_constant=lambda name: None)
+        return json.dumps(plain, indent=indent)
+
+
+def write_json(path: Path, content: Any, indent: int = 2, default: Callable[[Any], Any] | None = None) -> None:
+    """Write the file as a whole or not at all; see `to_json`."""
+    replace_text(path, to_json(content, indent, default) + "\n")
+
+
+def nan_for_null(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers as they were before `to_json` wrote them: null is NaN."""
+    return {name: math.nan if value is None else value for name, value in numbers.items()}
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from ganrun.files import (
     read_json,
     remove_abandoned,
     remove_unchanged,
+    to_json,
 )
 
 log = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ def _write_manifest(folder: Path, options: dict, entries: dict) -> None:
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
     shapes = {name: list(array.shape) for name, array in arrays.items()}
     manifest = {"options": options, "shapes": shapes, **entries, "fingerprint": _fingerprint(arrays, options)}
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
+    (folder / "manifest.json").write_text(to_json(manifest, indent=1, default=str))
 
 
 def _fingerprint(arrays: dict[str, np.ndarray], options: dict) -> str:

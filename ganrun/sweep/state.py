@@ -1,6 +1,5 @@
 """What a sweep remembers: its definition and its jobs, in sweep.json of its folder."""
 
-import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from uuid import uuid4
 
 from ganrun.config.json_forms import is_count, is_plain_name, is_shallow, is_text, optional, read_form
 from ganrun.errors import UserError, did_you_mean
-from ganrun.files import UnsafeFileError, open_append, replace_text
+from ganrun.files import UnsafeFileError, open_append, replace_text, to_json
 from ganrun.sweep.job_state import JobState
 
 try:
@@ -108,7 +107,7 @@ class SweepState:
     def _text(self) -> str:
         content = asdict(self)
         del content["folder"]
-        return json.dumps(content, indent=1) + "\n"
+        return to_json(content, indent=1) + "\n"
 
 
 class RunnerRegistry:

@@ -1,13 +1,12 @@
 """The manifest of a run: which of the files in its folder of checkpoints count, and as what."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ganrun.config.json_forms import is_amount, is_plain_name, is_shallow, is_text, optional, read_form
-from ganrun.files import replace_text
+from ganrun.files import write_json
 
 MANIFEST = "manifest.json"
 MAX_BYTES = 2**22  # tens of thousands of checkpoints
@@ -91,7 +90,7 @@ class Manifest:
         """Replace the manifest on disk, and remove the files that it supersedes."""
         entries = asdict(self).items()
         content = {name: value for name, value in entries if value or name not in ("found", "superseded")}
-        replace_text(folder / MANIFEST, json.dumps(content, indent=2) + "\n")
+        write_json(folder / MANIFEST, content)
         for name in self.superseded:
             (folder / name).unlink(missing_ok=True)
         self.superseded = []

@@ -23,7 +23,7 @@ from ganrun.config.interpolations import check_size, without_resolvers
 from ganrun.config.json_forms import find_wrong_entry, is_amount, is_count, is_shallow, is_text, optional, read_form
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
 from ganrun.errors import Failure, UserError, is_full_disk
-from ganrun.files import building, find_stray_entry, open_append, read_text
+from ganrun.files import building, find_stray_entry, nan_for_null, open_append, read_text
 from ganrun.terminal import LogFormatter
 
 log = logging.getLogger(__name__)
@@ -180,7 +180,8 @@ def read_status(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     form = {name: STATUS_FORM.get(name, is_shallow) for name in content}
-    return {name: value for name, value in content.items() if find_wrong_entry(value, form[name]) is None}
+    status = {name: value for name, value in content.items() if find_wrong_entry(value, form[name]) is None}
+    return status | {name: nan_for_null(status[name]) for name in ("best", "last") if name in status}
 
 
 def read_config(folder: Path) -> DictConfig:

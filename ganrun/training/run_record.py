@@ -1,7 +1,7 @@
 """The record of a run: its clock and scores, and the files config.yaml, status.json and metrics.jsonl."""
 
-import json
 import logging
+import math
 import os
 import platform
 import shlex
@@ -18,7 +18,17 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
 from ganrun.config.json_forms import is_amount, is_number, is_shallow, is_text, parse_form
-from ganrun.files import UnsafeFileError, open_append, open_regular, replace_text, replacing
+from ganrun.files import (
+    UnsafeFileError,
+    nan_for_null,
+    open_append,
+    open_regular,
+    replace_text,
+    replacing,
+    to_json,
+    write_json,
+)
+from ganrun.metrics.scores.declarations import comparable_protocol
 from ganrun.training.diagnosis import Diagnosis, diagnose
 from ganrun.training.run_folder import SCORES, STATUS, git_commit, package_versions
 
@@ -35,7 +45,7 @@ class RunRecord:
     """Counts images, time and scores of a run, and writes its files in the main process.
 
     choices: the choice in each config group.  best, last: scores with their kimg.  monitor: the score that selects the
-    best checkpoint, None without scores.  history: (kimg, value of monitor) of each scoring.
+    best checkpoint, None without scores.  history: (kimg, value of monitor) of each scoring by the newest protocol.
     """
 
     def __init__(self, folder: Path, cfg: DictConfig, choices: Mapping[str, str], is_main_process: bool = True):
@@ -44,6 +54,7 @@ class RunRecord:
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}
         self.history: list[tuple[float, float]] = []
+        self.measured = ""  # the protocol of the scores in `history`, as JSON
         self.readings: deque[Mapping[str, float]] = deque(maxlen=READINGS)
         self.collapsed: str | None = None
         self.kimg, self.minutes = cfg.kimg, cfg.minutes
@@ -86,10 +97,10 @@ class RunRecord:
             for line in self._lines_until(path, images / 1000):
                 values = {name: value for name, value in line.items() if name != "time" and is_number(value)}
                 if "protocol" in line:
-                    self._apply_scores(values)
+                    self._apply_scores(values, line["protocol"])
                 else:
                     self.readings.append({name: value for name, value in values.items() if name != "kimg"})
-                file.write(json.dumps(line) + "\n")
+                file.write(to_json(line) + "\n")
 
     def _lines_until(self, path: Path, kimg: float) -> Iterator[dict]:
         """Yield the lines to restore. At the end of the training, leave out its scores: they are computed again."""
@@ -116,26 +127,35 @@ class RunRecord:
         """Add the scores after `images`. collapsed: why the samples count as collapsed, None if they do not."""
         self.images, self.collapsed = images, collapsed
         scores = {name: plain_number(score) for name, score in scores.items()}  # a user's may be NumPy's
-        self._apply_scores({"kimg": images / 1000, **scores})
+        self._apply_scores({"kimg": images / 1000, **scores}, protocol)
         self.append_line({**self.last, "protocol": protocol})
         self.write_status("running")
 
-    def _apply_scores(self, scores: dict[str, float]) -> None:
-        """Record scores, which include their kimg, as the last ones, and as the best if they are better."""
+    def _apply_scores(self, scores: dict[str, float], protocol: Mapping) -> None:
+        """Record scores, which include their kimg, as the last ones, and as the best if they are better.
+
+        Scores of another protocol than before, say of an older ganrun, are compared only with those that follow.
+        """
         self.last = scores
         if self.monitor in scores:
+            measured = to_json(comparable_protocol(self.monitor, protocol), default=plain_number)
+            if self.history and measured != self.measured:
+                message = "From %g kimg on %s is measured in another way; the best checkpoint is chosen anew"
+                log.warning(message, scores["kimg"], self.monitor)
+                self.history, self.best = [], {}
+            self.measured = measured
             self.history.append((scores["kimg"], scores[self.monitor]))
             self._compare_best(scores)
 
     def _compare_best(self, scores: dict[str, float]) -> None:
         value, sign = scores[self.monitor], 1 if self.mode == "max" else -1
-        if value == value and (not self.best or sign * value > sign * self.best[self.monitor]):
+        if math.isfinite(value) and (not self.best or sign * value > sign * self.best[self.monitor]):
             self.best = scores
 
     def append_line(self, line: Mapping) -> None:
         """Append a line to metrics.jsonl."""
         if self.is_main_process:
-            text = json.dumps({"time": round(self.seconds, 3), **line}, default=plain_number) + "\n"
+            text = to_json({"time": round(self.seconds, 3), **line}, default=plain_number) + "\n"
             with open_append(self.folder / "metrics.jsonl") as file:
                 file.write(text.encode())
 
@@ -160,7 +180,7 @@ class RunRecord:
             self.append_line({"kimg": kimg, **scores, **final})
         speed = {"images_per_second": round(self.images_per_second, 1), "seconds": round(self.seconds, 1)}
         content = {"state": state, "kimg": kimg, **speed, **scores, **final, **self.facts}
-        replace_text(self.folder / STATUS, json.dumps(content, indent=2, default=plain_number) + "\n")
+        write_json(self.folder / STATUS, content, default=plain_number)
 
 
 def plain_number(value: Any) -> Any:
@@ -175,7 +195,7 @@ def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], image
     write_config(folder, cfg)
     status = {"state": "running", "kimg": images / 1000, "images_per_second": 0.0, "seconds": 0.0}
     status |= {"best": {}, "last": {}, "host": platform.node(), "pid": os.getpid(), "choices": dict(choices)}
-    replace_text(folder / STATUS, json.dumps(status, indent=2) + "\n")
+    write_json(folder / STATUS, status)
 
 
 def write_config(folder: Path, cfg: DictConfig) -> None:
@@ -197,7 +217,7 @@ def read_metric_lines(path: Path) -> Iterator[dict]:
             if number == MAX_LINES:
                 raise UnsafeFileError(f"{path} has more than {MAX_LINES:,} lines. Move it to another folder.")
             try:
-                line = parse_form(text, LINE_FORM)
+                line = nan_for_null(parse_form(text, LINE_FORM))
                 line["kimg"]  # every line has it
             except (ValueError, KeyError):
                 damaged += 1
