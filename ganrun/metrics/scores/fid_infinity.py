@@ -11,7 +11,7 @@ from ganrun.errors import UserError
 from ganrun.metrics.sampling import float64_device
 from ganrun.metrics.score_inputs import ScoreInputs, Statistics
 from ganrun.metrics.scores import score
-from ganrun.metrics.scores.frechet import cholesky_factor, moments, trace_of_sqrt
+from ganrun.metrics.scores.frechet import cholesky_factor, frechet_distance, moments
 
 
 @score("fd_infinity", better="lower", needs=("features",), note="extrapolated, against {reference:,} real")
@@ -57,8 +57,7 @@ def growing_distances(features: Tensor, counts: Tensor, real: Statistics) -> Ite
         part = features[done:n].to(device, torch.float64)
         total, outer, done = total + part.sum(0), outer + part.T @ part, n
         fake_mean, fake_covariance = moments(total, outer, torch.tensor(n))
-        trace = covariance.trace() + fake_covariance.trace() - 2 * trace_of_sqrt(factor, fake_covariance)
-        yield (mean - fake_mean).square().sum() + trace
+        yield frechet_distance(mean, covariance, fake_mean, fake_covariance, factor)
 
 
 def intercept(x: Tensor, y: Tensor) -> float:

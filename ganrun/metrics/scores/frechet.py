@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
+ROUNDING = 1e-12  # of the terms of a distance in float64, relative to their sum
+
 
 def cholesky_factor(covariance: Tensor) -> Tensor:
     """Return a lower triangular L with L L^T = covariance, [d, d]; from eigenvalues if the covariance is singular."""
@@ -27,9 +29,23 @@ def trace_of_sqrt(factor: Tensor, covariance: Tensor, block: int = 256) -> Tenso
     return torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum()
 
 
-def frechet_distance(mean1: Tensor, s1: Tensor, mean2: Tensor, s2: Tensor) -> Tensor:
-    """|mean1 - mean2|^2 + Tr(s1 + s2 - 2 (s1 s2)^(1/2)): scalar. Heusel et al. 2017, eq. 6."""
-    return (mean1 - mean2).square().sum() + s1.trace() + s2.trace() - 2 * trace_of_sqrt(cholesky_factor(s1), s2)
+def frechet_distance(mean1: Tensor, s1: Tensor, mean2: Tensor, s2: Tensor, factor: Tensor | None = None) -> Tensor:
+    """|mean1 - mean2|^2 + Tr(s1 + s2 - 2 (s1 s2)^(1/2)): scalar, at least 0. Heusel et al. 2017, eq. 6.
+
+    factor: `cholesky_factor(s1)`, if known.
+    """
+    root = trace_of_sqrt(cholesky_factor(s1) if factor is None else factor, s2)
+    distance = (mean1 - mean2).square().sum() + s1.trace() + s2.trace() - 2 * root
+    return drop_rounding(distance, mean1, mean2, s1.trace() + s2.trace())
+
+
+def drop_rounding(distance: Tensor, mean1: Tensor, mean2: Tensor, traces: Tensor) -> Tensor:
+    """Return a Frechet distance, or 0 if it is no more than rounding, as between a set and its own copy.
+
+    traces: the sum of both covariances' traces. NaN stays NaN.
+    """
+    rounding = ROUNDING * (traces + mean1.square().sum() + mean2.square().sum())
+    return distance.where((distance > rounding) | distance.isnan(), torch.zeros_like(distance))
 
 
 def moments(total: Tensor, outer: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

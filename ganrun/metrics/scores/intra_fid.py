@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ganrun.metrics.score_inputs import ScoreInputs
 from ganrun.metrics.scores import score
-from ganrun.metrics.scores.frechet import frechet_distance
+from ganrun.metrics.scores.frechet import drop_rounding, frechet_distance
 
 
 @score(
@@ -50,4 +50,6 @@ def distance_of_features(real: Tensor, fake: Tensor) -> float:
         return frechet_distance(x.mean(0), x.T.cov(), y.mean(0), y.T.cov()).item()
     a, b = ((rows - rows.mean(0)) / math.sqrt(len(rows) - 1) for rows in (x, y))
     trace_of_root = torch.linalg.svdvals(a @ b.T).sum()
-    return ((x.mean(0) - y.mean(0)).square().sum() + a.square().sum() + b.square().sum() - 2 * trace_of_root).item()
+    traces = a.square().sum() + b.square().sum()
+    distance = (x.mean(0) - y.mean(0)).square().sum() + traces - 2 * trace_of_root
+    return drop_rounding(distance, x.mean(0), y.mean(0), traces).item()

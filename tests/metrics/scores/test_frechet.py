@@ -6,7 +6,14 @@ from helpers.metric_ranks import of_two_ranks
 from scipy.linalg import sqrtm
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from ganrun.metrics.scores.frechet import FrechetDistance, IdentityFeatures, cholesky_factor, moments, trace_of_sqrt
+from ganrun.metrics.scores.frechet import (
+    FrechetDistance,
+    IdentityFeatures,
+    cholesky_factor,
+    frechet_distance,
+    moments,
+    trace_of_sqrt,
+)
 
 
 def with_moments(mean, covariance, n=200, seed=0):
@@ -75,6 +82,24 @@ def test_two_by_two_covariances_that_do_not_commute_follow_the_closed_form():
     root = (product.trace() + 2 * torch.linalg.det(product).sqrt()).sqrt()  # trace of a 2x2 root
     expected = (s1.trace() + s2.trace() - 2 * root).item()
     assert distance(with_moments(mean, s1), with_moments(mean, s2, seed=2)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 2), (200, 16), (9, 40), (60, 300), (2, 128)])
+@pytest.mark.parametrize("scale", [1, 1e-4, 1e4])
+def test_a_set_and_its_own_copy_in_another_order_have_a_distance_of_exactly_0(n, d, scale):
+    x = (normal_rows(n, d, 3) * torch.linspace(0.01, 2, d) + 3) * scale
+    assert distance(x, x.flip(0)) == 0
+
+
+def test_a_small_distance_is_not_taken_for_rounding():
+    x = normal_rows(400, 64, 3) + 3
+    assert distance(x, x + 1e-5) == pytest.approx(64 * 1e-10, rel=1e-3)
+
+
+def test_a_distance_of_nan_stays_nan():
+    x = normal_rows(30, 2, 3)
+    moments_of = x.mean(0), torch.cov(x.T)
+    assert frechet_distance(moments_of[0] * torch.nan, moments_of[1], *moments_of).isnan()
 
 
 @pytest.mark.parametrize(("n", "d"), [(30, 2), (200, 16), (400, 64)])

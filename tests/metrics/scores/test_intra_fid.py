@@ -21,6 +21,12 @@ def test_the_distance_is_that_of_means_and_covariances_also_of_fewer_rows_than_f
     assert distance_of_features(x, y) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize(("n", "d"), [(50, 5), (60, 12), (9, 40), (3, 200)])
+def test_a_set_and_its_own_copy_have_a_distance_of_exactly_0(n, d):
+    x = cloud(n, d, 4, 3.0)
+    assert distance_of_features(x, x[torch.randperm(n, generator=torch.Generator().manual_seed(0))]) == 0
+
+
 def test_a_shifted_set_has_the_squared_length_of_the_shift():
     x = cloud(7, 30, 3)
     assert distance_of_features(x, x + 2) == pytest.approx(30 * 4, rel=1e-5)
