@@ -19,6 +19,7 @@ class Suite:
     """Scores that are measured together. For a suite of your own, subclass it and name the class in a metrics yaml."""
 
     scores: Sequence[Score] = ()
+    equals = ""  # the packages that compute the same Frechet distance from the same images and weights, in words
 
     def __init__(self, monitor: str, mode: str, samples: int, batch_size: int = 500):
         """monitor, mode: the score that selects the best checkpoint, and "min" or "max".

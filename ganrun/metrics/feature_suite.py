@@ -41,6 +41,7 @@ class FeatureSuite(Suite):
         """
         super().__init__(*arguments, **options)
         self.extractor = extractor(weights=weights)
+        self.equals = self.extractor.equals
         self.reference, self.keep = reference, keep
         self._real: dict[Path, Statistics] = {}
         self._has_warned = False

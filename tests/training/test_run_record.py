@@ -33,6 +33,18 @@ def test_the_history_is_that_of_the_monitored_score(record):
     assert record([3, math.nan, 2]).history == [(100, 3), (200, pytest.approx(math.nan, nan_ok=True)), (300, 2)]
 
 
+def test_scores_of_another_protocol_are_compared_only_with_those_that_follow(record, tmp_path, caplog):
+    old, new = ({"resize": words, "floor": 1.0} for words in ("as pytorch-fid", "x / 127.5 - 1, as pytorch-fid"))
+    run = record()
+    for kimg, value, protocol in ((100, 3, old), (200, 2, {**old, "floor": 9.0}), (300, 7, new), (400, 8, new)):
+        run.add_scores(1000 * kimg, {NAME: value}, protocol)
+    assert (run.history, run.best["kimg"]) == ([(300, 7), (400, 8)], 300)
+    assert caplog.text.count("is measured in another way; the best checkpoint is chosen anew") == 1
+    again = record()
+    again.restore(400_000)
+    assert (again.history, again.best["kimg"]) == (run.history, 300)
+
+
 @pytest.mark.parametrize("state", ["done", "failed", "interrupted"])
 def test_at_the_end_both_files_tell_last_best_and_diagnosis(record, tmp_path, state):
     record([50, 40, 30, 20]).write_status(state)

@@ -1,6 +1,5 @@
 """ganrun eval: scores a trained model, or a folder of images against another."""
 
-import json
 import logging
 import re
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from ganrun.config import build, compatibility, overrides, schema
 from ganrun.data.images import save_png
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
-from ganrun.files import replace_text
+from ganrun.files import write_json
 from ganrun.metrics.picture_folder import PictureFolder
 from ganrun.metrics.scores import ScoreNote, copies
 from ganrun.metrics.scores.declarations import score_of_setting
@@ -36,6 +35,7 @@ class EvalResult:
     """The scores of an evaluation.
 
     of: what was scored.  floors: {score: its value for real data}.  shared_protocol: settings behind all scores.
+    equals: the packages that compute the same FID, in words; "" if none does.
     collapsed: the reason if the samples are collapsed.  pictures: {name: uint8 [3, H, W]}.
     """
 
@@ -44,6 +44,7 @@ class EvalResult:
     floors: dict[str, float]
     notes: dict[str, ScoreNote]
     shared_protocol: dict
+    equals: str
     collapsed: str | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)
 
@@ -60,13 +61,14 @@ def run(cfg: DictConfig, folder: Path) -> None:
         "basis": {name: result.notes[name]._asdict() for name in result.scores},
         "collapsed": result.collapsed,
         "protocol": result.shared_protocol,
+        "equals": result.equals or None,
         "versions": package_versions(),
     }
 
     def write(out: Path) -> None:
         for name, image in result.pictures.items():
             save_png(out / f"{name}.png", image)
-        replace_text(out / "scores.json", json.dumps(content, indent=2) + "\n")
+        write_json(out / "scores.json", content)
 
     print_scores(content, make_run_folder(folder, write) / "scores.json")
 
@@ -93,6 +95,7 @@ def score_run(cfg: DictConfig) -> EvalResult:
         suite.real_baselines(data, cfg.samples),
         suite.score_notes(data, cfg.samples),
         shared_protocol(cfg, suite.protocol(data, cfg.samples), model.device, averaged_weights=bool(model.averaged)),
+        suite.equals,
     )
     result.collapsed = suite.collapsed(result.scores)
     if cfg.copies and isinstance(suite, Generation) and data.train_count > copies.NEIGHBOURS:
@@ -154,6 +157,7 @@ def score_folders(cfg: DictConfig) -> EvalResult:
         suite.real_baselines(real, count),
         suite.score_notes(real, count),
         shared_protocol(cfg, protocol, device),
+        suite.equals,
         suite.collapsed(scores),
     )
 
@@ -176,7 +180,9 @@ def print_scores(content: dict, path: Path) -> None:
     if not console.is_terminal:
         console.width = max(console.width, 120)
     console.print(score_table(content))
-    for key, value in {**content["protocol"], "collapsed": content["collapsed"], "written to": path}.items():
+    same = f"FID of {content['equals']}, from the same images and weights" if content["equals"] else None
+    more = {"equals": same, "collapsed": content["collapsed"], "written to": path}
+    for key, value in {**content["protocol"], **more}.items():
         if value is not None and not SHOWN_IN_TABLE.fullmatch(key) and score_of_setting(key) is None:
             text = ", ".join(value) if isinstance(value, list) else value
             text = f"{value:.4g}" if isinstance(value, float) else text

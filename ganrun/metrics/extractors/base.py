@@ -11,7 +11,7 @@ from torch.nn.functional import max_pool2d, relu
 from ganrun.errors import UserError, did_you_mean
 from ganrun.files import assets_dir
 from ganrun.metrics.extractors.inception import InceptionV3
-from ganrun.metrics.extractors.resize import PROTOCOLS, resize_antialiased, to_grey
+from ganrun.metrics.extractors.resize import PREPROCESSING, resize_antialiased, to_grey
 from ganrun.metrics.extractors.weights import INCEPTION_DIGEST, find_inception, load_weights, resolve_weights
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,7 @@ class Extractor:
     It is not an nn.Module: a model that holds one must not count its weights as its own.
 
     name: suffix of the scores' names.   resize: how images are resized, in words, part of the protocol.
+    equals: the packages that compute the same Frechet distance from the same weights, in words; "" if none does.
     at_once: images in one pass of the network.   classes: class names of the logits (None: not used).
     """
 
@@ -30,6 +31,7 @@ class Extractor:
     resize: str
     num_features: int
     num_logits: int
+    equals = ""
     at_once = 500
     classes: list[str] | None = None
 
@@ -132,7 +134,8 @@ class LeNetExtractor(Extractor):
 class InceptionExtractor(Extractor):
     """The Inception network with the 2015-12-05 weights, which define FID and the Inception Score.
 
-    resize: how images become 299x299, a name of resize.PROTOCOLS; scores with different ones are not comparable.
+    resize: how images become the network's input, a name in PREPROCESSING; scores with different ones are not
+    comparable.
     """
 
     name = "inception"
@@ -141,10 +144,11 @@ class InceptionExtractor(Extractor):
 
     def __init__(self, weights: str | Path | None = None, resize: str = "tf1"):
         super().__init__(weights)
-        if resize not in PROTOCOLS:
-            raise UserError(f"There is no metrics.extractor.resize={resize}.{did_you_mean(str(resize), PROTOCOLS)}")
-        self._resize, description = PROTOCOLS[resize]
-        self.resize = f"{resize}: {description}, to 299x299"
+        if resize not in PREPROCESSING:
+            raise UserError(f"There is no metrics.extractor.resize={resize}.{did_you_mean(str(resize), PREPROCESSING)}")
+        self._preprocess = PREPROCESSING[resize]
+        self.resize = f"{resize}: {self._preprocess.description}, to 299x299"
+        self.equals = self._preprocess.equals
 
     def load(self) -> None:
         is_new = self.network is None
@@ -165,4 +169,4 @@ class InceptionExtractor(Extractor):
         return find_inception()
 
     def fit(self, images: Tensor) -> Tensor:
-        return (self._resize(images.expand(-1, 3, -1, -1), 299) - 128) / 128
+        return self._preprocess(images.expand(-1, 3, -1, -1), 299)

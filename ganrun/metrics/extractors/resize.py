@@ -1,4 +1,7 @@
-"""Resizing of images to the input size of a network. The method changes FID, so each one is a named protocol."""
+"""How images become the input of a network. The method changes FID, so each one is a named protocol."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -48,8 +51,32 @@ def resize_clean(images: Tensor, size: int) -> Tensor:
     return interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
 
 
-PROTOCOLS = {  # name: (function, description); the description is part of stored protocols
-    "tf1": (resize_tf1, "TensorFlow 1 bilinear, as the FID papers and torch-fidelity"),
-    "torch": (resize_torch, "half-pixel bilinear, as pytorch-fid"),
-    "clean": (resize_clean, "antialiased bicubic, as clean-fid"),
+class Preprocessing(NamedTuple):
+    """A way from pixels 0..255 to the input of Inception: resize, then (x - center) / center.
+
+    description: part of stored protocols, by which scores are told apart; a change of the numbers needs new words.
+    equals: the packages, with the version that scripts/compare_fid.py was run with, that compute the same FID.
+    """
+
+    resize: Callable[[Tensor, int], Tensor]
+    center: float
+    description: str
+    equals: str
+
+    def __call__(self, images: Tensor, size: int) -> Tensor:
+        """Turn float images 0..255, [B, C, H, W], into [B, C, size, size] in [-1, 1]."""
+        return (self.resize(images, size) - self.center) / self.center
+
+
+PREPROCESSING = {
+    "tf1": Preprocessing(
+        resize_tf1, 128, "TensorFlow 1 bilinear, as the FID papers and torch-fidelity", "torch-fidelity 0.4.0"
+    ),
+    "torch": Preprocessing(
+        resize_torch,
+        127.5,
+        "half-pixel bilinear, then x / 127.5 - 1, as pytorch-fid",
+        "pytorch-fid 0.3.0; clean-fid 0.1.35, mode legacy_pytorch",
+    ),
+    "clean": Preprocessing(resize_clean, 128, "antialiased bicubic, as clean-fid", "clean-fid 0.1.35, mode clean"),
 }

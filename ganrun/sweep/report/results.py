@@ -26,7 +26,7 @@ class RunResult:
     mode: str = "min"  # or "max", whichever values of it are better
     score: float = math.nan  # its best value
     protocol: dict[str, str] = field(default_factory=dict)  # scores are ranked together only if theirs are equal
-    history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, score) of every evaluation
+    history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, score), all of the protocol
     seed: int | None = None
     latest_kimg: float = 0.0  # read from metrics.jsonl, which is ahead of status.json
 
@@ -64,8 +64,10 @@ def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult
     for line in read_metric_lines(folder / "metrics.jsonl"):
         result.latest_kimg = line["kimg"]
         if metric and "protocol" in line and is_number(line.get(metric)):
+            protocol = comparable_protocol(metric, line["protocol"])
+            if protocol != result.protocol:  # measured in another way than the scores before
+                result.history, result.protocol = [], protocol
             result.history.append((line["kimg"], line[metric]))
-            result.protocol = comparable_protocol(metric, line["protocol"])
     if result.history:
         data = {name: saved_setting(config, f"data.{name}", (str, int)) for name in ("name", "size")}
         entries = {"score": metric, "data": data["name"], "size": data["size"], **result.protocol}
