@@ -31,7 +31,8 @@ class Command(NamedTuple):
     """A parsed command line.
 
     run: RUN, for verbs that take one.  flags: {long name: value}, "" for a flag without a value.  overrides: for Hydra.
-    changes: `resume` only: overrides of the run's own config.
+    changes: `resume` only: overrides of the run's own config.  trust: None if the user typed the overrides; else they
+    were saved by an earlier command, and this says whether the user trusts them.
     """
 
     verb: str
@@ -39,6 +40,7 @@ class Command(NamedTuple):
     flags: dict[str, str]
     overrides: list[str]
     changes: list[str] = []
+    trust: bool | None = None
 
     @property
     def is_sweep(self) -> bool:

@@ -42,7 +42,7 @@ def run_command(command: Command) -> int:
     A sweep returns 1 if some of its jobs failed, and 2 if every job was refused because of its config.
     """
     configure_logging()
-    context = CommandContext(command.flags, command.overrides)
+    context = CommandContext(command.flags, command.overrides, command.trust)
     try:
         run_hydra(command, context, lambda cfg: run_job(command, cfg, context.outcomes))
     except Exception as error:

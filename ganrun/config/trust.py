@@ -58,10 +58,10 @@ def open_saved_config(content: Any, source: Path, trust: bool = False, without: 
     return cfg
 
 
-def check_trusted(cfg: DictConfig, source: Path) -> None:
-    """Raise UserError if the config of the file `source` names a class that is not trusted."""
+def check_trusted(cfg: DictConfig, source: Path, command: str | None = None) -> None:
+    """Raise UserError, which names the command, if the config of the file `source` has a class that is not trusted."""
     for key, value in foreign_targets(cfg):
-        refuse(source, key, value, "is not one of ganrun's own classes; building it runs its code")
+        refuse(source, key, value, "is not one of ganrun's own classes; building it runs its code", command)
 
 
 def foreign_targets(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
@@ -72,12 +72,10 @@ def foreign_targets(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-def refuse(source: Path, key: str, value: Any, reason: str) -> NoReturn:
-    """Raise the UserError about a value in a saved config, with the command that trusts the file."""
-    raise UserError(
-        f"{source} contains {key}={value}, which {reason}. If the file is yours or you trust it: "
-        f"ganrun {shlex.join(sys.argv[1:])} trust=true"
-    )
+def refuse(source: Path, key: str, value: Any, reason: str, command: str | None = None) -> NoReturn:
+    """Raise the UserError about a value in a saved file. command: that trusts the file; None: this one, trust=true."""
+    command = command or f"ganrun {shlex.join(sys.argv[1:])} trust=true"
+    raise UserError(f"{source} contains {key}={value}, which {reason}. If the file is yours or you trust it: {command}")
 
 
 def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path) -> None:

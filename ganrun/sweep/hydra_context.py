@@ -20,6 +20,7 @@ class CommandContext:
 
     flags: Mapping[str, str]  # the keys are the long names
     overrides: Sequence[str]  # as given to Hydra
+    trust: bool | None = None  # None if the user typed them, else whether the user trusts what an earlier command saved
     outcomes: list[tuple[str, int]] = field(default_factory=list)  # (job name or "", exit code) of each finished job
     new_folders: list[Path] = field(default_factory=list)  # the new sweep folder and its new parents
 

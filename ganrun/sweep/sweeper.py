@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
 from ganrun.errors import heeded_signals, interrupted_by
-from ganrun.sweep import hydra_context, state, validate
+from ganrun.sweep import hydra_context, saved_command, state, validate
 from ganrun.sweep.executors.base import Executor
 from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
 from ganrun.sweep.executors.hydra_launcher import HydraExecutor
@@ -36,12 +36,14 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
     validate.check_settings(config, command.overrides)
     plan = build_plan(context, config, overrides, command)
     configs = validate.compose_values(plan.space)
+    if command.trust is False:
+        saved_command.check_configs(plan, configs)
     config.sweep.direction = validate.score_direction(configs, config.sweep)
     if config.dry_run:
         log_plan(plan, config.sweep)
         return
     check_writable(plan.folder.absolute())
-    check_contents(plan.folder, command=f"ganrun sweep resume {shlex.quote(str(plan.folder))} trust=true")
+    check_contents(plan.folder, bool(command.trust), f"ganrun sweep resume {shlex.quote(str(plan.folder))} trust=true")
     if config.sweep.fresh:
         move_aside(plan, config.sweep.get("storage"))
     runner = build_runner(context, config, plan, configs)
@@ -64,6 +66,7 @@ def build_runner(context: HydraContext, config: DictConfig, plan: SweepPlan, con
     """Return what trains the plan's jobs, from where an earlier start left off. configs: of the sweep's values."""
     settings = config.sweep
     sweep = state.load_sweep(plan.folder, plan.definition)
+    saved_command.check_jobs(sweep, plan.space)
     sweep.study = sweep.study or plan.name
     sweep.command = repeatable_overrides("train", [*plan.command.overrides])
     sweep.flags = {name: value for name, value in plan.command.flags.items() if name == "--config-dir"}

@@ -1,5 +1,6 @@
 """ganrun sweep: shows the results of a sweep, or continues it."""
 
+import shlex
 from collections.abc import Sequence
 
 from ganrun.cli import hydra_app
@@ -7,7 +8,7 @@ from ganrun.cli.arguments import parse_command
 from ganrun.config import schema
 from ganrun.config.overrides import OVERRIDE, quote_override
 from ganrun.errors import UserError
-from ganrun.sweep import state
+from ganrun.sweep import saved_command, state
 from ganrun.sweep.report import leaderboard
 from ganrun.terminal import configure_logging
 from ganrun.training.run_folder import check_contents
@@ -28,7 +29,7 @@ def main(args: Sequence[str]) -> int:
     check_contents(folder, trust)
     sweep = state.load_sweep(folder)
     if is_resume:
-        return resume_sweep(sweep, changes)
+        return resume_sweep(sweep, changes, trust)
     configure_logging()
     settings = sweep.definition.get("settings", {})
     with sweep.locked():
@@ -36,13 +37,20 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def resume_sweep(sweep: state.SweepState, changes: Sequence[str]) -> int:
-    """Train the jobs that are left, with these settings changed. Return the exit code of the sweep."""
+def resume_sweep(sweep: state.SweepState, changes: Sequence[str], trust: bool) -> int:
+    """Train the jobs that are left, with these settings changed. Return the exit code of the sweep.
+
+    trust: run what the sweep's file asks for, though it names own classes or folders of configs, say.
+    """
     changeable = [key for key, setting in schema.SETTINGS.items() if not setting.in_sweep_identity]
     allowed = [key for key in changeable if key != "sweep.name"]
     changed = [arg.partition("=")[0] for arg in changes]
     if fixed := [key for key in changed if key not in allowed]:
         raise UserError(f"{fixed[0]} cannot change when a sweep is resumed. Allowed: {', '.join(allowed)}.")
     saved = [arg for arg in sweep.command if arg.partition("=")[0] not in ("folder", "sweep.fresh", *changed)]
+    if not trust:
+        command = f"ganrun sweep resume {shlex.join([str(sweep.folder), *changes])} trust=true"
+        saved_command.check_command(saved, sweep.flags, sweep.folder / state.SWEEP_FILE, command)
     args = [*saved, *changes, f"folder={quote_override(str(sweep.folder))}"]
-    return hydra_app.run_command(parse_command("train", False, {"--multirun": "", **sweep.flags}, args))
+    flags = {"--multirun": "", **{name: value for name, value in sweep.flags.items() if name == "--config-dir"}}
+    return hydra_app.run_command(parse_command("train", False, flags, args)._replace(trust=trust))

@@ -1,5 +1,6 @@
 """What a sweep varies: the overrides of the command line that list several values, and the seeds."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -10,6 +11,8 @@ from omegaconf import DictConfig
 
 from ganrun.errors import UserError
 from ganrun.sweep.search.conditions import Condition, ConfigCache, parse_conditions
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class Axis:
     @property
     def is_continuous(self) -> bool:
         return not self.values
+
+    def contains(self, value: str) -> bool:
+        """Return whether this is a value of the axis, as text."""
+        if self.values:
+            return value in self.values
+        return bool(NUMBER.fullmatch(value)) and self.low <= float(value) <= self.high
 
 
 @dataclass

@@ -192,6 +192,9 @@ class StudySearch(SearchStrategy):
                 sampling = optuna.trial.Trial(study, trial._trial_id)
             value = trial.params[axis.key] if is_known else samplers.suggest_value(sampling, axis)
             values[axis.key] = value if isinstance(value, str) else repr(value)
+            if not axis.contains(values[axis.key]):
+                wrong = f"{axis.key}={values[axis.key]} of its trial {trial.number}"
+                raise Failure(f"The study {self.name} is damaged: {wrong} is not in the search space.")
         return values
 
 
