@@ -3,7 +3,6 @@
 import errno
 import os
 import pickle
-import re
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
@@ -19,6 +18,7 @@ from torch import Tensor
 from ganrun.config.renames import update_callback_states
 from ganrun.errors import Failure, is_full_disk
 from ganrun.files import is_unfinished, replacing, sha256_of_file
+from ganrun.training.config_stand_in import load_archive, refused_class
 from ganrun.training.plain_types import NotPlainError, from_plain, to_plain
 
 SPARE = 20 * 2**20  # bytes that stay free after a save
@@ -69,7 +69,7 @@ def read_checkpoint(path: Path, mmap: bool = False) -> dict[str, Any]:
 
     mmap: leave the tensors in the file until they are used, which must not change meanwhile.
     """
-    content = from_plain(torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
+    content = from_plain(load_archive(path, mmap))
     if isinstance(content, dict) and "callbacks" in content:
         content["callbacks"] = update_callback_states(content["callbacks"])
     return content
@@ -152,6 +152,6 @@ def verify_loading(written: Path, path: Path) -> None:
 
 def describe_refusal(error: Exception) -> str:
     """Return why the loader refuses a file; torch's own message suggests to run the code in it."""
-    if refused := re.search(r"GLOBAL ([\w.]+)", str(error)):
-        return f"it holds a {refused[1]}, which is not read, as that would run code"
+    if refused := refused_class(error):
+        return f"it holds a {refused}, which is not read, as that would run code"
     return f"it holds what is not read, as that could run code ({str(error).splitlines()[0]})"

@@ -18,6 +18,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
+from ganrun.training.config_stand_in import ConfigStandIn
+
 NUMPY_KINDS = "?biufcSUmM"  # booleans, numbers, text, times: arrays of bytes, without pickled objects
 FACTORIES = {kind.__name__: kind for kind in (int, float, str, list, dict, set)}  # of a defaultdict
 UNCHANGED = (NoneType, bool, torch.dtype, torch.device, torch.layout, torch.Size)
@@ -57,6 +59,8 @@ def plain_entries(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def from_plain(value: Any) -> Any:
     """Return what `to_plain` was given, from its result. Raises ValueError, TypeError or KeyError for anything else."""
+    if isinstance(value, ConfigStandIn):
+        return from_plain(value.value())
     if isinstance(value, Mapping):
         content = {key: from_plain(entry) for key, entry in value.items()}
         kind = next(iter(content), None)

@@ -1,16 +1,22 @@
 """Run folders that lack files or hold damaged ones, as after a partial copy: nothing is lost, each command goes on."""
 
 import csv
+import importlib
 import json
+import pickle
 import shutil
+from types import NoneType
 
 import pytest
+import torch
 from helpers.runs import SHORT, equal, lines, load_checkpoint, rewind, status, weights
+from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ganrun
 from ganrun.cli.main import main
 from ganrun.errors import UserError
+from ganrun.training.checkpoint_io import read_checkpoint
 from ganrun.training.manifest import Manifest
 
 TRAIN = [*SHORT, "checkpoint.every_kimg=0.04", "validate_kimg=0.1"]
@@ -234,3 +240,47 @@ def read_curve(run, logger):
         return [(row["step"], row["train/generator/loss"]) for row in rows if row["train/generator/loss"]]
     events = EventAccumulator(str(run)).Reload().Scalars("train/generator/loss")
     return [(event.step, event.value) for event in events]
+
+
+def test_checkpoints_of_version_0_1_that_hold_lists_of_omegaconf_are_read(run, whole):
+    """Their optimizers' betas were such lists, which no loader of 0.1 read."""
+    config = OmegaConf.create({"optimizer": {"betas": [0.5, 0.999], "deep": [{"a": "${optimizer.betas}"}, None]}})
+    path = run / "checkpoints" / "kimg000000.200.ckpt"
+    content = torch.load(path, weights_only=True)
+    for state in content["optimizer_states"]:
+        state["param_groups"][0]["betas"] = config.optimizer.betas
+    content["seen"]["mine"] = config
+    torch.save(content, path)
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    (path.parent / "manifest.json").write_text(json.dumps({**manifest, "sha256": {}}))
+    assert main(["resume", "run"]) == 0
+    assert equal(weights(run), weights(whole))
+    groups = [state["param_groups"][0] for state in load_checkpoint(run)["optimizer_states"]]
+    assert [tuple(group["betas"]) for group in groups] == [(0.5, 0.999)] * 2
+
+
+def test_a_stand_in_runs_nothing_and_stands_for_no_other_class(run, tmp_path):
+    path = run / "checkpoints" / "kimg000000.200.ckpt"
+    content = torch.load(path, weights_only=True)
+    for name, is_read in [
+        ("omegaconf.omegaconf.OmegaConf", True),
+        ("os.getcwd", False),
+        ("ganrun.errors.Failure", False),
+    ]:
+        module, _, function = name.rpartition(".")
+        torch.save({**content, "mine": Call(module, function)}, path)
+        if is_read:
+            assert isinstance(read_checkpoint(path)["mine"], NoneType)
+        else:
+            with pytest.raises(pickle.UnpicklingError):
+                read_checkpoint(path)
+
+
+class Call:
+    """Pickled as a call of a function."""
+
+    def __init__(self, module, function):
+        self.function = getattr(importlib.import_module(module), function)
+
+    def __reduce__(self):
+        return self.function, ()
