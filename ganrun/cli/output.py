@@ -9,6 +9,10 @@ from typing import Any
 class TerminalFile(io.FileIO):
     """The file of a terminal. What is written after the terminal was closed is dropped, instead of raising EIO."""
 
+    def __init__(self, stream: io.TextIOWrapper):
+        super().__init__(stream.fileno(), "w", closefd=False)
+        self.stream = stream  # which would close the file if nothing referred to it
+
     def write(self, data: Any, /) -> int | None:
         try:
             return super().write(data)
@@ -24,7 +28,7 @@ def outlive_terminal() -> None:
         stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper) and stream.isatty() and not is_wrapped(stream):
             stream.flush()
-            file = io.BufferedWriter(TerminalFile(stream.fileno(), "w", closefd=False))
+            file = io.BufferedWriter(TerminalFile(stream))
             wrapped = io.TextIOWrapper(file, stream.encoding, stream.errors, line_buffering=True)
             setattr(sys, name, wrapped)
 

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from helpers.kill_everywhere import killed_everywhere
-from helpers.runs import equal, status, weights
+from helpers.runs import QUIET, RING, equal, status, weights
 from PIL import Image
 
 from ganrun.cli.main import main
@@ -111,3 +111,37 @@ def assert_continued(result, name, is_made):
     whole = result.folder.with_name("whole")
     assert equal(weights(result.folder / name), weights(whole / name)), result.change
     assert not unfinished(result.after), result.change
+
+
+def test_a_sweep_is_started_again_by_the_same_command(tmp_path):
+    (tmp_path / "template").mkdir()
+    search = ["sweep=random", "sweep.trials=1", "optimizer.lr=interval(0.001,0.002)", "folder=sweep"]
+    results = killed_everywhere(tmp_path / "template", ["train", "-m", *RING, *search], last=30)
+    assert any("sweep/study.journal" in result.left for result in results)
+    assert any("sweep/sweep.json" not in result.left for result in results)
+    for result in results:
+        assert result.again == 0, (result.change, result.output)
+        jobs = json.loads((result.folder / "sweep" / "sweep.json").read_text())["jobs"]
+        assert [job["state"] for job in jobs] == ["done"]
+        assert not unfinished(result.after)
+
+
+def test_translations_are_whole_or_absent(tmp_path, monkeypatch):
+    template = tmp_path / "template"
+    template.mkdir()
+    monkeypatch.chdir(template)
+    args = ["model=cyclegan", "data=unpaired_digits", "network=cyclegan_small", "network.width=4", "network.blocks=1"]
+    assert main(["train", *args, *QUIET, "batch_size=2", "kimg=0.002", "folder=run"]) == 0
+    (template / "pictures").mkdir()
+    for i in range(2):
+        Image.new("L", (28, 28), 90 * i).save(template / "pictures" / f"{i}.png")
+    results = killed_everywhere(template, ["translate", "run", "input=pictures", "to=b", "out=made"])
+    assert_whole_or_absent(results, "made")
+    assert {len(below(result.left, "made")) for result in results} == {0, 5}
+
+
+def test_comparisons_are_whole_or_absent(template):
+    shutil.copytree(template / "run", template / "other")
+    results = killed_everywhere(template, ["compare", "run", "other", "out=made"])
+    assert_whole_or_absent(results, "made")
+    assert {len(below(result.left, "made")) for result in results} == {0, 2}
