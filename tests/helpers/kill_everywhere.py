@@ -100,9 +100,10 @@ def become(folder: Path, args: list[str] | tuple[str, ...], kill_at: int | None 
 
 def kill_before_change(number: int):
     """Return an audit hook that kills the process right before its change of that number below the working folder."""
-    numbers, here = count(1), os.getcwd()
+    numbers, here, last = count(1), os.getcwd(), ""
 
     def hook(event: str, args: tuple) -> None:
+        nonlocal last
         if event == "open":
             is_change = bool((args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         else:
@@ -110,7 +111,11 @@ def kill_before_change(number: int):
         if not is_change or not isinstance(args[0], str | os.PathLike):
             return
         path = os.path.abspath(args[0])
-        if path.startswith(f"{here}/") and next(numbers) == number:
+        is_void = (event == "os.mkdir") == os.path.lexists(path) if event in ("os.mkdir", "os.remove") else False
+        if is_void or path == last or not path.startswith(f"{here}/"):
+            return
+        last = path if event == "open" else ""  # opened again
+        if next(numbers) == number:
             os.write(os.open("change", os.O_WRONLY | os.O_CREAT), f"{event} {os.path.relpath(path)}".encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
