@@ -73,8 +73,12 @@ def test_images_are_translated_as_the_model_does_it(folder):
     assert torch.equal(model.translate(x, to="b"), model.model.translate(x, "b"))
     with pytest.raises(UserError, match="to=c"):
         model.translate(x, to="c")
-    with pytest.raises(UserError, match=r"The images must be \[n, "):
-        model.translate(x[:, :, :8], to="a")
+    assert torch.equal(model.translate(x, to="B"), model.translate(x, to="b"))
+    assert model.translate(x[:, :, :9, :30], to="a").shape == (3, 3, 9, 30)
+    with pytest.raises(UserError, match=r"The images must be \[n, 3, H, W\], got \[3, 1, 32, 32\]"):
+        model.translate(x[:, :1], to="a")
+    with pytest.raises(UserError, match=r"The images must be \[n, 3, H, W\]"):
+        model.translate(x[0], to="a")
 
 
 def test_what_a_model_cannot_do_is_refused(folder):

@@ -172,6 +172,7 @@ SETTINGS = {
     # the other commands
     "n": Setting(COUNT),
     "columns": Setting(COUNT),
+    "size": Setting(one_of("auto", "keep", "data")),
     **{
         name: Setting() for name in ("run", "which", "branch", "trust", "device", "as", "classes", "input", "to", "out")
     },

@@ -64,14 +64,18 @@ def check_image_format(size: Size, channels: int, fit: str = "crop", bad_images:
             raise UserError(f"Unknown data.{key}={choice}.{did_you_mean(str(choice), allowed)}")
 
 
-def decode(path: Path, size: Size, channels: int, fit: str = "crop", prepare: Prepare | None = None) -> np.ndarray:
+def decode(
+    path: Path, size: Size | None, channels: int, fit: str = "crop", prepare: Prepare | None = None
+) -> np.ndarray:
     """Decode an image file to uint8 [channels, height, width]. Raise BadImageError.
 
-    fit: see `fit_to_size`.  prepare: applied before that to the upright RGB or grey image (CelebA's centre crop).
+    size: None keeps the image's own.  fit: see `fit_to_size`.
+    prepare: applied before that to the upright RGB or grey image (CelebA's centre crop).
     """
     with upright(path) as image:
         image = prepare(image) if prepare else image
-        return to_array(fit_to_size(convert_mode(image, "L" if channels == 1 else "RGB"), size, fit))
+        image = convert_mode(image, "L" if channels == 1 else "RGB")
+        return to_array(image if size is None else fit_to_size(image, size, fit))
 
 
 @contextmanager

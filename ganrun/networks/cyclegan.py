@@ -52,9 +52,12 @@ class ResNetGenerator(nn.Module):
 
     The last layer has tanh and no norm, as in the authors' code.
 
-    shape: (C, H, W), H and W multiples of 4 and at least 24.  width: w, 64 in the paper.
+    Fully convolutional: it takes images of other sizes, too, whose sides are multiples of `multiple`.
+    shape: (C, H, W) of training images, H and W multiples of 4 and at least 24.  width: w, 64 in the paper.
     blocks: residual blocks; None: the paper's 6 up to 128 pixels and 9 above.
     """
+
+    multiple = MULTIPLE
 
     def __init__(self, shape: Sequence[int], width: int = 64, blocks: int | None = None):
         super().__init__()

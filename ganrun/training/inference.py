@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -94,21 +95,30 @@ class TrainedModel:
     def translate(self, x: Tensor, to: str, batch_size: int = 8) -> Tensor:
         """Translate images [n, C, H, W] in [-1, 1] to domain `to`, "a" or "b": the same shape, on the CPU.
 
+        H and W may be any if the model `translates_any_size`, as CycleGAN does.
         Raises UserError if the model does not translate, or if the images do not have its shape.
         """
-        translate = self.translator(to)
-        if x.ndim != 4 or tuple(x.shape[1:]) != tuple(self.data.shape):
-            raise UserError(f"The images must be [n, {', '.join(map(str, self.data.shape))}], got {[*x.shape]}.")
-        return torch.cat([translate(batch, to).float().cpu() for batch in x.split(batch_size)])
+        translate, (channels, *sides) = self.translator(to), self.data.shape
+        takes_size = x.ndim == 4 and (self.translates_any_size or [*x.shape[2:]] == sides)
+        if not takes_size or x.shape[1] != channels:
+            height, width = ("H", "W") if self.translates_any_size else sides
+            raise UserError(f"The images must be [n, {channels}, {height}, {width}], got {[*x.shape]}.")
+        return torch.cat([translate(batch).float().cpu() for batch in x.split(batch_size)])
 
-    def translator(self, to: str) -> Callable[[Tensor, str], Tensor]:
-        """The model's own `translate`. Raises UserError if it does not translate to that domain."""
+    @property
+    def translates_any_size(self) -> bool:
+        """Whether the model translates images of other sizes than those of its training."""
+        return getattr(self.model, "translates_any_size", False)
+
+    def translator(self, to: str) -> Callable[[Tensor], Tensor]:
+        """The model's own `translate` to a domain. Raises UserError if it does not translate to it."""
         translate = getattr(self.model, "translate", None)
         if translate is None:
             raise UserError(f"{self.choices['model']} does not translate: ganrun sample {self.run_dir}")
-        if to not in ("a", "b"):
+        domain = str(to).lower()
+        if domain not in ("a", "b"):
             raise UserError(f"to={to} is not a domain of the model. Allowed: to=a, to=b.")
-        return translate
+        return partial(translate, to=domain)
 
     @property
     def run_dir(self) -> Path:

@@ -12,6 +12,11 @@ SIZE = r"\d[\d.]* ?[KMGTP]?i?(?:B|bytes)"
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether Python, torch or CUDA could not allocate memory."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(re.search(SIGNS, str(error))))
+
+
 def explain_failure(error: BaseException, cfg: DictConfig) -> Failure | None:
     """Return a Failure that says what happened and what to try; None for other errors."""
     text = str(error)
@@ -20,7 +25,7 @@ def explain_failure(error: BaseException, cfg: DictConfig) -> Failure | None:
             f"trainer.deterministic=true cannot be met on this device: {random[1]} has no deterministic form there. "
             "Start again without it; the weights then differ in their last digits from run to run."
         )
-    if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and re.search(SIGNS, text)):
+    if not is_out_of_memory(error):
         return None
     is_host = isinstance(error, MemoryError) or "CPUAllocator" in text
     requested = re.search(rf"[aA]llocate ({SIZE})", text)

@@ -23,6 +23,8 @@ BAD = [
     ("eval cgan metrics=lenet data=ring", ["cgan trained on digits generates", "data=ring has", "as points"]),
     ("eval cgan metrics=lenet data=unpaired_digits", ["cgan trained on digits generates", "images of one domain (a)"]),
     ("train --config-dir own model=gan", ["own/model/gan.yaml would be ignored", "Rename"]),
+    ("translate cyclegan input=pictures size=big", ["size must be one of auto, keep, data, got big"]),
+    ("translate cyclegan input=pictures to=c", ["to=c is not a domain", "to=a, to=b"]),
     ("sample cgan out=taken", ["taken exists", "new out="]),
     ("sample cgan classes=3,7", ["'classes=[3,7]'"]),
     ("sample cgan classes=seven", ["classes=['seven']", "whole numbers from 0 to 9"]),

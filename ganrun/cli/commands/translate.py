@@ -1,19 +1,28 @@
 """ganrun translate: translates image files to the other domain of a trained model."""
 
 from collections import Counter
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
 
 from ganrun.config import schema
 from ganrun.data.decode import SUFFIXES, BadImageError, decode
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
-from ganrun.errors import UserError
+from ganrun.errors import Failure, UserError
 from ganrun.files import is_unfinished
 from ganrun.terminal import PlainConsole, progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
+from ganrun.training.out_of_memory import is_out_of_memory
 from ganrun.training.run_folder import make_run_folder
+
+PAIRS = 32  # images shown beside their translations
+LARGEST_THUMBNAIL = 256  # pixels of its longer side, or those of the training's images if these are larger
+LARGEST_BATCH = 2**22  # pixels of the images translated at once, or one image
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
@@ -23,20 +32,103 @@ def run(cfg: DictConfig, folder: Path) -> None:
     paths = input_images(source)
     trained = load_trained_model(cfg)
     trained.translator(cfg.to)  # raises if the model cannot, before all files are read
-    originals = torch.stack([load_image(trained, path) for path in progress_bar(paths, "loading images")])
-    batches = progress_bar(originals.split(cfg.batch_size), "translating")
-    parts = [trained.translate(to_float(batch), cfg.to, cfg.batch_size) for batch in batches]
-    translations = to_uint8(torch.cat(parts))
+    keeps_size = is_size_kept(trained, cfg.size)
+    load = partial(load_image, trained, keeps_size)
+    shapes = [tuple(load(path).shape) for path in progress_bar(paths, "reading images")]
 
     def write(out: Path) -> None:
-        for path, image in zip(output_paths(paths, source), translations, strict=True):
-            save_png(out / "pictures" / path, image.expand(3, -1, -1))
-        pairs = torch.stack([originals[:32], translations[:32]], 1).flatten(0, 1)
-        save_png(out / "pairs.png", make_grid(to_float(pairs), 8))
+        pairs = {}
+        for batch in progress_bar(same_shape_batches(shapes, cfg.batch_size), "translating"):
+            originals = torch.stack([load(paths[i]) for i in batch])
+            translations = translate_images(trained, originals, cfg.to)
+            for i, *pair in zip(batch, originals, translations, strict=True):
+                save_png(out / "pictures" / names[i], pair[1].expand(3, -1, -1))
+                pairs |= {i: pair} if i < PAIRS else {}
+        side = max(LARGEST_THUMBNAIL, *trained.data.shape[1:])
+        thumbnails = make_thumbnails([image for i in sorted(pairs) for image in pairs[i]], side)
+        save_png(out / "pairs.png", make_grid(to_float(thumbnails), 8))
 
+    names = output_paths(paths, source)
     out = make_run_folder(Path(cfg.out or folder), write, "out")
-    report = f"{len(paths)} images      {out / 'pictures'}", f"side by side  {out / 'pairs.png'}"
+    report = (
+        f"{len(paths)} images      {out / 'pictures'}",
+        f"size          {describe_sizes(trained, keeps_size, shapes)}",
+        f"side by side  {out / 'pairs.png'}",
+    )
     PlainConsole(soft_wrap=True).print(*report, sep="\n")
+
+
+def is_size_kept(trained: TrainedModel, size: str) -> bool:
+    """Return whether images are translated in their own size. UserError if they should be, but the model cannot."""
+    if size == "keep" and not trained.translates_any_size:
+        height, width = trained.data.shape[1:]
+        raise UserError(
+            f"size=keep needs a model that translates images of any size, and {trained.choices['model']} translates "
+            f"{height}x{width} pixels only. Use size=data."
+        )
+    return size != "data" and trained.translates_any_size
+
+
+def describe_sizes(trained: TrainedModel, keeps_size: bool, shapes: Sequence[tuple[int, ...]]) -> str:
+    """Return what was done to the sizes of the images. Shapes are [C, H, W]."""
+    data_size = "{}x{}".format(*trained.data.shape[1:])
+    if keeps_size:
+        sizes = sorted({shape[1:] for shape in shapes}, key=lambda sides: (sides[0] * sides[1], sides))
+        kept = " to ".join(f"{height}x{width}" for height, width in dict.fromkeys((sizes[0], sizes[-1])))
+        return f"kept: {kept} (height x width); trained at {data_size}, size=data translates at that size"
+    fit = trained.config.data.get("fit", "crop")
+    hint = "; size=keep keeps that of the images" if trained.translates_any_size else ""
+    return f"{data_size} (height x width), as in the training, with data.fit={fit}{hint}"
+
+
+def same_shape_batches(shapes: Sequence[tuple[int, ...]], batch_size: int) -> list[list[int]]:
+    """Return the indices of the images in batches of one shape, of at most LARGEST_BATCH pixels or one image."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for i, shape in enumerate(shapes):
+        groups.setdefault(shape, []).append(i)
+    batches = []
+    for (_, height, width), group in groups.items():
+        count = max(1, min(batch_size, LARGEST_BATCH // (height * width)))
+        batches += [group[start : start + count] for start in range(0, len(group), count)]
+    return batches
+
+
+def translate_images(trained: TrainedModel, originals: Tensor, to: str) -> Tensor:
+    """Return the translations of images, both uint8 [n, C, H, W]. Raises Failure if the memory does not suffice."""
+    try:
+        return to_uint8(trained.translate(to_float(originals), to, len(originals)))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        count, _, height, width = originals.shape
+        fewer = "batch_size=1" if count > 1 else "size=data, which translates at the size of the training's images"
+        raise Failure(
+            f"The memory does not suffice to translate {count} images of {height}x{width} pixels at once. Use {fewer}, "
+            "or device=cpu."
+        ) from error
+
+
+def make_thumbnails(images: Sequence[Tensor], side: int) -> Tensor:
+    """Return uint8 images [C, H, W] with at most `side` pixels a side, centred in white ones of one size."""
+    thumbnails = [reduce_image(image, side) for image in images]
+    height, width = (max(image.shape[axis] for image in thumbnails) for axis in (1, 2))
+    return torch.stack([pad_centred(image, height, width) for image in thumbnails])
+
+
+def reduce_image(image: Tensor, side: int) -> Tensor:
+    """Return a uint8 image [C, H, W] with at most `side` pixels a side, in its proportions."""
+    factor = side / max(image.shape[1:])
+    if factor >= 1:
+        return image
+    size = [max(1, round(factor * pixels)) for pixels in image.shape[1:]]
+    reduced = interpolate(image[None].float(), size, mode="bilinear", antialias=True)[0]
+    return reduced.round().clamp(0, 255).to(torch.uint8)
+
+
+def pad_centred(image: Tensor, height: int, width: int) -> Tensor:
+    below, beside = height - image.shape[1], width - image.shape[2]
+    margins = (beside // 2, beside - beside // 2, below // 2, below - below // 2)
+    return pad(image, margins, value=255)
 
 
 def input_images(source: Path) -> list[Path]:
@@ -56,10 +148,12 @@ def output_paths(paths: list[Path], source: Path) -> list[Path]:
     return [path.with_suffix(".png") if stems[path.with_suffix("")] == 1 else Path(f"{path}.png") for path in relative]
 
 
-def load_image(trained: TrainedModel, path: Path) -> torch.Tensor:
-    """Return an image in the model's size: uint8 [C, H, W]."""
+def load_image(trained: TrainedModel, keeps_size: bool, path: Path) -> Tensor:
+    """Return an image in its own size, or in that of the model's training: uint8 [C, H, W]."""
     data = trained.config.data
     try:
+        if keeps_size:
+            return torch.tensor(decode(path, None, data.channels))
         return torch.tensor(decode(path, data.size, data.channels, data.get("fit", "crop")))
     except BadImageError as error:
         raise UserError(f"{error}. Remove the file from the input folder, or repair it.") from error

@@ -12,6 +12,7 @@ from PIL import Image
 from ganrun import seeds
 from ganrun.cli.main import main
 from ganrun.data.images import to_float, to_uint8
+from ganrun.networks.cyclegan import ResNetGenerator
 from ganrun.training import inference
 
 COMMON = [
@@ -139,7 +140,7 @@ def test_the_commands_in_the_summary_work(cli, capsys, photos):
 
 @pytest.mark.parametrize("to", ["a", "b"])
 def test_images_are_translated_to_either_domain(make, photos, to):
-    out = make(f"translate cyclegan input={photos} to={to} batch_size=2")
+    out = make(f"translate cyclegan input={photos} to={to} batch_size=2 size=data")
     assert {path.name for path in out.iterdir()} == {"pictures", "pairs.png"}
     result = {str(path.relative_to(out / "pictures")) for path in out.glob("pictures/**/*.png")}
     assert result == {"colour.png", "grey.png", "deep/transparent.png"}
@@ -160,6 +161,66 @@ def translate_image(model, x, to):
     """Translate one image: int [H, W, 3]."""
     x = to_float(torch.tensor(x).permute(2, 0, 1))[None]
     return to_uint8(model.translate(x, to))[0].permute(1, 2, 0).int().numpy()
+
+
+def test_images_keep_their_size_and_are_padded_meanwhile(make, tmp_path, capsys):
+    (tmp_path / "odd").mkdir()
+    sizes = {"small": (3, 5), "wide": (30, 41), "even": (32, 48), "wide 2": (30, 41)}
+    for i, (name, sides) in enumerate(sizes.items()):
+        noise = np.random.default_rng(i).integers(0, 256, (*sides, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "odd" / f"{name}.png")
+    out = make(f"translate cyclegan input={tmp_path / 'odd'} to=b")
+    net = load_model("cyclegan").net("a_to_b").eval()
+    for name, (height, width) in sizes.items():
+        x = to_float(torch.tensor(pixels(tmp_path / "odd" / f"{name}.png")).permute(2, 0, 1))[None]
+        rows = [min(row, height - 1) for row in range(max(8, -(-height // 4) * 4))]
+        columns = [min(column, width - 1) for column in range(max(8, -(-width // 4) * 4))]
+        with torch.no_grad():
+            expected = to_uint8(net(x[:, :, rows][..., columns]))[0, :, :height, :width].permute(1, 2, 0)
+        result = pixels(out / "pictures" / f"{name}.png")
+        assert result.shape == (height, width, 3)
+        assert np.abs(result - expected.int().numpy()).max() <= 1
+    assert pixels(out / "pairs.png").shape == (32 + 4, 8 * (48 + 2) + 2, 3)
+    assert "kept: 3x5 to 32x48 (height x width); trained at 32x32" in capsys.readouterr().out
+
+
+def test_pairs_are_shown_as_thumbnails_of_large_images(make, tmp_path):
+    Image.new("RGB", (640, 480), (200, 30, 60)).save(tmp_path / "large.jpg")
+    out = make(f"translate cyclegan input={tmp_path / 'large.jpg'}")
+    assert pixels(out / "pictures" / "large.png").shape == (480, 640, 3)
+    pairs = pixels(out / "pairs.png")
+    assert pairs.shape == (192 + 4, 2 * (256 + 2) + 2, 3)
+    assert np.abs(pairs[100, 100] - [200, 30, 60]).max() <= 3
+
+
+def test_the_size_of_the_training_is_named(make, photos, capsys):
+    make(f"translate cyclegan input={photos} size=data")
+    assert "32x32 (height x width), as in the training, with data.fit=crop; size=keep" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("to", ["A", "B"])
+def test_domains_may_be_capital_letters(make, photos, to):
+    outs = [make(f"translate cyclegan input={photos} to={name}", name) for name in (to, to.lower())]
+    assert all((pixels(outs[0] / "pairs.png") == pixels(outs[1] / "pairs.png")).flatten())
+
+
+def test_a_model_that_translates_one_size_only_gets_it(make, photos, monkeypatch, capsys, tmp_path):
+    monkeypatch.delattr(ResNetGenerator, "multiple")
+    out = make(f"translate cyclegan input={photos}")
+    assert pixels(out / "pictures" / "grey.png").shape == (32, 32, 3)
+    capsys.readouterr()
+    assert main(["translate", "cyclegan", f"input={photos}", "size=keep", f"out={tmp_path / 'other'}"]) == 2
+    assert "cyclegan translates 32x32 pixels only. Use size=data." in capsys.readouterr().err
+
+
+def test_memory_that_does_not_suffice_is_a_failure_with_a_way_out(work, photos, monkeypatch, capsys, tmp_path):
+    def translate(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.")
+
+    monkeypatch.setattr(inference.TrainedModel, "translate", translate)
+    assert main(["translate", "cyclegan", f"input={photos / 'grey.png'}", f"out={tmp_path / 'out'}"]) == 1
+    assert "1 images of 56x40 pixels at once. Use size=data" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["deep/colour.png", "colour.bmp", "pairs.png"])
