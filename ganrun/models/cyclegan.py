@@ -7,7 +7,6 @@ from ganrun.models.base import Adversarial, Batch, Player
 from ganrun.models.image_pool import ImagePool
 from ganrun.models.losses import least_squares
 from ganrun.networks.eval_mode import eval_mode, forward_batches
-from ganrun.networks.sizes import forward_any_size
 
 
 class CycleGAN(Adversarial):
@@ -49,17 +48,9 @@ class CycleGAN(Adversarial):
         return {"loss": terms["loss_a"] + terms["loss_b"], **terms}
 
     def translate(self, x: Tensor, to: str) -> Tensor:
-        """Translate images [B, C, H, W] in [-1, 1] of the other domain to domain `to`, "a" or "b".
-
-        H and W are those of the training images, or any if the networks have a `multiple`: see `forward_any_size`.
-        """
+        """Translate images [B, C, H, W] in [-1, 1] of the other domain to domain `to`, "a" or "b"."""
         with eval_mode(self.net("a_to_b" if to == "b" else "b_to_a")) as net:
-            return forward_any_size(net, x.to(self.some_weight))
-
-    @property
-    def translates_any_size(self) -> bool:
-        """Whether `translate` takes images of other sizes than those of the training."""
-        return all(hasattr(net, "multiple") for net in (self.a_to_b, self.b_to_a))
+            return net(x.to(self.some_weight))
 
     def pictures(self, data):
         return {f"{a}_to_{b}": (self._there_and_back(data.test(a, 8), a, b), 3) for a, b in ("ab", "ba")}

@@ -1,6 +1,6 @@
 """Sizes of images that a network does not take: the nearest one that it takes, and padding to it."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
 from ganrun.errors import UserError
@@ -19,16 +19,7 @@ def advise_size(height: int, width: int) -> str:
     )
 
 
-def forward_any_size(network: nn.Module, x: Tensor) -> Tensor:
-    """Return network(x) for images x [B, C, H, W] of any size: [B, ., H, W].
-
-    If the network has a `multiple`, sides become multiples of it, two at least, by repeating the last row and the last
-    column; the result is cropped back. A network without one gets x as it is.
-    """
-    multiple: int | None = getattr(network, "multiple", None)
-    if multiple is None:
-        return network(x)
-    height, width = x.shape[2:]
-    below, beside = (max(2 * multiple, -(-side // multiple) * multiple) - side for side in (height, width))
-    padded = pad(x, (0, beside, 0, below), mode="replicate") if below or beside else x
-    return network(padded)[:, :, :height, :width]
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Return images x [B, C, H, W] whose sides are multiples, two at least, by repeating last row and last column."""
+    below, beside = (max(2 * multiple, -(-side // multiple) * multiple) - side for side in x.shape[2:])
+    return pad(x, (0, beside, 0, below), mode="replicate") if below or beside else x

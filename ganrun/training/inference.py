@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import lcm
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +17,7 @@ from ganrun.config import build, trust
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
+from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
 from ganrun.training.run_record import read_metric_lines
@@ -95,20 +98,27 @@ class TrainedModel:
     def translate(self, x: Tensor, to: str, batch_size: int = 8) -> Tensor:
         """Translate images [n, C, H, W] in [-1, 1] to domain `to`, "a" or "b": the same shape, on the CPU.
 
-        H and W may be any if the model `translates_any_size`, as CycleGAN does.
+        H and W may be any if the networks take them, as CycleGAN's do: see `size_multiple`.
         Raises UserError if the model does not translate, or if the images do not have its shape.
         """
         translate, (channels, *sides) = self.translator(to), self.data.shape
-        takes_size = x.ndim == 4 and (self.translates_any_size or [*x.shape[2:]] == sides)
+        multiple = self.size_multiple
+        takes_size = x.ndim == 4 and (multiple or [*x.shape[2:]] == sides)
         if not takes_size or x.shape[1] != channels:
-            height, width = ("H", "W") if self.translates_any_size else sides
+            height, width = ("H", "W") if multiple else sides
             raise UserError(f"The images must be [n, {channels}, {height}, {width}], got {[*x.shape]}.")
-        return torch.cat([translate(batch).float().cpu() for batch in x.split(batch_size)])
+        padded, (height, width) = pad_to_multiple(x, multiple) if multiple else x, x.shape[2:]
+        parts = [translate(batch)[:, :, :height, :width].float().cpu() for batch in padded.split(batch_size)]
+        return torch.cat(parts)
 
     @property
-    def translates_any_size(self) -> bool:
-        """Whether the model translates images of other sizes than those of its training."""
-        return getattr(self.model, "translates_any_size", False)
+    def size_multiple(self) -> int | None:
+        """What the sides of images to translate must be multiples of: `translate` pads them, and crops the result back.
+
+        None for networks that do not say so by an attribute `multiple`: they take the size of the training only.
+        """
+        multiples: list[Any] = [getattr(net, "multiple", None) for net in self.generators.values()]
+        return lcm(*multiples) if multiples and None not in multiples else None
 
     def translator(self, to: str) -> Callable[[Tensor], Tensor]:
         """The model's own `translate` to a domain. Raises UserError if it does not translate to it."""

@@ -60,13 +60,13 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
 def is_size_kept(trained: TrainedModel, size: str) -> bool:
     """Return whether images are translated in their own size. UserError if they should be, but the model cannot."""
-    if size == "keep" and not trained.translates_any_size:
+    if size == "keep" and not trained.size_multiple:
         height, width = trained.data.shape[1:]
         raise UserError(
             f"size=keep needs a model that translates images of any size, and {trained.choices['model']} translates "
             f"{height}x{width} pixels only. Use size=data."
         )
-    return size != "data" and trained.translates_any_size
+    return size != "data" and trained.size_multiple is not None
 
 
 def describe_sizes(trained: TrainedModel, keeps_size: bool, shapes: Sequence[tuple[int, ...]]) -> str:
@@ -77,7 +77,7 @@ def describe_sizes(trained: TrainedModel, keeps_size: bool, shapes: Sequence[tup
         kept = " to ".join(f"{height}x{width}" for height, width in dict.fromkeys((sizes[0], sizes[-1])))
         return f"kept: {kept} (height x width); trained at {data_size}, size=data translates at that size"
     fit = trained.config.data.get("fit", "crop")
-    hint = "; size=keep keeps that of the images" if trained.translates_any_size else ""
+    hint = "; size=keep keeps that of the images" if trained.size_multiple else ""
     return f"{data_size} (height x width), as in the training, with data.fit={fit}{hint}"
 
 
