@@ -9,6 +9,7 @@ from types import NoneType
 
 import pytest
 import torch
+from helpers.paused_run import PausedRun, run_uninterrupted
 from helpers.runs import SHORT, equal, lines, load_checkpoint, rewind, status, weights
 from omegaconf import OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -284,3 +285,16 @@ class Call:
 
     def __reduce__(self):
         return self.function, ()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("logger", ["csv", "tensorboard"])
+def test_a_kill_loses_no_curve_of_before_the_last_checkpoint(tmp_path, logger):
+    whole = run_uninterrupted(tmp_path / "whole", f"logger={logger}")
+    run = PausedRun(tmp_path / "run")
+    run.train("final scores", f"logger={logger}")
+    run.wait_until_paused()
+    run.process.kill()
+    run.wait()
+    run.resume()
+    assert read_curve(run.path, logger) == read_curve(whole.path, logger)
