@@ -6,6 +6,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ganrun.config.json_forms import is_shallow
+
 # ganrun writes files of some hundred values, three levels deep. Larger ones take PyYAML seconds, deep ones minutes.
 MAX_BYTES = 2**18
 MAX_EVENTS = 20_000
@@ -20,8 +22,8 @@ def parse_saved_config(text: str) -> DictConfig:
         config = OmegaConf.load(io.StringIO(text))
     except (yaml.YAMLError, OmegaConfBaseException, RecursionError, OSError, TypeError) as error:
         raise ValueError(f"it is no YAML of settings: {' '.join(str(error).split())}") from error
-    if not isinstance(config, DictConfig):
-        raise ValueError("it holds a list, not settings")
+    if not isinstance(config, DictConfig) or not config or not is_shallow(OmegaConf.to_container(config), MAX_DEPTH):
+        raise ValueError("it holds other things than settings")
     return config
 
 

@@ -4,6 +4,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,6 +18,10 @@ from ganrun.config.interpolations import quote_text
 from ganrun.config.renames import iterate_values
 from ganrun.errors import UserError
 
+UNUSABLE = (
+    *(TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError, MemoryError),
+    OmegaConfBaseException,
+)
 TARGET = re.compile(r"^\s*_target_:\s*(['\"]?)([\w.]+)\1", re.MULTILINE)
 
 
@@ -56,6 +61,21 @@ def open_saved_config(content: Any, source: Path, trust: bool = False, without: 
     else:
         check_trusted(cfg, source)
     return cfg
+
+
+@contextmanager
+def explain_unusable_settings(source: Path) -> Iterator[None]:
+    """Turn the errors that a saved config of wrong types, or with parts missing, may cause into a UserError.
+
+    source: the file or folder that holds the config, for the message.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except UNUSABLE as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{source} holds settings that cannot be used ({type(error).__name__}: {reason}).") from error
 
 
 def check_trusted(cfg: DictConfig, source: Path, command: str | None = None) -> None:

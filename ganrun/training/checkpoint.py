@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
+from ganrun.config.json_forms import find_wrong_entry, is_count, is_text, optional
 from ganrun.errors import UserError
 from ganrun.files import is_unfinished, sha256_of_file
 from ganrun.models.base import Adversarial
@@ -27,6 +28,11 @@ from ganrun.training.manifest import (
 from ganrun.training.run_folder import STATUS, check_contents, package_versions
 
 log = logging.getLogger(__name__)
+CONTENT_FORM = {  # of what is read from a checkpoint; ganrun/training/checkpoint_io.py has the rest
+    "ganrun": {"schema": is_count, "choices": {str: is_text}, "versions": {str: is_text}, "data": optional(is_text)},
+    **{"seen": {"images": is_count}, "state_dict": {}, "callbacks": {}, "pytorch-lightning_version": is_text},
+    **{"optimizer_states": [{}], "lr_schedulers": [{}], "loops": {}, "global_step": is_count, "epoch": is_count},
+}
 SCHEMA = 2  # since 2 with random and callback states, so that a run can be resumed exactly
 
 
@@ -208,9 +214,13 @@ def read_verified(path: Path) -> dict[str, Any]:
     metadata = content.get("ganrun")
     if not isinstance(metadata, dict) or not {"config", "schema"} <= metadata.keys() or "state_dict" not in content:
         raise UserError(f"{path} is not a ganrun checkpoint. Give a run folder or a .ckpt file that ganrun wrote.")
+    if (key := find_wrong_entry(content, CONTENT_FORM)) is not None:
+        raise unreadable(path, f"{key} is not what ganrun writes there")
     if metadata["schema"] > SCHEMA:
-        version = metadata["versions"].get("ganrun")
+        version = metadata.get("versions", {}).get("ganrun")
         raise UserError(f"{path} was written by a newer ganrun ({version}). Update ganrun.")
+    if not {"choices"} <= metadata.keys() or "images" not in content.get("seen", {}):
+        raise unreadable(path, "it lacks parts")
     return content
 
 

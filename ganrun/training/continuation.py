@@ -1,6 +1,7 @@
 """Continues a run from a checkpoint: in its own folder, or as a branch, a new run with other settings."""
 
 import logging
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.config.interpolations import quote_text, resolver_calls, without_resolvers
+from ganrun.config.trust import explain_unusable_settings
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
@@ -33,18 +35,20 @@ def continue_training(run_dir: Path, path: Path | None, build_config: Callable[[
         content = checkpoint.load_checkpoint(path) if path else None
         saved, choices = load_plan(run_dir, content)
         check_owner(run_dir, choices, path)
-        cfg = build_config(saved)
-        cfg.folder = quote_text(str(run_dir))
-        if is_finished(run_dir, cfg):
-            return DictConfig(saved)
-        set_choices(choices)
-        experiment = build_experiment(cfg)
+        with explain_unusable_settings(path or run_dir):
+            cfg = build_config(saved)
+            cfg.folder = quote_text(str(run_dir))
+            if is_finished(run_dir, cfg):
+                return DictConfig(saved)
+            set_choices(choices)
+            experiment = build_experiment(cfg)
         if cfg.dry_run:
             print_plan(experiment, run_dir)
             return None
         session.prepare_experiment(experiment)
         if content and path:
-            restore_progress(experiment, content, path)
+            with explain_unusable_settings(path):
+                restore_progress(experiment, content, path)
         log_start(run_dir, path)
         session.run_training(experiment, run_dir, choices, path)
     return None
@@ -162,14 +166,16 @@ def start_branch(
     """
     cfg.parent = quote_text(str(path))
     set_choices(choices)
-    experiment = build_experiment(cfg)
-    checkpoint.restore_weights(experiment.model, content, path)
-    name = f"{choices['model']}-{choices['data']}"
+    with explain_unusable_settings(path):
+        experiment = build_experiment(cfg)
+        checkpoint.restore_weights(experiment.model, content, path)
+    name = re.sub(r"[^\w.+-]", "_", f"{choices.get('model')}-{choices.get('data')}")  # a stranger may have chosen them
     run_dir = Path(folder or f"outputs/train/{name}/{datetime.now():%Y-%m-%d-%H%M%S}")
     if cfg.dry_run:
         print_plan(experiment, run_dir)
         return
-    apply_optimizer_settings(experiment, content)
+    with explain_unusable_settings(path):
+        apply_optimizer_settings(experiment, content)
     cfg.folder = quote_text(str(run_dir))
     content["ganrun"]["plan"] = OmegaConf.to_container(cfg)
     content["callbacks"] = {}  # the callbacks start with no best score, and a new clock and schedule

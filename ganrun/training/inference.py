@@ -142,10 +142,11 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
     content = checkpoint.load_checkpoint(path)
     kimg, choices = content["seen"]["images"] / 1000, content["ganrun"]["choices"]
     cfg = trust.open_saved_config(content["ganrun"]["config"], path, bool(command.get("trust")), without="callbacks")
-    data = build.build_data(cfg)
-    model = build.build_model(cfg, data)
-    checkpoint.restore_weights(model, content, path)
-    log.info("%s of %s, after %g kimg", choices["model"], path, kimg)
+    with trust.explain_unusable_settings(path):
+        data = build.build_data(cfg)
+        model = build.build_model(cfg, data)
+        checkpoint.restore_weights(model, content, path)
+    log.info("%s of %s, after %g kimg", choices.get("model"), path, kimg)
     return TrainedModel(path, cfg, model.to(select_device(command.device)).eval(), data, kimg, choices)
 
 
