@@ -201,16 +201,16 @@ def test_a_named_search_is_resumed_by_its_name(start, run, tmp_path):
     axes = ["optimizer.lr=interval(0.001,0.002)", "sweep=random", "sweep.trials=1", "sweep.name=s"]
     shared = f"sweep.storage='sqlite:///{tmp_path}/studies.db'"
     assert run("model=gan", *axes, shared, "kimg=0.4", *TINY, *SMALL)[0] == 0
-    with start("sweep", "resume", "s", "sweep.trials=2") as resumed:
+    with start("sweep", "resume", "s", "trust=true", "sweep.trials=2") as resumed:
         output, _ = resumed.communicate(timeout=100)
     assert resumed.returncode == 0, output
     rows = read_leaderboard(tmp_path / "outputs" / "sweeps" / "s")
     assert len({row["optimizer.lr"] for row in rows}) == 2
-    with start("sweep", "resume", "s", "sweep.storage=null") as moved:
+    with start("sweep", "resume", "s", "trust=true", "sweep.storage=null") as moved:
         output, _ = moved.communicate(timeout=100)
     assert moved.returncode == 2
     assert "sweep.storage cannot change when a sweep is resumed" in output
-    with start("sweep", "resume", "s", "sweep.fresh=true") as anew:
+    with start("sweep", "resume", "s", "trust=true", "sweep.fresh=true") as anew:
         output, _ = anew.communicate(timeout=100)
     assert anew.returncode == 2
     assert "The study s is in sqlite" in output
