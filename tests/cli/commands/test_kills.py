@@ -43,7 +43,9 @@ def unfinished(entries):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Return the content of each file, without the path of the folder that it names."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(p.relative_to(folder)): p.read_bytes().replace(bytes(folder.parent), b"") for p in paths}
 
 
 def assert_whole_or_absent(results, name):
