@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from helpers.kill_everywhere import killed_everywhere
-from helpers.runs import QUIET, RING, equal, status, weights
+from helpers.runs import QUIET, SMALL_RING, equal, status, weights
 from PIL import Image
 
 from ganrun.cli.main import main
@@ -117,8 +117,16 @@ def assert_continued(result, name, is_made):
 
 def test_a_sweep_is_started_again_by_the_same_command(tmp_path):
     (tmp_path / "template").mkdir()
-    search = ["sweep=random", "sweep.trials=1", "optimizer.lr=interval(0.001,0.002)", "folder=sweep"]
-    results = killed_everywhere(tmp_path / "template", ["train", "-m", *RING, *search], last=30)
+    search = [
+        "batch_size=4",
+        "kimg=0.008",
+        "metrics.samples=20",
+        "sweep=random",
+        "sweep.trials=1",
+        "optimizer.lr=interval(0.001,0.002)",
+        "folder=sweep",
+    ]
+    results = killed_everywhere(tmp_path / "template", ["train", "-m", *SMALL_RING, *search], last=20)
     assert any("sweep/study.journal" in result.left for result in results)
     assert any("sweep/sweep.json" not in result.left for result in results)
     for result in results:
