@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ganrun.data.tensor_files import check_safetensors
 from ganrun.files import building, cache_dir, remove_abandoned, remove_unchanged
 from ganrun.metrics.extractors.base import Extractor
 from ganrun.metrics.sampling import isolated_rng
@@ -26,6 +27,7 @@ from ganrun.seeds import generator
 
 log = logging.getLogger(__name__)
 KEPT_FEATURES = 10_000
+MAX_BYTES = 300_000_000  # of a file; those of Inception's features have 116 million
 TENSORS = ("total", "outer", "count", "features", "labels", "radii")  # the tensors in Statistics
 BASELINES_0_1 = (  # the first baselines in every file, in this order, by which version 0.1 finds them
     *("fd", "diversity", "is", "is_deviation", "kid", "kid_deviation"),
@@ -111,6 +113,7 @@ def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics
     if not path.is_file():
         return None
     try:
+        check_safetensors(path, MAX_BYTES)
         with safe_open(path, "pt") as file:
             content, metadata = {name: file.get_tensor(name) for name in sorted(file.keys())}, file.metadata() or {}
         if metadata.get("identity") != canonical_json(identity):

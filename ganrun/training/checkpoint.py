@@ -3,8 +3,6 @@
 import logging
 import os
 import pickle
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
-from ganrun.config.json_forms import find_wrong_entry, is_count, is_text, optional
+from ganrun.config.json_forms import find_wrong_entry, is_count, is_plain, is_text, optional
+from ganrun.data.tensor_files import TensorFileError, check_archive
 from ganrun.errors import UserError
-from ganrun.files import is_unfinished, sha256_of_file
+from ganrun.files import UnsafeFileError, is_unfinished, open_regular, sha256_of_file
 from ganrun.models.base import Adversarial
 from ganrun.training.checkpoint_io import describe_refusal, plain_content, read_checkpoint, write_checkpoint
 from ganrun.training.manifest import (
@@ -28,12 +27,30 @@ from ganrun.training.manifest import (
 from ganrun.training.run_folder import STATUS, check_contents, package_versions
 
 log = logging.getLogger(__name__)
+SCHEMA = 2  # since 2 with random and callback states, so that a run can be resumed exactly
+MAX_SETTINGS, MAX_DEPTH = 20_000, 50  # values in a config, and how deeply they are nested
+
+
+def is_config(value: Any) -> bool:
+    """Whether it is a dict of plain values, dicts and lists, of a size that configs have."""
+    level, left = [value] if isinstance(value, dict) else [object()], MAX_SETTINGS
+    for _ in range(MAX_DEPTH):
+        groups = [item for item in level if isinstance(item, dict | list | tuple)]
+        left -= sum(map(len, groups))
+        if left < 0 or not all(is_plain(item) for item in level if not isinstance(item, dict | list | tuple)):
+            return False
+        level = [item for group in groups for item in (group.values() if isinstance(group, dict) else group)]
+    return not level
+
+
 CONTENT_FORM = {  # of what is read from a checkpoint; ganrun/training/checkpoint_io.py has the rest
-    "ganrun": {"schema": is_count, "choices": {str: is_text}, "versions": {str: is_text}, "data": optional(is_text)},
+    "ganrun": {
+        **{"schema": is_count, "config": is_config, "plan": is_config, "choices": {str: is_text}},
+        **{"versions": {str: is_text}, "data": optional(is_text)},
+    },
     **{"seen": {"images": is_count}, "state_dict": {}, "callbacks": {}, "pytorch-lightning_version": is_text},
     **{"optimizer_states": [{}], "lr_schedulers": [{}], "loops": {}, "global_step": is_count, "epoch": is_count},
 }
-SCHEMA = 2  # since 2 with random and callback states, so that a run can be resumed exactly
 
 
 def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], fingerprint: str) -> dict[str, Any]:
@@ -171,21 +188,19 @@ def suggest_other(path: Path) -> str:
 
 
 def check_integrity(path: Path) -> None:
-    """Raise UserError for a file that is not an archive of tensors, or whose bytes have changed since it was written.
-
-    torch does not compress its archives; a small compressed file could fill the memory.
-    """
+    """Raise UserError for a file that is no archive of tensors, or whose bytes have changed since it was written."""
+    start, reason = b"", ""
     try:
-        with zipfile.ZipFile(path) as archive:
-            is_compressed = sum(info.file_size for info in archive.infolist()) > path.stat().st_size
-            damaged = None if is_compressed else archive.testzip()
-        reason = f"{damaged} in it is damaged" if damaged else "it is compressed" if is_compressed else ""
+        with open_regular(path, follow_links=True) as file:
+            start = file.read(2)
+            check_archive(file)
     except FileNotFoundError:
         reason = "it does not exist"
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, zlib.error):
+    except (TensorFileError, UnsafeFileError) as error:
+        reason = str(error)
+    except Exception:  # zipfile raises half a dozen types on a damaged archive
         reasons = {b"": "it is empty", b"PK": "it is damaged or truncated"}
-        with path.open("rb") as file:
-            reason = reasons.get(file.read(2), "it is not an archive of tensors")
+        reason = reasons.get(start, "it is not an archive of tensors")
     digest = Manifest.read(path.parent).sha256.get(path.name)
     if not reason and digest is not None and digest != sha256_of_file(path):
         reason = "its bytes have changed since it was written"

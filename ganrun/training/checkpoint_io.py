@@ -16,9 +16,10 @@ from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor
 
 from ganrun.config.renames import update_callback_states
+from ganrun.data.tensor_files import check_extent
 from ganrun.errors import Failure, is_full_disk
 from ganrun.files import is_unfinished, replacing, sha256_of_file
-from ganrun.training.config_stand_in import load_archive, refused_class
+from ganrun.training.config_stand_in import load_archive, open_stand_in, refused_class
 from ganrun.training.plain_types import NotPlainError, from_plain, to_plain
 
 SPARE = 20 * 2**20  # bytes that stay free after a save
@@ -69,7 +70,9 @@ def read_checkpoint(path: Path, mmap: bool = False) -> dict[str, Any]:
 
     mmap: leave the tensors in the file until they are used, which must not change meanwhile.
     """
-    content = from_plain(load_archive(path, mmap))
+    plain = load_archive(path, mmap)
+    check_extent(plain, path.stat().st_size, open_stand_in)
+    content = from_plain(plain)
     if isinstance(content, dict) and "callbacks" in content:
         content["callbacks"] = update_callback_states(content["callbacks"])
     return content

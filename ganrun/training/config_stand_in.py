@@ -29,6 +29,11 @@ class ConfigStandIn:
         return state.get("_content", state.get("_val"))
 
 
+def open_stand_in(value: Any) -> Any:
+    """Return the list, dict or value of a stand-in; another value as it is."""
+    return value.value() if isinstance(value, ConfigStandIn) else value
+
+
 def load_archive(path: Path, mmap: bool = False) -> Any:
     """Return what torch.save wrote, on the CPU, ConfigStandIn for classes of OmegaConf. Never runs code from the file.
 

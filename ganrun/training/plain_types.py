@@ -23,7 +23,7 @@ from ganrun.training.config_stand_in import ConfigStandIn
 NUMPY_KINDS = "?biufcSUmM"  # booleans, numbers, text, times: arrays of bytes, without pickled objects
 FACTORIES = {kind.__name__: kind for kind in (int, float, str, list, dict, set)}  # of a defaultdict
 UNCHANGED = (NoneType, bool, torch.dtype, torch.device, torch.layout, torch.Size)
-SCALARS = (str, int, float, complex, bytes, bytearray)
+SCALARS = (str, int, float, complex, bytes)
 
 
 class NotPlainError(TypeError):
@@ -140,6 +140,7 @@ CONVERTERS: dict[Any, Callable[[Any, str], Any]] = {  # the first whose type fit
     (list, tuple): _plain_list,
     deque: _plain_deque,
     (set, frozenset): _plain_set,
+    bytearray: lambda value, path: {"ganrun:bytearray": bytes(value)},
     PurePath: lambda value, path: {"ganrun:path": str(value)},
 }
 DECODERS: dict[Any, Callable[[Any], Any]] = {
@@ -149,5 +150,6 @@ DECODERS: dict[Any, Callable[[Any], Any]] = {
     "ganrun:set": set,
     "ganrun:frozenset": frozenset,
     "ganrun:defaultdict": lambda content: defaultdict(FACTORIES[content[0]] if content[0] else None, content[1]),
+    "ganrun:bytearray": lambda content: bytearray(bytes(content)),
     "ganrun:path": Path,
 }

@@ -1,6 +1,7 @@
 """Weights of the extractors: find, download, check and load them."""
 
 import logging
+import zipfile
 from pathlib import Path
 
 import torch
@@ -8,10 +9,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganrun.data.download import retrieve
+from ganrun.data.tensor_files import check_archive, check_extent, check_safetensors
 from ganrun.errors import UserError
-from ganrun.files import cache_dir, sha256_of_file
+from ganrun.files import cache_dir, open_regular, sha256_of_file
 
 log = logging.getLogger(__name__)
+MAX_BYTES = 400_000_000  # of a weight file; Inception's has 96 million
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
 INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
 INCEPTION_DIGEST = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -51,8 +54,14 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """Load the tensors of a .safetensors file or of a state dict saved by torch.save. Raises UserError if damaged."""
     try:
         if path.suffix == ".safetensors":
+            check_safetensors(path, MAX_BYTES)
             return load_file(path)
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        with open_regular(path, MAX_BYTES, follow_links=True) as file:
+            if zipfile.is_zipfile(file):  # torch's older format is none
+                check_archive(file)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        check_extent(content, path.stat().st_size)
+        return dict(content)
     except Exception as error:  # damaged files raise OSError, EOFError, KeyError, RuntimeError, UnpicklingError ...
         raise UserError(
             f"{path} cannot be read as a weight file ({type(error).__name__}): it is damaged or has another format. "
