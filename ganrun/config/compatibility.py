@@ -104,7 +104,8 @@ def find_misfit(model: Adversarial, data: DataModule) -> str | None:
     reason = None
     for device in ("meta", "cpu"):
         try:
-            trial = copy.deepcopy(model).to(device)
+            trial = copy.deepcopy(model)
+            trial = trial.to_empty(device=device) if model.some_weight.is_meta else trial.to(device)
             for player in trial.players():
                 player.loss(example_batch(data, device))
             return None
@@ -122,11 +123,16 @@ def example_batch(data: DataModule, device: str) -> dict[str, torch.Tensor]:
 
 
 def is_playable(cfg: DictConfig, data: DataModule) -> bool:
-    """Return whether the model of this config can be built and trains on the data."""
+    """Return whether the model of this config can be built and trains on the data.
+
+    Its weights take no memory: at large sizes, those of a fully connected network would take all there is.
+    """
     try:
-        return find_misfit(build.build_model(cfg, data), data) is None
+        with torch.device("meta"):
+            model = build.build_model(cfg, data)
     except UserError:
         return False
+    return find_misfit(model, data) is None
 
 
 def check_loaded_data(cfg: DictConfig, data: DataModule) -> None:

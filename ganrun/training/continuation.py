@@ -72,7 +72,11 @@ def resume_existing(cfg: DictConfig, run_dir: Path) -> None:
     own = {value for _, value in resolver_calls(OmegaConf.to_container(cfg))}
 
     def build_config(saved: Any) -> DictConfig:
-        return check_changes(str(run_dir), renames.update_config(without_resolvers(saved, own)), cfg)
+        plan = renames.update_config(without_resolvers(saved, own))
+        found = OmegaConf.select(plan, "data.classes", throw_on_resolution_failure=False)
+        if cfg.data.get("classes", 0) is None and isinstance(found, int):  # null: as many as are found
+            cfg.data.classes = found
+        return check_changes(str(run_dir), plan, cfg)
 
     if continue_training(run_dir, path, build_config) is not None:
         log.info("%s is finished", run_dir)
