@@ -28,6 +28,14 @@ def smallest_map(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
     return (height >> n, width >> n), n
 
 
+def smallest_side_and_doublings(shape: Sequence[int]) -> tuple[int, int]:
+    """Return `smallest_map` of a square image, with one side as a number: for users' networks of version 0.1."""
+    (height, width), n = smallest_map(shape)
+    if height != width:
+        raise UnfitSizeError(f"This network needs square images, got {shape[1]}x{shape[2]}. Set data.size={shape[1]}.")
+    return height, n
+
+
 def count_doublings(side: int) -> int:
     """Return how often 4 to 7 pixels double up to a side."""
     return (side // 4).bit_length() - 1

@@ -107,6 +107,17 @@ def test_the_smallest_map_has_the_proportions_of_the_image(sides, smallest, doub
     assert dcgan.smallest_map((3, *sides)) == (smallest, doublings)
 
 
+@pytest.mark.parametrize("side", FORMER)
+def test_networks_of_users_still_get_the_side_of_the_smallest_map_as_a_number(side):
+    smallest, doublings = dcgan.smallest_side_and_doublings((1, side, side))
+    assert (smallest, smallest << doublings) == (FORMER[side], side)
+
+
+def test_networks_of_users_for_square_images_are_refused_others():
+    with pytest.raises(UserError, match="needs square images, got 48x64. Set data.size=48"):
+        dcgan.smallest_side_and_doublings((3, 48, 64))
+
+
 def test_a_side_fits_if_it_is_4_to_8_times_a_power_of_two_and_the_nearest_such_side_is_found():
     allowed = sorted({times * 2**n for times in range(4, 9) for n in range(1, 9)})
     for side in range(1, 600):
