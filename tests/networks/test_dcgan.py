@@ -114,7 +114,7 @@ def test_networks_of_users_still_get_the_side_of_the_smallest_map_as_a_number(si
 
 
 def test_networks_of_users_for_square_images_are_refused_others():
-    with pytest.raises(UserError, match="needs square images, got 48x64. Set data.size=48"):
+    with pytest.raises(UserError, match=r"needs square images, got 48x64\. Set data\.size=48"):
         dcgan.smallest_side_and_doublings((3, 48, 64))
 
 
