@@ -196,6 +196,7 @@ def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], image
     status = {"state": "running", "kimg": images / 1000, "images_per_second": 0.0, "seconds": 0.0}
     status |= {"best": {}, "last": {}, "host": platform.node(), "pid": os.getpid(), "choices": dict(choices)}
     write_json(folder / STATUS, status)
+    (folder / "metrics.jsonl").touch()
 
 
 def write_config(folder: Path, cfg: DictConfig) -> None:

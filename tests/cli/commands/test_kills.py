@@ -87,7 +87,7 @@ def test_a_new_run_can_be_started_again_or_resumed(tmp_path):
     for i in range(3):
         Image.fromarray(np.full((28, 28), 50 * i, np.uint8)).save(template / "pictures" / f"{i}.png")
     data = ["data=folder", "data.root=pictures", "data.size=28", "data.channels=1"]
-    results = killed_everywhere(template, ["train", "model=dcgan", *data, *TINY, "folder=run"], last=45)
+    results = killed_everywhere(template, ["train", "model=dcgan", *data, *TINY, "folder=run"], last=30)
     assert any("cache" in entry for result in results for entry in unfinished(result.left))
     assert any(entry.startswith(".run") for result in results for entry in unfinished(result.left))
     for result in results:
@@ -97,7 +97,7 @@ def test_a_new_run_can_be_started_again_or_resumed(tmp_path):
 
 
 def test_a_branch_is_a_run_that_can_be_resumed_or_absent(template):
-    results = killed_everywhere(template, ["resume", "run", "branch=true", "folder=branch", "kimg=0.008"], last=45)
+    results = killed_everywhere(template, ["resume", "run", "branch=true", "folder=branch", "kimg=0.008"], last=20)
     assert any(below(result.left, "branch") for result in results)
     for result in results:
         made = below(result.left, "branch")
@@ -126,7 +126,7 @@ def test_a_sweep_is_started_again_by_the_same_command(tmp_path):
         "optimizer.lr=interval(0.001,0.002)",
         "folder=sweep",
     ]
-    results = killed_everywhere(tmp_path / "template", ["train", "-m", *SMALL_RING, *search], last=20)
+    results = killed_everywhere(tmp_path / "template", ["train", "-m", *SMALL_RING, *search], last=12)
     assert any("sweep/study.journal" in result.left for result in results)
     assert any("sweep/sweep.json" not in result.left for result in results)
     for result in results:
