@@ -70,7 +70,7 @@ def table(keys: list[docs.DocumentedKey]) -> str:
 def meaning(key: docs.DocumentedKey) -> str:
     """Return the comment of a setting, and in small print what the schema knows of it."""
     setting = find_setting(key.name)
-    notes = [str(setting.allowed)] if setting.allowed else []
+    notes = [setting.allowed.description] if setting.allowed else []
     notes += ["may change on resume"] if setting.resumable else []
     return f"{text(key.comment)}<br><small>{text('; '.join(notes))}</small>" if notes else text(key.comment)
 

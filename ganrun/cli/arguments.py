@@ -181,6 +181,10 @@ def check_choices(args: list[str], folders: list[Path]) -> None:
     for match in filter(None, map(OVERRIDE.match, args)):
         group = match["key"].partition("@")[0]
         if match["sign"] != "~" and docs.is_group(group, folders):
+            if match["value"].startswith(("[", "{")):
+                raise UserError(
+                    f"{group} must be the name of one choice, got {match['value']}. All: ganrun list {group}"
+                )
             for name in match["value"].split(","):
                 check_choice(group, name.strip(), folders)
 

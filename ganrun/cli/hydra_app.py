@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ganrun import files
 from ganrun.cli import hydra_errors
 from ganrun.cli.arguments import Command
-from ganrun.config import renames, user_modules
+from ganrun.config import renames, schema, user_modules
 from ganrun.config.interpolations import quote_text
 from ganrun.config.overrides import OVERRIDE, config_dir_flags, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError, print_error, print_traceback
@@ -105,6 +105,7 @@ def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:
     with hydra_context.restored_process(*RANK_VARIABLES), closed_process_group():
         sys.argv = [sys.argv[0], *rank_args(command)]
         folder = prepare_config(command, cfg, name)
+        schema.check_values(cfg)
         if name:
             log.info("job %s", name)
         module = command_module(command)

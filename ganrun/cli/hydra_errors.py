@@ -119,6 +119,8 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
     while isinstance(node, dict) and depth < len(parts) - 1 and parts[depth] in node:
         node, depth = node[parts[depth]], depth + 1
     level, wrong = ".".join(parts[:depth]), parts[depth]
+    if isinstance(node, dict) and isinstance(node.get(wrong), dict):
+        return f"{override_of(key, command)}: {key} has no such settings.{did_you_mean('', public_names(node[wrong]))}"
     if level and not isinstance(node, dict):
         return f"Unknown key {key}: {level} is a single value, {node}."
     names = public_names(node)

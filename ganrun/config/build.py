@@ -1,6 +1,7 @@
 """Builds the objects that the parts of a config describe: data, model, trainer."""
 
 import re
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -8,15 +9,17 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from torch.utils.tensorboard import SummaryWriter
 
 from ganrun.config import user_modules
 from ganrun.config.hardware import Hardware
 from ganrun.config.optimizers import check_optimizers, optimizer_settings
 from ganrun.config.trainer_arguments import HONOURED
 from ganrun.data.module import DataModule
-from ganrun.errors import UserError
+from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
 from ganrun.models.ema import ExponentialMovingAverage
 from ganrun.models.steps.accumulation import Accumulation
@@ -96,6 +99,20 @@ def build_trainer(cfg: DictConfig, hardware: Hardware, **arguments) -> pl.Traine
         )
 
 
+def check_logger_arguments(node: DictConfig) -> None:
+    """Raise UserError for an argument that the class of the logger does not take; it would fail during the training."""
+    if node.get("_target_") is None:
+        return
+    parameters = dict(inspect.signature(get_class(node._target_)).parameters)
+    if node._target_.endswith(".TensorBoardLogger"):  # passes on what it does not know
+        parameters = {**parameters, **inspect.signature(SummaryWriter).parameters}
+        del parameters["kwargs"]
+    names = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
+    for name in (str(key) for key in node if not str(key).startswith("_")):
+        if name not in names and len(names) == len(parameters):
+            raise UserError(f"logger.{name}: {node._target_} has no such argument.{did_you_mean(name, names)}")
+
+
 def instantiate_optional(node: DictConfig | None, **arguments) -> Any:
     """Return the object that a config node describes; None if it has no _target_.
 
@@ -118,7 +135,16 @@ def quote_settings_on_error(cfg: DictConfig, *groups: str) -> Iterator[None]:
     """Turn the error of a constructor into a UserError that quotes the settings of the groups and the reason."""
     try:
         yield
-    except (TypeError, ValueError, RuntimeError, LookupError) as error:
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        ImportError,
+        MisconfigurationException,
+    ) as error:
         nodes = {group: cast("dict[str, Any]", OmegaConf.to_container(cfg[group], resolve=True)) for group in groups}
         settings = [
             f"{group}.{key}={value}"

@@ -17,7 +17,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from ganrun.config import build, user_modules
+from ganrun.config import build, schema, user_modules
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
@@ -25,6 +25,17 @@ from ganrun.networks.eval_mode import has_batch_norm
 from ganrun.networks.sizes import UnfitSizeError
 
 log = logging.getLogger(__name__)
+
+
+def check_complete(cfg: DictConfig) -> None:
+    """Raise UserError if a group of settings is null, or nothing ends the training."""
+    nothing = {"schedule": "constant", "init": "default", "metrics": "none", "logger": "none"}
+    for group in ("model", "network", "optimizer", "data", "trainer", *nothing):
+        if cfg.get(group) is None:
+            choice = nothing.get(group, "NAME")
+            raise UserError(f"{group} is missing. Use {group}={choice}; all choices: ganrun list {group}")
+    if cfg.kimg is None and cfg.minutes is None:
+        raise UserError("kimg=null needs a time limit, or the training never ends. Add for example minutes=60.")
 
 
 def check_batch_keys(cfg: DictConfig, data: DataModule) -> None:
@@ -66,13 +77,16 @@ def find_class(node: DictConfig) -> Any:
 
 
 def check_network_settings(cfg: DictConfig, data: DataModule) -> None:
-    """Raise UserError if the network refers to a setting that the model does not have."""
+    """Raise UserError if the network refers to a setting that the model lacks, or has another number of classes."""
     try:
         OmegaConf.to_container(cfg.network, resolve=True)
     except InterpolationResolutionError as error:
         missing = re.search(r"\$\{(.*?)\}|'([\w.]+)' not found", str(error))
         setting = next((part for part in missing.groups() if part), "more") if missing else "more"
         refuse_network(cfg, data, f"it needs the setting {setting}, which this model does not have.")
+    for key, value, owner, _ in schema.iterate_settings(cfg.network, "network."):
+        if key.endswith(".classes") and owner.startswith("ganrun.") and value != cfg.model.get("classes"):
+            raise UserError(f"{key} must be model.classes={cfg.model.get('classes')}, got {value}. Leave it out.")
 
 
 def build_fitting_model(cfg: DictConfig, data: DataModule) -> Adversarial:
@@ -146,6 +160,8 @@ def check_loaded_data(cfg: DictConfig, data: DataModule) -> None:
             f"model.classes={model_classes} and data.classes={cfg.data.classes}, but data={data.name} has "
             f"{len(data.classes)} classes. Leave both out."
         )
+    if "y" in data.gives and cfg.data.classes != len(data.classes):
+        raise UserError(f"data.classes={cfg.data.classes}, but data={data.name} has {len(data.classes)}. Leave it out.")
     if data.batch_size > data.train_count:
         message = "batch_size=%d, but data=%s has %d training examples: a batch repeats some."
         log.warning(message, data.batch_size, data.name, data.train_count)

@@ -46,6 +46,7 @@ class Experiment:
 def build_experiment(cfg: DictConfig) -> Experiment:
     """Return the experiment of a config. Raises UserError for what cannot work, before anything is written."""
     schema.check_values(cfg)
+    compatibility.check_complete(cfg)
     check_trainer_arguments(cfg.trainer)
     data = build.build_data(cfg)
     compatibility.check_batch_keys(cfg, data)

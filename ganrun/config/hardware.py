@@ -70,7 +70,8 @@ def check_hardware(trainer: DictConfig, hardware: Hardware) -> None:
     """Raise UserError for GPUs that are not there, and for a compilation that cannot work here."""
     available = torch.cuda.device_count()
     kind, devices, requested = trainer.accelerator, trainer.devices, trainer.get("compile")
-    if kind in ("gpu", "cuda") and not (available or torch.backends.mps.is_available()):
+    has_mps = torch.backends.mps.is_available()
+    if kind in ("gpu", "cuda", "mps") and not {"gpu": available or has_mps, "cuda": available, "mps": has_mps}[kind]:
         raise UserError(
             f"trainer.accelerator={kind} needs a GPU, and PyTorch {torch.__version__} finds no GPU here. "
             "Leave it out or use trainer.accelerator=cpu."

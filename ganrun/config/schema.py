@@ -1,25 +1,17 @@
 """Every setting of conf/ once: which values it may have, and how resuming, sweeps, comparisons and HParams treat it."""
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from ganrun.config.value_types import (
-    DEVICES,
-    FLAG,
-    SIZE,
-    SPLITS,
-    SPLITS_OR_NULL,
-    TABLE,
-    TEXT,
-    TEXTS,
-    ValueType,
-    format_setting_value,
-    number,
-    one_of,
-)
+from ganrun.config import value_types as types
+from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, TEXT, ValueType, list_of, number, one_of
 from ganrun.errors import UserError
 
 
@@ -28,6 +20,7 @@ class Setting:
     """What ganrun knows of a setting.
 
     allowed: the values that it may have; None: the class that takes the setting checks them.
+    of_own_class: `allowed` holds for the classes of ganrun and torch; a user's class may give the name another meaning.
     resumable: `ganrun resume` may change it; it decides how long, where or how verbosely a run goes on, not its result.
     compared: `ganrun compare` tells runs apart by it; None: unless it is resumable.
     in_sweep_identity: a setting of `sweep` that makes another sweep when it changes.
@@ -36,6 +29,7 @@ class Setting:
     """
 
     allowed: ValueType | None = None
+    of_own_class: bool = False
     resumable: bool = False
     compared: bool | None = None
     in_sweep_identity: bool = True
@@ -47,43 +41,82 @@ class Setting:
         return not self.resumable if self.compared is None else self.compared
 
 
-COUNT = number(least=1, whole=True)
 POSITIVE, POSITIVE_OR_NULL = number(above=0), number(above=0, optional=True)
 NOT_NEGATIVE = number(least=0)
+KIMG_OR_NULL = number(above=0, optional=True, usable=(0.001, 1e8))  # from one image to more than anybody trains on
+SHARE, WHOLE_OR_NULL = types.SHARE, number(least=1, whole=True, optional=True)
+SHAPE = list_of(COUNT, "integers of at least 1, such as [1,28,28]")
+SEED = number(least=0, most=2**32 - 1, whole=True)
+IN_HPARAMS = ("model", "network", "optimizer", "schedule", "data")  # groups whose choice is shown
+GROUPS = ("model", "network", "optimizer", "schedule", "init", "data", "metrics", "trainer", "logger", "callbacks")
+OPTIMIZER = {
+    "lr": POSITIVE,
+    "betas": types.BETAS,
+    "weight_decay": NOT_NEGATIVE,
+    "momentum": NOT_NEGATIVE,
+    "alpha": SHARE,
+    "fused": types.FLAG_OR_NULL,
+    "foreach": types.FLAG_OR_NULL,
+}
+OWN_CLASSES = ("ganrun.", "torch.", "pytorch_lightning.")
 # A key, or a pattern: * stands for one name, ** for names at any depth. The first entry that fits a key counts.
 # Patterns are for groups that may name a user's own class, with any settings. The settings of ganrun's own are listed.
 SETTINGS = {
     # ganrun train
-    "seed": Setting(number(least=0, most=2**32 - 1, whole=True), compared=False, in_hparams=True),
-    "kimg": Setting(POSITIVE, resumable=True, compared=True, in_hparams=True),
-    "minutes": Setting(POSITIVE_OR_NULL, resumable=True, in_hparams=True),
+    "seed": Setting(SEED, compared=False, in_hparams=True),
+    "kimg": Setting(types.LENGTH, resumable=True, compared=True, in_hparams=True),
+    "minutes": Setting(number(above=0, optional=True, usable=(0, 1e7)), resumable=True, in_hparams=True),
     "batch_size": Setting(COUNT, in_hparams=True),
     "accumulate": Setting(COUNT, in_hparams=True),
+    **{name: Setting(TABLE) for name in ("ema", "checkpoint", "optimizers", "optimizers.*")},
     "ema.half_life_kimg": Setting(POSITIVE_OR_NULL, in_hparams=True),
     "ema.ramp_up": Setting(POSITIVE, in_hparams=True),
-    "validate_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
-    "pictures_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
-    "checkpoint.kimg": Setting(POSITIVE_OR_NULL, resumable=True),
-    "checkpoint.every_kimg": Setting(POSITIVE_OR_NULL, resumable=True),
-    "checkpoint.keep": Setting(number(least=1, whole=True, optional=True), resumable=True),
+    "validate_kimg": Setting(KIMG_OR_NULL, resumable=True),
+    "pictures_kimg": Setting(KIMG_OR_NULL, resumable=True),
+    "checkpoint.kimg": Setting(KIMG_OR_NULL, resumable=True),
+    "checkpoint.every_kimg": Setting(KIMG_OR_NULL, resumable=True),
+    "checkpoint.keep": Setting(WHOLE_OR_NULL, resumable=True),
     "clip": Setting(POSITIVE_OR_NULL, in_hparams=True),
     "channels_last": Setting(FLAG),
     "guard": Setting(one_of("stop", "skip"), resumable=True),
     "guard_skips": Setting(COUNT, resumable=True),
     "profile": Setting(FLAG, resumable=True),
     "log_every": Setting(COUNT, resumable=True),
-    "folder": Setting(resumable=True),
-    "parent": Setting(compared=False),
+    "folder": Setting(TEXT, resumable=True),
+    "parent": Setting(types.NAME_OR_NULL, compared=False),
     "resume": Setting(FLAG, resumable=True),
     "dry_run": Setting(FLAG, resumable=True),
+    # the groups
+    **{group: Setting(types.TABLE_OR_NULL, in_hparams=group in IN_HPARAMS) for group in GROUPS},
+    "logger.save_dir": Setting(NAME, True, resumable=True),
+    "logger.name": Setting(TEXT, True, resumable=True),
+    "logger.version": Setting(types.TEXT_OR_WHOLE, True, resumable=True),
+    "logger.project": Setting(TEXT, True, resumable=True),
+    "logger.default_hp_metric": Setting(FLAG, True, resumable=True),
+    "logger.offline": Setting(FLAG, True, resumable=True),
     "logger.**": Setting(resumable=True),
+    "callbacks.*": Setting(types.TABLE_OR_NULL, resumable=True),
+    "callbacks.random_states.seed": Setting(SEED, True, resumable=True),
+    "callbacks.length.kimg": Setting(types.LENGTH, True, resumable=True),
+    "callbacks.length.minutes": Setting(POSITIVE_OR_NULL, True, resumable=True),
+    "callbacks.nan_guard.every": Setting(COUNT, True, resumable=True),
+    "callbacks.nan_guard.mode": Setting(one_of("stop", "skip"), True, resumable=True),
+    "callbacks.nan_guard.skips": Setting(COUNT, True, resumable=True),
+    "callbacks.loss_curves.every": Setting(COUNT, True, resumable=True),
+    "callbacks.progress.seconds": Setting(POSITIVE, True, resumable=True),
+    "callbacks.checkpointing.keep": Setting(WHOLE_OR_NULL, True, resumable=True),
+    "callbacks.checkpointing.kimg": Setting(KIMG_OR_NULL, True, resumable=True),
+    "callbacks.*.every_kimg": Setting(KIMG_OR_NULL, True, resumable=True),
     "callbacks.**": Setting(resumable=True),
-    # the choices in groups
-    **{group: Setting(in_hparams=True) for group in ("model", "network", "optimizer", "schedule", "data")},
     # model
+    **{f"{node}._target_": Setting(types.CLASS_NAME) for node in ("model", "optimizer", "data", "data.source")},
     "model.z_dim": Setting(COUNT, in_hparams=True),
-    "model.classes": Setting(in_hparams=True),
-    "model.generator_loss": Setting(in_hparams=True),
+    "model.classes": Setting(number(least=0, whole=True, optional=True), True, in_hparams=True),
+    "model.generator_loss": Setting(NAME, True, in_hparams=True),
+    **{
+        f"model.{name}": Setting(OBJECT, True)
+        for name in ("generator", "discriminator", "a_to_b", "b_to_a", "d_a", "d_b")
+    },
     "model.k": Setting(COUNT, in_hparams=True),
     "model.n_critic": Setting(COUNT, in_hparams=True),
     "model.c": Setting(POSITIVE, in_hparams=True),
@@ -92,22 +125,21 @@ SETTINGS = {
     "model.pool": Setting(number(least=0, whole=True), in_hparams=True),
     "model.*": Setting(in_hparams=True),
     # network
-    **{f"network.**.{name}": Setting() for name in ("shape", "z_dim", "classes")},  # follow from data and model
+    **{f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator")},
+    "network.**.shape": Setting(SHAPE, True),  # these three follow from data and model
+    "network.**.z_dim": Setting(COUNT, True),
+    "network.**.classes": Setting(number(least=0, whole=True, optional=True), True),
     "network.width": Setting(COUNT, in_hparams=True),
-    "network.blocks": Setting(number(least=1, whole=True, optional=True), in_hparams=True),
-    "network.generator.hidden": Setting(in_hparams=True),
-    "network.generator.dropout": Setting(in_hparams=True),
-    "network.discriminator.hidden": Setting(in_hparams=True),
-    "network.discriminator.dropout": Setting(in_hparams=True),
-    "network.discriminator.pieces": Setting(in_hparams=True),
-    "network.discriminator.batch_norm": Setting(in_hparams=True),
+    "network.blocks": Setting(WHOLE_OR_NULL, in_hparams=True),
+    **{f"network.{net}.hidden": Setting(types.UNITS, True, in_hparams=True) for net in ("generator", "discriminator")},
+    **{f"network.{net}.dropout": Setting(SHARE, True, in_hparams=True) for net in ("generator", "discriminator")},
+    "network.discriminator.pieces": Setting(COUNT, True, in_hparams=True),
+    "network.discriminator.batch_norm": Setting(FLAG, True, in_hparams=True),
+    "network.**.width": Setting(COUNT, True, in_hparams=True),
+    "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
     "network.**": Setting(in_hparams=True),
     # optimizer, schedule, first weights
-    "optimizer.lr": Setting(POSITIVE, in_hparams=True),
-    **{
-        f"optimizer.{name}": Setting(in_hparams=True)
-        for name in ("betas", "weight_decay", "momentum", "alpha", "fused", "foreach")
-    },
+    **{f"optimizer.{name}": Setting(allowed, True, in_hparams=True) for name, allowed in OPTIMIZER.items()},
     "optimizer.**": Setting(in_hparams=True),
     "schedule.start": Setting(number(least=0, most=1)),
     "schedule.end": Setting(NOT_NEGATIVE),
@@ -115,38 +147,51 @@ SETTINGS = {
     "init.gain": Setting(NOT_NEGATIVE),
     # data
     "data.root": Setting(TEXT),
-    "data.size": Setting(SIZE),
+    "data.size": Setting(types.SIZE),
     "data.channels": Setting(COUNT),
-    "data.reference": Setting(SPLITS),
+    "data.reference": Setting(types.SPLITS),
     "data.flip": Setting(FLAG),
     "data.device": Setting(one_of("auto", "cpu", "cuda"), resumable=True),
     "data.triples": Setting(COUNT),
     "data.near": Setting(POSITIVE),
-    **{f"data.{name}": Setting() for name in ("name", "gives", "shape", "classes")},
-    **{f"data.{name}": Setting() for name in ("fit", "crop", "bad_images", "attributes", "held_out")},
-    **{f"data.{name}": Setting() for name in ("points", "modes", "radius", "side", "spacing", "sigma")},
-    **{f"data.{name}": Setting() for name in ("dimensions", "directions", "deviation", "spread")},
+    "data.source": Setting(OBJECT),
+    "data.name": Setting(NAME),
+    "data.gives": Setting(list_of(NAME, "names, such as [x,y,picture]")),
+    "data.shape": Setting(SHAPE),
+    "data.classes": Setting(number(least=0, whole=True, optional=True)),
+    **{f"data.{name}": Setting(NAME, True) for name in ("fit", "bad_images")},  # the classes know which
+    "data.attributes": Setting(list_of(NAME, "names, such as [Male,Smiling],", optional=True), True),
+    "data.held_out": Setting(number(), True),
+    **{f"data.{name}": Setting(COUNT, True) for name in ("crop", "dimensions", "directions")},
+    **{
+        f"data.{name}": Setting(number(least=1, whole=True, usable=(1, 10**8)), True)
+        for name in ("points", "modes", "side")
+    },
+    **{f"data.{name}": Setting(POSITIVE, True) for name in ("radius", "spacing", "spread")},
+    **{f"data.{name}": Setting(number(), True) for name in ("sigma", "deviation")},
     # metrics
     "metrics.mode": Setting(one_of("min", "max")),
     "metrics.samples": Setting(number(least=2, whole=True)),
     "metrics.batch_size": Setting(COUNT),
-    **{f"metrics.{name}": Setting() for name in ("monitor", "scores", "final", "weights")},
+    "metrics.monitor": Setting(TEXT, True),
+    "metrics.weights": Setting(types.NAME_OR_NULL, True),
+    **{f"metrics.{name}": Setting(types.SCORES, True) for name in ("scores", "final")},
     # ganrun eval; what a protocol fixes is named in this order
     "samples": Setting(number(least=2, whole=True, optional=True), fixed_by_protocol=True),
-    "splits": Setting(SPLITS_OR_NULL, fixed_by_protocol=True),
-    "metrics.extractor": Setting(fixed_by_protocol=True),
-    "metrics.extractor.resize": Setting(),
+    "splits": Setting(types.SPLITS_OR_NULL, fixed_by_protocol=True),
+    "metrics.extractor": Setting(TABLE, True, fixed_by_protocol=True),
+    "metrics.extractor.resize": Setting(NAME, True),
     "metrics.reference": Setting(number(least=2, whole=True, optional=True), fixed_by_protocol=True),
-    "metrics.keep": Setting(fixed_by_protocol=True),
+    "metrics.keep": Setting(WHOLE_OR_NULL, True, fixed_by_protocol=True),
     "copies": Setting(number(least=0, whole=True)),
     "pictures": Setting(TEXT),
     "against": Setting(TEXT),
     # trainer
     "trainer.accelerator": Setting(one_of("auto", "cpu", "gpu", "cuda", "mps"), resumable=True),
-    "trainer.devices": Setting(DEVICES, resumable=True),
+    "trainer.devices": Setting(types.DEVICES, resumable=True),
     "trainer.num_nodes": Setting(COUNT, resumable=True),
-    "trainer.strategy": Setting(resumable=True),
-    "trainer.precision": Setting(),
+    "trainer.strategy": Setting(NAME, resumable=True),
+    "trainer.precision": Setting(types.PRECISION),
     "trainer.deterministic": Setting(FLAG),
     "trainer.benchmark": Setting(FLAG, resumable=True),
     "trainer.sync_batchnorm": Setting(FLAG),
@@ -160,7 +205,7 @@ SETTINGS = {
     "sweep.trials": Setting(COUNT, in_sweep_identity=False),
     "sweep.storage": Setting(TEXT),
     "sweep.space": Setting(TABLE),
-    "sweep.only": Setting(TEXTS),
+    "sweep.only": Setting(types.TEXTS),
     "sweep.pruner": Setting(one_of("median", "hyperband", optional=True)),
     "sweep.pruner_startup": Setting(COUNT),
     **{f"sweep.{name}": Setting(TEXT, in_sweep_identity=False) for name in ("name", "sbatch")},
@@ -173,12 +218,17 @@ SETTINGS = {
     "n": Setting(COUNT),
     "columns": Setting(COUNT),
     "size": Setting(one_of("auto", "keep", "data")),
-    **{
-        name: Setting() for name in ("run", "which", "branch", "trust", "device", "as", "classes", "input", "to", "out")
-    },
+    **{name: Setting(NAME) for name in ("run", "input", "which", "device", "as", "to")},
+    **{name: Setting(FLAG) for name in ("branch", "trust")},
+    "classes": Setting(types.CLASSES),
+    "out": Setting(TEXT),
 }
 
 
+HYDRA = {"_target_": types.CLASS, "_partial_": FLAG, "_convert_": one_of("none", "partial", "object", "all")}
+
+
+@cache
 def find_setting(key: str) -> Setting:
     """Return the entry of a setting, given its dotted key; a default entry if SETTINGS has none."""
     fitting = (setting for name, setting in SETTINGS.items() if "*" in name and fits(name, key))
@@ -192,21 +242,42 @@ def fits(name: str, key: str) -> bool:
 
 
 def check_values(cfg: DictConfig) -> None:
-    """Raise UserError if the value of a setting has the wrong type or is out of range."""
-    absent = object()
-    for key in (key for key, setting in SETTINGS.items() if setting.allowed):
-        value = OmegaConf.select(cfg, key, default=absent)
-        if value is not absent:
-            check_value(key, value)
+    """Raise UserError if the value of a setting has the wrong type or is out of range.
+
+    Values that follow from others come last, so that the cause is named.
+    """
+    for key, value, owner, _ in sorted(iterate_settings(cfg), key=lambda entry: entry[3]):
+        check_value(key, value, owner)
 
 
-def check_value(key: str, value: Any) -> None:
-    """Raise UserError if the setting may not have this value."""
-    allowed = SETTINGS[key].allowed
+def iterate_settings(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any, str, bool]]:
+    """Yield (key, value, class of the node that it is in or "", whether it follows from others), also of nodes.
+
+    Values that are missing or cannot be resolved are left out.
+    """
+    owner = str(node.get("_target_") or "")
+    for name in node:
+        child: Any = node._get_node(name)
+        key = f"{prefix}{name}"
+        if child._is_missing() or key == "hydra":
+            continue
+        with suppress(OmegaConfBaseException):
+            yield key, node[name], owner, child._is_interpolation()
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_interpolation():
+            yield from iterate_settings(child, f"{key}.")
+
+
+def check_value(key: str, value: Any, owner: str = "") -> None:
+    """Raise UserError if the setting may not have this value. owner: the class that takes it, if there is one."""
+    *parents, name = key.split(".")
+    setting = find_setting(f"optimizer.{name}" if parents[:1] == ["optimizers"] and len(parents) == 2 else key)
+    is_ours = not owner or owner.startswith(OWN_CLASSES)
+    allowed = setting.allowed if is_ours or not setting.of_own_class else None
+    allowed = allowed if key in SETTINGS else HYDRA.get(name, allowed)
     if allowed is None or allowed.admits(value):
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     kind = "the number " if is_number and allowed is TEXT else ""
     raise UserError(
-        f"{key} must be {allowed.description}, got {kind}{format_setting_value(value)}.{allowed.hint(key, value)}"
+        f"{key} must be {allowed.description}, got {kind}{types.format_setting_value(value)}.{allowed.hint(key, value)}"
     )

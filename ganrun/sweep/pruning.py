@@ -1,6 +1,7 @@
 """Pruning: the early end of unpromising runs of a sweep."""
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from pytorch_lightning import Trainer
 from ganrun.sweep import state
 from ganrun.sweep.report.results import RunResult, load_result
 from ganrun.training.callbacks.base import RunCallback, RunContext
+from ganrun.training.callbacks.length import kimg_limit
 
 log = logging.getLogger(__name__)
 KIMG_TOLERANCE = 1.02  # scores whose kimg differ by this factor at most are compared with each other
@@ -32,7 +34,7 @@ class Pruning(RunCallback):
         return run.experiment.suite is not None and bool(load_settings().get("pruner"))
 
     def bind(self, run: RunContext) -> None:
-        self.record, self.kimg = run.record, run.cfg.kimg
+        self.record, self.kimg = run.record, kimg_limit(run.cfg.kimg)
         self.folder, self.settings = Path(os.environ[state.SWEEP_VARIABLE]), load_settings()
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -62,7 +64,8 @@ class Pruning(RunCallback):
                 study.add_trial(build_trial(scores_at(other.history, marks), other.history[-1][1]))
         study.add_trial(build_trial([score for _, score in own.history]))
         if self.settings["pruner"] == "hyperband":
-            evaluations = round(len(marks) * self.kimg / marks[-1])  # number in a complete run
+            complete = len(marks) * self.kimg / marks[-1]  # number in a complete run
+            evaluations = round(complete) if math.isfinite(complete) else 10
             pruner = HyperbandPruner(min_resource=1, max_resource=max(2, evaluations))
         else:
             pruner = MedianPruner(n_startup_trials=self.settings["pruner_startup"], n_warmup_steps=1)

@@ -18,6 +18,7 @@ from ganrun.config.trust import explain_unusable_settings
 from ganrun.errors import UserError
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
+from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.dry_run import print_plan
 from ganrun.training.run_record import write_start
 
@@ -124,7 +125,7 @@ def is_finished(run_dir: Path, cfg: DictConfig) -> bool:
     """Whether the run has reached the config's length and has its final scores."""
     status = run_folder.read_status(run_dir)
     kimg, seconds = status.get("kimg", 0), status.get("seconds", 0)
-    is_long_enough = kimg >= cfg.kimg or (cfg.minutes is not None and seconds / 60 >= cfg.minutes)
+    is_long_enough = kimg >= kimg_limit(cfg.kimg) or (cfg.minutes is not None and seconds / 60 >= cfg.minutes)
     return status.get("state") == "done" and is_long_enough
 
 

@@ -26,10 +26,11 @@ def plan_table(experiment: Experiment) -> Table:
     table = Table("", "plan", title="ganrun train", title_justify="left")
     shape, contents = " x ".join(map(str, data.shape)), compatibility.describe_batch_keys(data.gives)
     table.add_row("data", f"{data.name}: {shape}: {contents}")
-    batches = ceil(round(cfg.kimg * 1000, 6) / data.batch_size)
+    count = f"{ceil(round(cfg.kimg * 1000, 6) / data.batch_size):,} " if cfg.kimg else ""
     parts = f", each in {cfg.accumulate} parts of {cfg.batch_size}" if model.accumulation else ""
-    table.add_row("batches", f"{batches:,} batches of {data.batch_size} examples{parts}")
-    table.add_row("length", f"{cfg.kimg:g} kimg" + (f" or {cfg.minutes:g} minutes" if cfg.minutes else ""))
+    table.add_row("batches", f"{count}batches of {data.batch_size} examples{parts}")
+    limits = {"kimg": cfg.kimg, "minutes": cfg.minutes}
+    table.add_row("length", " or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit))
     table.add_row("scores", f"{suite.monitor}, {suite.samples:,} samples" if suite else "none")
     table.add_row("memory", f"{training_bytes(experiment) / 2**20:,.0f} MiB for weights, gradients and optimizers")
     hardware = experiment.hardware

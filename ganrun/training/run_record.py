@@ -29,6 +29,7 @@ from ganrun.files import (
     write_json,
 )
 from ganrun.metrics.scores.declarations import comparable_protocol
+from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.diagnosis import Diagnosis, diagnose
 from ganrun.training.run_folder import SCORES, STATUS, git_commit, package_versions
 
@@ -57,7 +58,7 @@ class RunRecord:
         self.measured = ""  # the protocol of the scores in `history`, as JSON
         self.readings: deque[Mapping[str, float]] = deque(maxlen=READINGS)
         self.collapsed: str | None = None
-        self.kimg, self.minutes = cfg.kimg, cfg.minutes
+        self.kimg, self.minutes = kimg_limit(cfg.kimg), cfg.minutes
         self.images = self.first = 0  # seen, and at the start of the clock
         self.overhead_seconds = 0.0
         self.start = time.monotonic()

@@ -62,6 +62,7 @@ def prepare_experiment(experiment: Experiment) -> None:
     """Read the data and what the scores need. UserError if these, the logger or the callbacks contradict the config."""
     if str(experiment.cfg.logger.get("_target_")).endswith("WandbLogger") and find_spec("wandb") is None:
         raise UserError("logger=wandb needs the package wandb: pip install wandb. Or use logger=tensorboard.")
+    build.check_logger_arguments(experiment.cfg.logger)
     for kind in REQUIRED:
         if not any(isinstance(callback, kind) for callback in experiment.callbacks):
             raise UserError(f"callbacks must include {kind.__name__}: every training needs it. Do not set it to null.")

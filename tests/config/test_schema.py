@@ -54,6 +54,109 @@ def test_every_setting_of_conf_has_a_record_of_its_own(keys):
     assert own - open_groups - schema.SETTINGS.keys() == set()
 
 
+def test_every_setting_of_conf_has_a_type(keys):
+    own = {key for key, is_value in keys.items() if is_value and not key.rpartition(".")[2].startswith("_")}
+    open_groups = {key for key in own if key.startswith(("sweep.space.", "sweep.only"))}
+    assert [key for key in sorted(own - open_groups) if schema.find_setting(key).allowed is None] == []
+
+
+HUGE, NAN, INF = 10**20, float("nan"), float("inf")
+VALUES = [NAN, INF, -INF, True, "yes", "", -1, 0, 0.5, 1, HUGE, None, [], ["x"], [[1]], {"x": 1}]
+MEANINGFUL = {  # by the description of a type: those of VALUES that some setting of this type may have
+    "a class, MODULE.CLASS": ["yes"],
+    "a class, a list of classes such as [3,7], or null": ["yes", "", 0, 1, None, [], ["x"]],
+    "a list of names, such as [Male,Smiling], or null": [None, ["x"]],
+    "a list of names, such as [x,y,picture]": [["x"]],
+    "a list of scores, such as [kid,prdc]": [[], ["x"]],
+    "a list of splits, [train], [test] or [train,test], or null": [None],
+    "a mapping, {key: value}": [{"x": 1}],
+    "a mapping, {key: value}, or null": [None, {"x": 1}],
+    "a number": [-1, 0, 0.5, 1, HUGE],
+    "a number above 0": [0.5, 1, HUGE, None],  # null: kimg alone
+    "a number above 0 or null": [0.5, 1, HUGE, None],
+    "a number from 0 to 1": [0, 0.5, 1],
+    "a number from 0 to below 1": [0, 0.5],
+    "a number of at least 0": [0, 0.5, 1, HUGE],
+    "a precision such as auto, 32-true, bf16-mixed or 64-true": ["yes", "", 1],  # Lightning knows which
+    "a string or a list of strings, ['string', 'string']": ["yes", "", [], ["x"]],
+    "a string or null": ["yes", "", None],
+    "a string that is not empty": ["yes"],
+    "a string that is not empty, or null": ["yes", None],
+    "a string, an integer or null": ["yes", "", 0, 1, None],
+    "an integer from 0 to 4294967295": [0, 1],
+    "an integer of at least 0": [0, 1],
+    "an integer of at least 0 or null": [0, 1, None],
+    "an integer of at least 1": [1],
+    "an integer of at least 1 or null": [1, None],
+    "an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]": [-1, 1],
+    "an integer of at least 1, or height and width, such as [48,64]": [1],
+    "an integer of at least 2 or null": [None],
+    "one of median, hyperband or null": [None],
+    "one of min, max or null": [None],
+    "true or false": [True],
+    "true, false or null": [True, None],
+}
+
+
+def is_admitted(key, value):
+    try:
+        schema.check_value(key, value)
+    except UserError as error:
+        return not str(error).startswith(f"{key} must be ")
+    return True
+
+
+def test_a_setting_takes_a_value_only_if_it_means_something(keys):
+    """Wrong types, NaN, infinity, huge integers, words for true and false: all settings of conf/ and all of VALUES."""
+    values = OmegaConf.create({"value": VALUES}).value
+    for key in sorted(keys):
+        allowed = schema.find_setting(key).allowed
+        if allowed and not key.rpartition(".")[2].startswith("_") and not key.startswith("sweep.space."):
+            found = [repr(VALUES[i]) for i in range(len(VALUES)) if is_admitted(key, values[i])]
+            assert set(found) <= set(map(repr, MEANINGFUL.get(allowed.description, []))), key
+
+
+def test_settings_in_fractions_take_whole_numbers_too(keys):
+    numbers = [key for key in keys if (schema.find_setting(key).allowed or schema.types.TEXT).description == "a number"]
+    assert all(is_admitted(key, 1) and is_admitted(key, 1.0) for key in numbers)
+    assert is_admitted("optimizer.betas", OmegaConf.create([0, 0.9]))
+    assert is_admitted("optimizers.generator.betas", OmegaConf.create([0, 0.9]))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        ("kimg", float("inf"), "For a training that only time ends: kimg=null minutes=60"),
+        ("kimg", 1e20, "For a training that only time ends: kimg=null minutes=60"),
+        ("kimg", 1e-320, "At least 0.001, one image."),
+        ("validate_kimg", 1e-320, "At least 0.001."),
+        ("optimizer.lr", float("inf"), "It must be finite."),
+        ("trainer.batches_per_step", 10**20, "At most 2147483647."),
+        ("trust", "no", "Did you mean trust=false?"),
+        ("resume", "on", "Did you mean resume=true?"),
+        ("logger.name", True, "Quote it: logger.name='\"true\"'"),
+    ],
+)
+def test_the_message_says_how_to_mend_the_value(key, value, hint):
+    with pytest.raises(UserError) as error:
+        schema.check_value(key, value)
+    assert str(error.value).endswith(hint)
+
+
+def test_the_value_of_a_setting_that_follows_from_another_is_blamed_on_that_one():
+    cfg = OmegaConf.create({"callbacks": {"length": {"kimg": "${kimg}"}}, "kimg": "abc"})
+    with pytest.raises(UserError, match=r"^kimg must be"):
+        schema.check_values(cfg)
+
+
+def test_a_class_of_the_users_own_may_give_a_name_another_meaning():
+    network = {"generator": {"_target_": "mine.Generator", "hidden": 64}}
+    schema.check_values(OmegaConf.create({"network": network}))
+    network["generator"]["_target_"] = "ganrun.networks.mlp.Generator"
+    with pytest.raises(UserError, match=r"^network\.generator\.hidden must be a list"):
+        schema.check_values(OmegaConf.create({"network": network}))
+
+
 def test_no_record_is_stale(keys):
     assert [name for name in schema.SETTINGS if not any(schema.fits(name, key) for key in keys)] == []
 

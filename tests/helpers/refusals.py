@@ -218,6 +218,53 @@ BAD = [
     ("translate cyclegan input=pictures out=taken", ["taken exists"]),
 ]
 
+R = "train model=gan data=ring metrics=none logger=none kimg=0.02 batch_size=4"
+BAD += [
+    # values that mean nothing
+    (f"{D} model.discriminator=abc", ["model.discriminator must be a mapping that names a class", "got abc"]),
+    (f"{D} ema=1", ["ema must be a mapping", "got 1"]),
+    (f"{D} ema={{a:1}}", ["ema has no such settings. Allowed: half_life_kimg, ramp_up"]),
+    (f"{D} init=[1,2]", ["init must be the name of one choice, got [1,2]", "ganrun list init"]),
+    (f"{D} logger=[csv,tensorboard]", ["logger must be the name of one choice"]),
+    (f"{D} logger=csv logger.name=true", ["logger.name must be a string or null, got true"]),
+    (f"{D} logger=tensorboard +logger.foo=1", ["logger.foo: pytorch_lightning.loggers.TensorBoardLogger has no such"]),
+    (f"{S} metrics.weights=-1", ["metrics.weights must be a string that is not empty, or null, got -1"]),
+    (f"{S} metrics.weights=[]", ["metrics.weights must be a string", "got []"]),
+    (f"{S} metrics.keep=abc", ["metrics.keep must be an integer of at least 1 or null, got abc"]),
+    (f"{R} data.points=nan", ["data.points must be an integer of at least 1, got nan"]),
+    (f"{R} data.classes=abc", ["data.classes must be an integer of at least 0 or null, got abc"]),
+    (f"{R} data.classes=3", ["data.classes=3, but data=ring has 8. Leave it out"]),
+    (
+        f"{R} network.discriminator.pieces=0.5",
+        ["network.discriminator.pieces must be an integer of at least 1, got 0.5"],
+    ),
+    (f"{R} kimg=1e-320", ["kimg must be a number above 0, got 1e-320. At least 0.001, one image"]),
+    (f"{R} kimg=inf", ["kimg must be a number above 0, got inf", "kimg=null minutes=60"]),
+    (f"{R} kimg=1e20", ["kimg must be a number above 0, got 1e+20", "kimg=null minutes=60"]),
+    (f"{R} kimg=null", ["kimg=null needs a time limit", "minutes=60"]),
+    (f"{R} optimizers.generator.lr=[1]", ["optimizers.generator.lr must be a number above 0, got [1]"]),
+    (f"{R} callbacks.nan_guard.every=0", ["callbacks.nan_guard.every must be an integer of at least 1, got 0"]),
+    (f"{R} trainer.batches_per_step=99999999999999999999", ["trainer.batches_per_step", "At most 2147483647"]),
+    (f"{R} trainer.devices=[]", ["trainer.devices must be an integer of at least 1, -1 or auto", "got []"]),
+    (f"{R} trainer.precision=transformer-engine", ["trainer.precision=transformer-engine", "cannot be built"]),
+    (f"{R} trainer.accelerator=mps", ["trainer.accelerator=mps needs a GPU"]),
+    (f"{C} network.generator.classes=5", ["network.generator.classes must be model.classes=10, got 5"]),
+    ("sample cgan trust=no", ["trust must be true or false, got no. Did you mean trust=false?"]),
+    ("resume cgan trust=no", ["trust must be true or false, got no. Did you mean trust=false?"]),
+    ("resume cgan branch=yes", ["branch must be true or false, got yes. Did you mean branch=true?"]),
+    ("sample cgan classes=true", ["classes must be a class, a list of classes such as [3,7], or null, got true"]),
+    ("translate cyclegan +input={a:1}", ["input must be a string that is not empty, got {'a': 1}"]),
+    # settings that nothing reads
+    (f"{R} +input={{a:1}}", ["input"]),
+    (f"{R} +foo=1", ["+foo has no effect"]),
+    (f"{R} +optimizers.nobody.lr=1", ["+optimizers.nobody.lr has no effect", "Did you mean optimizer.lr"]),
+    (f"{R} +network.width=4", ["+network.width has no effect"]),
+    (f"{R} +init.std=0.1", ["+init.std has no effect"]),
+    (f"{R} +ema.foo=1", ["+ema.foo has no effect"]),
+    (f"{R} +callbacks.compilation.graphs=true", ["Compilation() takes no arguments"]),
+    (f"{R} parent=abc", ["parent is set by ganrun resume RUN branch=true"]),
+]
+
 SLOW = [  # more of the same
     ("train model=cgan data=unpaired_digits", ["needs examples (x), labels (y)", "data=unpaired_digits: cyclegan"]),
     ("train model=cyclegan data=digits", ["Data for model=cyclegan: unpaired, unpaired_digits"]),

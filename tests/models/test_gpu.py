@@ -33,7 +33,9 @@ class Losses(pl.Callback):
 
 
 def graphs():
-    return Compilation(graphs=True, networks=False)
+    compilation = Compilation()
+    compilation.graphs = True
+    return compilation
 
 
 def train_losses(*overrides, callbacks=()):

@@ -37,5 +37,6 @@ def run(cfg: DictConfig, folder: Path) -> None:
         raise UserError(f"{path} is not in a run folder. To start a new run from it: ganrun resume {path} branch=true")
     finished = continuation.continue_training(run_dir, path, build_config)
     if finished is not None:
-        longer = f"kimg={2 * finished.kimg:g}" + (" minutes=null" if finished.minutes else "")
+        longer = f"kimg={2 * finished.kimg:g}" if finished.kimg else f"minutes={2 * finished.minutes:g}"
+        longer += " minutes=null" if finished.kimg and finished.minutes else ""
         raise UserError(f"{run_dir} is finished. To make it longer: ganrun resume {cfg.run} {longer}")

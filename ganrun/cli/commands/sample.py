@@ -7,7 +7,6 @@ import numpy as np
 from omegaconf import DictConfig, ListConfig
 from torch import Tensor
 
-from ganrun.config import schema
 from ganrun.data.images import save_png, to_uint8
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
@@ -20,7 +19,6 @@ def run(cfg: DictConfig, folder: Path) -> None:
     writers = {"grid": write_sample_grid, "folder": write_folder, "npz": write_npz}
     if cfg["as"] not in writers:
         raise UserError(f"Unknown format as={cfg['as']}.{did_you_mean(str(cfg['as']), writers)}")
-    schema.check_values(cfg)
     trained = load_trained_model(cfg)
     if cfg["as"] == "folder" and len(trained.data.shape) != 3:
         raise UserError("as=folder needs images, but these samples are points. Use as=grid (a scatter plot) or as=npz.")

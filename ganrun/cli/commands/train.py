@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ganrun.config.experiment import build_experiment
+from ganrun.config.unused import check_added_settings
 from ganrun.training import continuation, lock, run_folder, run_record, session
 from ganrun.training.dry_run import print_plan
 from ganrun.training.manifest import has_checkpoints
@@ -18,7 +19,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if cfg.resume and ((folder / run_folder.STATUS).exists() or has_checkpoints(folder / "checkpoints")):
         continuation.resume_existing(cfg, folder)
         return
+    plan = cfg.copy()  # building replaces references to other settings by their values
     experiment = build_experiment(cfg)
+    check_added_settings(plan, [player.name for player in experiment.model.players()])
     run_folder.check_writable(folder.absolute())
     if cfg.dry_run:
         experiment.data.check_files()

@@ -10,7 +10,6 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from ganrun.config import schema
 from ganrun.data.decode import SUFFIXES, BadImageError, decode
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
 from ganrun.errors import Failure, UserError
@@ -27,7 +26,6 @@ LARGEST_BATCH = 2**22  # pixels of the images translated at once, or one image
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Translate the images at `input`; write the translations, and a grid of the first ones beside their originals."""
-    schema.check_values(cfg)
     source = Path(cfg.input).expanduser()
     paths = input_images(source)
     trained = load_trained_model(cfg)

@@ -19,8 +19,7 @@ class Compilation(RunCallback):
     within a step turns the graphs off.  networks: fuse their operations by torch.compile; the first batches take long.
     """
 
-    def __init__(self, graphs: bool = False, networks: bool = False):
-        self.graphs, self.networks = graphs, networks
+    graphs = networks = False
 
     def bind(self, run: RunContext) -> None:
         hardware = run.experiment.hardware

@@ -1,5 +1,6 @@
 """How long a training takes."""
 
+import math
 import time
 from typing import Any
 
@@ -7,11 +8,16 @@ import torch
 from pytorch_lightning import Callback, Trainer
 
 
+def kimg_limit(kimg: float | None) -> float:
+    """Return the length of a training in thousands of images: infinite where it is None and only the time counts."""
+    return math.inf if kimg is None else kimg
+
+
 class Length(Callback):
     """Ends the training after `kimg` thousand images or `minutes`, whichever comes first; keeps model.progress."""
 
-    def __init__(self, kimg: float, minutes: float | None):
-        self.images, self.minutes = round(1000 * kimg, 6), minutes  # 1000 * 2.007 is a little more than 2007
+    def __init__(self, kimg: float | None, minutes: float | None):
+        self.images, self.minutes = round(1000 * kimg_limit(kimg), 6), minutes  # 1000 * 2.007 is a little above 2007
         self.seconds_before = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:

@@ -9,6 +9,7 @@ from pytorch_lightning import Trainer
 
 from ganrun.terminal import LiveDisplay, format_duration
 from ganrun.training.callbacks.base import RunCallback
+from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.callbacks.loss_curves import LossCurves
 
 log = logging.getLogger(__name__)
@@ -57,15 +58,15 @@ class Progress(RunCallback):
     def seconds_left(self, images: int) -> float:
         """Return the seconds until the run reaches its kimg at the speed so far, or its minutes."""
         cfg, record = self.run.cfg, self.run.record
-        done, ahead = images - record.first, max(0.0, 1000 * cfg.kimg - images)
+        done, ahead = images - record.first, max(0.0, 1000 * kimg_limit(cfg.kimg) - images)
         by_kimg = record.seconds * ahead / done if done > 0 else float("inf")
         return by_kimg if cfg.minutes is None else max(0.0, min(by_kimg, 60 * cfg.minutes - record.seconds))
 
     def line(self, model) -> str:
-        record, terms = self.run.record, self.run.find(LossCurves).latest
+        record, terms, kimg = self.run.record, self.run.find(LossCurves).latest, self.run.cfg.kimg
         record.images = model.images_seen
         fields = [
-            f"{model.images_seen / 1000:.1f}/{self.run.cfg.kimg:g} kimg",
+            f"{model.images_seen / 1000:.1f}{f'/{kimg:g}' if kimg else ''} kimg",
             f"{record.images_per_second:,.0f} images/s",
             f"{format_duration(self.seconds_left(model.images_seen))} left",
         ]

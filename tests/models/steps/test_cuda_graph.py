@@ -17,7 +17,9 @@ from ganrun.training.callbacks.compilation import Compilation
 def test_compiled_networks_train_to_the_same_weights_under_the_same_names(name):
     overrides = [*SMALL[name], "trainer.precision=64-true", "optimizer=sgd", "optimizer.fused=false"]
     plain = train(job_of(*overrides), 3).model.state_dict()
-    job = train(job_of(*overrides), 3, Compilation(graphs=False, networks=True))
+    compilation = Compilation()
+    compilation.networks = True
+    job = train(job_of(*overrides), 3, compilation)
     found = job.model.state_dict()
     assert list(found) == list(plain)
     assert all(torch.allclose(found[key], plain[key], atol=1e-9) for key in plain if torch.is_tensor(plain[key]))

@@ -1,0 +1,49 @@
+"""Settings that a command adds and nothing reads."""
+
+import re
+from collections.abc import Iterable
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from ganrun.config import trust
+from ganrun.config.overrides import OVERRIDE
+from ganrun.config.renames import INTERPOLATION, iterate_values
+from ganrun.config.schema import GROUPS, SETTINGS
+from ganrun.errors import UserError, did_you_mean
+
+
+def check_added_settings(cfg: DictConfig, players: Iterable[str]) -> None:
+    """Raise UserError for +key=value in the command that no class takes, no setting refers to and ganrun does not know.
+
+    players: names of the model's players, whose optimizers have settings of their own.
+    With classes of the user's own, which may read the whole config, nothing is refused.
+    """
+    if cfg.get("parent") is not None:
+        raise UserError("parent is set by ganrun resume RUN branch=true. Leave it out.")
+    content = OmegaConf.to_container(cfg)
+    values = [*iterate_values(content)]
+    if any(key.endswith("_target_") and value and value not in trust.trusted_classes() for key, value in values):
+        return
+    references = {name for _, value in values if isinstance(value, str) for name in INTERPOLATION.findall(value)}
+    for match in filter(None, map(OVERRIDE.match, HydraConfig.get().overrides.task)):
+        key = match["key"]
+        if match["sign"] in ("+", "++") and not is_read(cfg, key, references, [*players]):
+            names = [name for name in SETTINGS if "*" not in name and OmegaConf.select(cfg, name) is not None]
+            raise UserError(f"+{key} has no effect: nothing reads a setting of this name.{did_you_mean(key, names)}")
+
+
+def is_read(cfg: DictConfig, key: str, references: set[str], players: list[str]) -> bool:
+    """Return whether a setting of the config has an effect."""
+    first, *rest = key.split(".")
+    is_group = re.search("[/@]", key) or key in HydraConfig.get().runtime.choices
+    if is_group or first in ("hydra", "sweep", "callbacks"):
+        return True
+    if first == "optimizers":
+        return not rest or rest[0] in players
+    parents = [OmegaConf.select(cfg, key[: match.start()]) for match in re.finditer(r"\.", key)]
+    if any(isinstance(parent, DictConfig) and parent.get("_target_") for parent in parents):
+        return True  # the class refuses arguments that it does not have
+    if any(f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.") for name in references):
+        return True
+    return key in SETTINGS and first not in GROUPS
