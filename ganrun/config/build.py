@@ -1,7 +1,7 @@
 """Builds the objects that the parts of a config describe: data, model, trainer."""
 
-import re
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
