@@ -17,7 +17,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
-from ganrun.config import build, schema, user_modules
+from ganrun.config import build, memory, schema, user_modules
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
@@ -92,7 +92,8 @@ def check_network_settings(cfg: DictConfig, data: DataModule) -> None:
 def build_fitting_model(cfg: DictConfig, data: DataModule) -> Adversarial:
     """Return the model of a config. Raises UserError, with the networks that fit, if its networks do not."""
     try:
-        model = build.build_model(cfg, data)
+        with memory.within_memory(cfg):
+            model = build.build_model(cfg, data)
     except UnfitSizeError as error:
         refuse_network(cfg, data, str(error))
     if reason := find_misfit(model, data):

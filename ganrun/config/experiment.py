@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
-from ganrun.config import build, compatibility, schema
+from ganrun.config import build, compatibility, memory, schema
 from ganrun.config.hardware import Hardware, check_hardware, count_devices, resolve_hardware
 from ganrun.config.trainer_arguments import check_trainer_arguments
 from ganrun.data.module import DataModule
@@ -52,6 +52,7 @@ def build_experiment(cfg: DictConfig) -> Experiment:
     compatibility.check_batch_keys(cfg, data)
     compatibility.check_network_settings(cfg, data)
     model = compatibility.build_fitting_model(cfg, data)
+    memory.check_memory(cfg, model)
     hardware = resolve_hardware(cfg)
     check_hardware(cfg.trainer, hardware)
     compatibility.check_accumulation(cfg, model, count_devices(cfg.trainer))

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from ganrun.config import compatibility
 from ganrun.config.experiment import Experiment
+from ganrun.config.memory import training_bytes
 from ganrun.terminal import PlainConsole
 
 
@@ -32,7 +33,7 @@ def plan_table(experiment: Experiment) -> Table:
     limits = {"kimg": cfg.kimg, "minutes": cfg.minutes}
     table.add_row("length", " or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit))
     table.add_row("scores", f"{suite.monitor}, {suite.samples:,} samples" if suite else "none")
-    table.add_row("memory", f"{training_bytes(experiment) / 2**20:,.0f} MiB for weights, gradients and optimizers")
+    table.add_row("memory", f"{training_bytes(cfg, model) / 2**20:,.0f} MiB for weights, gradients and optimizers")
     hardware = experiment.hardware
     device = "cuda" if hardware.uses_cuda else cfg.trainer.accelerator.replace("auto", "cpu")
     labels = {"CUDA graphs": hardware.cuda_graphs, "torch.compile": hardware.compiles_networks}
@@ -62,11 +63,3 @@ def players_table(experiment: Experiment) -> Table:
         every = "batch" if player.every == 1 else f"{player.every} batches"
         table.add_row(player.name, networks, player.loss.__name__, every, optimizer)
     return table
-
-
-def training_bytes(experiment: Experiment) -> int:
-    """Return the bytes of weights, gradients, Adam's two moments and averaged weights. Activations are not counted."""
-    model = experiment.model
-    sizes = {name: sum(w.numel() for w in net.parameters()) for name, net in model.named_children()}
-    averaged = sum(sizes[name] for name in model.averages) if model.average else 0
-    return 4 * (4 * sum(sizes.values()) + averaged)
