@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import torch
 from omegaconf import DictConfig, ListConfig
+from torch.torch_version import TorchVersion
 
 from ganrun.config import trust
 from ganrun.errors import UserError
 
 CUDA_ACCELERATORS = ("auto", "gpu", "cuda")
+COMPILES_SINCE = "2.12"  # torch before it takes the graph of a frozen network for the network that learns
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,20 @@ def check_hardware(trainer: DictConfig, hardware: Hardware) -> None:
         raise UserError(f"trainer.devices={devices}, but there are {available} GPUs. Use trainer.devices={available}.")
     if requested == "graphs" and hardware.graph_obstacle:
         raise UserError(f"trainer.compile=graphs is not possible: {hardware.graph_obstacle}. Use trainer.compile=auto.")
+    if requested == "full":
+        check_compiler(hardware)
+
+
+def check_compiler(hardware: Hardware) -> None:
+    """Raise UserError if torch.compile cannot work here."""
+    if TorchVersion(torch.__version__) < COMPILES_SINCE:
+        raise UserError(
+            f"trainer.compile=full needs PyTorch {COMPILES_SINCE} or newer, and this is "
+            f"{torch.__version__}, which computes no gradients for a network that it compiled while it was frozen. "
+            "Use trainer.compile=auto, or install a newer one: pip install --upgrade torch"
+        )
     compiler = os.environ.get("CXX", "g++")
-    if requested == "full" and not hardware.uses_cuda and not shutil.which(compiler):
+    if not hardware.uses_cuda and not shutil.which(compiler):
         raise UserError(
             f"trainer.compile=full needs a C++ compiler, and {compiler} is not installed. "
             "Install it, name yours in the environment variable CXX, or use trainer.compile=auto."

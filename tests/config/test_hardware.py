@@ -4,7 +4,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from ganrun.config.hardware import resolve_hardware
+from ganrun.config.hardware import check_hardware, resolve_hardware
+from ganrun.errors import UserError
 from ganrun.files import conf_dir
 
 
@@ -66,3 +67,23 @@ def test_a_batch_in_parts_is_not_captured_as_a_graph():
     hardware = resolve_hardware(composed("accumulate=2"))
     assert not hardware.cuda_graphs
     assert "accumulate adds up the gradients of several batches" in hardware.graph_obstacle
+
+
+@pytest.mark.parametrize("version", ["2.6.0", "2.10.0+cu128", "2.11.0", "2.12.0.dev20260401"])
+def test_torch_compile_is_refused_by_torch_versions_whose_compiler_takes_frozen_networks_for_learning_ones(
+    version, monkeypatch
+):
+    cfg = composed("trainer.compile=full", "trainer.accelerator=cpu")
+    monkeypatch.setattr("torch.__version__", version)
+    with pytest.raises(UserError) as error:
+        check_hardware(cfg.trainer, resolve_hardware(cfg))
+    assert f"trainer.compile=full needs PyTorch 2.12 or newer, and this is {version}" in str(error.value)
+    assert "Use trainer.compile=auto" in str(error.value)
+
+
+@pytest.mark.parametrize("version", ["2.12.0", "2.12.1+cpu", "2.13.0+cu132", "3.0.0"])
+def test_torch_compile_is_accepted_by_newer_torch_versions(version, monkeypatch):
+    cfg = composed("trainer.compile=full", "trainer.accelerator=cpu")
+    monkeypatch.setattr("torch.__version__", version)
+    monkeypatch.setenv("CXX", "sh")  # any command that exists
+    check_hardware(cfg.trainer, resolve_hardware(cfg))

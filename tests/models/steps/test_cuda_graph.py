@@ -5,13 +5,16 @@ import shutil
 import pytest
 import torch
 from helpers.model_training import SMALL, job_of, train
+from torch.torch_version import TorchVersion
 
+from ganrun.config.hardware import COMPILES_SINCE
 from ganrun.networks.eval_mode import eval_mode
 from ganrun.training.callbacks.compilation import Compilation
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.skipif(TorchVersion(torch.__version__) < COMPILES_SINCE, reason="trainer.compile=full is refused")
 @pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
 @pytest.mark.parametrize("name", ["dcgan", "cyclegan"])
 def test_compiled_networks_train_to_the_same_weights_under_the_same_names(name):
