@@ -2,8 +2,17 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 
-from ganrun.metrics.extractors.resize import resize_antialiased, resize_clean, resize_tf1, resize_torch, to_grey
+from ganrun.metrics.extractors.base import InceptionExtractor
+from ganrun.metrics.extractors.resize import (
+    PREPROCESSING,
+    resize_antialiased,
+    resize_clean,
+    resize_tf1,
+    resize_torch,
+    to_grey,
+)
 
 
 def by_tensorflow(i, old, new):
@@ -67,3 +76,32 @@ def test_clean_fids_resize_is_pillows_bicubic_in_floats_clamped(side, size):
     by_pillow = Image.fromarray(image.numpy()).resize((size, size), Image.Resampling.BICUBIC)
     result = resize_clean(image[None, None], size)[0, 0]
     assert np.abs(result.numpy() - np.asarray(by_pillow).clip(0, 255)).max() < 1e-2
+
+
+def test_the_input_by_name_torch_is_that_of_pytorch_fid():
+    """pytorch-fid: ToTensor (x / 255), F.interpolate, then 2 x - 1."""
+    images = torch.randint(0, 256, (2, 3, 24, 40), generator=torch.Generator().manual_seed(0)).float()
+    by_pytorch_fid = 2 * interpolate(images / 255, size=(299, 299), mode="bilinear", align_corners=False) - 1
+    assert torch.allclose(InceptionExtractor(resize="torch").fit(images), by_pytorch_fid, atol=1e-6)
+    low, high = InceptionExtractor(resize="torch").fit(torch.tensor([0.0, 255.0]).view(1, 1, 1, 2)).aminmax()
+    assert (low.item(), high.item()) == pytest.approx((-1, 1), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(24, 40), (299, 299), (400, 320)])
+def test_the_input_by_name_clean_is_that_of_clean_fid(size):
+    """clean-fid: Pillow's bicubic of each channel in mode F, clipped, then (x - 128) / 128."""
+    images = torch.randint(0, 256, (1, 3, *size), generator=torch.Generator().manual_seed(0)).float()
+    channels = [Image.fromarray(channel.numpy()).resize((299, 299), Image.Resampling.BICUBIC) for channel in images[0]]
+    by_clean_fid = (torch.from_numpy(np.stack([np.asarray(image).clip(0, 255) for image in channels])) - 128) / 128
+    assert torch.allclose(InceptionExtractor(resize="clean").fit(images)[0], by_clean_fid, atol=1e-4)
+
+
+def test_the_protocols_words_of_the_preprocessings_are_pinned():
+    """A change of the numbers needs other words, or old scores and cached statistics count as comparable."""
+    words = {name: InceptionExtractor(resize=name).resize for name in PREPROCESSING}
+    assert words == {
+        "tf1": "tf1: TensorFlow 1 bilinear, as the FID papers and torch-fidelity, to 299x299",
+        "torch": "torch: half-pixel bilinear, then x / 127.5 - 1, as pytorch-fid, to 299x299",
+        "clean": "clean: antialiased bicubic, as clean-fid, to 299x299",
+    }
+    assert words["torch"] != "torch: half-pixel bilinear, as pytorch-fid, to 299x299"  # (x - 128) / 128, until 0.2
