@@ -1,6 +1,7 @@
 """Errors whose message is all that a user needs, and how messages are printed: without a traceback, nothing hidden."""
 
 import errno
+import os
 import re
 import signal
 import sys
@@ -14,6 +15,7 @@ STOP_SIGNALS = tuple(  # a closed terminal or dropped connection sends SIGHUP, w
     signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGHUP") if name in signal.Signals.__members__
 )
 MAX_NAMES_LISTED = 60
+LONGEST_NAME = 300  # characters of a path in a message
 # What a terminal acts on or hides: control characters (ESC among them), invisible ones, line separators, characters
 # that reverse the direction of the text, halves of surrogate pairs (bytes of a file name that are not UTF-8). Joiners
 # stay, as emoji and several scripts need them.
@@ -87,7 +89,21 @@ def interrupted_by(signums: Iterable[signal.Signals], on_signal: Callable[[int, 
 
 def is_full_disk(error: BaseException) -> bool:
     """Return whether the disk is full or the user's quota is used up."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    is_numpy_error = isinstance(error, OSError) and error.errno is None and " requested and " in str(error)
+    return is_numpy_error or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))
+
+
+def describe_system_error(error: OSError) -> str:
+    """Return what the system refused, on which file: "a/b: Permission denied."; "" if no file or limit is at fault."""
+    if is_full_disk(error):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"The disk is full{place}. Free some space and run the command again."
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{error.strerror}: the system allows no more. Raise the limit, as with: ulimit -n 4096"
+    if error.filename is None or error.errno is None:
+        return ""
+    name = printable(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename)
+    return f"{name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + '...'}: {error.strerror}."
 
 
 def suggest(names: Sequence[str]) -> str:

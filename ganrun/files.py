@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,8 +28,30 @@ def conf_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the folder of prepared data, downloads and statistics: $GANRUN_CACHE, else ~/.cache/ganrun."""
-    return Path(os.environ.get("GANRUN_CACHE") or "~/.cache/ganrun").expanduser()
+    """Return the folder of prepared data, downloads and statistics: $GANRUN_CACHE, else ~/.cache/ganrun.
+
+    A user without a home, as in a container with any uid, has a private folder among the temporary ones.
+    """
+    path = user_path(os.environ.get("GANRUN_CACHE") or "~/.cache/ganrun")
+    return path if path.parts[0] != "~" else private_temporary_folder()
+
+
+def private_temporary_folder() -> Path:
+    """Return the temporary folder of this user, and make it. Raises UserError if another user has made it."""
+    folder = Path(tempfile.gettempdir(), f"ganrun-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise UserError(
+            f"There is no home folder, and {folder} is another user's. Set the environment variable GANRUN_CACHE to a "
+            "folder for prepared data."
+        )
+    return folder
+
+
+def user_path(path: str | Path) -> Path:
+    """Return the path with ~ expanded. It stays as it is where there is no such home or user."""
+    return Path(os.path.expanduser(path))
 
 
 def assets_dir() -> Path:

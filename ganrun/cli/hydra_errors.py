@@ -15,7 +15,7 @@ from ganrun import files
 from ganrun.cli.arguments import Command
 from ganrun.config import docs, trainer_arguments
 from ganrun.config.overrides import OVERRIDE
-from ganrun.errors import UserError, did_you_mean, is_full_disk, suggest
+from ganrun.errors import Failure, UserError, describe_system_error, did_you_mean, suggest
 
 
 def as_user_error(error: BaseException, command: Command) -> UserError | None:
@@ -27,7 +27,8 @@ def as_user_error(error: BaseException, command: Command) -> UserError | None:
         if isinstance(error, kind):
             message = explain(error, command)
             return message and UserError(message)
-    return None
+    reason = describe_system_error(error) if isinstance(error, OSError) else ""
+    return Failure(reason) if reason else None
 
 
 def as_composition_error(error: BaseException, command: Command) -> UserError | None:
@@ -229,10 +230,6 @@ def bad_target(error: InstantiationException, command: Command) -> str | None:
     return f"{name}: {texts[1]}." if is_call_of_hydra else None
 
 
-def full_disk(error: OSError, command: Command) -> str | None:
-    return f"The disk is full ({error}). Free some space and run the command again." if is_full_disk(error) else None
-
-
 EXPLANATIONS = {  # the first match is used
     OverrideParseException: unreadable_override,
     MissingConfigException: missing_config,
@@ -241,5 +238,4 @@ EXPLANATIONS = {  # the first match is used
     MissingMandatoryValue: missing_value,
     OmegaConfBaseException: bad_value,
     yaml.YAMLError: broken_yaml,
-    OSError: full_disk,
 }

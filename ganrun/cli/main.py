@@ -5,16 +5,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from io import TextIOWrapper
 from typing import NamedTuple
 
 from ganrun import __version__
-from ganrun.cli import arguments, completion, help
-from ganrun.cli.output import outlive_terminal
+from ganrun.cli import arguments, completion, environment, help
+from ganrun.cli.output import check_stdout, prepare_streams
 from ganrun.config import docs
 from ganrun.errors import (
     Interrupted,
     UserError,
+    describe_system_error,
     heeded_signals,
     interrupted_by,
     print_error,
@@ -53,14 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 failed, 2 wrong usage or config, 129 hung up, 130 interrupted, 143 terminated.
     """
-    outlive_terminal()
+    prepare_streams()
     try:
-        if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
         # SIGINT raises KeyboardInterrupt; an application that calls this may have handlers of its own
         with interrupted_by(signum for signum in heeded_signals() if signal.getsignal(signum) == signal.SIG_DFL):
             code = dispatch(list(sys.argv[1:] if argv is None else argv))
-            sys.stdout.flush()
+            check_stdout()
             return code
     except (UserError, Interrupted) as error:
         if error.exit_code:  # Interrupted has 0 on a rank that another process started
@@ -73,11 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        print_traceback(error)
+        if isinstance(error, OSError) and (reason := describe_system_error(error)):
+            print_error(reason)
+        else:
+            print_traceback(error)
         return 1
 
 
 def dispatch(args: list[str]) -> int:
+    environment.check_encoding(args)
+    environment.check_rank_variables(os.environ)
     first = args[0] if args else "--help"
     if first in VERBS:
         return run_verb(first, args[1:])

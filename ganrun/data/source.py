@@ -17,6 +17,7 @@ from ganrun.data import cache
 from ganrun.data.cache import CacheWriter, LoadedData
 from ganrun.data.decode import RESIZE
 from ganrun.errors import UserError
+from ganrun.files import user_path
 
 
 class Source:
@@ -93,7 +94,7 @@ def root_folder(root: str | None, data: str, expected: str) -> Path:
     """
     if root is None:
         raise UserError(f"data={data} reads images from your disk. Set data.root=FOLDER. {expected}")
-    folder = Path(root).expanduser()
+    folder = user_path(root)
     if not folder.is_dir():
         problem = "is a file, not a folder" if folder.is_file() else "does not exist"
         raise UserError(f"data.root={root} {problem}. {expected}")

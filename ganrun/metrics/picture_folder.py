@@ -16,6 +16,7 @@ from ganrun.data.cache import file_version
 from ganrun.data.decode import BadImageError, open_image, to_array, upright
 from ganrun.data.folder import require_images
 from ganrun.errors import UserError
+from ganrun.files import user_path
 from ganrun.seeds import named_generator
 from ganrun.terminal import progress_bar
 
@@ -37,7 +38,7 @@ class PictureFolder:
 
     def __init__(self, folder: str, seed: int = 0):
         """seed: of the order. Raises UserError if the folder does not exist or holds fewer than two images."""
-        self.folder, self.seed = Path(folder).expanduser(), seed
+        self.folder, self.seed = user_path(folder), seed
         if not self.folder.is_dir():
             what = "is a file, not a folder" if self.folder.is_file() else "does not exist"
             raise UserError(f"{folder} {what}. Give two folders of images: ganrun eval --folder A --against B")

@@ -109,9 +109,9 @@ def statistics_path(name: str, identity: dict) -> Path:
 
 def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics | None:
     """Load the statistics of `identity`; None if there is no file, or if it is damaged or lacks something."""
-    remove_abandoned(path.parent)
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
+    remove_abandoned(path.parent)
     try:
         check_safetensors(path, MAX_BYTES)
         with safe_open(path, "pt") as file:
@@ -135,8 +135,15 @@ def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics
 
 
 def save_statistics(path: Path, statistics: Statistics, identity: dict) -> None:
-    """Write the file as a whole or not at all; several processes may write it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the file as a whole or not at all; several processes may write it. Warn if that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_statistics(path, statistics, identity)
+    except OSError as error:
+        log.warning("%s cannot be written (%s); the next run measures these statistics again", path, error.strerror)
+
+
+def _write_statistics(path: Path, statistics: Statistics, identity: dict) -> None:
     remove_unchanged(path.parent.glob(".*.safetensors.*[0-9]"))  # what killed processes of version 0.1 have left
     content = {name: getattr(statistics, name).contiguous() for name in TENSORS}
     content["floors"] = torch.tensor([*statistics.baselines.values()], dtype=torch.float64)

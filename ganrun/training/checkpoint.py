@@ -13,7 +13,7 @@ from ganrun.config.interpolations import resolved_copy
 from ganrun.config.json_forms import find_wrong_entry, is_count, is_plain, is_text, optional
 from ganrun.data.tensor_files import TensorFileError, check_archive
 from ganrun.errors import UserError
-from ganrun.files import UnsafeFileError, is_unfinished, open_regular, sha256_of_file
+from ganrun.files import UnsafeFileError, is_unfinished, open_regular, sha256_of_file, user_path
 from ganrun.models.base import Adversarial
 from ganrun.training.checkpoint_io import describe_refusal, plain_content, read_checkpoint, write_checkpoint
 from ganrun.training.manifest import (
@@ -128,7 +128,7 @@ def resolve_run(run: str, marker: str) -> Path:
     if "://" in run:
         raise UserError(f"{run} is a URL. Download the file, if you trust its source, and give its path.")
     if run != "last" or Path(run).exists():
-        return Path(run).expanduser()
+        return user_path(run)
     outputs = Path("outputs")
     folders = {path: path.parents[marker.count("/")] for path in outputs.glob(f"**/{marker}")}
     for path in outputs.glob("**/checkpoints/*.ckpt"):

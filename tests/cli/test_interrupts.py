@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ganrun import files
-from ganrun.cli.output import outlive_terminal
+from ganrun.cli.output import prepare_streams
 
 STOPS = [signal.SIGTERM, signal.SIGHUP]
 
@@ -75,7 +75,7 @@ def test_output_to_a_terminal_that_was_closed_is_dropped(monkeypatch):
     terminal, process_side = pty.openpty()
     stream = os.fdopen(process_side, "w")
     monkeypatch.setattr(sys, "stderr", stream)
-    outlive_terminal()
+    prepare_streams()
     print("kimg 1", file=sys.stderr, flush=True)
     assert os.read(terminal, 100) == b"kimg 1\r\n"
     os.close(terminal)
@@ -83,6 +83,6 @@ def test_output_to_a_terminal_that_was_closed_is_dropped(monkeypatch):
         os.write(process_side, b"x")
     print("kimg 2", file=sys.stderr, flush=True)
     wrapped = sys.stderr
-    outlive_terminal()
+    prepare_streams()
     assert sys.stderr is wrapped
     stream.close()

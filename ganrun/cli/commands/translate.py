@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate, pad
 from ganrun.data.decode import SUFFIXES, BadImageError, decode
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
 from ganrun.errors import Failure, UserError
-from ganrun.files import is_unfinished
+from ganrun.files import is_unfinished, user_path
 from ganrun.terminal import PlainConsole, progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.out_of_memory import is_out_of_memory
@@ -26,7 +26,7 @@ LARGEST_BATCH = 2**22  # pixels of the images translated at once, or one image
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Translate the images at `input`; write the translations, and a grid of the first ones beside their originals."""
-    source = Path(cfg.input).expanduser()
+    source = user_path(cfg.input)
     paths = input_images(source)
     trained = load_trained_model(cfg)
     trained.translator(cfg.to)  # raises if the model cannot, before all files are read

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganrun.data.download import retrieve
 from ganrun.data.tensor_files import check_archive, check_extent, check_safetensors
 from ganrun.errors import UserError
-from ganrun.files import cache_dir, open_regular, sha256_of_file
+from ganrun.files import cache_dir, open_regular, sha256_of_file, user_path
 
 log = logging.getLogger(__name__)
 MAX_BYTES = 400_000_000  # of a weight file; Inception's has 96 million
@@ -23,7 +23,7 @@ OTHERS = "Or use other scores: metrics=lenet for digits, or metrics=none to trai
 
 def resolve_weights(weights: str | Path) -> Path:
     """Return the file that `metrics.weights` names. Raises UserError if it does not exist."""
-    path = Path(weights).expanduser()
+    path = user_path(weights)
     if not path.is_file():
         advice = "Give an existing weight file, or remove the setting."
         raise UserError(f"metrics.weights={weights}: there is no such file. {advice}")
