@@ -159,7 +159,8 @@ def prepare_config(command: Command, cfg: DictConfig, name: str) -> Path:
     renames.update_config(cfg)
     user_modules.allow_modules(user_modules.modules_in_config(cfg), HydraConfig.get().runtime.cwd)
     folder = choose_run_dir(command, cfg, name)
-    set_literal(cfg, "folder", str(folder))
+    if cfg.get("folder", "") is not None:  # null: the command chooses
+        set_literal(cfg, "folder", str(folder))
     os.environ["GANRUN_FOLDER"] = str(folder)
     return folder
 

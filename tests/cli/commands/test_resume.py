@@ -83,6 +83,14 @@ def test_settings_that_change_the_experiment_are_refused(broken, capsys):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_branch_without_a_folder_is_where_trainings_are(broken, tmp_path, monkeypatch):
+    run = broken(0.2).absolute()
+    monkeypatch.chdir(tmp_path)
+    assert main(["resume", str(run), "branch=true", "kimg=0.22"]) == 0
+    (branch,) = (tmp_path / "outputs" / "train" / "gan-ring").iterdir()
+    assert status(branch)["state"] == "done"
+
+
 def test_a_branch_is_a_new_run_that_starts_from_the_checkpoint(whole, broken, tmp_path, capsys):
     run = broken(0.2)
     branch = tmp_path / "branch"
