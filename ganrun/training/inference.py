@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ganrun import seeds
 from ganrun.config import build, trust
 from ganrun.data.module import DataModule
-from ganrun.errors import UserError
+from ganrun.errors import UserError, ganrun_command
 from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
@@ -73,7 +73,9 @@ class TrainedModel:
         """
         sample = getattr(self.model, "sample", None)
         if sample is None:
-            raise UserError(f"{self.choices['model']} translates and draws no samples: ganrun translate {self.run_dir}")
+            raise UserError(
+                f"{self.choices['model']} translates and draws no samples: {ganrun_command('translate', self.run_dir)}"
+            )
         labels, generator = self.labels(n, y), seeds.generator(seed)
         samples, starts = [], range(0, n, batch_size)
         for start in progress_bar(starts, "sampling") if show_progress else starts:
@@ -124,7 +126,7 @@ class TrainedModel:
         """The model's own `translate` to a domain. Raises UserError if it does not translate to it."""
         translate = getattr(self.model, "translate", None)
         if translate is None:
-            raise UserError(f"{self.choices['model']} does not translate: ganrun sample {self.run_dir}")
+            raise UserError(f"{self.choices['model']} does not translate: {ganrun_command('sample', self.run_dir)}")
         domain = str(to).lower()
         if domain not in ("a", "b"):
             raise UserError(f"to={to} is not a domain of the model. Allowed: to=a, to=b.")

@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from ganrun.config.interpolations import check_size, without_resolvers
 from ganrun.config.json_forms import find_wrong_entry, is_amount, is_count, is_shallow, is_text, optional, read_form
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
-from ganrun.errors import Failure, UserError, is_full_disk
+from ganrun.errors import Failure, UserError, ganrun_command, is_full_disk
 from ganrun.files import building, find_stray_entry, nan_for_null, open_append, read_text
 from ganrun.terminal import LogFormatter
 
@@ -85,7 +84,7 @@ def choose_name(folder: Path, key: str) -> Path:
             if not os.path.lexists(numbered := folder.with_name(f"{folder.name}-{number}")):
                 return numbered
     is_run = (folder / STATUS).is_file()
-    advice = f" To continue the run in it: ganrun resume {shlex.quote(str(folder))}" if is_run else ""
+    advice = f" To continue the run in it: {ganrun_command('resume', folder)}" if is_run else ""
     raise UserError(f"{folder} exists. Give a new {key}=, or leave it out.{advice}")
 
 
@@ -120,7 +119,7 @@ def explain_full_disk(folder: Path) -> Iterator[None]:
             raise
         raise Failure(
             f"The disk of {folder} is full. Earlier checkpoints are intact. Free some space, then: "
-            f"ganrun resume {folder}"
+            f"{ganrun_command('resume', folder)}"
         ) from error
 
 
@@ -157,7 +156,7 @@ def check_contents(folder: Path, trust: bool = False, command: str | None = None
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror} ({error.filename}).") from error
     if stray:
-        command = command or f"ganrun {shlex.join(sys.argv[1:])} trust=true"
+        command = command or ganrun_command(*sys.argv[1:], "trust=true")
         raise UserError(
             f"{stray}; ganrun follows nothing out of {folder}. Put the files themselves there. "
             f"Or, if the folder is yours or you trust it: {command}"

@@ -4,7 +4,6 @@ import logging
 import math
 import os
 import platform
-import shlex
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
 from ganrun.config.json_forms import is_amount, is_number, is_shallow, is_text, parse_form
+from ganrun.errors import ganrun_command
 from ganrun.files import (
     UnsafeFileError,
     nan_for_null,
@@ -164,7 +164,7 @@ class RunRecord:
         """Return how the training went so far; None without a monitored score."""
         if not self.history:
             return None
-        command = f"ganrun resume {shlex.quote(str(self.folder))}"  # doubles the limit that ended the run, if any
+        command = ganrun_command("resume", self.folder)  # doubles the limit that ended the run, if any
         if self.images >= 1000 * self.kimg:
             command += f" kimg={2 * self.kimg:g}"
         elif self.minutes:

@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 from ganrun.config import build, compatibility
 from ganrun.config.experiment import Experiment
 from ganrun.config.interpolations import quote_text
-from ganrun.errors import Interrupted, UserError
+from ganrun.errors import Interrupted, UserError, ganrun_command
 from ganrun.files import remove_abandoned
 from ganrun.training import lock, out_of_memory, summary
 from ganrun.training.callbacks.base import RunCallback, RunContext
@@ -112,7 +112,7 @@ def fit_model(run: RunContext) -> None:
         except Interrupted:
             state = "interrupted"
             if record.is_main_process:
-                log.info("continue with    ganrun resume %s", record.folder)
+                log.info("continue with    %s", ganrun_command("resume", record.folder))
             raise
         finally:
             record.images = run.experiment.model.images_seen

@@ -141,7 +141,7 @@ BAD = [
     ("eval --folder pictures --against pictures", ["could not be downloaded", "metrics.weights=PATH"]),
     (
         "eval pictures=3 against=pictures",
-        ["pictures must be a string or null, got the number 3. Quote it: pictures='\"3\"'"],
+        ["3 does not exist", "--against B"],
     ),
     ("sample cgan --folder pictures", ["Only eval takes --folder", "--against B"]),
     ("sample text.ckpt", ["text.ckpt cannot be read as a checkpoint"]),
