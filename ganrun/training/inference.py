@@ -20,7 +20,7 @@ from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
-from ganrun.training.run_record import read_metric_lines
+from ganrun.training.run_record import split_metrics
 
 log = logging.getLogger(__name__)
 ClassLabels = int | Sequence[int] | Tensor | None
@@ -46,8 +46,8 @@ class TrainedModel:
     @property
     def scores(self) -> dict[str, float]:
         """The scores that the training computed for this checkpoint; empty if it computed none."""
-        lines = read_metric_lines(self.run_dir / "metrics.jsonl")
-        scored = [line for line in lines if "protocol" in line and line["kimg"] == self.kimg]
+        lines = split_metrics(self.run_dir / "metrics.jsonl")
+        scored = [line for _, kimg, line in lines if line is not None and "protocol" in line and kimg == self.kimg]
         return {name: value for name, value in scored[-1].items() if name.startswith("val/")} if scored else {}
 
     @property
