@@ -110,17 +110,28 @@ def log_to_file(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def explain_full_disk(folder: Path) -> Iterator[None]:
-    """Turn the OSError of a full disk into a Failure that names the folder and the next command."""
+def explain_lost_folder(folder: Path) -> Iterator[None]:
+    """Turn the OSError of a run folder that is full, gone or read-only into a Failure that names the next command."""
     try:
         yield
     except OSError as error:
-        if not is_full_disk(error):
+        reason = "" if isinstance(error, UserError) else explain_loss(folder, error)
+        if not reason:
             raise
-        raise Failure(
-            f"The disk of {folder} is full. Earlier checkpoints are intact. Free some space, then: "
-            f"{ganrun_command('resume', folder)}"
-        ) from error
+        raise Failure(reason) from error
+
+
+def explain_loss(folder: Path, error: OSError) -> str:
+    """Return why a run folder cannot be written, and what to do; "" if something else is at fault."""
+    intact, command = "Earlier checkpoints are intact.", ganrun_command("resume", folder)
+    if is_full_disk(error):
+        return f"The disk of {folder} is full. {intact} Free some space, then: {command}"
+    if not folder.is_dir():
+        return f"{folder} has been removed while the training ran, with all that it had saved. Train again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE):
+        place = error.filename or folder
+        return f"{place} cannot be written: {error.strerror}. {intact} Make it writable, then: {command}"
+    return ""
 
 
 def package_versions() -> dict[str, str]:
