@@ -14,8 +14,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from ganrun import files
 from ganrun.cli.arguments import Command
 from ganrun.config import docs, trainer_arguments
-from ganrun.config.overrides import NAMES, OVERRIDE, quote_override
-from ganrun.errors import Failure, UserError, describe_system_error, did_you_mean, ganrun_command, shell_quote, suggest
+from ganrun.config.overrides import OVERRIDE
+from ganrun.errors import Failure, UserError, describe_system_error, did_you_mean, suggest
 
 
 def as_user_error(error: BaseException, command: Command) -> UserError | None:
@@ -61,7 +61,7 @@ def unreadable_override(error: OverrideParseException, command: Command) -> str:
         return f'Cannot parse {error.override}: the "{value[0]}" is not closed.'
     if command.is_sweep and re.fullmatch(r"\w+\(.*\)", value):
         return f"Cannot parse {error.override}. Allowed in a sweep: {', '.join(SWEEP_VALUES)}."
-    quoted = shell_quote(head + quote_override(value))
+    quoted = f"\"{head}'{value}'\"" if "'" not in value else f"'{head}\"{value}\"'"
     return f"Cannot parse {error.override}. Quote a value with characters other than letters, digits, ./+-_: {quoted}"
 
 
@@ -78,9 +78,10 @@ def bad_composition(error: HydraException, command: Command) -> str:
 
 def several_values(override: str, error: HydraException, command: Command) -> str:
     key, _, values = override.partition("=")
-    single = shell_quote(f"{key}={quote_override(values)}" if key in NAMES else f"{key}=[{values}]")
-    sweep = ganrun_command(command.verb, "-m", *command.overrides)
-    return f"{override} has several values. For a single value: {single}. For a sweep, one job per value: {sweep}"
+    return (
+        f"{override} has several values. For a sweep, one job per value: ganrun {command.verb} -m. "
+        f"For a single value that is a list: '{key}=[{values}]'"
+    )
 
 
 def already_exists(name: str, error: HydraException, command: Command) -> str:
@@ -132,6 +133,11 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
     full = f"{level}.{wrong}" if level else wrong
     if full in ("sweep.trials", "sweep.storage"):
         return f"{full} needs a search method: sweep=tpe, or random, sobol, cmaes."
+    if full == "data.root":
+        return (
+            f"Unknown key data.root: data={config['data'].get('name')} reads no files of yours. For your own images: "
+            f"data=folder {override_of('data.root', command)}"
+        )
     if level == "trainer" and wrong in trainer_arguments.INSTEAD:
         return f"Unknown key {full}.{hint} {trainer_arguments.INSTEAD[wrong]}"
     return f"Unknown key {full}.{hint} To add it: +{override_of(key, command)}"

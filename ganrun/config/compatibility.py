@@ -50,9 +50,10 @@ def check_batch_keys(cfg: DictConfig, data: DataModule) -> None:
         "model",
         lambda other: set(find_class(other.model).needs) <= set(data.gives) and is_playable(other, data),
     )
+    reason = data.source.explain_missing_labels() if "y" in {*needed} - {*data.gives} else ""
     raise UserError(
         f"model={names['model']} needs {describe_batch_keys(needed)}, "
-        f"but data={names['data']} gives {describe_batch_keys(data.gives)}. "
+        f"but data={names['data']} gives {describe_batch_keys(data.gives)}. {f'{reason} ' if reason else ''}"
         f"Data for model={names['model']}: {', '.join(fitting_data)}. "
         f"Models for data={names['data']}: {', '.join(fitting_models) or 'none'}."
     )
@@ -143,7 +144,7 @@ def is_playable(cfg: DictConfig, data: DataModule) -> bool:
     Its weights take no memory: at large sizes, those of a fully connected network would take all there is.
     """
     try:
-        with memory.within_memory(cfg), torch.device("meta"):
+        with torch.device("meta"):
             model = build.build_model(cfg, data)
     except UserError:
         return False

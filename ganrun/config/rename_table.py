@@ -50,9 +50,10 @@ data.celeba data.celeba: centre_square=crop_centre combinations=class_names labe
 data.cifar10 data.cifar10: binary_batch=parse_binary_batch contents=read_files python_batch=parse_python_batch
 data.decode data.decode: BadPictureError=BadImageError as_array=to_array check_form=check_image_format
 data.decode data.decode: fitted=fit_to_size form=resize_images in_mode=convert_mode padded=pad_to_size
-data.decode data.decode: pictures_in=find_images plain=to_grey_or_rgb
+data.decode data.decode: plain=to_grey_or_rgb
+data.decode data.image_files: pictures_in=find_images
 data.digits data.digits: shipped=load_shipped_digits
-data.folder data.folder: found_pictures=require_images
+data.folder data.image_files: found_pictures=require_images
 data.module data.module: Endless=EndlessLoader in_proportion=proportional_labels
 data.order data.shuffle: Order=EndlessShuffle
 data.order seeds: seeded=named_generator

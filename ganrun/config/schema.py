@@ -95,6 +95,7 @@ SETTINGS = {
     "logger.default_hp_metric": Setting(FLAG, True, resumable=True),
     "logger.offline": Setting(FLAG, True, resumable=True),
     "logger.**": Setting(resumable=True),
+    "callbacks.*": Setting(types.TABLE_OR_NULL, resumable=True),
     "callbacks.random_states.seed": Setting(SEED, True, resumable=True),
     "callbacks.length.kimg": Setting(types.LENGTH, True, resumable=True),
     "callbacks.length.minutes": Setting(POSITIVE_OR_NULL, True, resumable=True),
@@ -145,7 +146,7 @@ SETTINGS = {
     "init.std": Setting(NOT_NEGATIVE),
     "init.gain": Setting(NOT_NEGATIVE),
     # data
-    "data.root": Setting(TEXT),
+    "data.root": Setting(types.ROOT),
     "data.size": Setting(types.SIZE),
     "data.channels": Setting(COUNT),
     "data.reference": Setting(types.SPLITS),
@@ -276,7 +277,7 @@ def check_value(key: str, value: Any, owner: str = "") -> None:
     if allowed is None or allowed.admits(value):
         return
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    kind = "the number " if is_number and allowed is TEXT else ""
+    kind = "the number " if is_number and allowed in (TEXT, types.ROOT) else ""
     raise UserError(
         f"{key} must be {allowed.description}, got {kind}{types.format_setting_value(value)}.{allowed.hint(key, value)}"
     )

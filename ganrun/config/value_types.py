@@ -184,6 +184,11 @@ PRECISION = ValueType(
     "a precision such as auto, 32-true, bf16-mixed or 64-true",
     lambda value: isinstance(value, str) or COUNT.admits(value),
 )
+ROOT = ValueType(
+    "a string, a list of strings such as [A,B], or null",
+    lambda value: TEXT.admits(value) or (bool(value) and is_list_of(NAME.admits, value)),
+    quoting_hint,
+)
 
 
 def format_setting_value(value: Any) -> str:

@@ -14,7 +14,8 @@ from PIL import Image
 from ganrun.data.cache import CacheWriter
 from ganrun.data.decode import Size, check_image_format
 from ganrun.data.decode_all import decode_all
-from ganrun.data.source import FileSource, root_folder
+from ganrun.data.roots import root_folder
+from ganrun.data.source import FileSource
 from ganrun.errors import UserError, did_you_mean
 from ganrun.files import open_regular
 

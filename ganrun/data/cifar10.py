@@ -17,7 +17,8 @@ import numpy as np
 from ganrun.data.cache import CacheWriter
 from ganrun.data.decode import Size, check_image_format, resize_in_blocks
 from ganrun.data.download import download
-from ganrun.data.source import FileSource, root_folder
+from ganrun.data.roots import root_folder
+from ganrun.data.source import FileSource
 from ganrun.errors import UserError
 from ganrun.files import open_regular, read_bytes
 

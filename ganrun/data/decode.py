@@ -3,8 +3,6 @@
 A file is input from strangers: see `open_image` for what it may be.
 """
 
-import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -18,9 +16,6 @@ from ganrun.data.memory import MemoryBudget
 from ganrun.errors import UserError, did_you_mean
 from ganrun.files import open_regular
 
-SUFFIXES = frozenset(
-    (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
-)
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TGA", "TIFF", "WEBP")  # others would start programs, as EPS does
 MAX_SIDE = 65_535  # pixels, as in a JPEG; resizing a longer strip would need many times the memory of its pixels
 MAX_FILE_BYTES = 2**29
@@ -31,7 +26,6 @@ MAX_SLOW_PIXELS = 2**22
 MAX_TILE_PIXELS = 2**24
 RESIZED_AT_ONCE = 1024  # images
 BAND = 2**20  # pixels that are converted at once
-MAX_VISITS = 20  # of a folder that several links lead to
 FITS = ("crop", "pad", "stretch")
 BAD_IMAGES = ("raise", "skip")
 RESIZE = "Pillow, Lanczos, antialiased"
@@ -257,30 +251,3 @@ def resize_in_blocks(images: np.ndarray, size: Size, channels: int) -> Iterator[
     """Yield what `resize_images` returns for the images, some at a time."""
     for start in range(0, max(1, len(images)), RESIZED_AT_ONCE):
         yield resize_images(images[start : start + RESIZED_AT_ONCE], size, channels)
-
-
-def find_images(folder: Path) -> list[Path]:
-    """Return all image files below a folder, sorted. Hidden ones are skipped, links to folders followed."""
-    paths = []
-    for parent, names in walk_folders(folder):
-        images = (name for name in names if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES)
-        paths.extend(os.path.join(parent, name) for name in images)
-    return [Path(path) for path in sorted(paths)]
-
-
-def walk_folders(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder below one, and the names of its files. Hidden folders are skipped, links followed.
-
-    A link to a folder above itself is skipped. A folder that many links lead to is read MAX_VISITS times.
-    """
-    visits: Counter[str] = Counter()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        visits[real] += 1
-        above = Path(os.path.realpath(os.path.dirname(parent)))
-        is_loop = parent != str(folder) and os.path.islink(parent) and above.is_relative_to(real)
-        if is_loop or visits[real] > MAX_VISITS:
-            folders.clear()
-            continue
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield parent, names

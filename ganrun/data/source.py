@@ -16,15 +16,15 @@ from torch import Tensor, int64
 from ganrun.data import cache
 from ganrun.data.cache import CacheWriter, LoadedData
 from ganrun.data.decode import RESIZE
+from ganrun.data.roots import Root
 from ganrun.errors import UserError
-from ganrun.files import user_path
 
 
 class Source:
     """One data set. Its constructor reads no file."""
 
     name = ""
-    root: str | None = None
+    root: Root = None
     classes: list[str] = []  # names of the classes, where they are known without files
     intensity: Any = None  # (images, domain) -> the digits in them, where they are known
     centers: Any = None  # means of the modes, float [K, d], for data whose modes are counted
@@ -32,6 +32,10 @@ class Source:
     def count_classes(self) -> int:
         """Return the number of classes; names of folders may be read, but no image."""
         return len(self.classes)
+
+    def explain_missing_labels(self) -> str:
+        """Return why the data have no classes although they may have some; empty if they never have."""
+        return ""
 
     def files(self) -> list[Path]:
         """Return all files to read, without opening one. Raise UserError where they are missing."""
@@ -85,17 +89,3 @@ def has_valid_labels(labels: Tensor, images: int, classes: int) -> bool:
     if labels.dtype != int64 or labels.shape != (images,):
         return False
     return not classes or not images or 0 <= int(labels.min()) <= int(labels.max()) < classes
-
-
-def root_folder(root: str | None, data: str, expected: str) -> Path:
-    """Return the data set's folder as an absolute path.
-
-    expected: sentences on where the data come from and which files belong where, for the UserError if it is missing.
-    """
-    if root is None:
-        raise UserError(f"data={data} reads images from your disk. Set data.root=FOLDER. {expected}")
-    folder = user_path(root)
-    if not folder.is_dir():
-        problem = "is a file, not a folder" if folder.is_file() else "does not exist"
-        raise UserError(f"data.root={root} {problem}. {expected}")
-    return folder.resolve()

@@ -1,5 +1,6 @@
 """A folder of images, to be scored or to score against."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,14 @@ from torch import Tensor
 
 from ganrun.data.cache import file_version
 from ganrun.data.decode import BadImageError, open_image, to_array, upright
-from ganrun.data.folder import require_images
+from ganrun.data.image_files import describe_left_out, list_images, refuse_lost, require_image_files
+from ganrun.data.roots import explain_no_folder, shorten
 from ganrun.errors import UserError
 from ganrun.files import user_path
 from ganrun.seeds import named_generator
 from ganrun.terminal import progress_bar
 
+log = logging.getLogger(__name__)
 WINDOW = 64  # images decoded at once, if they take at most:
 MAX_WINDOW_BYTES = 2**26
 MAX_PIXELS = 25_000_000  # of a picture: the extractors resize it in float32
@@ -39,10 +42,14 @@ class PictureFolder:
     def __init__(self, folder: str, seed: int = 0):
         """seed: of the order. Raises UserError if the folder does not exist or holds fewer than two images."""
         self.folder, self.seed = user_path(folder), seed
-        if not self.folder.is_dir():
-            what = "is a file, not a folder" if self.folder.is_file() else "does not exist"
-            raise UserError(f"{folder} {what}. Give two folders of images: ganrun eval --folder A --against B")
-        self.paths = require_images(self.folder, "Give a folder of images; they may lie in subfolders.")
+        if problem := explain_no_folder(folder):
+            raise UserError(
+                f"{shorten(folder)} {problem}. Give two folders of images: ganrun eval --folder A --against B"
+            )
+        found = list_images(self.folder)
+        refuse_lost([found], "Repair or remove them: scores of a part of the images would be others.")
+        self.paths = require_image_files(found, "Give a folder of images; they may lie in subfolders.").paths
+        log.info("%s: %d images used; left out: %s", folder, len(self.paths), describe_left_out([found]) or "none")
         if len(self.paths) < 2:
             raise UserError(f"{folder} holds one image, {self.paths[0].name}: scores need at least two.")
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
 from ganrun.config.json_forms import find_wrong_entry, is_count, is_plain, is_text, optional
+from ganrun.data.cache import LoadedData
 from ganrun.data.tensor_files import TensorFileError, check_archive
 from ganrun.errors import UserError
 from ganrun.files import UnsafeFileError, is_unfinished, open_regular, sha256_of_file, user_path
@@ -46,21 +47,22 @@ def is_config(value: Any) -> bool:
 CONTENT_FORM = {  # of what is read from a checkpoint; ganrun/training/checkpoint_io.py has the rest
     "ganrun": {
         **{"schema": is_count, "config": is_config, "plan": is_config, "choices": {str: is_text}},
-        **{"versions": {str: is_text}, "data": optional(is_text)},
+        **{"versions": {str: is_text}, "data": optional(is_text), "classes": [is_text]},
     },
     **{"seen": {"images": is_count}, "state_dict": {}, "callbacks": {}, "pytorch-lightning_version": is_text},
     **{"optimizer_states": [{}], "lr_schedulers": [{}], "loops": {}, "global_step": is_count, "epoch": is_count},
 }
 
 
-def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], fingerprint: str) -> dict[str, Any]:
+def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], contents: LoadedData) -> dict[str, Any]:
     """Return what ganrun adds to a checkpoint: plain types only, so that loading runs no code."""
     return {
         "schema": SCHEMA,
         "config": resolved_copy(cfg),
         "plan": OmegaConf.to_container(cfg, resolve=False),  # with its interpolations, for resuming with other settings
         "choices": dict(choices),
-        "data": fingerprint,
+        "data": contents.fingerprint,
+        "classes": [*contents.classes],
         "versions": package_versions(),
     }
 

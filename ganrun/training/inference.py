@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from ganrun import seeds
 from ganrun.config import build, trust
 from ganrun.data.module import DataModule
-from ganrun.errors import UserError, ganrun_command
+from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
-from ganrun.training.run_record import split_metrics
+from ganrun.training.run_record import read_metric_lines
 
 log = logging.getLogger(__name__)
-ClassLabels = int | Sequence[int] | Tensor | None
+ClassLabels = int | str | Sequence[int | str] | Tensor | None
+CLASSES_SHOWN = 60
 
 
 @dataclass
@@ -31,6 +32,7 @@ class TrainedModel:
     """A model as it was saved after `kimg` thousand images, in evaluation mode on its device.
 
     path: the checkpoint file.   config: of the training, resolved.   choices: the choice in each config group.
+    class_names: in the order of their numbers; empty if the checkpoint is of version 0.1 and the data do not tell.
     """
 
     path: Path
@@ -39,6 +41,7 @@ class TrainedModel:
     data: DataModule
     kimg: float
     choices: dict[str, str]
+    class_names: Sequence[str] = ()
 
     def __repr__(self) -> str:
         return f"<{self.choices['model']} on {self.choices['data']} after {self.kimg:g} kimg, {self.path}>"
@@ -46,8 +49,8 @@ class TrainedModel:
     @property
     def scores(self) -> dict[str, float]:
         """The scores that the training computed for this checkpoint; empty if it computed none."""
-        lines = split_metrics(self.run_dir / "metrics.jsonl")
-        scored = [line for _, kimg, line in lines if line is not None and "protocol" in line and kimg == self.kimg]
+        lines = read_metric_lines(self.run_dir / "metrics.jsonl")
+        scored = [line for line in lines if "protocol" in line and line["kimg"] == self.kimg]
         return {name: value for name, value in scored[-1].items() if name.startswith("val/")} if scored else {}
 
     @property
@@ -67,15 +70,13 @@ class TrainedModel:
     ) -> Tensor:
         """Draw n samples: float32 on the CPU, images [n, C, H, W] in [-1, 1] or points [n, 2].
 
-        y: a class, or several that are taken in turn (None: all classes in turn); only for models with classes.
+        y: a class, by number or name, or several that are taken in turn (None: all classes); for models with classes.
         The same seed and batch_size give the same samples on every device.
         Raises UserError for a class that the model does not have, and if it draws no samples.
         """
         sample = getattr(self.model, "sample", None)
         if sample is None:
-            raise UserError(
-                f"{self.choices['model']} translates and draws no samples: {ganrun_command('translate', self.run_dir)}"
-            )
+            raise UserError(f"{self.choices['model']} translates and draws no samples: ganrun translate {self.run_dir}")
         labels, generator = self.labels(n, y), seeds.generator(seed)
         samples, starts = [], range(0, n, batch_size)
         for start in progress_bar(starts, "sampling") if show_progress else starts:
@@ -91,10 +92,11 @@ class TrainedModel:
             return None
         count: int = getattr(self.model, "classes")  # noqa: B009  a LightningModule's attributes have no types
         classes = list(range(count)) if y is None else [y] if isinstance(y, int | str) else [*y]
-        classes = [int(c) if isinstance(c, Tensor) else c for c in classes]
+        classes = [class_number(c, count, self.class_names) for c in classes]
         if not classes or any(not isinstance(c, int) or not 0 <= c < count for c in classes):
             allowed = f"classes must be whole numbers from 0 to {count - 1}, such as classes=[0,1]"
-            raise UserError(f"classes={classes}: {allowed}.")
+            names = f", or names: {number_classes(self.class_names)}" if is_named(self.class_names) else ""
+            raise UserError(f"classes={classes}: {allowed}{names}.")
         return torch.tensor(classes)[torch.arange(n) % len(classes)]
 
     def translate(self, x: Tensor, to: str, batch_size: int = 8) -> Tensor:
@@ -126,7 +128,7 @@ class TrainedModel:
         """The model's own `translate` to a domain. Raises UserError if it does not translate to it."""
         translate = getattr(self.model, "translate", None)
         if translate is None:
-            raise UserError(f"{self.choices['model']} does not translate: {ganrun_command('sample', self.run_dir)}")
+            raise UserError(f"{self.choices['model']} does not translate: ganrun sample {self.run_dir}")
         domain = str(to).lower()
         if domain not in ("a", "b"):
             raise UserError(f"to={to} is not a domain of the model. Allowed: to=a, to=b.")
@@ -149,7 +151,26 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
         model = build.build_model(cfg, data)
         checkpoint.restore_weights(model, content, path)
     log.info("%s of %s, after %g kimg", choices.get("model"), path, kimg)
-    return TrainedModel(path, cfg, model.to(select_device(command.device)).eval(), data, kimg, choices)
+    names = content["ganrun"].get("classes") or data.source.classes
+    return TrainedModel(path, cfg, model.to(select_device(command.device)).eval(), data, kimg, choices, names)
+
+
+def class_number(label: Any, count: int, names: Sequence[str]) -> Any:
+    """Return the number of a class that is given by its number, below `count`, or by its name; else the label."""
+    label = int(label) if isinstance(label, Tensor) else label
+    is_number = isinstance(label, int) and 0 <= label < count
+    return names.index(str(label)) if not is_number and str(label) in names else label
+
+
+def is_named(names: Sequence[str]) -> bool:
+    """Return whether the names of the classes say more than their numbers."""
+    return [*names] != [str(number) for number in range(len(names))]
+
+
+def number_classes(names: Sequence[str]) -> str:
+    """Return the classes with their numbers: "0 cats, 1 dogs"."""
+    more = f", and {len(names) - CLASSES_SHOWN} more" if len(names) > CLASSES_SHOWN else ""
+    return ", ".join(f"{number} {name}" for number, name in enumerate(names[:CLASSES_SHOWN])) + more
 
 
 def select_device(name: str) -> torch.device:

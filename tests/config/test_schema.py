@@ -80,6 +80,7 @@ MEANINGFUL = {  # by the description of a type: those of VALUES that some settin
     "a precision such as auto, 32-true, bf16-mixed or 64-true": ["yes", "", 1],  # Lightning knows which
     "a string or a list of strings, ['string', 'string']": ["yes", "", [], ["x"]],
     "a string or null": ["yes", "", None],
+    "a string, a list of strings such as [A,B], or null": ["yes", "", None, ["x"]],
     "a string that is not empty": ["yes"],
     "a string that is not empty, or null": ["yes", None],
     "a string, an integer or null": ["yes", "", 0, 1, None],
@@ -192,8 +193,12 @@ def test_patterns_stand_for_the_settings_of_a_users_own_classes(key, is_shown):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("data.root", 2024, "data.root must be a string or null, got the number 2024. Quote it: data.root='\"2024\"'"),
-        ("data.root", [1], "data.root must be a string or null, got [1]."),
+        (
+            "data.root",
+            2024,
+            "such as [A,B], or null, got the number 2024. Quote it: data.root='\"2024\"'",
+        ),
+        ("data.root", [1], "data.root must be a string, a list of strings such as [A,B], or null, got [1]."),
         ("kimg", float("nan"), "kimg must be a number above 0, got nan."),
         ("batch_size", 2.5, "batch_size must be an integer of at least 1, got 2.5."),
         ("batch_size", True, "batch_size must be an integer of at least 1, got true."),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganrun.data.decode import BadImageError, check_image_format, decode, find_images, fit_to_size, resize_images
+from ganrun.data.decode import BadImageError, check_image_format, decode, fit_to_size, resize_images
+from ganrun.data.image_files import find_images
 from ganrun.errors import UserError
 
 RED, GREEN, BLUE = (200, 30, 60), (20, 180, 40), (10, 60, 220)

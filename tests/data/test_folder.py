@@ -163,7 +163,7 @@ def test_a_wrong_option_is_refused_with_what_is_allowed(tree, open_folder, optio
 def test_a_folder_without_images_is_named(tmp_path, open_folder):
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "notes.txt").touch()
-    with pytest.raises(UserError, match=r"root contains no image \(\.bmp"):
+    with pytest.raises(UserError, match=r"root contains no image \(\.apng, \.bmp"):
         open_folder().prepare_data()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ganrun.data.images import save_png, to_uint8
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
-from ganrun.training.inference import TrainedModel, load_trained_model
+from ganrun.training.inference import TrainedModel, is_named, load_trained_model, number_classes
 from ganrun.training.run_folder import make_run_folder
 
 
@@ -26,7 +26,10 @@ def run(cfg: DictConfig, folder: Path) -> None:
     x = trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True)
     write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}
     out = make_run_folder(Path(cfg.out or folder), lambda partial: write(trained, x, y, partial, cfg), "out")
-    PlainConsole(soft_wrap=True).print(f"{cfg.n} samples    {out / names[cfg['as']]}")
+    console = PlainConsole(soft_wrap=True)
+    console.print(f"{cfg.n} samples    {out / names[cfg['as']]}")
+    if y is not None and is_named(trained.class_names):
+        console.print(f"classes       {number_classes(trained.class_names)}")
 
 
 def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> None:

@@ -1,5 +1,6 @@
 """ganrun translate: translates image files to the other domain of a trained model."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -10,10 +11,12 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from ganrun.data.decode import SUFFIXES, BadImageError, decode
+from ganrun.data.decode import BadImageError, decode
+from ganrun.data.image_files import SUFFIXES, UNREADABLE, ImageFiles, describe_left_out, list_images, refuse_lost
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
+from ganrun.data.roots import explain_no_folder, shorten
 from ganrun.errors import Failure, UserError
-from ganrun.files import is_unfinished, user_path
+from ganrun.files import user_path
 from ganrun.terminal import PlainConsole, progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.out_of_memory import is_out_of_memory
@@ -21,13 +24,15 @@ from ganrun.training.run_folder import make_run_folder
 
 PAIRS = 32  # images shown beside their translations
 LARGEST_THUMBNAIL = 256  # pixels of its longer side, or those of the training's images if these are larger
+INPUT = f"Give an image file, or a folder with images ({', '.join(sorted(SUFFIXES))})."
 LARGEST_BATCH = 2**22  # pixels of the images translated at once, or one image
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Translate the images at `input`; write the translations, and a grid of the first ones beside their originals."""
     source = user_path(cfg.input)
-    paths = input_images(source)
+    found = input_images(cfg.input)
+    paths = found.paths
     trained = load_trained_model(cfg)
     trained.translator(cfg.to)  # raises if the model cannot, before all files are read
     keeps_size = is_size_kept(trained, cfg.size)
@@ -50,6 +55,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     out = make_run_folder(Path(cfg.out or folder), write, "out")
     report = (
         f"{len(paths)} images      {out / 'pictures'}",
+        f"left out      {describe_left_out([found]) or 'none'}",
         f"size          {describe_sizes(trained, keeps_size, shapes)}",
         f"side by side  {out / 'pairs.png'}",
     )
@@ -129,14 +135,19 @@ def pad_centred(image: Tensor, height: int, width: int) -> Tensor:
     return pad(image, margins, value=255)
 
 
-def input_images(source: Path) -> list[Path]:
-    """Return the image files at a path, sorted. UserError if there are none."""
-    found = source.rglob("*") if source.is_dir() else [source]
-    paths = sorted(p for p in found if p == source or (p.suffix.lower() in SUFFIXES and not is_unfinished(p)))
-    if not paths or not paths[0].is_file():
-        suffixes = ", ".join(sorted(SUFFIXES))
-        raise UserError(f"No image at input={source}. Give an image file, or a folder with images ({suffixes}).")
-    return paths
+def input_images(name: str) -> ImageFiles:
+    """Return the image files at a path, a file or a folder. UserError if there are none."""
+    source = user_path(name)
+    if problem := explain_no_folder(name):
+        if os.path.isfile(source):
+            return ImageFiles(source.parent, [source])
+        raise UserError(f"No image at input={shorten(name)}: it {problem}. {INPUT}")
+    found = list_images(source)
+    refuse_lost([found], "Make them readable, or remove them.", [UNREADABLE])
+    if not found.paths:
+        left_out = describe_left_out([found])
+        raise UserError(f"No image at input={name}{f': it holds {left_out}' if left_out else ''}. {INPUT}")
+    return found
 
 
 def output_paths(paths: list[Path], source: Path) -> list[Path]:

@@ -27,7 +27,7 @@ class Checkpointing(RunCallback):
     def bind(self, run: RunContext) -> None:
         super().bind(run)
         self.folder = run.record.folder / "checkpoints"
-        self.metadata = checkpoint.checkpoint_metadata(run.cfg, run.choices, run.experiment.data.contents.fingerprint)
+        self.metadata = checkpoint.checkpoint_metadata(run.cfg, run.choices, run.experiment.data.contents)
         if start := run.resumed_from:
             before = Manifest.read(self.folder)
             run.record.restore_best(before.monitor, before.scores.get("best"))
