@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from pathlib import Path
 
 STOP_SIGNALS = tuple(  # a closed terminal or dropped connection sends SIGHUP, which Windows does not have
     signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGHUP") if name in signal.Signals.__members__
@@ -119,6 +121,27 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     names = sorted(allowed)
     guess = suggest(get_close_matches(name, names, n=3, cutoff=0.5))
     return guess if len(names) > MAX_NAMES_LISTED else f"{guess} Allowed: {', '.join(names)}."
+
+
+def ganrun_command(*args: object) -> str:
+    """Return the command as bash takes it, to be given in a message. A Path is always read as one."""
+    texts = [path_argument(arg) if isinstance(arg, Path) else str(arg) for arg in args]
+    return " ".join(["ganrun", *map(shell_quote, texts)])
+
+
+def path_argument(path: Path) -> str:
+    """Return a path that is not mistaken for a flag, a setting, a home folder or the word last."""
+    text = str(path)
+    return f"./{text}" if re.match(r"[-~+]|[^/]*=|last$", text) else text
+
+
+def shell_quote(arg: str) -> str:
+    """Return an argument as bash takes it, without characters that a terminal hides or acts on."""
+    if CONTROLS.search(arg):
+        is_plain = [32 <= byte < 127 and chr(byte) not in "'\\" for byte in os.fsencode(arg)]
+        codes = (chr(b) if plain else f"\\x{b:02x}" for b, plain in zip(os.fsencode(arg), is_plain, strict=True))
+        return f"$'{''.join(codes)}'"
+    return f'"{arg}"' if "'" in arg and not re.search(r'["$`\\!]', arg) else shlex.quote(arg)
 
 
 def printable(text: object, keep: str = "") -> str:

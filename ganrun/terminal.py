@@ -75,6 +75,12 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
 
 
+def round_bytes(count: float) -> str:
+    """Format a number of bytes with three digits: 3.21 MB."""
+    power = min(max(len(str(round(count))) - 1, 0) // 3, 4)
+    return f"{count / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
 def progress_bar(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]:
     """Iterate over `items` with a progress bar in a terminal; elsewhere log the title once.
 

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ganrun.config import docs, overrides
-from ganrun.config.overrides import OVERRIDE, expand_home, override_keys, quote_override, with_default_experiment
-from ganrun.errors import UserError, did_you_mean
+from ganrun.config.overrides import (
+    OVERRIDE,
+    expand_home,
+    override_keys,
+    quote_override,
+    take_names_literally,
+    with_default_experiment,
+)
+from ganrun.errors import UserError, did_you_mean, ganrun_command
 
 FLAGS = {  # {name: allowed values, () for any}; None for a flag without a value
     "--help": None,
@@ -51,7 +58,7 @@ def unknown_verb(arg: str, verbs: Iterable[str]) -> UserError:
     if arg.startswith("-"):
         return UserError(f'Unknown flag "{arg}". Flags follow the command, as in: ganrun train --help')
     if "=" in arg:
-        return UserError(f"The command comes before its settings, as in: ganrun train {arg}")
+        return UserError(f"The command comes before its settings, as in: {ganrun_command('train', arg)}")
     return UserError(f'Unknown command "{arg}".{did_you_mean(arg, verbs)}')
 
 
@@ -112,6 +119,7 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
     """Build the command. Raise UserError for an argument that is neither RUN nor an override, or an unknown choice."""
     folders = docs.conf_dirs(flags.get("--config-dir"))
     run, args = split_run(args) if takes_run else (None, args)
+    args = [take_names_literally(arg, "--multirun" in flags) for arg in args]
     for arg in args:
         if not overrides.is_override(arg):
             raise unexpected_argument(verb, arg, run, folders)
@@ -120,7 +128,7 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
     check_choices(args, folders)
     misplaced = [arg for arg in args if override_key(arg).split(".")[0] == "sweep"]
     if misplaced and "--multirun" not in flags:
-        raise UserError(f"{misplaced[0]} applies to sweeps, which need -m: ganrun {verb} -m {' '.join(args)}")
+        raise UserError(f"{misplaced[0]} applies to sweeps, which need -m: {ganrun_command(verb, '-m', *args)}")
     changes = []
     if verb == "resume":
         own = {key.name for key in docs.documented_keys(folders[0] / "resume.yaml")}
@@ -151,7 +159,7 @@ def check_run(verb: str, run: str | None, args: list[str]) -> None:
     if is_folder_eval(verb, args) and run:
         raise UserError(
             f"--folder and --against compare two image folders without a run, but RUN is given too: {run}. Remove one. "
-            f"To compare the run's samples with a folder: ganrun eval {run} data=folder data.root=FOLDER"
+            f"To compare the run's samples with a folder: {ganrun_command('eval', run)} data=folder data.root=FOLDER"
         )
     if not is_folder_eval(verb, args) and not run:
         raise UserError(

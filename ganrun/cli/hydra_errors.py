@@ -14,8 +14,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from ganrun import files
 from ganrun.cli.arguments import Command
 from ganrun.config import docs, trainer_arguments
-from ganrun.config.overrides import OVERRIDE
-from ganrun.errors import Failure, UserError, describe_system_error, did_you_mean, suggest
+from ganrun.config.overrides import NAMES, OVERRIDE, quote_override
+from ganrun.errors import Failure, UserError, describe_system_error, did_you_mean, ganrun_command, shell_quote, suggest
 
 
 def as_user_error(error: BaseException, command: Command) -> UserError | None:
@@ -61,7 +61,7 @@ def unreadable_override(error: OverrideParseException, command: Command) -> str:
         return f'Cannot parse {error.override}: the "{value[0]}" is not closed.'
     if command.is_sweep and re.fullmatch(r"\w+\(.*\)", value):
         return f"Cannot parse {error.override}. Allowed in a sweep: {', '.join(SWEEP_VALUES)}."
-    quoted = f"\"{head}'{value}'\"" if "'" not in value else f"'{head}\"{value}\"'"
+    quoted = shell_quote(head + quote_override(value))
     return f"Cannot parse {error.override}. Quote a value with characters other than letters, digits, ./+-_: {quoted}"
 
 
@@ -78,10 +78,9 @@ def bad_composition(error: HydraException, command: Command) -> str:
 
 def several_values(override: str, error: HydraException, command: Command) -> str:
     key, _, values = override.partition("=")
-    return (
-        f"{override} has several values. For a sweep, one job per value: ganrun {command.verb} -m. "
-        f"For a single value that is a list: '{key}=[{values}]'"
-    )
+    single = shell_quote(f"{key}={quote_override(values)}" if key in NAMES else f"{key}=[{values}]")
+    sweep = ganrun_command(command.verb, "-m", *command.overrides)
+    return f"{override} has several values. For a single value: {single}. For a sweep, one job per value: {sweep}"
 
 
 def already_exists(name: str, error: HydraException, command: Command) -> str:

@@ -144,7 +144,7 @@ def is_playable(cfg: DictConfig, data: DataModule) -> bool:
     Its weights take no memory: at large sizes, those of a fully connected network would take all there is.
     """
     try:
-        with torch.device("meta"):
+        with memory.within_memory(cfg), torch.device("meta"):
             model = build.build_model(cfg, data)
     except UserError:
         return False

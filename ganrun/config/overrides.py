@@ -5,7 +5,15 @@ import re
 from collections.abc import Iterable, Mapping
 
 OVERRIDE = re.compile(r"(?P<sign>\+{1,2}|~)?(?P<key>[\w./@$-]+)=(?P<value>.*)", re.DOTALL)
-UNQUOTED = re.compile(r"[\w./+-]*")  # values that need no quotes
+UNQUOTED = re.compile(r"[\w./+-]*", re.ASCII)  # values that need no quotes
+OTHER_THAN_TEXT = re.compile(
+    r"[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d[\d_]*)?|[+-]?(inf|nan)|true|false|null", re.I
+)
+QUOTED = re.compile(r"\s*('([^'\\]|\\.)*'|\"([^\"\\]|\\.)*\")\s*", re.DOTALL)
+SWEEP_FUNCTION = re.compile(r"\s*(choice|glob|range|interval|tag|shuffle|sort|extend_list)\(.*\)\s*", re.DOTALL)
+PARTS = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^,'\"]|['\"])+")  # of a list, at its commas
+NAMES = {"data.root": ("null", "["), "run": (), "input": ()}  # settings that name files: what else they may be
+NAMES |= dict.fromkeys(("folder", "out", "pictures", "against", "sweep.name"), ("null",))
 
 
 def override_keys(args: Iterable[str]) -> set[str]:
@@ -49,6 +57,36 @@ def expand_home(arg: str) -> str:
         return arg
     path = os.path.expanduser(match["value"])
     return arg[: match.start("value")] + (path if UNQUOTED.fullmatch(path) else quote_value(path))
+
+
+def take_names_literally(arg: str, is_sweep: bool) -> str:
+    """Return an override of a setting that names a file or folder so that Hydra reads the name as it is written.
+
+    Unquoted, Hydra takes 2024, 1e5, true or [x] for other things than names, and stops at spaces, quotes and `=`.
+    Other overrides stay. is_sweep: commas separate values; else they only do so if there is no file of the whole name.
+    """
+    match = OVERRIDE.match(arg)
+    if not match or match["sign"] == "~" or match["key"] not in NAMES:
+        return arg
+    value, others = match["value"], NAMES[match["key"]]
+    is_function = is_sweep and SWEEP_FUNCTION.fullmatch(value)
+    if is_function or "${" in value or "\\" in value:  # Hydra's own notations
+        return arg
+    head = arg[: match.start("value")]
+    if "[" in others and value.startswith("[") and value.endswith("]") and not os.path.exists(value):
+        return f"{head}[{','.join(quote_name(part, others) for part in PARTS.findall(value[1:-1]))}]"
+    if "," in value and not QUOTED.fullmatch(value) and not os.path.exists(value):
+        return head + ",".join(quote_name(part, others) for part in PARTS.findall(value)) if is_sweep else arg
+    return head + quote_name(value, others)
+
+
+def quote_name(name: str, others: tuple[str, ...] = ()) -> str:
+    """Return a name for Hydra, in quotes if it needs them. others: texts that stand for something else."""
+    if QUOTED.fullmatch(name) or name.strip().lower() in others:
+        return name
+    name = os.path.expanduser(name)
+    is_text = UNQUOTED.fullmatch(name) and not OTHER_THAN_TEXT.fullmatch(name)
+    return name if is_text else quote_override(name)
 
 
 def quote_override(text: str) -> str:

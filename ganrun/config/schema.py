@@ -95,7 +95,6 @@ SETTINGS = {
     "logger.default_hp_metric": Setting(FLAG, True, resumable=True),
     "logger.offline": Setting(FLAG, True, resumable=True),
     "logger.**": Setting(resumable=True),
-    "callbacks.*": Setting(types.TABLE_OR_NULL, resumable=True),
     "callbacks.random_states.seed": Setting(SEED, True, resumable=True),
     "callbacks.length.kimg": Setting(types.LENGTH, True, resumable=True),
     "callbacks.length.minutes": Setting(POSITIVE_OR_NULL, True, resumable=True),

@@ -1,7 +1,6 @@
 """Whether the config in a checkpoint or run folder, which may be somebody else's, may be built."""
 
 import re
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from ganrun import files
 from ganrun.config import interpolations, renames, user_modules
 from ganrun.config.interpolations import quote_text
 from ganrun.config.renames import iterate_values
-from ganrun.errors import UserError
+from ganrun.errors import UserError, ganrun_command
 
 UNUSABLE = (
     *(TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError, MemoryError),
@@ -94,7 +93,7 @@ def foreign_targets(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
 
 def refuse(source: Path, key: str, value: Any, reason: str, command: str | None = None) -> NoReturn:
     """Raise the UserError about a value in a saved file. command: that trusts the file; None: this one, trust=true."""
-    command = command or f"ganrun {shlex.join(sys.argv[1:])} trust=true"
+    command = command or ganrun_command(*sys.argv[1:], "trust=true")
     raise UserError(f"{source} contains {key}={value}, which {reason}. If the file is yours or you trust it: {command}")
 
 
@@ -107,7 +106,7 @@ def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path) -> None:
         if leads_out and value != str(run_dir):
             raise UserError(
                 f"{source} contains {key}={value}, so the logger would write outside {run_dir}. If the file is yours "
-                f"or you trust it: ganrun {shlex.join(sys.argv[1:])} trust=true"
+                f"or you trust it: {ganrun_command(*sys.argv[1:], 'trust=true')}"
             )
 
 

@@ -21,7 +21,7 @@ import torch
 from numpy.lib.format import open_memmap, write_array_header_1_0
 from torch import Tensor
 
-from ganrun.errors import UserError
+from ganrun.errors import UserError, is_full_disk
 from ganrun.files import (
     building,
     cache_dir,
@@ -32,6 +32,7 @@ from ganrun.files import (
     remove_unchanged,
     to_json,
 )
+from ganrun.terminal import round_bytes
 
 log = logging.getLogger(__name__)
 MAX_MANIFEST_BYTES = 2**26  # it lists the images that were skipped
@@ -62,12 +63,9 @@ class CacheWriter:
     def new(self, split: str, key: str, shape: tuple[int, ...]) -> np.memmap:
         """Create a uint8 array on disk, to be filled by the caller."""
         size, free = int(np.prod(shape, dtype=np.int64)), shutil.disk_usage(self.folder).free
-        if size > free:  # a memory map larger than the disk would kill the process without a message
-            raise UserError(
-                f"The prepared data need {size / 1e9:.1f} GB, but {cache_dir()} has {free / 1e9:.1f} GB free. "
-                "Make room, or set the environment variable GANRUN_CACHE to another folder."
-            )
-        return open_memmap(self._path(split, key), mode="w+", dtype=np.uint8, shape=shape)
+        if size > free:
+            raise no_room(size, free)
+        return map_new_file(self._path(split, key), np.dtype(np.uint8), shape)
 
     def save_blocks(self, split: str, key: str, count: int, blocks: Iterator[np.ndarray]) -> None:
         """Write a uint8 array of `count` rows that comes in blocks, none of which stays in memory."""
@@ -84,7 +82,7 @@ class CacheWriter:
     def keep_rows(self, split: str, key: str, rows: list[int]) -> None:
         """Reduce an array to these rows, in this order."""
         old = np.load(self._path(split, key), mmap_mode="r")
-        new = open_memmap(self.folder / "new.npy", mode="w+", dtype=old.dtype, shape=(len(rows), *old.shape[1:]))
+        new = map_new_file(self.folder / "new.npy", old.dtype, (len(rows), *old.shape[1:]))
         for i, row in enumerate(rows):
             new[i] = old[row]
         new.flush()
@@ -92,6 +90,29 @@ class CacheWriter:
 
     def _path(self, split: str, key: str) -> Path:
         return self.folder / f"{split}-{key}.npy"
+
+
+def map_new_file(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.memmap:
+    """Return a memory map of a new .npy file whose space is reserved: on a full disk, writing to it would be SIGBUS."""
+    array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    size = path.stat().st_size
+    if hasattr(os, "posix_fallocate") and size:
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:  # some file systems cannot reserve
+                if is_full_disk(error):
+                    raise no_room(size, shutil.disk_usage(path.parent).free) from error
+    return array
+
+
+def no_room(size: int, free: int) -> UserError:
+    """Return the error that the disk of the cache has no room for an array."""
+    missing = round_bytes(max(size - free, 1))
+    return UserError(
+        f"The prepared data need {round_bytes(size)}, {missing} more than {cache_dir()} has free. "
+        "Make room, or set the environment variable GANRUN_CACHE to another folder."
+    )
 
 
 def cache_folder(name: str, options: dict, files: Iterable[Path]) -> Path:

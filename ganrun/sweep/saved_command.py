@@ -1,14 +1,13 @@
 """Whether what a sweep.json says may be run: it may be somebody else's, who could name classes, folders and servers."""
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config import interpolations, renames, trust
-from ganrun.errors import UserError
+from ganrun.errors import UserError, ganrun_command
 from ganrun.sweep.plan import SweepPlan
 from ganrun.sweep.search.space import SearchSpace
 from ganrun.sweep.state import SWEEP_FILE, SweepState
@@ -52,7 +51,7 @@ def check_configs(plan: SweepPlan, configs: Sequence[DictConfig]) -> None:
     configs: in which each value of each axis occurs.
     """
     source = plan.folder / SWEEP_FILE
-    trusting = f"ganrun sweep resume {shlex.quote(str(plan.folder))} trust=true"
+    trusting = ganrun_command("sweep", "resume", plan.folder, "trust=true")
     check_command(
         [*plan.space.fixed, *(f"{axis.key}={','.join(axis.values)}" for axis in plan.space.axes)], {}, source, trusting
     )

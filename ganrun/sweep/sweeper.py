@@ -1,7 +1,6 @@
 """A sweep from the command line's settings to its leaderboard; Hydra's plugin calls it."""
 
 import logging
-import shlex
 import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -11,7 +10,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
-from ganrun.errors import heeded_signals, interrupted_by
+from ganrun.errors import ganrun_command, heeded_signals, interrupted_by
 from ganrun.sweep import hydra_context, saved_command, state, validate
 from ganrun.sweep.executors.base import Executor
 from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
@@ -43,7 +42,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
         log_plan(plan, config.sweep)
         return
     check_writable(plan.folder.absolute())
-    check_contents(plan.folder, bool(command.trust), f"ganrun sweep resume {shlex.quote(str(plan.folder))} trust=true")
+    check_contents(plan.folder, bool(command.trust), ganrun_command("sweep", "resume", plan.folder, "trust=true"))
     if config.sweep.fresh:
         move_aside(plan, config.sweep.get("storage"))
     runner = build_runner(context, config, plan, configs)

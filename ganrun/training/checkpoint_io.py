@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ganrun.config.renames import update_callback_states
 from ganrun.data.tensor_files import check_extent
-from ganrun.errors import Failure, is_full_disk
+from ganrun.errors import Failure, ganrun_command, is_full_disk
 from ganrun.files import is_unfinished, replacing, sha256_of_file
 from ganrun.training.config_stand_in import load_archive, open_stand_in, refused_class
 from ganrun.training.plain_types import NotPlainError, from_plain, to_plain
@@ -84,7 +84,7 @@ def plain_content(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
         return to_plain(dict(content))
     except (NotPlainError, RecursionError) as error:
         reason = str(error) if isinstance(error, NotPlainError) else "a state in it contains itself"
-        raise save_failure(path, reason, f"After the change: ganrun resume {path.parent.parent}") from error
+        raise save_failure(path, reason, f"After the change: {ganrun_command('resume', path.parent.parent)}") from error
 
 
 def write_checkpoint(content: Mapping[str, Any], path: Path) -> str:
@@ -117,7 +117,7 @@ def check_free_space(content: Mapping[str, Any], path: Path) -> None:
 
 
 def full_disk_failure(path: Path, reason: str) -> Failure:
-    advice = f"Free some space on the disk of {path.parent}, then: ganrun resume {path.parent.parent}"
+    advice = f"Free some space on the disk of {path.parent}, then: {ganrun_command('resume', path.parent.parent)}"
     if is_unfinished(path):  # the first checkpoint of a branch, whose folder is not made yet
         advice = f"Free some space on the disk of {path.parents[2].absolute()}, then give the command again."
     return save_failure(path, reason, advice)
@@ -149,7 +149,7 @@ def verify_loading(written: Path, path: Path) -> None:
     try:
         read_checkpoint(written, mmap=True)
     except (pickle.UnpicklingError, TypeError, ValueError, KeyError) as error:
-        advice = f"After a change: ganrun resume {path.parent.parent}"
+        advice = f"After a change: {ganrun_command('resume', path.parent.parent)}"
         raise save_failure(path, describe_refusal(error), advice) from error
 
 

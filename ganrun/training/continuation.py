@@ -2,7 +2,6 @@
 
 import logging
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.config.interpolations import quote_text, resolver_calls, without_resolvers
 from ganrun.config.trust import explain_unusable_settings
-from ganrun.errors import UserError
+from ganrun.errors import UserError, ganrun_command
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
 from ganrun.training.callbacks.length import kimg_limit
@@ -113,10 +112,10 @@ def check_changes(run: str, saved: DictConfig, cfg: DictConfig, overrides: list[
     cfg.parent = cast("dict[str, Any]", OmegaConf.to_container(saved)).get("parent")  # unresolved
     for key, (before, after) in resume_rules.changed_settings(saved, cfg).items():
         if not schema.find_setting(key).resumable:
-            setting = shlex.join(overrides or []) or shlex.quote(f"{key}={after}")
+            settings = overrides or [f"{key}={after}"]
             raise UserError(
                 f"{key} cannot change from {before} to {after} during a run. Leave it out, or start a new run from "
-                f"this state: ganrun resume {run} branch=true {setting}"
+                f"this state: {ganrun_command('resume', run, 'branch=true', *settings)}"
             )
     return cfg
 
@@ -156,7 +155,7 @@ def check_owner(run_dir: Path, choices: Mapping[str, str], path: Path | None) ->
     if theirs != ours:
         raise UserError(
             f"{path} is a checkpoint of {theirs}, but {run_dir} trains {ours}. To start a new run from it: "
-            f"ganrun resume {path} branch=true"
+            f"{ganrun_command('resume', path, 'branch=true')}"
         )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, median
 
+import numpy as np
+
 # p-value below which the last half of the scores has a trend. Of ten scores (the default) that half has five, in ten
 # pairs: at most one pair may be out of order.
 SIGNIFICANT = 0.05
@@ -166,12 +168,29 @@ def p_rising(values: Sequence[float]) -> float:
     with ties, and beyond MAX_EXACT values by the normal approximation with Kendall's variance.
     """
     n, ties = len(values), [*Counter(values).values()]
-    s = sum((b > a) - (b < a) for i, b in enumerate(values) for a in values[:i])
+    s = rising_minus_falling(values)
     if n > MAX_EXACT:
         variance = (n * (n - 1) * (2 * n + 5) - sum(m * (m - 1) * (2 * m + 5) for m in ties)) / 18
         return NormalDist(sigma=math.sqrt(max(1.0, variance))).cdf(1 - s)
     counts = count_orders(ties)
     return sum(counts[: (len(counts) - 1 - s) // 2 + 1]) / sum(counts)
+
+
+def rising_minus_falling(values: Sequence[float]) -> int:
+    """Return Kendall's S: of how many pairs the later value is larger, minus of how many it is smaller.
+
+    In n log(n) steps. Two ranks compare by the highest bit in which they differ. Among the m values whose ranks agree
+    above a bit, the one at position p has p values before it and m - 1 - p after it: if its bit is 1, all those with a
+    0 before it rise to it, and those after it fall from it; pairs of two 1s cancel out.
+    """
+    ranks, s = np.unique(np.asarray(values, dtype=float), return_inverse=True)[1], 0
+    for bit in reversed(range(int(ranks.max()).bit_length())):
+        ranks = ranks[np.argsort(ranks >> (bit + 1), kind="stable")]  # keeps the order of time in each group
+        counts = np.bincount(ranks >> (bit + 1))
+        counts = counts[counts > 0]
+        size, start = np.repeat(counts, counts), np.repeat(np.cumsum(counts) - counts, counts)
+        s += int((((ranks >> bit) & 1) * (2 * (np.arange(len(ranks)) - start) - size + 1)).sum())
+    return s
 
 
 def count_orders(ties: Sequence[int]) -> list[int]:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from ganrun import seeds
 from ganrun.config import build, trust
 from ganrun.data.module import DataModule
-from ganrun.errors import UserError
+from ganrun.errors import UserError, ganrun_command
 from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
-from ganrun.training.run_record import read_metric_lines
+from ganrun.training.run_record import split_metrics
 
 log = logging.getLogger(__name__)
 ClassLabels = int | str | Sequence[int | str] | Tensor | None
@@ -49,8 +49,8 @@ class TrainedModel:
     @property
     def scores(self) -> dict[str, float]:
         """The scores that the training computed for this checkpoint; empty if it computed none."""
-        lines = read_metric_lines(self.run_dir / "metrics.jsonl")
-        scored = [line for line in lines if "protocol" in line and line["kimg"] == self.kimg]
+        lines = split_metrics(self.run_dir / "metrics.jsonl")
+        scored = [line for _, kimg, line in lines if line is not None and "protocol" in line and kimg == self.kimg]
         return {name: value for name, value in scored[-1].items() if name.startswith("val/")} if scored else {}
 
     @property
@@ -76,7 +76,9 @@ class TrainedModel:
         """
         sample = getattr(self.model, "sample", None)
         if sample is None:
-            raise UserError(f"{self.choices['model']} translates and draws no samples: ganrun translate {self.run_dir}")
+            raise UserError(
+                f"{self.choices['model']} translates and draws no samples: {ganrun_command('translate', self.run_dir)}"
+            )
         labels, generator = self.labels(n, y), seeds.generator(seed)
         samples, starts = [], range(0, n, batch_size)
         for start in progress_bar(starts, "sampling") if show_progress else starts:
@@ -128,7 +130,7 @@ class TrainedModel:
         """The model's own `translate` to a domain. Raises UserError if it does not translate to it."""
         translate = getattr(self.model, "translate", None)
         if translate is None:
-            raise UserError(f"{self.choices['model']} does not translate: ganrun sample {self.run_dir}")
+            raise UserError(f"{self.choices['model']} does not translate: {ganrun_command('sample', self.run_dir)}")
         domain = str(to).lower()
         if domain not in ("a", "b"):
             raise UserError(f"to={to} is not a domain of the model. Allowed: to=a, to=b.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ganrun.config.json_forms import is_amount, is_plain_name, is_shallow, is_text, optional, read_form
-from ganrun.files import write_json
+from ganrun.files import UnsafeFileError, write_json
 
 MANIFEST = "manifest.json"
 MAX_BYTES = 2**22  # tens of thousands of checkpoints
@@ -50,11 +50,12 @@ class Manifest:
     def read(cls, folder: Path) -> "Manifest":
         """Return the manifest in a folder of checkpoints.
 
-        If it is missing or damaged, `last` is None and `found` has the files that are there.
+        If it is missing or damaged, `last` is None and `found` has the files that are there. Raises OSError if the
+        system refuses to read it.
         """
         try:
             content = read_form(folder / MANIFEST, MAX_BYTES, MANIFEST_FORM)
-        except (ValueError, OSError):
+        except (ValueError, FileNotFoundError, NotADirectoryError, UnsafeFileError):
             content = {}
         if "last" not in content:
             return cls(found=checkpoint_files(folder))

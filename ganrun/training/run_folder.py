@@ -6,7 +6,6 @@ import logging
 import os
 import platform
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from ganrun.config.interpolations import check_size, without_resolvers
 from ganrun.config.json_forms import find_wrong_entry, is_amount, is_count, is_shallow, is_text, optional, read_form
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
-from ganrun.errors import Failure, UserError, is_full_disk
+from ganrun.errors import Failure, UserError, ganrun_command, is_full_disk
 from ganrun.files import building, find_stray_entry, nan_for_null, open_append, read_text
 from ganrun.terminal import LogFormatter
 
@@ -85,7 +84,7 @@ def choose_name(folder: Path, key: str) -> Path:
             if not os.path.lexists(numbered := folder.with_name(f"{folder.name}-{number}")):
                 return numbered
     is_run = (folder / STATUS).is_file()
-    advice = f" To continue the run in it: ganrun resume {shlex.quote(str(folder))}" if is_run else ""
+    advice = f" To continue the run in it: {ganrun_command('resume', folder)}" if is_run else ""
     raise UserError(f"{folder} exists. Give a new {key}=, or leave it out.{advice}")
 
 
@@ -111,17 +110,28 @@ def log_to_file(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def explain_full_disk(folder: Path) -> Iterator[None]:
-    """Turn the OSError of a full disk into a Failure that names the folder and the next command."""
+def explain_lost_folder(folder: Path) -> Iterator[None]:
+    """Turn the OSError of a run folder that is full, gone or read-only into a Failure that names the next command."""
     try:
         yield
     except OSError as error:
-        if not is_full_disk(error):
+        reason = "" if isinstance(error, UserError) else explain_loss(folder, error)
+        if not reason:
             raise
-        raise Failure(
-            f"The disk of {folder} is full. Earlier checkpoints are intact. Free some space, then: "
-            f"ganrun resume {folder}"
-        ) from error
+        raise Failure(reason) from error
+
+
+def explain_loss(folder: Path, error: OSError) -> str:
+    """Return why a run folder cannot be written, and what to do; "" if something else is at fault."""
+    intact, command = "Earlier checkpoints are intact.", ganrun_command("resume", folder)
+    if is_full_disk(error):
+        return f"The disk of {folder} is full. {intact} Free some space, then: {command}"
+    if not folder.is_dir():
+        return f"{folder} has been removed while the training ran, with all that it had saved. Train again."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE):
+        place = error.filename or folder
+        return f"{place} cannot be written: {error.strerror}. {intact} Make it writable, then: {command}"
+    return ""
 
 
 def package_versions() -> dict[str, str]:
@@ -157,7 +167,7 @@ def check_contents(folder: Path, trust: bool = False, command: str | None = None
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror} ({error.filename}).") from error
     if stray:
-        command = command or f"ganrun {shlex.join(sys.argv[1:])} trust=true"
+        command = command or ganrun_command(*sys.argv[1:], "trust=true")
         raise UserError(
             f"{stray}; ganrun follows nothing out of {folder}. Put the files themselves there. "
             f"Or, if the folder is yours or you trust it: {command}"

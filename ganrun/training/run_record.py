@@ -4,11 +4,11 @@ import logging
 import math
 import os
 import platform
-import shlex
+import re
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
 from ganrun.config.json_forms import is_amount, is_number, is_shallow, is_text, parse_form
+from ganrun.errors import ganrun_command
 from ganrun.files import (
     UnsafeFileError,
     nan_for_null,
@@ -34,7 +35,10 @@ from ganrun.training.diagnosis import Diagnosis, diagnose
 from ganrun.training.run_folder import SCORES, STATUS, git_commit, package_versions
 
 log = logging.getLogger(__name__)
-MAX_METRICS, MAX_LINES, MAX_LINE = 2**28, 10**6, 2**18  # bytes, lines, and bytes of one line of a metrics.jsonl
+MAX_METRICS, MAX_LINE = 2**35, 2**18  # bytes of a metrics.jsonl and of a line in it: months with log_every=1
+MAX_SCORINGS = 10**6  # lines of a metrics.jsonl that are more than a reading of the curves
+# A reading of the loss curves, with its kimg: a flat line, while scores have a protocol. Most lines are only copied
+CURVES = re.compile(rb'\{(?:"time": [\d.e+-]+, )?"kimg": ([\d.e+-]+)(?:, "[^{}\[\]]*)?\}\n')
 LINE_FORM = {
     **{"kimg": is_amount, "protocol": {str: is_shallow}, "best": SCORES, "last": SCORES, str: is_shallow},
     **{"diagnosis": {str: is_text}, "verdict": {str: is_text}},  # verdict: of version 0.1
@@ -92,23 +96,31 @@ class RunRecord:
 
     def restore(self, images: int) -> None:
         """Restore scores and curves from metrics.jsonl up to `images`. Drop later lines, and scores of the end."""
-        path = self.folder / "metrics.jsonl"
+        path, limit = self.folder / "metrics.jsonl", images / 1000
         self.images = images
-        with replacing(path) if self.is_main_process else nullcontext(os.devnull) as copy, open(copy, "w") as file:
-            for line in self._lines_until(path, images / 1000):
-                values = {name: value for name, value in line.items() if name != "time" and is_number(value)}
-                if "protocol" in line:
-                    self._apply_scores(values, line["protocol"])
-                else:
-                    self.readings.append({name: value for name, value in values.items() if name != "kimg"})
-                file.write(to_json(line) + "\n")
+        newest: deque[bytes] = deque(maxlen=READINGS)
+        with replacing(path) if self.is_main_process else nullcontext(os.devnull) as copy, open(copy, "wb") as file:
+            for text, kimg, line in split_metrics(path):
+                if line is None and kimg <= limit:
+                    newest.append(text)
+                    file.write(text)
+                elif line is not None and self._is_restored(line, limit):
+                    self._restore_line(line, newest, text)
+                    file.write((to_json(line) + "\n").encode())
+        for text in newest:
+            with suppress(ValueError):
+                self.readings.append(numbers_of(parse_line(text)))
 
-    def _lines_until(self, path: Path, kimg: float) -> Iterator[dict]:
-        """Yield the lines to restore. At the end of the training, leave out its scores: they are computed again."""
-        for line in read_metric_lines(path):
-            is_final = kimg >= self.kimg and line["kimg"] >= kimg and "protocol" in line
-            if line["kimg"] <= kimg and "last" not in line and not is_final:
-                yield line
+    def _is_restored(self, line: Mapping, kimg: float) -> bool:
+        """Whether to keep a line. At the end of the training, its scores are left out: they are computed again."""
+        is_final = kimg >= self.kimg and line["kimg"] >= kimg and "protocol" in line
+        return line["kimg"] <= kimg and "last" not in line and not is_final
+
+    def _restore_line(self, line: Mapping, newest: deque[bytes], text: bytes) -> None:
+        if "protocol" in line:
+            self._apply_scores({"kimg": line["kimg"], **numbers_of(line)}, line["protocol"])
+        else:
+            newest.append(text)
 
     def restore_best(self, monitor: str | None, best: Any) -> None:
         """Take over the best score of a manifest if metrics.jsonl lacks it.  best: {"kimg", "value"}, or None."""
@@ -164,7 +176,7 @@ class RunRecord:
         """Return how the training went so far; None without a monitored score."""
         if not self.history:
             return None
-        command = f"ganrun resume {shlex.quote(str(self.folder))}"  # doubles the limit that ended the run, if any
+        command = ganrun_command("resume", self.folder)  # doubles the limit that ended the run, if any
         if self.images >= 1000 * self.kimg:
             command += f" kimg={2 * self.kimg:g}"
         elif self.minutes:
@@ -209,21 +221,54 @@ def write_config(folder: Path, cfg: DictConfig) -> None:
 
 
 def read_metric_lines(path: Path) -> Iterator[dict]:
-    """Yield the lines of a metrics.jsonl, without one that a crash has truncated and any that ganrun does not write.
+    """Yield the lines of a metrics.jsonl, parsed; see `split_metrics`."""
+    for text, _, line in split_metrics(path):
+        with suppress(ValueError):
+            yield parse_line(text) if line is None else line
 
-    Raises UnsafeFileError for anything but a regular file, and for more lines than the longest trainings write.
+
+def split_metrics(path: Path) -> Iterator[tuple[bytes, float, dict | None]]:
+    """Yield (text, kimg, content) of each line of a metrics.jsonl. The content is None for a reading of the curves.
+
+    A long training has millions of those, and parsing takes ten times as long as reading. Leaves out a line that a
+    crash has truncated and any that ganrun does not write. Raises UnsafeFileError for anything but a regular file, and
+    for more scores than the longest trainings have.
     """
-    damaged = 0
+    damaged = scorings = 0
     with open_regular(path, MAX_METRICS, follow_links=True) if path.exists() else BytesIO() as file:
-        for number, text in enumerate(iter(lambda: file.readline(MAX_LINE), b"")):
-            if number == MAX_LINES:
-                raise UnsafeFileError(f"{path} has more than {MAX_LINES:,} lines. Move it to another folder.")
+        for text in iter(lambda: file.readline(MAX_LINE), b""):
+            if (kimg := kimg_of_curves(text)) is not None:
+                yield text, kimg, None
+                continue
+            scorings += 1
+            if scorings > MAX_SCORINGS:
+                raise UnsafeFileError(f"{path} has more than {MAX_SCORINGS:,} scores. Move it to another folder.")
             try:
-                line = nan_for_null(parse_form(text, LINE_FORM))
-                line["kimg"]  # every line has it
-            except (ValueError, KeyError):
+                line = parse_line(text)
+            except ValueError:
                 damaged += 1
             else:
-                yield line
+                yield text, line["kimg"], line
     if damaged:
         log.info("%s: ignoring %d damaged lines", path, damaged)
+
+
+def kimg_of_curves(text: bytes) -> float | None:
+    """Return the kimg of a reading of the curves, None if the line is something else."""
+    if match := CURVES.fullmatch(text):
+        with suppress(ValueError):
+            return kimg if is_amount(kimg := float(match[1])) else None
+    return None
+
+
+def parse_line(text: bytes) -> dict:
+    """Return what a line of a metrics.jsonl holds. Raises ValueError if it is not one that ganrun writes."""
+    line = nan_for_null(parse_form(text, LINE_FORM))
+    if "kimg" not in line:
+        raise ValueError("every line has kimg")
+    return line
+
+
+def numbers_of(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return the scores or curves in a line of a metrics.jsonl."""
+    return {name: value for name, value in line.items() if name not in ("time", "kimg") and is_number(value)}

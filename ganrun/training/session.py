@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 from ganrun.config import build, compatibility
 from ganrun.config.experiment import Experiment
 from ganrun.config.interpolations import quote_text
-from ganrun.errors import Interrupted, UserError
+from ganrun.errors import Interrupted, UserError, ganrun_command
 from ganrun.files import remove_abandoned
 from ganrun.training import lock, out_of_memory, summary
 from ganrun.training.callbacks.base import RunCallback, RunContext
@@ -29,7 +29,7 @@ from ganrun.training.callbacks.random_states import RandomStates
 from ganrun.training.callbacks.signals import Signals
 from ganrun.training.checkpoint_io import DurableIO
 from ganrun.training.csv_history import keep_csv_history
-from ganrun.training.run_folder import explain_full_disk, log_to_file
+from ganrun.training.run_folder import explain_lost_folder, log_to_file
 from ganrun.training.run_record import RunRecord
 
 log = logging.getLogger(__name__)
@@ -71,10 +71,10 @@ def prepare_experiment(experiment: Experiment) -> None:
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
-    """Lock the run folder, in the main process for all ranks, and explain a full disk."""
+    """Lock the run folder, in the main process for all ranks, and explain why it cannot be written."""
     if is_main_process():
         remove_abandoned(folder.parent)
-    with explain_full_disk(folder), lock.exclusive_lock(folder) if is_main_process() else nullcontext():
+    with explain_lost_folder(folder), lock.exclusive_lock(folder) if is_main_process() else nullcontext():
         yield
 
 
@@ -112,7 +112,7 @@ def fit_model(run: RunContext) -> None:
         except Interrupted:
             state = "interrupted"
             if record.is_main_process:
-                log.info("continue with    ganrun resume %s", record.folder)
+                log.info("continue with    %s", ganrun_command("resume", record.folder))
             raise
         finally:
             record.images = run.experiment.model.images_seen

@@ -3,6 +3,7 @@
 from rich.table import Table
 
 from ganrun.config import trust
+from ganrun.errors import ganrun_command, shell_quote
 from ganrun.metrics.scores.declarations import better_direction
 from ganrun.terminal import PlainConsole, format_duration
 from ganrun.training.callbacks.base import RunContext
@@ -30,10 +31,14 @@ def print_summary(run: RunContext) -> None:
     console.print(f"run folder    {record.folder}")
     for path in (path for callback in run.callbacks if isinstance(callback, Samples) for path in callback.newest):
         console.print(f"pictures      {path}")
-    console.print(f"TensorBoard   tensorboard --logdir {record.folder}")
+    console.print(f"TensorBoard   tensorboard --logdir {shell_quote(str(record.folder))}")
     is_translator = not hasattr(run.experiment.model, "sample")
-    commands = [f"ganrun translate {record.folder} input=FOLDER" if is_translator else f"ganrun sample {record.folder}"]
-    commands += [f"ganrun eval {record.folder}"] if run.experiment.suite else []
+    commands = [
+        ganrun_command("translate", record.folder, "input=FOLDER")
+        if is_translator
+        else ganrun_command("sample", record.folder)
+    ]
+    commands += [ganrun_command("eval", record.folder)] if run.experiment.suite else []
     suffix = " trust=true" if trust.needs_trust(run.cfg) else ""
     console.print(f"next          {'   or   '.join(command + suffix for command in commands)}")
 

@@ -75,11 +75,11 @@ def test_lines_of_metrics_with_wrong_types_are_left_out(tmp_path):
 def test_endless_metrics_are_refused(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text("5\n" * (10**6 + 1))
-    with pytest.raises(UnsafeFileError, match="more than 1,000,000 lines"):
+    with pytest.raises(UnsafeFileError, match="more than 1,000,000 scores"):
         [*read_metric_lines(path)]
     with path.open("wb") as file:
-        file.truncate(10**10)
-    with pytest.raises(UnsafeFileError, match="has 10,000,000,000 bytes"):
+        file.truncate(10**11)
+    with pytest.raises(UnsafeFileError, match="has 100,000,000,000 bytes"):
         [*read_metric_lines(path)]
 
 

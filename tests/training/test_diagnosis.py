@@ -2,11 +2,21 @@
 
 import math
 import random
+import time
 from itertools import permutations, product
 
 import pytest
 
-from ganrun.training.diagnosis import MAX_EXACT, MIN_SCORES, NEAR_CERTAIN, SIGNIFICANT, count_orders, diagnose, p_rising
+from ganrun.training.diagnosis import (
+    MAX_EXACT,
+    MIN_SCORES,
+    NEAR_CERTAIN,
+    SIGNIFICANT,
+    count_orders,
+    diagnose,
+    p_rising,
+    rising_minus_falling,
+)
 
 NAME = "val/fd_lenet"
 
@@ -20,6 +30,19 @@ def diagnosis(values, mode="min", **options):
 def s(values):
     pairs = ((i, j) for i in range(len(values)) for j in range(i))
     return sum(math.copysign(1, values[i] - values[j]) for i, j in pairs if values[i] != values[j])
+
+
+def test_pairs_are_counted_as_one_by_one():
+    for _ in range(200):
+        values = [random.choice([1, 2, 3, 5.5, -1, random.random()]) for _ in range(random.randint(1, 60))]
+        assert rising_minus_falling(values) == s(values)
+
+
+def test_the_diagnosis_of_many_scores_takes_no_longer_than_they_are_many():
+    values = [random.gauss(5, 1) for _ in range(400_000)]
+    start = time.process_time()
+    diagnosis(values)
+    assert time.process_time() - start < 5  # pair by pair, it takes an hour
 
 
 @pytest.mark.parametrize("n", range(1, 5))

@@ -2,11 +2,12 @@
 
 import json
 import math
+import time
 
 import pytest
 from omegaconf import OmegaConf
 
-from ganrun.training.run_record import RunRecord
+from ganrun.training.run_record import READINGS, RunRecord
 
 NAME = "val/fid"
 FALLING = [50, 40, 30, 25, 20, 15, 12, 10]
@@ -86,3 +87,20 @@ def test_the_diagnosis_is_that_of_the_newest_samples_and_readings(record):
     assert run.diagnosis().summary.startswith("collapsed: 1 of 8 modes; the discriminator tells real from fake in 99 %")
     run.add_scores(600_000, {NAME: 5}, {})
     assert run.diagnosis().state == "converged"
+
+
+@pytest.mark.slow
+def test_a_resume_reads_a_million_readings_in_seconds(record, tmp_path):
+    run = record([3, 2])
+    reading = '{{"time": 1.5, "kimg": {}, "train/generator/loss": 0.25, "train/discriminator/accuracy": 0.5}}\n'
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.writelines(reading.format(200 + i / 1e4) for i in range(1_000_000))
+        file.write('{"time": 9, "kimg": 301')  # of a crash
+    start, again = time.process_time(), record()
+    again.restore(290_000)
+    assert time.process_time() - start < 5
+    assert (again.history, again.best) == (run.history, run.best)
+    assert again.readings[-1] == {"train/generator/loss": 0.25, "train/discriminator/accuracy": 0.5}
+    assert len(again.readings) == READINGS
+    assert closing(tmp_path)["kimg"] == 290
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2 + 900_001

@@ -1,7 +1,6 @@
 """ganrun compare: prints how runs differ, and ranks those whose scores are comparable."""
 
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.table import Table
 
 from ganrun.config import resume_rules, schema
 from ganrun.config.overrides import OVERRIDE
-from ganrun.errors import UserError
+from ganrun.errors import UserError, ganrun_command
 from ganrun.sweep import state
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import leaderboard, results
@@ -130,4 +129,5 @@ def rescoring_advice(protocols: Sequence[Mapping[str, str]], first: SweepJob) ->
         return ""
     counts = [int(count) for protocol in protocols if (count := protocol.get("samples", "")).isdigit()]
     samples = f" samples={max(counts)}" if counts else ""
-    return f"To make the scores comparable: ganrun eval {shlex.quote(first.name)}{samples}, and likewise for each run"
+    command = ganrun_command("eval", Path(first.name))
+    return f"To make the scores comparable: {command}{samples}, and likewise for each run"

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from ganrun.config import resume_rules, trust
 from ganrun.config.interpolations import quote_text
-from ganrun.errors import UserError
+from ganrun.errors import UserError, ganrun_command
 from ganrun.training import checkpoint, continuation, run_folder, session
 
 
@@ -28,15 +28,17 @@ def run(cfg: DictConfig, folder: Path) -> None:
 
     if cfg.branch:
         if path is None:
-            raise UserError(f"{run_dir} has no checkpoint to branch from. Continue it first: ganrun resume {cfg.run}")
+            command = ganrun_command("resume", cfg.run)
+            raise UserError(f"{run_dir} has no checkpoint to branch from. Continue it first: {command}")
         content = checkpoint.load_checkpoint(path)
         saved, choices = continuation.load_plan(run_dir, content)
         continuation.start_branch(build_config(saved), choices, path, content, cfg.folder)
         return
     if path and path.parent.name != "checkpoints" and not (run_dir / run_folder.STATUS).is_file():
-        raise UserError(f"{path} is not in a run folder. To start a new run from it: ganrun resume {path} branch=true")
+        command = ganrun_command("resume", path, "branch=true")
+        raise UserError(f"{path} is not in a run folder. To start a new run from it: {command}")
     finished = continuation.continue_training(run_dir, path, build_config)
     if finished is not None:
         longer = f"kimg={2 * finished.kimg:g}" if finished.kimg else f"minutes={2 * finished.minutes:g}"
         longer += " minutes=null" if finished.kimg and finished.minutes else ""
-        raise UserError(f"{run_dir} is finished. To make it longer: ganrun resume {cfg.run} {longer}")
+        raise UserError(f"{run_dir} is finished. To make it longer: {ganrun_command('resume', cfg.run)} {longer}")

@@ -1,13 +1,12 @@
 """ganrun sweep: shows the results of a sweep, or continues it."""
 
-import shlex
 from collections.abc import Sequence
 
 from ganrun.cli import hydra_app
 from ganrun.cli.arguments import parse_command
 from ganrun.config import schema
 from ganrun.config.overrides import OVERRIDE, quote_override
-from ganrun.errors import UserError
+from ganrun.errors import UserError, ganrun_command
 from ganrun.sweep import saved_command, state
 from ganrun.sweep.report import leaderboard
 from ganrun.terminal import configure_logging
@@ -49,7 +48,7 @@ def resume_sweep(sweep: state.SweepState, changes: Sequence[str], trust: bool) -
         raise UserError(f"{fixed[0]} cannot change when a sweep is resumed. Allowed: {', '.join(allowed)}.")
     saved = [arg for arg in sweep.command if arg.partition("=")[0] not in ("folder", "sweep.fresh", *changed)]
     if not trust:
-        command = f"ganrun sweep resume {shlex.join([str(sweep.folder), *changes])} trust=true"
+        command = ganrun_command("sweep", "resume", sweep.folder, *changes, "trust=true")
         saved_command.check_command(saved, sweep.flags, sweep.folder / state.SWEEP_FILE, command)
     args = [*saved, *changes, f"folder={quote_override(str(sweep.folder))}"]
     flags = {"--multirun": "", **{name: value for name, value in sweep.flags.items() if name == "--config-dir"}}

@@ -1,12 +1,12 @@
 """ganrun train: trains a model on a data set."""
 
-import shlex
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from ganrun.config.experiment import build_experiment
 from ganrun.config.unused import check_added_settings
+from ganrun.errors import ganrun_command
 from ganrun.training import continuation, lock, run_folder, run_record, session
 from ganrun.training.dry_run import print_plan
 from ganrun.training.manifest import has_checkpoints
@@ -15,7 +15,7 @@ from ganrun.training.manifest import has_checkpoints
 def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
     if cfg.resume:
-        run_folder.check_contents(folder, command=f"ganrun resume {shlex.quote(str(folder))} trust=true")
+        run_folder.check_contents(folder, command=ganrun_command("resume", folder, "trust=true"))
     if cfg.resume and ((folder / run_folder.STATUS).exists() or has_checkpoints(folder / "checkpoints")):
         continuation.resume_existing(cfg, folder)
         return

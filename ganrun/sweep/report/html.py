@@ -4,7 +4,6 @@ import base64
 import logging
 import math
 import re
-import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ganrun.data.decode import BadImageError, check_png
-from ganrun.errors import printable
+from ganrun.errors import ganrun_command, printable
 from ganrun.files import read_bytes, replace_text
 from ganrun.sweep.naming import short_keys
 from ganrun.sweep.report.elements import Element, element, join, table
@@ -55,7 +54,7 @@ def write_report(
         "Importance of each setting": lambda: plot_importance(ranked),
     }
     command = [override for override in sweep.command if not override.startswith("sweep.storage=")]  # has a password
-    heading = [] if title else [element("code", f"ganrun train -m {shlex.join(command)}"), element("br")]
+    heading = [] if title else [element("code", ganrun_command("train", "-m", *command)), element("br")]
     sections = [
         element("h1", title or sweep.folder.name),
         element("p", *heading, count_states(sweep.jobs)),

@@ -1,12 +1,12 @@
 """The results of a sweep, or of compared runs, in the terminal and as pages."""
 
 import logging
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.table import Table
 
+from ganrun.errors import ganrun_command, shell_quote
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import html, ranking
 from ganrun.sweep.report.ranking import PointResult, leaderboard_table
@@ -32,9 +32,9 @@ def show_leaderboard(sweep: SweepState, metric: str | None, mode: str | None) ->
         if job.state == JobState.FAILED:
             log.error("%s failed: %s (%s)", job.name, job.error, folder / "logs" / f"{job.name}.log")
     if any(not job.state.is_finished for job in jobs) and not RunnerRegistry(folder).others():
-        log.info("continue      ganrun sweep resume %s, or the same command again", shlex.quote(str(folder)))
+        log.info("continue      %s, or the same command again", ganrun_command("sweep", "resume", folder))
     console.print(f"leaderboard   {path}")
-    console.print(f"TensorBoard   tensorboard --logdir {folder}")
+    console.print(f"TensorBoard   tensorboard --logdir {shell_quote(str(folder))}")
 
 
 def show_rankings(

@@ -12,7 +12,7 @@ from ganrun.config.json_forms import is_number
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.sweep.job_state import JobState
 from ganrun.training.run_folder import read_config, read_status
-from ganrun.training.run_record import read_metric_lines
+from ganrun.training.run_record import split_metrics
 
 
 @dataclass
@@ -61,9 +61,9 @@ def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult
         state, status.get("kimg", 0.0), status.get("seconds", 0.0), metric, "max" if better == "max" else "min"
     )
     result.seed = saved_setting(config, "seed", int)
-    for line in read_metric_lines(folder / "metrics.jsonl"):
-        result.latest_kimg = line["kimg"]
-        if metric and "protocol" in line and is_number(line.get(metric)):
+    for _, kimg, line in split_metrics(folder / "metrics.jsonl"):
+        result.latest_kimg = kimg
+        if line is not None and metric and "protocol" in line and is_number(line.get(metric)):
             protocol = comparable_protocol(metric, line["protocol"])
             if protocol != result.protocol:  # measured in another way than the scores before
                 result.history, result.protocol = [], protocol

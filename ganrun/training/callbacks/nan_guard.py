@@ -2,7 +2,6 @@
 
 import logging
 import math
-import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from ganrun.errors import Failure
+from ganrun.errors import Failure, ganrun_command
 from ganrun.models.steps.skip_nonfinite import NonfiniteStepSkipper, grad_scaler
 from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.manifest import Manifest
@@ -107,7 +106,7 @@ class NanGuard(RunCallback):
         """Name the last good checkpoint, and the command that continues from it."""
         rates, run_dir = halved_rates(model), self.run.record.folder
         if last := Manifest.read(run_dir / "checkpoints").last:
-            command = f"ganrun resume {shlex.quote(str(run_dir))} branch=true {rates}"
+            command = f"{ganrun_command('resume', run_dir, 'branch=true')} {rates}"
             path = run_dir / "checkpoints" / last
             return f"The last good checkpoint is {path}. Continue from it with lower learning rates: {command}"
         return f"Nothing was saved yet. Start again with lower learning rates: {rates}"
