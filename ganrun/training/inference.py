@@ -76,9 +76,8 @@ class TrainedModel:
         """
         sample = getattr(self.model, "sample", None)
         if sample is None:
-            raise UserError(
-                f"{self.choices['model']} translates and draws no samples: {ganrun_command('translate', self.run_dir)}"
-            )
+            command = ganrun_command("translate", self.run_dir, "input=FOLDER")
+            raise UserError(f"{self.choices['model']} translates and draws no samples: {command}")
         labels, generator = self.labels(n, y), seeds.generator(seed)
         samples, starts = [], range(0, n, batch_size)
         for start in progress_bar(starts, "sampling") if show_progress else starts:

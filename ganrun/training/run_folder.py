@@ -83,8 +83,8 @@ def choose_name(folder: Path, key: str) -> Path:
         for number in range(2, 100):
             if not os.path.lexists(numbered := folder.with_name(f"{folder.name}-{number}")):
                 return numbered
-    is_run = (folder / STATUS).is_file()
-    advice = f" To continue the run in it: {ganrun_command('resume', folder)}" if is_run else ""
+    is_unfinished_run = read_status(folder).get("state", "done") != "done"
+    advice = f" To continue the run in it: {ganrun_command('resume', folder)}" if is_unfinished_run else ""
     raise UserError(f"{folder} exists. Give a new {key}=, or leave it out.{advice}")
 
 
