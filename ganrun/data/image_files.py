@@ -28,7 +28,7 @@ ONE = {
 }
 COMMANDS = ("train", "eval", "sample", "translate", "compare", "sweeps")  # folders below outputs/
 RUN_FILES = {"config.yaml", "status.json"}
-SHOWN = 3  # suffixes or paths named in a message
+SHOWN, SUFFIXES_SHOWN = 3, 5  # paths and suffixes named in a message
 
 
 @dataclass
@@ -152,7 +152,8 @@ def _count(paths: Sequence[str], reason: str) -> str:
 
 
 def _count_suffixes(paths: Sequence[str]) -> str:
-    counts = Counter(Path(path).suffix.lower() or "without suffix" for path in paths).most_common()
-    words = [f"{count} {suffix}" for suffix, count in counts[:SHOWN]]
-    rest = sum(count for _, count in counts[SHOWN:])
+    counts = Counter(Path(path).suffix.lower() or "without suffix" for path in paths)
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    words = [f"{count} {suffix}" for suffix, count in ordered[:SUFFIXES_SHOWN]]
+    rest = sum(count for _, count in ordered[SUFFIXES_SHOWN:])
     return ", ".join([*words, f"{rest} more"] if rest else words)
