@@ -126,6 +126,11 @@ def instantiate_optional(node: DictConfig | None, **arguments) -> Any:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         reason = str(error.__cause__ or error).splitlines()[0]
+        if "unexpected keyword argument 'root'" in reason:
+            raise UserError(
+                f"data={node.get('name')} reads no files of yours, so data.root has no effect. For your own images: "
+                "data=folder data.root=FOLDER"
+            ) from error
         shadowed = user_modules.explain_shadowed(node._target_, reason)
         raise UserError(f"{node._target_} cannot be built from the config: {reason}{shadowed}") from error
 

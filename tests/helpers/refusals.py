@@ -192,7 +192,7 @@ BAD = [
     (f"{C} model.classes=5", ["classes"]),
     (
         f"{F} metrics=none data.root=[1]",
-        ["data.root must be a string, a list of strings such as [A,B], or null, got [1]"],
+        ["data.root=1 does not exist"],
     ),
     (f"{D} dry_run=abc", ["dry_run must be true or false, got abc"]),
     (f"{D} channels_last=abc", ["channels_last must be true or false, got abc"]),
