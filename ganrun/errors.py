@@ -89,6 +89,13 @@ def interrupted_by(signums: Iterable[signal.Signals], on_signal: Callable[[int, 
             signal.signal(signum, handler)
 
 
+def as_system_failure(error: BaseException) -> UserError | None:
+    """Return the error for what the system refused, a UserError for a name that is too long; None for other errors."""
+    reason = describe_system_error(error) if isinstance(error, OSError) else ""
+    is_name = isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
+    return (UserError if is_name else Failure)(reason) if reason else None
+
+
 def is_full_disk(error: BaseException) -> bool:
     """Return whether the disk is full or the user's quota is used up."""
     is_numpy_error = isinstance(error, OSError) and error.errno is None and " requested and " in str(error)

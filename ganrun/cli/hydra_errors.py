@@ -15,7 +15,7 @@ from ganrun import files
 from ganrun.cli.arguments import Command
 from ganrun.config import docs, trainer_arguments
 from ganrun.config.overrides import NAMES, OVERRIDE, quote_override
-from ganrun.errors import Failure, UserError, describe_system_error, did_you_mean, ganrun_command, shell_quote, suggest
+from ganrun.errors import UserError, as_system_failure, did_you_mean, ganrun_command, shell_quote, suggest
 
 
 def as_user_error(error: BaseException, command: Command) -> UserError | None:
@@ -27,8 +27,7 @@ def as_user_error(error: BaseException, command: Command) -> UserError | None:
         if isinstance(error, kind):
             message = explain(error, command)
             return message and UserError(message)
-    reason = describe_system_error(error) if isinstance(error, OSError) else ""
-    return Failure(reason) if reason else None
+    return as_system_failure(error)
 
 
 def as_composition_error(error: BaseException, command: Command) -> UserError | None:

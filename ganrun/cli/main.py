@@ -14,7 +14,7 @@ from ganrun.config import docs
 from ganrun.errors import (
     Interrupted,
     UserError,
-    describe_system_error,
+    as_system_failure,
     heeded_signals,
     interrupted_by,
     print_error,
@@ -71,10 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and (reason := describe_system_error(error)):
-            print_error(reason)
-        else:
-            print_traceback(error)
+        if failure := as_system_failure(error):
+            print_error(failure)
+            return failure.exit_code
+        print_traceback(error)
         return 1
 
 
