@@ -137,7 +137,6 @@ def test_nothing_of_the_copy_changes_with_the_original():
         ({Path("a"): 1}, "PosixPath"),
         (float, "builtins.type"),
     ],
-    ids=str,
 )
 def test_what_cannot_be_held_is_named_with_the_keys_that_lead_to_it(value, kind):
     with pytest.raises(NotPlainError, match=r"callbacks\.Mine\.window\[1\]") as result:

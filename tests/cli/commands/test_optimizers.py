@@ -98,9 +98,9 @@ def test_betas_of_a_yaml_may_be_written_like_a_list_or_a_tuple(cli, setting):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("optimizer.betas=[]", "cannot be built: list index out of range"),
-        ("optimizer.betas='(a,b)'", "optimizer.betas=(a,b)"),
-        ("optimizer.betas=[0.5,2]", "Invalid beta parameter at index 1"),
+        ("optimizer.betas=[]", "must be a list of two numbers from 0 to below 1"),
+        ("optimizer.betas='(a,b)'", "must be a list of two numbers from 0 to below 1"),
+        ("optimizer.betas=[0.5,2]", "must be a list of two numbers from 0 to below 1"),
         ("+optimizer.foreach=true", "`fused` and `foreach` cannot be `True` together"),
         ("+optimizer.differentiable=true optimizer.fused=false", "optimizer.differentiable=true is not possible"),
     ],
