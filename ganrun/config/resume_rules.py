@@ -1,6 +1,9 @@
 """The config of a run that is resumed with other settings, and what has changed in it."""
 
+import logging
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from hydra import compose
@@ -10,24 +13,75 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import docs
+from ganrun.config.relative_paths import make_changes_absolute
+from ganrun.config.renames import iterate_values
 from ganrun.errors import UserError, did_you_mean
+
+log = logging.getLogger(__name__)
+IMAGE_FORMAT = ("size", "channels")  # settings of data that the networks are built for
 
 
 def apply_overrides(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """Return a copy of the config with overrides such as "kimg=2000" and "logger=csv" applied.
 
+    Choices in groups come first, as in Hydra. Other data keep the size and the channels for which the networks are
+    built, unless the overrides set them.
     Raises UserError for a key that the config does not have.
     """
     cfg = saved.copy()
     OmegaConf.set_struct(cfg, True)
-    for override in OverridesParser.create().parse_overrides([*overrides]):
+    parsed = OverridesParser.create().parse_overrides([*overrides])
+    for override in parsed:
         if override.is_sweep_override() or override.is_delete():
             raise UserError(f"{override.input_line} is not possible for an existing run. Give one value: key=value.")
-        if docs.is_group(override.key_or_group, docs.conf_dirs(None)):
-            _apply_choice(cfg, override)
-        else:
+    for override in filter(is_choice, parsed):
+        _apply_choice(cfg, override)
+    if any(override.key_or_group == "data" for override in parsed):
+        _keep_image_format(cfg, saved, {override.key_or_group for override in parsed})
+    for override in parsed:
+        if not is_choice(override):
             _apply_value(cfg, override)
+    return make_changes_absolute(saved, cfg)
+
+
+def restore_references(saved: DictConfig, network: str) -> DictConfig:
+    """Return a copy of a run's config whose networks follow its other settings again, as in conf/network.
+
+    Building a run has put values in the places of references such as ${data.shape}. A value that the user has set
+    stays.
+    """
+    cfg = saved.copy()
+    if not re.fullmatch(r"[\w-]+", network):  # a stranger may have chosen it
+        return cfg
+    with suppress(Exception):  # a file of the user's own that is not there any more
+        for key, reference in iterate_values(OmegaConf.to_container(compose("train", [f"network={network}"]).network)):
+            old = OmegaConf.select(saved.network, key)
+            if isinstance(reference, str) and "${" in reference and old is not None:
+                OmegaConf.update(cfg.network, key, reference)
+                if OmegaConf.select(cfg.network, key, throw_on_resolution_failure=False) != old:
+                    OmegaConf.update(cfg.network, key, old)
     return cfg
+
+
+def chosen_groups(overrides: Sequence[str]) -> dict[str, str]:
+    """Return {group: name} of the overrides that choose a file of a config group."""
+    parsed = OverridesParser.create().parse_overrides([*overrides])
+    return {override.key_or_group: str(override.value()) for override in parsed if is_choice(override)}
+
+
+def is_choice(override: Override) -> bool:
+    """Return whether the override chooses a file of a config group, as data=folder does."""
+    return docs.is_group(override.key_or_group, docs.conf_dirs(None))
+
+
+def _keep_image_format(cfg: DictConfig, saved: DictConfig, given: set[str]) -> None:
+    names = [name for name in IMAGE_FORMAT if name in saved.data and name in cfg.data and f"data.{name}" not in given]
+    changed = {name: saved.data[name] for name in names if saved.data[name] != cfg.data[name]}
+    for name, value in changed.items():
+        cfg.data[name] = value
+    if changed:
+        shown = " ".join(f"data.{name}={value}" for name, value in changed.items())
+        log.info("%s as before: the networks are built for it", shown)
 
 
 def _apply_choice(cfg: DictConfig, override: Override) -> None:

@@ -84,6 +84,7 @@ SETTINGS = {
     "log_every": Setting(COUNT, resumable=True),
     "folder": Setting(TEXT, resumable=True),
     "parent": Setting(types.NAME_OR_NULL, compared=False),
+    "started_in": Setting(types.NAME_OR_NULL, resumable=True, compared=False),
     "resume": Setting(FLAG, resumable=True),
     "dry_run": Setting(FLAG, resumable=True),
     # the groups
@@ -145,7 +146,7 @@ SETTINGS = {
     "init.std": Setting(NOT_NEGATIVE),
     "init.gain": Setting(NOT_NEGATIVE),
     # data
-    "data.root": Setting(types.ROOT),
+    "data.root": Setting(types.ROOT, resumable=True, compared=True),  # the content counts
     "data.size": Setting(types.SIZE),
     "data.channels": Setting(COUNT),
     "data.reference": Setting(types.SPLITS),
@@ -218,7 +219,7 @@ SETTINGS = {
     "columns": Setting(COUNT),
     "size": Setting(one_of("auto", "keep", "data")),
     **{name: Setting(NAME) for name in ("run", "input", "which", "device", "as", "to")},
-    **{name: Setting(FLAG) for name in ("branch", "trust")},
+    **{name: Setting(FLAG) for name in ("branch", "fresh", "trust")},
     "classes": Setting(types.CLASSES),
     "out": Setting(TEXT),
 }

@@ -21,6 +21,10 @@ def check_added_settings(cfg: DictConfig, players: Iterable[str]) -> None:
     """
     if cfg.get("parent") is not None:
         raise UserError("parent is set by ganrun resume RUN branch=true. Leave it out.")
+    if cfg.get("started_in") is not None:
+        raise UserError(
+            "started_in is set by ganrun: relative paths count from the folder where you start it. Leave it out."
+        )
     content = OmegaConf.to_container(cfg)
     values = [*iterate_values(content)]
     if any(key.endswith("_target_") and value and value not in trust.trusted_classes() for key, value in values):

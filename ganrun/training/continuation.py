@@ -1,9 +1,7 @@
-"""Continues a run from a checkpoint: in its own folder, or as a branch, a new run with other settings."""
+"""Continues a run from a checkpoint, in its own folder. See branching.py for a new run with other settings."""
 
 import logging
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,13 +11,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.config.interpolations import quote_text, resolver_calls, without_resolvers
+from ganrun.config.overrides import quote_override
 from ganrun.config.trust import explain_unusable_settings
 from ganrun.errors import UserError, ganrun_command
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
 from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.dry_run import print_plan
-from ganrun.training.run_record import write_start
 
 log = logging.getLogger(__name__)
 
@@ -141,11 +139,19 @@ def restore_progress(experiment: Experiment, content: Mapping[str, Any], path: P
     check_states(content["callbacks"].get("CallbackList", {}), experiment.callbacks)
     data = experiment.data
     if content["ganrun"]["data"] not in (None, data.contents.fingerprint):
+        command = ganrun_command("resume", path, "branch=true", *moved_root(experiment.cfg, content))
         raise UserError(
-            f"The files of data={data.name} have changed since {path} was written. Restore them, or train again."
+            f"The files of data={data.name} have changed since {path} was written. Restore them, or train on them as "
+            f"they are, in a new run from this state: {command}"
         )
     data.start_batch = content["seen"]["images"] // data.batch_size
     experiment.model.images_seen = content["seen"]["images"]
+
+
+def moved_root(cfg: DictConfig, content: Mapping[str, Any]) -> list[str]:
+    """Return the override data.root=FOLDER if the config has another one than the checkpoint."""
+    root, saved = (OmegaConf.select(DictConfig(node), "data.root") for node in (cfg, content["ganrun"]["plan"]))
+    return [f"data.root={quote_override(root)}"] if isinstance(root, str) and root != saved else []
 
 
 def check_owner(run_dir: Path, choices: Mapping[str, str], path: Path | None) -> None:
@@ -157,44 +163,3 @@ def check_owner(run_dir: Path, choices: Mapping[str, str], path: Path | None) ->
             f"{path} is a checkpoint of {theirs}, but {run_dir} trains {ours}. To start a new run from it: "
             f"{ganrun_command('resume', path, 'branch=true')}"
         )
-
-
-def start_branch(
-    cfg: DictConfig, choices: Mapping[str, str], path: Path, content: dict[str, Any], folder: str | None
-) -> None:
-    """Make a new run folder, with the checkpoint `path` and this config as its first one, and train there.
-
-    The folder appears as a whole: it can be resumed, however early the training in it ends.
-
-    content: of the checkpoint; changed here.  folder: the new run folder; None for one below outputs/train.
-    """
-    cfg.parent = quote_text(str(path))
-    set_choices(choices)
-    with explain_unusable_settings(path):
-        experiment = build_experiment(cfg)
-        checkpoint.restore_weights(experiment.model, content, path)
-    name = re.sub(r"[^\w.+-]", "_", f"{choices.get('model')}-{choices.get('data')}")  # a stranger may have chosen them
-    run_dir = Path(folder or f"outputs/train/{name}/{datetime.now():%Y-%m-%d-%H%M%S}")
-    if cfg.dry_run:
-        print_plan(experiment, run_dir)
-        return
-    with explain_unusable_settings(path):
-        apply_optimizer_settings(experiment, content)
-    cfg.folder = quote_text(str(run_dir))
-    content["ganrun"]["plan"] = OmegaConf.to_container(cfg)
-    content["callbacks"] = {}  # the callbacks start with no best score, and a new clock and schedule
-
-    def write(partial: Path) -> None:
-        checkpoint.write_branch_checkpoint(partial, content)
-        write_start(partial, cfg, choices, content["seen"]["images"])
-
-    run_dir = run_folder.make_run_folder(run_dir, write)
-    continue_training(*checkpoint.find_run(str(run_dir)), lambda plan: DictConfig(plan))
-
-
-def apply_optimizer_settings(experiment: Experiment, content: Mapping[str, Any]) -> None:
-    """Replace learning rates and other settings of the saved optimizers by those of the config."""
-    for state, optimizer in zip(content["optimizer_states"], experiment.model.configure_optimizers(), strict=True):
-        for old, new in zip(state["param_groups"], optimizer.param_groups, strict=True):
-            old |= {name: value for name, value in new.items() if name != "params"}
-            old.pop("initial_lr", None)

@@ -1,7 +1,7 @@
 """A trained model, loaded from its checkpoint."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import lcm
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganrun import seeds
 from ganrun.config import build, trust
+from ganrun.config.relative_paths import anchor_paths
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, ganrun_command
 from ganrun.models.base import Adversarial
@@ -33,6 +34,7 @@ class TrainedModel:
 
     path: the checkpoint file.   config: of the training, resolved.   choices: the choice in each config group.
     class_names: in the order of their numbers; empty if the checkpoint is of version 0.1 and the data do not tell.
+    fingerprint: of the training's data; None if the checkpoint has none.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class TrainedModel:
     kimg: float
     choices: dict[str, str]
     class_names: Sequence[str] = ()
+    fingerprint: str | None = None
 
     def __repr__(self) -> str:
         return f"<{self.choices['model']} on {self.choices['data']} after {self.kimg:g} kimg, {self.path}>"
@@ -148,12 +151,14 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
     kimg, choices = content["seen"]["images"] / 1000, content["ganrun"]["choices"]
     cfg = trust.open_saved_config(content["ganrun"]["config"], path, bool(command.get("trust")), without="callbacks")
     with trust.explain_unusable_settings(path):
+        take_moved_root(anchor_paths(cfg), command, choices)
         data = build.build_data(cfg)
         model = build.build_model(cfg, data)
         checkpoint.restore_weights(model, content, path)
     log.info("%s of %s, after %g kimg", choices.get("model"), path, kimg)
     names = content["ganrun"].get("classes") or data.source.classes
-    return TrainedModel(path, cfg, model.to(select_device(command.device)).eval(), data, kimg, choices, names)
+    model, fingerprint = model.to(select_device(command.device)).eval(), content["ganrun"].get("data")
+    return TrainedModel(path, cfg, model, data, kimg, choices, names, fingerprint)
 
 
 def class_number(label: Any, count: int, names: Sequence[str]) -> Any:
@@ -174,6 +179,20 @@ def number_classes(names: Sequence[str]) -> str:
     return ", ".join(f"{number} {name}" for number, name in enumerate(names[:CLASSES_SHOWN])) + more
 
 
+def take_moved_root(cfg: DictConfig, command: DictConfig, choices: Mapping[str, str]) -> None:
+    """Set data.root of a run's config to the one that the command gives, if it chooses no other data."""
+    if names_other_data(command) or command.get("data") is None:
+        return
+    if "root" not in cfg.data:
+        raise UserError(f"data={choices.get('data')} reads no files of yours. Leave data.root out.")
+    cfg.data.root = command.data.root
+
+
+def names_other_data(command: DictConfig) -> bool:
+    """Whether the command chooses data of its own, by data=NAME, not only the folder of the run's data."""
+    return "_target_" in (command.get("data") or ())
+
+
 def select_device(name: str) -> torch.device:
     """Return the device of that name; auto is a GPU if there is one. Raises UserError if it is not available."""
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -187,7 +206,7 @@ def select_device(name: str) -> torch.device:
 
 def data_for(trained: TrainedModel, command: DictConfig) -> DataModule:
     """Return the data that the command names, else the data of the training."""
-    if command.get("data") is None:
+    if not names_other_data(command):
         return trained.data
     cfg = OmegaConf.create({"data": command.data, "batch_size": 1, "seed": trained.config.seed})
     return build.build_data(cfg)

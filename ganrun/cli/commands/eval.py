@@ -87,6 +87,7 @@ def score_run(cfg: DictConfig) -> EvalResult:
     data.reference_splits = tuple(cfg.splits or data.reference_splits)
     data.prepare_data()
     data.setup()
+    warn_of_changed_data(trained, data)
     suite.prepare(data, model.device)
     result = EvalResult(
         {"checkpoint": str(trained.path), "kimg": trained.kimg},
@@ -100,6 +101,14 @@ def score_run(cfg: DictConfig) -> EvalResult:
     if cfg.copies and isinstance(suite, Generation) and data.train_count > copies.NEIGHBOURS:
         add_copies(result, trained, data, suite, cfg)
     return result
+
+
+def warn_of_changed_data(trained: TrainedModel, data: DataModule) -> None:
+    """Log if the scores do not compare with the examples of the training, though with data of the same settings."""
+    if data is trained.data and trained.fingerprint not in (None, data.contents.fingerprint):
+        log.warning(
+            "The files of data=%s are not those of the training: the scores compare with what is there now.", data.name
+        )
 
 
 def shared_protocol(cfg: DictConfig, protocol: dict, device: torch.device, **more) -> dict:

@@ -8,8 +8,9 @@ from omegaconf import DictConfig
 
 from ganrun.config import resume_rules, trust
 from ganrun.config.interpolations import quote_text
+from ganrun.config.relative_paths import anchor_paths
 from ganrun.errors import UserError, ganrun_command
-from ganrun.training import checkpoint, continuation, run_folder, session
+from ganrun.training import branching, checkpoint, continuation, run_folder, session
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
@@ -19,10 +20,11 @@ def run(cfg: DictConfig, folder: Path) -> None:
     run_dir, path = checkpoint.find_run(cfg.run, cfg.which if cfg.branch else "last", bool(cfg.trust))
     overrides = list(cfg.get("changes") or [])
 
-    def build_config(content: Any) -> DictConfig:
-        saved = trust.open_saved_config(content, path or run_dir, bool(cfg.trust))
+    def build_config(content: Any, network: str | None = None) -> DictConfig:
+        saved = anchor_paths(trust.open_saved_config(content, path or run_dir, bool(cfg.trust)))
         if not cfg.trust:
             trust.check_logger_paths(saved, run_dir, path or run_dir)
+        saved = resume_rules.restore_references(saved, network) if network else saved
         config = resume_rules.apply_overrides(saved, overrides)
         return config if cfg.branch else continuation.check_changes(cfg.run, saved, config, overrides)
 
@@ -32,8 +34,12 @@ def run(cfg: DictConfig, folder: Path) -> None:
             raise UserError(f"{run_dir} has no checkpoint to branch from. Continue it first: {command}")
         content = checkpoint.load_checkpoint(path)
         saved, choices = continuation.load_plan(run_dir, content)
-        continuation.start_branch(build_config(saved), choices, path, content, cfg.folder)
+        config = build_config(saved, choices.get("network"))
+        choices |= resume_rules.chosen_groups(overrides)
+        branching.start_branch(config, choices, path, content, cfg.folder, bool(cfg.fresh))
         return
+    if cfg.fresh:
+        raise UserError("fresh=true is for branches: add branch=true, or leave fresh out.")
     if path and path.parent.name != "checkpoints" and not (run_dir / run_folder.STATUS).is_file():
         command = ganrun_command("resume", path, "branch=true")
         raise UserError(f"{path} is not in a run folder. To start a new run from it: {command}")

@@ -1,10 +1,12 @@
 """ganrun train: trains a model on a data set."""
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from ganrun.config.experiment import build_experiment
+from ganrun.config.interpolations import quote_text
 from ganrun.config.unused import check_added_settings
 from ganrun.errors import ganrun_command
 from ganrun.training import continuation, lock, run_folder, run_record, session
@@ -14,12 +16,13 @@ from ganrun.training.manifest import has_checkpoints
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
+    plan = cfg.copy()  # building replaces references to other settings by their values
+    cfg.started_in = quote_text(os.getcwd())
     if cfg.resume:
         run_folder.check_contents(folder, command=ganrun_command("resume", folder, "trust=true"))
     if cfg.resume and ((folder / run_folder.STATUS).exists() or has_checkpoints(folder / "checkpoints")):
         continuation.resume_existing(cfg, folder)
         return
-    plan = cfg.copy()  # building replaces references to other settings by their values
     experiment = build_experiment(cfg)
     check_added_settings(plan, [player.name for player in experiment.model.players()])
     run_folder.check_writable(folder.absolute())
