@@ -13,6 +13,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from ganrun.config import schema
+from ganrun.config.json_forms import MAX_NAME, is_plain_name
 from ganrun.errors import UserError
 from ganrun.sweep import naming, state
 from ganrun.sweep.executors import slurm
@@ -48,10 +49,21 @@ def build_plan(
         )
     )
     definition = build_definition(space, settings)
+    check_name(settings.name)
     name = str(settings.name or sweep_name(definition))
     parsed = OverridesParser.create().parse_overrides([*overrides])
     given = [Path(str(override.value())) for override in parsed if override.key_or_group == "folder"]
     return SweepPlan(command, space, definition, name, given[0] if given else state.SWEEPS_DIR / name)
+
+
+def check_name(name: str | None) -> None:
+    """Raise UserError for the name of a sweep that is no folder below outputs/sweeps."""
+    parts = str(name or "").split("/")
+    if name and not all(map(is_plain_name, parts)):
+        raise UserError(
+            f"sweep.name must be the name of a folder below {state.SWEEPS_DIR}, not hidden and of at most {MAX_NAME} "
+            f"bytes, got {name}. For a folder elsewhere, give folder= instead."
+        )
 
 
 def build_definition(space: SearchSpace, settings: DictConfig) -> dict:

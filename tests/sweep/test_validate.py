@@ -18,6 +18,9 @@ def in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+OUTSIDE = ("../../x", "/tmp/x", "a/../b", ".", ".x", "a//b", "x" * 201)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -34,6 +37,7 @@ def in_tmp_path(tmp_path, monkeypatch):
         (["hydra/launcher=foo"], 'Unknown hydra/launcher "foo"'),
         (["seed=1,2", "hydra/launcher=joblib"], "gets sweep.jobs jobs at a time, and sweep.jobs is 1"),
         (["hydra/launcher=joblib", "sweep.sbatch=x"], "hydra/launcher=joblib and sweep.sbatch both start the jobs"),
+        *((["seed=1,2", f"sweep.name={name}"], "sweep.name must be the name of a folder") for name in OUTSIDE),
         (["sweep.fresh=perhaps"], "sweep.fresh must be true or false, got perhaps"),
         (["sweep.sampler=foo"], "sweep.sampler must be one of grid, tpe"),
         (["kimg=-1"], "kimg must be a number above 0, got -1"),

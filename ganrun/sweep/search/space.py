@@ -1,9 +1,11 @@
 """What a sweep varies: the overrides of the command line that list several values, and the seeds."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
@@ -12,6 +14,7 @@ from omegaconf import DictConfig
 from ganrun.errors import UserError
 from ganrun.sweep.search.conditions import Condition, ConfigCache, parse_conditions
 
+log = logging.getLogger(__name__)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -119,7 +122,7 @@ def parse_seeds(override: Override) -> list[int]:
             f"{override.input_line}: seeds cannot be searched. List them, seed=1,2,3, or count them, sweep.seeds=3."
         )
     try:
-        return [int(value) for value in override.sweep_string_iterator()]
+        return [int(value) for value in distinct_values("seed", [*override.sweep_string_iterator()])]
     except ValueError as error:
         raise UserError(f"{override.input_line}: seeds must be integers, such as seed=1,2,3.") from error
 
@@ -133,6 +136,32 @@ def parse_axis(override: Override) -> Axis:
         return Axis(key, low=value.start, high=value.end, is_log="log" in value.tags, is_whole=is_whole)
     if isinstance(value, ChoiceSweep | RangeSweep) and value.shuffle:  # the same order at every start of the sweep
         value.shuffle = False
-        values = sorted(override.sweep_string_iterator())
+        values = sorted(distinct_values(key, [*override.sweep_string_iterator()]))
         return Axis(key, tuple(Random(key).sample(values, len(values))))
-    return Axis(key, tuple(override.sweep_string_iterator()))
+    return Axis(key, distinct_values(key, [*override.sweep_string_iterator()]))
+
+
+def distinct_values(key: str, texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the values of an axis without those that equal an earlier one: 0.0001 after 1e-4. Says which are left out.
+
+    A point is trained once; the seed, not a second training of the same point, tells how far scores vary.
+    """
+    parser, distinct = OverridesParser.create(), {}
+    for text in texts:
+        value = comparable(parser.parse_override(f"{key}={text}").value())
+        if value in distinct:
+            log.info("%s=%s and %s=%s are the same: trained once", key, distinct[value], key, text)
+        else:
+            distinct[value] = text
+    return tuple(distinct.values())
+
+
+def comparable(value: Any) -> Any:
+    """Return what is equal for equal values of an override: for 1 and 1.0, but not for 1, true and a quoted '1'."""
+    if isinstance(value, dict):
+        return ("dict", *((name, comparable(item)) for name, item in value.items()))
+    if isinstance(value, list):
+        return ("list", *map(comparable, value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number", value if value == value else "nan"
+    return type(value).__name__, value

@@ -39,6 +39,29 @@ def test_values_keep_their_quotes(read):
 
 
 @pytest.mark.parametrize(
+    ("word", "values", "message"),
+    [
+        ("lr=1e-4,0.0001,2e-4", ("0.0001", "0.0002"), "lr=0.0001 and lr=0.0001 are the same: trained once"),
+        ("lr=choice(1,1.0,1)", ("1",), "lr=1 and lr=1.0 are the same: trained once"),
+        ("x=[1,2],[1.0,2],{a: 1},{a: 1}", ("[1,2]", "{a:1}"), "x=[1,2] and x=[1.0,2] are the same: trained once"),
+        (
+            "x=1,true,'1',null,nan,nan,True",
+            ("1", "True", "'1'", "null", "nan"),
+            "x=nan and x=nan are the same: trained once",
+        ),
+    ],
+)
+def test_a_value_that_is_given_twice_is_one_value(read, caplog, word, values, message):
+    with caplog.at_level("INFO", "ganrun"):
+        assert read(word).axes[0].values == values
+    assert message in caplog.messages
+
+
+def test_a_seed_that_is_given_twice_is_one_seed(read):
+    assert read("seed=1,2,1").seeds == [1, 2]
+
+
+@pytest.mark.parametrize(
     ("word", "axis"),
     [
         ("lr=interval(0,1)", Axis("lr", low=0.0, high=1.0)),
