@@ -9,6 +9,7 @@ from ganrun.files import parse_json, read_bytes
 
 PLAIN_NAME = re.compile(r"[^./\\][^/\\]*")
 LARGEST = 1e150
+MAX_THREADS = 1024
 MAX_NAME = 200  # bytes of a file name; file systems allow 255, and a temporary file gets a longer one
 
 
@@ -78,6 +79,11 @@ def is_integer(value: Any) -> bool:
 def is_count(value: Any) -> bool:
     """Whether it is an integer, 0 or more."""
     return is_integer(value) and value >= 0
+
+
+def is_thread_count(value: Any) -> bool:
+    """Whether it is a number of CPU threads that PyTorch can be told to use."""
+    return is_count(value) and 1 <= value <= MAX_THREADS
 
 
 def is_amount(value: Any) -> bool:

@@ -210,6 +210,7 @@ SETTINGS = {
     "sweep.pruner_startup": Setting(COUNT),
     **{f"sweep.{name}": Setting(TEXT, in_sweep_identity=False) for name in ("name", "sbatch")},
     "sweep.jobs": Setting(COUNT, in_sweep_identity=False),
+    "sweep.threads": Setting(number(least=1, most=1024, whole=True, optional=True), in_sweep_identity=False),
     "sweep.jobs_per_gpu": Setting(COUNT, in_sweep_identity=False),
     "sweep.fail_fast": Setting(COUNT, in_sweep_identity=False),
     "sweep.retries": Setting(number(least=0, whole=True), in_sweep_identity=False),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from ganrun.config.json_forms import is_count, is_plain_name, is_shallow, is_text, optional, read_form
+from ganrun.config.json_forms import is_count, is_plain_name, is_shallow, is_text, is_thread_count, optional, read_form
 from ganrun.errors import UserError, did_you_mean
 from ganrun.files import UnsafeFileError, open_append, replace_text, to_json
 from ganrun.sweep.job_state import JobState
@@ -38,7 +38,7 @@ DEFINITION_FORM = {
 }
 SWEEP_FORM = {
     **{"definition": DEFINITION_FORM, "jobs": [JOB_FORM], "command": [is_text], "flags": {str: is_text}},
-    **{"id": is_text, "study": is_text},
+    **{"id": is_text, "study": is_text, "threads": is_thread_count},
 }
 
 
@@ -71,6 +71,7 @@ class SweepState:
     flags: dict[str, str] = field(default_factory=dict)  # flags other than -m
     id: str = field(default_factory=lambda: uuid4().hex)  # unique, whatever the folder is called
     study: str = ""  # name of the study in a database
+    threads: int = 0  # CPU threads of each job, whatever the number of jobs; 0: as the job itself chooses
 
     @property
     def points(self) -> set[int]:
@@ -96,6 +97,7 @@ class SweepState:
             if (self.folder / SWEEP_FILE).exists():
                 saved = load_sweep(self.folder)
                 self.jobs, self.id, self.study = saved.jobs, saved.id, saved.study
+                self.threads = saved.threads or self.threads
             before = self._text()
             yield
             if self._text() != before or not (self.folder / SWEEP_FILE).exists():
@@ -107,6 +109,8 @@ class SweepState:
     def _text(self) -> str:
         content = asdict(self)
         del content["folder"]
+        if not self.threads:
+            del content["threads"]
         return to_json(content, indent=1) + "\n"
 
 

@@ -1,6 +1,7 @@
 """A sweep from the command line's settings to its leaderboard; Hydra's plugin calls it."""
 
 import logging
+import os
 import signal
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -9,8 +10,9 @@ from pathlib import Path
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from ganrun.config.json_forms import MAX_THREADS
 from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
-from ganrun.errors import ganrun_command, heeded_signals, interrupted_by
+from ganrun.errors import UserError, ganrun_command, heeded_signals, interrupted_by
 from ganrun.sweep import hydra_context, saved_command, state, validate
 from ganrun.sweep.executors.base import Executor
 from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
@@ -84,6 +86,9 @@ def build_runner(context: HydraContext, config: DictConfig, plan: SweepPlan, con
 def build_executor(context, config: DictConfig, sweep: SweepState, configs: Sequence[DictConfig]) -> Executor:
     """Return the executor that the settings choose. configs: of the sweep's values, for the GPUs that they ask for."""
     settings, env = config.sweep, {SWEEP_VARIABLE: str(sweep.folder.absolute())}
+    sweep.threads = threads_per_job(sweep, settings)
+    if sweep.threads:
+        env["OMP_NUM_THREADS"] = str(sweep.threads)
     if settings.sbatch is not None:
         return SlurmExecutor(settings.jobs, env, settings.sbatch, sweep)
     if validate.chosen_launcher(config):
@@ -92,6 +97,25 @@ def build_executor(context, config: DictConfig, sweep: SweepState, configs: Sequ
     gpus_per_job = validate.gpus_per_job(configs, settings.jobs, len(gpus))
     pool = GpuPool(gpus if gpus_per_job else [], settings.jobs_per_gpu)
     return LocalExecutor(settings.jobs, env, pool, gpus_per_job)
+
+
+def threads_per_job(sweep: SweepState, settings: DictConfig) -> int:
+    """Return how many CPU threads each job gets: those with which the sweep began, so that its points stay comparable.
+
+    0 for jobs on GPUs or in Slurm's queue, unless sweep.threads is given. UserError if that differs from the beginning.
+    """
+    given, known = settings.threads, sweep.threads
+    if given and known not in (0, given) and sweep.jobs:
+        raise UserError(
+            f"sweep.threads={given}, but {sweep.folder} began with {known}, and another number of threads changes the "
+            "last bits of the weights. Leave it out, or start another sweep with sweep.name=."
+        )
+    if given or known:
+        return given or known
+    inherited = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if settings.sbatch is not None or visible_gpus():
+        return 0
+    return min(int(inherited), MAX_THREADS) if inherited.isdecimal() and int(inherited) else 1
 
 
 def job_args(plan: SweepPlan, job: SweepJob) -> list[str]:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
-from ganrun.config.json_forms import find_wrong_entry, is_count, is_plain, is_text, optional
+from ganrun.config.json_forms import find_wrong_entry, is_count, is_plain, is_text, is_thread_count, optional
 from ganrun.data.cache import LoadedData
 from ganrun.data.tensor_files import TensorFileError, check_archive
 from ganrun.errors import UserError
@@ -47,7 +48,7 @@ def is_config(value: Any) -> bool:
 CONTENT_FORM = {  # of what is read from a checkpoint; ganrun/training/checkpoint_io.py has the rest
     "ganrun": {
         **{"schema": is_count, "config": is_config, "plan": is_config, "choices": {str: is_text}},
-        **{"versions": {str: is_text}, "data": optional(is_text), "classes": [is_text]},
+        **{"versions": {str: is_text}, "data": optional(is_text), "classes": [is_text], "threads": is_thread_count},
     },
     **{"seen": {"images": is_count}, "state_dict": {}, "callbacks": {}, "pytorch-lightning_version": is_text},
     **{"optimizer_states": [{}], "lr_schedulers": [{}], "loops": {}, "global_step": is_count, "epoch": is_count},
@@ -64,6 +65,7 @@ def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], contents: L
         "data": contents.fingerprint,
         "classes": [*contents.classes],
         "versions": package_versions(),
+        "threads": torch.get_num_threads(),
     }
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
+from ganrun.config.hardware import resolve_hardware
 from ganrun.config.interpolations import quote_text, resolver_calls, without_resolvers
 from ganrun.config.overrides import quote_override
 from ganrun.config.trust import explain_unusable_settings
@@ -18,6 +20,7 @@ from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
 from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.dry_run import print_plan
+from ganrun.training.threads import kept_threads
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +42,37 @@ def continue_training(run_dir: Path, path: Path | None, build_config: Callable[[
             if is_finished(run_dir, cfg):
                 return DictConfig(saved)
             set_choices(choices)
-            experiment = build_experiment(cfg)
-        if cfg.dry_run:
-            print_plan(experiment, run_dir)
-            return None
-        session.prepare_experiment(experiment)
-        if content and path:
-            with explain_unusable_settings(path):
-                restore_progress(experiment, content, path)
-        log_start(run_dir, path)
-        session.run_training(experiment, run_dir, choices, path)
+        with kept_threads(saved_threads(run_dir, content, cfg)):
+            train_on(cfg, run_dir, path, content, choices)
+    return None
+
+
+def train_on(
+    cfg: DictConfig, run_dir: Path, path: Path | None, content: Mapping[str, Any] | None, choices: Mapping[str, str]
+) -> None:
+    """Train from a checkpoint `path` and its content, or from the start if both are None; or print the plan."""
+    with explain_unusable_settings(path or run_dir):
+        experiment = build_experiment(cfg)
+    if cfg.dry_run:
+        print_plan(experiment, run_dir)
+        return
+    session.prepare_experiment(experiment)
+    if content and path:
+        with explain_unusable_settings(path):
+            restore_progress(experiment, content, path)
+    log_start(run_dir, path)
+    session.run_training(experiment, run_dir, choices, path)
+
+
+def saved_threads(run_dir: Path, content: Mapping[str, Any] | None, cfg: DictConfig) -> int | None:
+    """Return the number of CPU threads that the run began with.
+
+    None if it is not recorded, as in version 0.1, or does not matter: on a GPU. Lightning sets it for several ranks.
+    """
+    with suppress(UserError, ValueError, TypeError, AttributeError):  # wrong settings of the trainer: reported later
+        hardware = resolve_hardware(cfg)
+        if not (hardware.uses_cuda or hardware.is_parallel):
+            return (content["ganrun"] if content else run_folder.read_status(run_dir)).get("threads")
     return None
 
 

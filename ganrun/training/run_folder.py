@@ -19,7 +19,16 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import check_size, without_resolvers
-from ganrun.config.json_forms import find_wrong_entry, is_amount, is_count, is_shallow, is_text, optional, read_form
+from ganrun.config.json_forms import (
+    find_wrong_entry,
+    is_amount,
+    is_count,
+    is_shallow,
+    is_text,
+    is_thread_count,
+    optional,
+    read_form,
+)
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
 from ganrun.errors import Failure, UserError, ganrun_command, is_full_disk
 from ganrun.files import building, find_stray_entry, nan_for_null, open_append, read_text
@@ -32,6 +41,7 @@ STATUS = "status.json"
 MAX_STATUS = 2**20  # bytes
 SCORES = {str: is_shallow}  # a user's own may be other things than numbers
 STATUS_FORM = {
+    "threads": is_thread_count,
     **{"state": is_text, "host": is_text, "pid": is_count, "commit": optional(is_text)},
     **{"kimg": is_amount, "seconds": is_amount, "images_per_second": is_amount, "best": SCORES, "last": SCORES},
     **{name: {str: is_text} for name in ("versions", "choices", "diagnosis", "verdict")},  # verdict: of version 0.1

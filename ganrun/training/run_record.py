@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
@@ -67,6 +68,7 @@ class RunRecord:
         self.overhead_seconds = 0.0
         self.start = time.monotonic()
         self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": package_versions()}
+        self.facts |= {"threads": torch.get_num_threads()}
         self.facts |= {"commit": git_commit(), "choices": dict(choices)}
         if is_main_process:
             write_config(folder, cfg)
@@ -207,7 +209,14 @@ def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], image
     """Write what makes a folder one of a run that has trained on so many images and can be resumed."""
     write_config(folder, cfg)
     status = {"state": "running", "kimg": images / 1000, "images_per_second": 0.0, "seconds": 0.0}
-    status |= {"best": {}, "last": {}, "host": platform.node(), "pid": os.getpid(), "choices": dict(choices)}
+    status |= {
+        "best": {},
+        "last": {},
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "threads": torch.get_num_threads(),
+        "choices": dict(choices),
+    }
     write_json(folder / STATUS, status)
     (folder / "metrics.jsonl").touch()
 

@@ -48,7 +48,7 @@ class LocalExecutor(Executor):
             return False
         lease, self.reserved = self.reserved, None
         env = dict(self.env)
-        if self.size > 1 and "OMP_NUM_THREADS" not in os.environ:
+        if self.size > 1 and "OMP_NUM_THREADS" not in {**os.environ, **env}:
             env["OMP_NUM_THREADS"] = str(max(1, cpu_count() // self.size))
         if lease:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
