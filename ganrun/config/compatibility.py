@@ -25,6 +25,7 @@ from ganrun.networks.eval_mode import has_batch_norm
 from ganrun.networks.sizes import UnfitSizeError
 
 log = logging.getLogger(__name__)
+KEPT_CHOICES = {"data": ["model"], "model": ["data"], "network": ["model", "data"]}  # with another choice in a group
 
 
 def check_complete(cfg: DictConfig) -> None:
@@ -199,7 +200,7 @@ def working_choices(cfg: DictConfig, group: str, condition: Callable[[DictConfig
         with suppress(Exception):  # a choice that cannot be composed or built does not work
             other = compose_with(group, name)
             if group != "data":
-                other.data.classes = cfg.data.classes
+                other.data = cfg.data
             names += [name] if condition(other) else []
     return names
 
@@ -208,6 +209,10 @@ def compose_with(group: str, name: str) -> DictConfig:
     """Return the config of this run with another choice in a group; without settings that this choice does not have."""
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(f"{group}=")]
     config_name = HydraConfig.get().job.config_name
+    if config_name != "train":  # a run that goes on: the command has only what changes
+        choices = chosen_options()
+        overrides = [f"{kept}={choices[kept]}" for kept in KEPT_CHOICES[group]]
+        return compose("train", [*overrides, f"{group}={name}"])
     try:
         return compose(config_name, [*overrides, f"{group}={name}"])
     except ConfigCompositionException:
