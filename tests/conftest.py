@@ -33,3 +33,8 @@ def forget_user_modules(tmp_path_factory):
     for name, module in [*sys.modules.items()]:
         if str(getattr(module, "__dict__", {}).get("__file__")).startswith(folder):
             del sys.modules[name]
+
+
+def pytest_make_parametrize_id(val):
+    """Name a test of half a character by its escape: the processes that share the tests exchange names as UTF-8."""
+    return ascii(val) if isinstance(val, str) and any("\ud800" <= c <= "\udfff" for c in val) else None
