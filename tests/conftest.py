@@ -38,3 +38,11 @@ def forget_user_modules(tmp_path_factory):
 def pytest_make_parametrize_id(val):
     """Name a test of half a character by its escape: the processes that share the tests exchange names as UTF-8."""
     return ascii(val) if isinstance(val, str) and any("\ud800" <= c <= "\udfff" for c in val) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Escape half characters in what a test has printed and logged, for the same reason."""
+    report = yield
+    report.sections = [(title, text.encode(errors="backslashreplace").decode()) for title, text in report.sections]
+    return report
