@@ -58,6 +58,7 @@ SCENARIOS = {
 }
 # Why no command above ends in these: nothing can be executed, or the same function quotes the same folder
 ELSEWHERE = {
+    "training/branching.py": "tests/cli/commands/test_fine_tuning.py executes what it advises",
     "cli/help.py": "the texts of --help, which tests/docs and test_help.py execute",
     "config/compatibility.py": "ganrun list GROUP is executed by test_every_group_can_be_listed",
     "config/unused.py": "ganrun train --help and list, as in `unknown setting`",

@@ -28,6 +28,7 @@ SKIPPED = {
     "docs/data.md": 2,
     "docs/getting-started.md": 1,
     "docs/python.md": 1,
+    "docs/runs.md": 1,
     "docs/scores.md": 1,
     "docs/sweeps.md": 2,
 }
