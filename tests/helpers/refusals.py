@@ -258,7 +258,6 @@ BAD += [
     ("sample cgan classes=true", ["classes must be a class, a list of classes such as [3,7], or null, got true"]),
     ("translate cyclegan +input={a:1}", ["No image at input={a:1}"]),
     # settings that nothing reads
-    (f"{R} +input={{a:1}}", ["input"]),
     (f"{R} +foo=1", ["+foo has no effect"]),
     (f"{R} +optimizers.nobody.lr=1", ["+optimizers.nobody.lr has no effect", "Did you mean optimizer.lr"]),
     (f"{R} +network.width=4", ["+network.width has no effect"]),
