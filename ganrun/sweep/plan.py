@@ -46,7 +46,8 @@ def build_plan(
     space.configs = ConfigCache(
         lambda values: loader.load_sweep_config(
             config, [*space.fixed, *(f"{key}={value}" for key, value in values.items())]
-        )
+        ),
+        lambda key: bool(loader.get_group_options(key)),
     )
     definition = build_definition(space, settings)
     check_name(settings.name)

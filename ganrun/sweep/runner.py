@@ -87,8 +87,9 @@ class Runner:
                 if is_orphan or (not others and not job.state.is_finished):
                     job.state, job.attempts = resolve_state(self.result(job).state), 0
             if self.strategy.is_known:
-                while self._add_point():
-                    pass
+                known = self.state.points
+                while job := self._add_point(known):
+                    known.add(job.point)
             self.unreported = self.state.points
             self._report_points()
         for job in self.state.jobs:
@@ -195,11 +196,14 @@ class Runner:
         over = sum(other.state.is_over for other in self.state.jobs)
         log.info("%s (%d of %d%s)", line, over, self.total, self.time_left())
 
-    def _add_point(self) -> SweepJob | None:
-        """Add the jobs of one more point, and return the first of them; None if there is no point now."""
+    def _add_point(self, known: set[int] | None = None) -> SweepJob | None:
+        """Add the jobs of one more point, and return the first of them; None if there is no point now.
+
+        known: the points that have jobs, if the caller has them.
+        """
         self._report_points()
         try:
-            proposal = self.strategy.propose(self.state.points)
+            proposal = self.strategy.propose(self.state.points if known is None else known)
         except StudyUnreachable as error:
             self._log_disconnect(error)
             return None
@@ -215,8 +219,11 @@ class Runner:
 
     def _report_points(self) -> None:
         """Report to the strategy the mean score of each point whose jobs have all finished."""
-        for point in sorted(self.unreported):
-            jobs = [job for job in self.state.jobs if job.point == point]
+        jobs_of: dict[int, list[SweepJob]] = {point: [] for point in sorted(self.unreported)}
+        for job in self.state.jobs if jobs_of else ():
+            if job.point in jobs_of:
+                jobs_of[job.point].append(job)
+        for point, jobs in jobs_of.items():
             if all(job.state.is_finished for job in jobs):
                 scores = [score for job in jobs if math.isfinite(score := self.result(job).score)]
                 try:

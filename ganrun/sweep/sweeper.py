@@ -1,6 +1,7 @@
 """A sweep from the command line's settings to its leaderboard; Hydra's plugin calls it."""
 
 import logging
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
     if command.trust is False:
         saved_command.check_configs(plan, configs)
     config.sweep.direction = validate.score_direction(configs, config.sweep)
+    if not (plan.folder / state.SWEEP_FILE).exists() or config.sweep.fresh:
+        check_before_start(plan, config)
     if config.dry_run:
         log_plan(plan, config.sweep)
         return
@@ -61,6 +64,17 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
             started = [job for job in runner.state.jobs if job.state != JobState.WAITING]
             command.outcomes[:] = [(job.name, job.state.exit_code) for job in started]
             conclude(runner, new_folders)
+
+
+def check_before_start(plan: SweepPlan, config: DictConfig) -> None:
+    """Check the points of a small grid before any job starts, and all values of other sweeps.
+
+    Not for jobs of Slurm and Hydra's launchers, whose machines may have other data.
+    """
+    is_here = config.sweep.sbatch is None and not validate.chosen_launcher(config)
+    validate.check_listed_values(plan.space)
+    if is_here and config.sweep.sampler == "grid" and math.prod(len(axis.values) for axis in plan.space.axes) <= 32:
+        validate.check_points(plan.space, plan.space.grid())
 
 
 def build_runner(context: HydraContext, config: DictConfig, plan: SweepPlan, configs: Sequence[DictConfig]) -> Runner:

@@ -1,14 +1,21 @@
 """Checks of a sweep's settings, before anything is written."""
 
+import logging
+import re
 from collections.abc import Sequence
 from itertools import compress
 
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ganrun.config import schema
+from ganrun.config import renames, schema, user_modules
 from ganrun.errors import UserError
 from ganrun.sweep.report.results import score_mode
-from ganrun.sweep.search.space import SearchSpace
+from ganrun.sweep.search.space import NUMBER, SearchSpace
+
+log = logging.getLogger(__name__)
+MAX_NUMBERS = 20  # numbers of an axis that are composed
 
 
 def check_settings(config: DictConfig, overrides: Sequence[str]) -> None:
@@ -47,13 +54,13 @@ def chosen_launcher(config: DictConfig) -> str | None:
 
 
 def compose_values(space: SearchSpace) -> list[DictConfig]:
-    """Return configs in which each value of each axis occurs at least once.
+    """Return configs in which each value of each axis occurs at least once; of many numbers, only some.
 
     Composing them raises Hydra's errors before any job starts. Raises UserError if a value changes the sweep itself.
     """
     points: list[dict[str, str]] = [{}]
     for axis in space.axes:
-        values = axis.values or (repr(axis.low), repr(axis.high))
+        values = thin_out(axis.values) or (repr(axis.low), repr(axis.high))
         varying = [space.varies(axis, point) for point in points]
         more = [{**point, axis.key: value} for point in list(compress(points, varying))[:1] for value in values[1:]]
         points = [{**p, axis.key: values[0]} if varies else p for p, varies in zip(points, varying, strict=True)] + more
@@ -70,6 +77,71 @@ def compose_values(space: SearchSpace) -> list[DictConfig]:
             if not any(space.configs.has(key, point) for point in points):
                 raise UserError(f"sweep.only: the condition of {axis.key} names {key}, and there is no such setting.")
     return [space.configs.config(point) for point in points]
+
+
+def thin_out(values: Sequence[str]) -> list[str]:
+    """Return the values without most of the numbers if there are more than MAX_NUMBERS: they differ in nothing else."""
+    numbers = [value for value in values if NUMBER.fullmatch(value)]
+    kept = {*numbers[:: max(1, len(numbers) // MAX_NUMBERS)], *numbers[-1:]}
+    return [value for value in values if value in kept or not NUMBER.fullmatch(value)]
+
+
+def check_listed_values(space: SearchSpace) -> None:
+    """Raise UserError for a value that its setting may never have."""
+    parser = OverridesParser.create()
+    for axis in space.axes:
+        if re.fullmatch(r"[\w.]+", axis.key) and not space.configs.is_group(axis.key):
+            for text in axis.values:
+                value = parser.parse_override(f"{axis.key}={text}").value()
+                if isinstance(value, int | float):  # others may be interpolations, or become nodes
+                    schema.check_value(axis.key, value)
+
+
+def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
+    """Raise UserError for a value with which all of the points are refused; warn of other points that are.
+
+    A point is checked as its own run would be, but for its hardware. Reads names of data, and downloads nothing.
+    """
+    reasons = {i: reason for i, point in enumerate(points) if (reason := find_refusal(space.configs.config(point)))}
+    for axis in space.axes:
+        for value in axis.values:
+            chosen = [i for i, point in enumerate(points) if point.get(axis.key) == value]
+            if chosen and all(i in reasons for i in chosen):
+                raise UserError(f"Nothing was started, as {axis.key}={value} is refused: {reasons[chosen[0]]}")
+    if reasons and len(reasons) == len(points):
+        raise UserError(f"Nothing was started: {reasons[0]}")
+    for i, reason in reasons.items():
+        values = " ".join(f"{key}={value}" for key, value in points[i].items())
+        log.warning("the point %s will be refused: %s", values, reason)
+
+
+def find_refusal(config: DictConfig) -> str:
+    """Return why a run of this config would be refused, "" if it would not: what it raises as UserError."""
+    from ganrun.config import build, compatibility
+    from ganrun.config.trainer_arguments import check_trainer_arguments
+
+    config = config.copy()
+    before = HydraConfig.instance().cfg
+    HydraConfig.instance().set_config(config)
+    try:
+        with open_dict(config):
+            del config["hydra"], config["sweep"]
+        renames.update_config(config)
+        user_modules.allow_modules(user_modules.modules_in_config(config), HydraConfig.get().runtime.cwd)
+        schema.check_values(config)
+        check_trainer_arguments(config.trainer)
+        data = build.build_data(config)
+        compatibility.check_batch_keys(config, data)
+        compatibility.check_network_settings(config, data)
+        compatibility.build_fitting_model(config, data)
+        data.check_files()
+    except UserError as error:
+        return str(error)
+    except Exception:  # the run itself tells
+        return ""
+    finally:
+        HydraConfig.instance().cfg = before
+    return ""
 
 
 def score_direction(configs: Sequence[DictConfig], settings: DictConfig) -> str | None:

@@ -1,12 +1,20 @@
 """Refused sweeps (one message, exit code 2, nothing written) and dry runs."""
 
+import time
+
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from omegaconf import OmegaConf
+from PIL import Image
 
 from ganrun.cli.main import main
 from ganrun.errors import UserError
+from ganrun.files import conf_dir
 from ganrun.sweep import validate
 from ganrun.sweep.executors import slurm
+from ganrun.sweep.search.conditions import ConfigCache
 
 RING = ["train", "-m", "model=gan", "data=ring"]
 VARIED = ["model=gan,wgan", "model.c=0.01,0.1"]
@@ -96,6 +104,76 @@ def test_what_cannot_be_swept_is_refused_and_leaves_nothing(words, message, capf
     assert message in err
     assert "Traceback" not in err
     assert [*tmp_path.iterdir()] == []
+
+
+RUN = ["train", "-m", "model=gan", "network=mlp", "metrics=none", "logger=none"]
+
+
+def test_a_value_that_is_refused_is_found_before_the_first_job(capfd, tmp_path):
+    for name in ("2024", "good"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (32, 32)).save(tmp_path / name / "a.png")
+    before = {*tmp_path.rglob("*")}
+    assert main([*RUN, "data=folder", "data.size=32", "data.root=2024,good,nix"]) == 2
+    assert "Nothing was started, as data.root=nix is refused: data.root=nix does not exist" in capfd.readouterr().err
+    assert {*tmp_path.rglob("*")} == before
+    assert main([*RUN, "data=folder", "data.size=32", "data.root=2024,good", "dry_run=true"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data=ring", "optimizer.lr=1e-3,-1"], "optimizer.lr must be a number above 0, got -1"),
+        (["data=ring", "batch_size=4,8,0.5"], "batch_size must be an integer of at least 1, got 0.5"),
+        (["data=digits", "model.generator_loss=minimax,nix"], "as model.generator_loss=nix is refused"),
+        (["data=digits", "optimizer.foo=1", "seed=1,2"], "Unknown key optimizer.foo"),
+        (["data=ring", "network.generator.hidden=[8],[0]"], "as network.generator.hidden=[0] is refused"),
+        (["data=ring", "optimizer.lr=range(-300,1)"], "optimizer.lr must be a number above 0, got -300"),
+    ],
+)
+def test_every_value_is_checked_before_the_first_job(capfd, tmp_path, words, message):
+    assert main([*RUN, *words]) == 2
+    assert message in capfd.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_single_point_that_does_not_fit_leaves_the_others(capfd):
+    assert main(["train", "-m", "model=gan,dcgan", "data=ring,digits", "metrics=none", "dry_run=true"]) == 0
+    err = capfd.readouterr().err
+    assert "the point model=dcgan data=ring will be refused: model=dcgan needs examples (x), as images" in err
+    assert err.count("will be refused") == 1
+
+
+def test_thirty_thousand_points_are_planned_in_seconds(capfd):
+    axes = ["optimizer.lr=range(1,301)", "batch_size=range(1,101)"]
+    start = time.process_time()
+    assert main([*RING, "metrics=none", "dry_run=true", *axes]) == 0
+    assert time.process_time() - start < 30  # before: two minutes
+    assert "30000 points by grid" in capfd.readouterr().err
+
+
+def test_points_that_differ_in_plain_values_are_composed_once():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("train", ["data=ring"], RunMode.MULTIRUN)
+        composed = []
+
+        def compose(values):
+            composed.append(values)
+            return loader.load_sweep_config(master, ["data=ring", *(f"{key}={text}" for key, text in values.items())])
+
+        cache = ConfigCache(compose, lambda key: bool(loader.get_group_options(key)))
+        points = [{"model": m, "kimg": k, "data.modes": d} for m in ("gan", "wgan") for k in "345" for d in ("4", "6")]
+        for point in points:
+            overrides = [f"{key}={text}" for key, text in point.items()]
+            whole = loader.load_sweep_config(master, ["data=ring", *overrides])
+            config = cache.config(point).copy()
+            assert config.hydra.overrides.task == whole.hydra.overrides.task
+            for each in (config, whole):
+                OmegaConf.set_struct(each, False)
+                del each["hydra"]
+            assert OmegaConf.to_container(config) == OmegaConf.to_container(whole)
+        assert len(composed) == 2
 
 
 def test_experiments_with_different_search_spaces_cannot_be_swept_together(capfd, tmp_path):
