@@ -18,6 +18,8 @@ STOP_SIGNALS = tuple(  # a closed terminal or dropped connection sends SIGHUP, w
 )
 MAX_NAMES_LISTED = 60
 LONGEST_NAME = 300  # characters of a path in a message
+# What torch says, of the CPU and of a GPU, and NumPy and cuDNN
+NO_MEMORY = re.compile(r"out of memory|can't allocate memory|Unable to allocate|ALLOC_FAILED")
 # What a terminal acts on or hides: control characters (ESC among them), invisible ones, line separators, characters
 # that reverse the direction of the text, halves of surrogate pairs (bytes of a file name that are not UTF-8). Joiners
 # stay, as emoji and several scripts need them.
@@ -91,9 +93,18 @@ def interrupted_by(signums: Iterable[signal.Signals], on_signal: Callable[[int, 
 
 def as_system_failure(error: BaseException) -> UserError | None:
     """Return the error for what the system refused, a UserError for a name that is too long; None for other errors."""
+    if is_out_of_memory(error):
+        size = re.search(r"[aA]llocate (\d[\d.]* ?(?:[KMGT]iB|bytes))", str(error))
+        amount = f"{size[1]} at once" if size else "what this takes"
+        return Failure(f"Out of memory: there is no room for {amount}. Ask for less, such as a smaller batch_size=.")
     reason = describe_system_error(error) if isinstance(error, OSError) else ""
     is_name = isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP)
     return (UserError if is_name else Failure)(reason) if reason else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether Python, torch or CUDA could not allocate memory."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(NO_MEMORY.search(str(error))))
 
 
 def is_full_disk(error: BaseException) -> bool:

@@ -75,8 +75,13 @@ def free_bytes(cfg: DictConfig) -> int | None:
     """Return the free memory of the training's device, for each of its processes there; None if it is not known."""
     if resolve_hardware(cfg).uses_cuda:
         return torch.cuda.mem_get_info()[0]
-    free = [size for size in (machine_memory(), container_memory()) if size is not None]
-    return min(free) // max(1, count_devices(cfg.trainer) // cfg.trainer.num_nodes) if free else None
+    free = free_main_memory()
+    return None if free is None else free // max(1, count_devices(cfg.trainer) // cfg.trainer.num_nodes)
+
+
+def free_main_memory() -> int | None:
+    """Return the bytes of main memory that this process may still use; None if that is not known."""
+    return min((size for size in (machine_memory(), container_memory()) if size is not None), default=None)
 
 
 def machine_memory(path: Path = Path("/proc/meminfo")) -> int | None:

@@ -201,7 +201,7 @@ SETTINGS = {
     "sweep.sampler": Setting(one_of("grid", "tpe", "random", "sobol", "cmaes")),
     "sweep.metric": Setting(TEXT),
     "sweep.direction": Setting(one_of("min", "max", optional=True)),
-    "sweep.seeds": Setting(number(least=1, whole=True, optional=True)),
+    "sweep.seeds": Setting(number(least=1, most=100_000, whole=True, optional=True)),
     "sweep.trials": Setting(COUNT, in_sweep_identity=False),
     "sweep.storage": Setting(TEXT),
     "sweep.space": Setting(TABLE),

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import lcm
+from math import lcm, prod
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from ganrun import seeds
-from ganrun.config import build, trust
+from ganrun.config import build, memory, trust
 from ganrun.config.relative_paths import anchor_paths
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, ganrun_command
@@ -24,6 +24,7 @@ from ganrun.training import checkpoint
 from ganrun.training.run_record import split_metrics
 
 log = logging.getLogger(__name__)
+COPIES = 3  # of samples in memory: single batches, all of them, and what is written
 ClassLabels = int | str | Sequence[int | str] | Tensor | None
 CLASSES_SHOWN = 60
 
@@ -81,12 +82,22 @@ class TrainedModel:
         if sample is None:
             command = ganrun_command("translate", self.run_dir, "input=FOLDER")
             raise UserError(f"{self.choices['model']} translates and draws no samples: {command}")
+        self.check_count(n)
         labels, generator = self.labels(n, y), seeds.generator(seed)
         samples, starts = [], range(0, n, batch_size)
         for start in progress_bar(starts, "sampling") if show_progress else starts:
             part = None if labels is None else labels[start : start + batch_size]
             samples.append(sample(min(batch_size, n - start), part, generator).float().cpu())
         return torch.cat(samples)
+
+    def check_count(self, n: int) -> None:
+        """Raise UserError if n samples do not fit into memory, where they are joined and then written."""
+        each, free = 4 * COPIES * prod(self.data.shape), memory.free_main_memory()
+        if free is not None and n * each > free:
+            raise UserError(
+                f"n={n} samples take {n * each / 2**20:,.0f} MiB of memory, and {free / 2**20:,.0f} MiB are free. Draw "
+                f"them in parts, with other seeds: n={10 ** (len(str(free // each)) - 1)} seed=1."
+            )
 
     def labels(self, n: int, y: ClassLabels) -> Tensor | None:
         """The classes of n samples, taken in turn: int64 [n]; None for models without classes."""

@@ -5,16 +5,10 @@ import re
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.errors import Failure
+from ganrun.errors import Failure, is_out_of_memory
 
-SIGNS = r"out of memory|can't allocate memory|Unable to allocate|ALLOC_FAILED"  # torch's, the CPU's, numpy's, cuDNN's
 SIZE = r"\d[\d.]* ?[KMGTP]?i?(?:B|bytes)"
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether Python, torch or CUDA could not allocate memory."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(re.search(SIGNS, str(error))))
 
 
 def explain_failure(error: BaseException, cfg: DictConfig) -> Failure | None:

@@ -22,6 +22,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     trained = load_trained_model(cfg)
     if cfg["as"] == "folder" and len(trained.data.shape) != 3:
         raise UserError("as=folder needs images, but these samples are points. Use as=grid (a scatter plot) or as=npz.")
+    trained.check_count(cfg.n)
     y = trained.labels(cfg.n, [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes)
     x = trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True)
     write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}

@@ -15,11 +15,10 @@ from ganrun.data.decode import BadImageError, decode
 from ganrun.data.image_files import SUFFIXES, UNREADABLE, ImageFiles, describe_left_out, list_images, refuse_lost
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
 from ganrun.data.roots import explain_no_folder, shorten
-from ganrun.errors import Failure, UserError
+from ganrun.errors import Failure, UserError, is_out_of_memory
 from ganrun.files import user_path
 from ganrun.terminal import PlainConsole, progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
-from ganrun.training.out_of_memory import is_out_of_memory
 from ganrun.training.run_folder import make_run_folder
 
 PAIRS = 32  # images shown beside their translations

@@ -4,6 +4,8 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from math import prod
 from random import Random
 from typing import Any
 
@@ -15,6 +17,7 @@ from ganrun.errors import UserError
 from ganrun.sweep.search.conditions import Condition, ConfigCache, parse_conditions
 
 log = logging.getLogger(__name__)
+MAX_POINTS = 100_000  # values of a setting, seeds or points of a grid; each point has its entry in sweep.json
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -57,6 +60,11 @@ class SearchSpace:
     def grid(self) -> list[dict[str, str]]:
         """Return every combination of values; the last axis changes fastest. Raises UserError for an interval."""
         points: list[dict[str, str]] = [{}]
+        if (count := prod(len(axis.values) or 1 for axis in self.axes)) > MAX_POINTS:
+            raise UserError(
+                f"The grid has up to {count:,} points, more than the {MAX_POINTS:,} that a sweep can train. List fewer "
+                "values, or try some of the points: sweep=random with sweep.trials=."
+            )
         for axis in self.axes:
             if axis.is_continuous:
                 raise UserError(
@@ -122,7 +130,7 @@ def parse_seeds(override: Override) -> list[int]:
             f"{override.input_line}: seeds cannot be searched. List them, seed=1,2,3, or count them, sweep.seeds=3."
         )
     try:
-        return [int(value) for value in distinct_values("seed", [*override.sweep_string_iterator()])]
+        return [int(value) for value in distinct_values("seed", list_values(override))]
     except ValueError as error:
         raise UserError(f"{override.input_line}: seeds must be integers, such as seed=1,2,3.") from error
 
@@ -136,9 +144,17 @@ def parse_axis(override: Override) -> Axis:
         return Axis(key, low=value.start, high=value.end, is_log="log" in value.tags, is_whole=is_whole)
     if isinstance(value, ChoiceSweep | RangeSweep) and value.shuffle:  # the same order at every start of the sweep
         value.shuffle = False
-        values = sorted(distinct_values(key, [*override.sweep_string_iterator()]))
+        values = sorted(distinct_values(key, list_values(override)))
         return Axis(key, tuple(Random(key).sample(values, len(values))))
-    return Axis(key, distinct_values(key, [*override.sweep_string_iterator()]))
+    return Axis(key, distinct_values(key, list_values(override)))
+
+
+def list_values(override: Override) -> list[str]:
+    """Return the values that an override lists. Raises UserError for more than a sweep can have."""
+    values = [*islice(override.sweep_string_iterator(), MAX_POINTS + 1)]
+    if len(values) > MAX_POINTS:
+        raise UserError(f"{override.input_line} has more than {MAX_POINTS:,} values, the most that a sweep can train.")
+    return values
 
 
 def distinct_values(key: str, texts: Sequence[str]) -> tuple[str, ...]:

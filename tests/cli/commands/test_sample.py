@@ -1,6 +1,7 @@
 """ganrun sample and translate, on a run folder, a checkpoint file and the word last."""
 
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -228,3 +229,26 @@ def test_translations_do_not_overwrite_each_other(make, photos, name):
     Image.new("RGB", (32, 32)).save(photos / name)
     out = make(f"translate cyclegan input={photos}")
     assert len({*out.rglob("*.png")}) == 4 + 1  # with pairs.png
+
+
+@pytest.mark.parametrize("form", ["grid", "npz", "folder"])
+def test_more_samples_than_memory_holds_are_refused_before_any_is_drawn(work, capfd, monkeypatch, form):
+    monkeypatch.setattr(inference.memory, "free_main_memory", lambda: 2**20)
+    before = {*work.rglob("*")}
+    assert main(["sample", "last", "n=2000000000", f"as={form}"]) == 2
+    message = capfd.readouterr().err
+    assert "n=2000000000 samples take 17,944,336 MiB of memory, and 1 MiB are free. Draw them in parts" in message
+    assert message.endswith("n=100 seed=1.\n")
+    assert {*work.rglob("*")} == before
+    assert main(["sample", "last", "n=100", f"as={form}", "out=parts"]) == 0
+    shutil.rmtree(work / "parts")
+
+
+def test_memory_that_runs_out_in_any_command_is_one_message(work, capfd, monkeypatch):
+    def fail(*args, **options):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 17179869176 bytes.")
+
+    monkeypatch.setattr(inference.TrainedModel, "sample", fail)
+    assert main(["sample", "last", "n=4"]) == 1
+    assert "Out of memory: there is no room for 17179869176 bytes at once" in (err := capfd.readouterr().err)
+    assert "Traceback" not in err
