@@ -220,7 +220,7 @@ def test_ctrl_c_interrupts_a_real_process(cli):
     run, options = cli.folder / "run", {"text": True, "stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL}
     with subprocess.Popen(args, cwd=cli.folder, env=dict(os.environ), **options) as process:
         end = time.monotonic() + 60
-        while not (run / "metrics.jsonl").exists() and time.monotonic() < end:
+        while not (run.exists() and lines(run, "kimg")) and time.monotonic() < end:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
