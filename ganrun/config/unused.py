@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -11,6 +12,7 @@ from ganrun.config.overrides import OVERRIDE
 from ganrun.config.renames import INTERPOLATION, iterate_values
 from ganrun.config.schema import GROUPS, SETTINGS
 from ganrun.errors import UserError, did_you_mean
+from ganrun.files import conf_dir
 
 
 def check_added_settings(cfg: DictConfig, players: Iterable[str]) -> None:
@@ -50,4 +52,10 @@ def is_read(cfg: DictConfig, key: str, references: set[str], players: list[str])
         return True  # the class refuses arguments that it does not have
     if any(f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.") for name in references):
         return True
-    return key in SETTINGS and first not in GROUPS
+    return key in SETTINGS and first not in GROUPS and first in top_level_settings()
+
+
+@cache
+def top_level_settings() -> frozenset[str]:
+    """Return the settings of ganrun train that are in no group; other commands have others, such as `input`."""
+    return frozenset(map(str, DictConfig(OmegaConf.load(conf_dir() / "train.yaml"))))

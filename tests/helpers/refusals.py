@@ -259,6 +259,9 @@ BAD += [
     ("translate cyclegan +input={a:1}", ["No image at input={a:1}"]),
     # settings that nothing reads
     (f"{R} +foo=1", ["+foo has no effect"]),
+    (f"{R} +input={{a:1}}", ["+input has no effect"]),
+    (f"{R} +trust=true", ["+trust has no effect"]),
+    (f"{R} +n=3", ["+n has no effect"]),
     (f"{R} +optimizers.nobody.lr=1", ["+optimizers.nobody.lr has no effect", "Did you mean optimizer.lr"]),
     (f"{R} +network.width=4", ["+network.width has no effect"]),
     (f"{R} +init.std=0.1", ["+init.std has no effect"]),
