@@ -19,32 +19,13 @@ from ganrun.errors import UserError, ganrun_command
 from ganrun.models.base import Adversarial
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.length import kimg_limit
-from ganrun.training.continuation import continue_training, set_choices
+from ganrun.training.continuation import set_choices
 from ganrun.training.dry_run import print_plan
 from ganrun.training.fitting_weights import load_fitting_weights
 from ganrun.training.run_record import write_start
 
 log = logging.getLogger(__name__)
 SHOWN = 5  # weights named in a message
-
-
-def start_branch(
-    cfg: DictConfig,
-    choices: Mapping[str, str],
-    path: Path,
-    content: dict[str, Any],
-    folder: str | None,
-    is_fresh: bool = False,
-) -> None:
-    """Make a new run folder, with the checkpoint `path` and this config as its first one, and train there.
-
-    The folder appears as a whole: it can be resumed, however early the training in it ends.
-
-    content: of the checkpoint; changed here.  folder: the new run folder; None for one below outputs/train.
-    is_fresh: weights that do not fit the networks of the config start anew instead of being refused.
-    """
-    if run_dir := make_branch(cfg, choices, path, content, folder, is_fresh):
-        continue_training(*checkpoint.find_run(str(run_dir)), lambda plan: DictConfig(plan))
 
 
 def make_branch(
@@ -55,7 +36,13 @@ def make_branch(
     folder: str | None,
     is_fresh: bool,
 ) -> Path | None:
-    """Make the run folder of `start_branch` and return it; None for a dry run. A refused branch leaves no folder."""
+    """Make a new run folder, with the checkpoint `path` and this config as its first one; None for a dry run.
+
+    The folder appears as a whole: it can be resumed at once. A refused branch leaves none.
+
+    content: of the checkpoint; changed here.  folder: the new run folder; None for one below outputs/train.
+    is_fresh: weights that do not fit the networks of the config start anew instead of being refused.
+    """
     cfg.parent = quote_text(str(path))
     set_choices(choices)
     with explain_unusable_settings(path):

@@ -36,7 +36,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
         saved, choices = continuation.load_plan(run_dir, content)
         config = build_config(saved, choices.get("network"))
         choices |= resume_rules.chosen_groups(overrides)
-        branching.start_branch(config, choices, path, content, cfg.folder, bool(cfg.fresh))
+        if branch := branching.make_branch(config, choices, path, content, cfg.folder, bool(cfg.fresh)):
+            continuation.continue_training(*checkpoint.find_run(str(branch)), DictConfig)
         return
     if cfg.fresh:
         raise UserError("fresh=true is for branches: add branch=true, or leave fresh out.")
