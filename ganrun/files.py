@@ -165,7 +165,7 @@ def open_append(path: str | Path) -> BinaryIO:
     """Open a regular file for appending; create it if missing.
 
     A file with several names (hard links) is copied first, so that only the one in this place changes.
-    Raises UnsafeFileError for a link and for anything else that is no regular file.
+    Raises UnsafeFileError for a link and for anything else that is not a regular file.
     """
     path = Path(path)
     with suppress(FileNotFoundError):

@@ -31,14 +31,16 @@ def explain_encoding(arg: str) -> str:
 def check_rank_variables(environ: MutableMapping[str, str]) -> None:
     """Remove variables that number the ranks of a training but are empty, or left from another.
 
-    Raises UserError for one that is no number.
+    Raises UserError for a value that is not a whole number.
     """
     for name in (*RANKS, *SIZES, "MASTER_ADDR", "MASTER_PORT"):
         value = environ.get(name)
         if value is None or value.isdecimal() or (value and name.startswith("MASTER_")):
             continue
         if value.strip():
-            raise UserError(f"The environment variable {name} must be a number, got {value}. Remove it: unset {name}")
+            raise UserError(
+                f"The environment variable {name} must be a whole number, got {value}. Remove it: unset {name}"
+            )
         del environ[name]
     ranks = {name: int(environ[name]) for name in ("RANK", "LOCAL_RANK", "NODE_RANK") if name in environ}
     is_left = not any(name in environ for name in STARTERS)

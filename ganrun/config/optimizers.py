@@ -28,7 +28,7 @@ def optimizer_settings(cfg: DictConfig, special: DictConfig) -> DictConfig:
 
 
 def parse_tuple(text: str) -> Any:
-    """Return the list of the numbers in "(0.5, 0.9)"; the text itself if it is no tuple."""
+    """Return the list of the numbers in "(0.5, 0.9)"; the text itself if it is not a tuple."""
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -21,7 +21,7 @@ def parse_saved_config(text: str) -> DictConfig:
         check_events(text)
         config = OmegaConf.load(io.StringIO(text))
     except (yaml.YAMLError, OmegaConfBaseException, RecursionError, OSError, TypeError) as error:
-        raise ValueError(f"it is no YAML of settings: {' '.join(str(error).split())}") from error
+        raise ValueError(f"it is not YAML of settings: {' '.join(str(error).split())}") from error
     if not isinstance(config, DictConfig) or not config or not is_shallow(OmegaConf.to_container(config), MAX_DEPTH):
         raise ValueError("it holds other things than settings")
     return config

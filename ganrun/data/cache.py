@@ -215,7 +215,7 @@ def _open_array(folder: Path, name: str, shape: list[int]) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="c", allow_pickle=False)
     except Exception as error:  # numpy evaluates the header, and raises half a dozen types for a damaged one
-        raise ValueError(f"{path.name} is no array: {error}") from error
+        raise ValueError(f"{path.name} is not an array: {error}") from error
     if array.dtype.kind not in "uif" or list(array.shape) != shape:
         raise ValueError(f"{path.name} is {array.dtype} {list(array.shape)}, not {shape} as in the manifest")
     return array

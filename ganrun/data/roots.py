@@ -46,7 +46,7 @@ def shorten(name: str) -> str:
 
 
 def explain_no_folder(name: str) -> str | None:
-    """Return why a path that a user gives is no folder, and what to give instead; None if it is one."""
+    """Return why a path that a user gives is not a folder, and what to give instead; None if it is one."""
     try:
         folder = user_path(name)
         return None if os.path.isdir(folder) else _explain(name, folder)

@@ -92,7 +92,7 @@ def check_extent(content: Any, size: int, open_value: Callable[[Any], Any] = lam
     """Raise TensorFileError for content of a file of `size` bytes that is larger, nested deeply or endless.
 
     In a pickle, lists may refer to the same list again and again, and tensors to the same few bytes.
-    open_value: returns what stands for a value that is no plain one.
+    open_value: returns what stands for a value that is not a plain one.
     """
     level, nodes, extent = [content], 0, 0
     for _ in range(MAX_DEPTH):

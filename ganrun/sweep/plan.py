@@ -58,7 +58,7 @@ def build_plan(
 
 
 def check_name(name: str | None) -> None:
-    """Raise UserError for the name of a sweep that is no folder below outputs/sweeps."""
+    """Raise UserError for the name of a sweep that is not a folder below outputs/sweeps."""
     parts = str(name or "").split("/")
     if name and not all(map(is_plain_name, parts)):
         raise UserError(

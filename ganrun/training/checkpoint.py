@@ -116,7 +116,7 @@ def find_run(run: str, which: str = "last", trust: bool = False) -> tuple[Path, 
 def check_run_contents(path: Path, trust: bool) -> None:
     """Check what is in a run folder, given as such, as its folder of checkpoints or as a checkpoint in that.
 
-    Raises UserError like `check_contents`. Other files, and folders that are no run folders, may have any neighbours.
+    Raises UserError like `check_contents`. Other files, and folders that are not run folders, may have any neighbours.
     """
     folder = path if path.is_dir() else path.parent
     folder = folder.parent if folder.name == "checkpoints" else folder if path.is_dir() else None
@@ -192,7 +192,7 @@ def suggest_other(path: Path) -> str:
 
 
 def check_integrity(path: Path) -> None:
-    """Raise UserError for a file that is no archive of tensors, or whose bytes have changed since it was written."""
+    """Raise UserError for a file that is not an archive of tensors, or whose bytes have changed since."""
     start, reason = b"", ""
     try:
         with open_regular(path, follow_links=True) as file:

@@ -93,7 +93,7 @@ def _plain_key(key: Any, path: str) -> Any:
     if isinstance(key, tuple):
         return tuple(_plain_key(part, path) for part in key)
     plain = to_plain(key, f"The key {key!r} of {path}")
-    if isinstance(plain, Mapping):  # stored as another type, which is no key
+    if isinstance(plain, Mapping):  # stored as another type, which is not a key
         raise NotPlainError(f"The key {key!r} of {path} is a {type(key).__name__}. Use strings or numbers as keys")
     return plain
 

@@ -165,7 +165,7 @@ def git_commit() -> str | None:
 
 
 def check_contents(folder: Path, trust: bool = False, command: str | None = None) -> None:
-    """Raise UserError if something in the folder leads out of it, or is no file or folder, and trust is false.
+    """Raise UserError if something in the folder leads out of it, or is not a file or folder, and trust is false.
 
     ganrun could read, overwrite or delete what a link leads to, and would wait for ever for a FIFO. The folder itself
     may be a link.  command: what to do if the folder is trusted; None: this command with trust=true.

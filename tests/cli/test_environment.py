@@ -104,7 +104,7 @@ def test_variables_of_a_training_stay(environ):
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID", "WORLD_SIZE"])
 def test_a_rank_that_is_no_number_is_refused(name):
-    with pytest.raises(UserError, match=f"{name} must be a number, got abc. Remove it: unset {name}"):
+    with pytest.raises(UserError, match=f"{name} must be a whole number, got abc. Remove it: unset {name}"):
         check_rank_variables({name: "abc"})
 
 

@@ -92,7 +92,10 @@ def test_notations_of_hydra_and_other_settings_stay(arg):
     assert take_names_literally(arg, True) == arg
 
 
-def test_the_home_folder_is_expanded_in_each_name(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/me")
+def test_the_home_folder_is_expanded_in_each_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
     swept = parse(take_names_literally("data.root=~/a,~/b c", True))
-    assert [parse(f"x={value}").value() for value in swept.sweep_string_iterator()] == ["/home/me/a", "/home/me/b c"]
+    assert [parse(f"x={value}").value() for value in swept.sweep_string_iterator()] == [
+        f"{tmp_path}/a",
+        f"{tmp_path}/b c",
+    ]

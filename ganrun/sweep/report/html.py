@@ -246,7 +246,7 @@ def samples_html(sweep: SweepState, results: Results) -> Element:
 
 
 def picture_data(path: Path, folder: Path) -> str:
-    """Return a PNG file as the source of an image. Raises OSError for a link, BadImageError for what is no PNG.
+    """Return a PNG file as the source of an image. Raises OSError for a link, BadImageError for what is not a PNG.
 
     A picture in `folder` is not reached through a link below it either; one elsewhere not through that of its folder.
     """

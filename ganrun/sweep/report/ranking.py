@@ -130,7 +130,7 @@ def csv_cell(value: object) -> str:
     """Return a value for a CSV file: a text that a spreadsheet would compute as a formula begins with an apostrophe."""
     text = printable("" if value is None else value)
     try:
-        float(text)  # a negative number is no formula
+        float(text)  # a negative number is not a formula
     except ValueError:
         return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
     return text

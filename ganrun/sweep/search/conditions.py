@@ -121,7 +121,7 @@ class ConfigCache:
         return self.known[point]
 
     def _plain_value(self, key: str, text: str) -> Any:
-        """Return the value if it is a number, text or flag of a setting, and the setting is no config group."""
+        """Return the value if it is a number, text or flag of a setting, and the setting is not a config group."""
         if not re.fullmatch(r"[\w.]+", key) or self.is_group(key):
             return None
         value = OverridesParser.create().parse_override(f"{key}={text}").value()
