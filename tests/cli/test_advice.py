@@ -1,9 +1,11 @@
 """The commands that messages advise: bash and ganrun accept them, and none is advised that no test executes."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,10 @@ from ganrun.config.overrides import quote_override
 from ganrun.errors import ganrun_command
 
 PACKAGE = Path(ganrun.__file__).parent
-ADVICE = re.compile(r"ganrun (train|resume|eval|sample|translate|sweep|compare|list)\b")
+ADVICE = re.compile(r"ganrun (?:(?:train|resume|eval|sample|translate|sweep|compare|list)\b[^.;\n]*|$)")
 RUN = "it's a [/red] run, 1=2"  # with what bash, Hydra or a terminal could take for something else
-POINTS = ["model=gan", "data=ring", "metrics=none", "logger=none", "kimg=0.02", "batch_size=4"]
+SHORT = ["kimg=0.02", "batch_size=4"]
+POINTS = ["model=gan", "data=ring", "metrics=none", "logger=none", *SHORT]
 DIGITS = ["model=dcgan", "data=digits", "metrics=none", "logger=none", "network.width=4", "kimg=0.008", "batch_size=4"]
 SMALL = ["metrics=lenet", "samples=4", "copies=0"]
 MINE = "from ganrun.models.gan import GAN\n\n\nclass Mine(GAN):\n    pass\n"
@@ -53,61 +56,64 @@ SCENARIOS = {
     "link in a start": (["train", *POINTS, "folder=linked", "resume=true"], "you trust it: ", ["kimg=0.04"]),
     "sweep": (["sweep"], "To show a sweep: ", []),
     "compare": (["compare", RUN], "or a sweep: ", []),
+    "no run yet": (["resume", "last"], "Start one: ", ["dry_run=true"]),
+    "no sweep yet": (["sweep", "last"], "Start a sweep: ", ["dry_run=true", *POINTS]),
+    "list of choices": (["train", "init=[1,2]"], "All: ", []),
+    "missing group": (["train", "~optimizer"], "all choices: ", []),
+    "other experiment": (["resume", RUN, "experiment=ring"], "Start it with ", ["dry_run=true"]),
+    "logger": (["resume", "logged", "kimg=0.04"], "you trust it: ", []),
+    "parent": (["train", *POINTS, "parent=abc"], "parent is set by ", ["folder=parented"]),
+    "other scores": (["compare", "few", "many"], "comparable: ", []),
+    "broken": (["resume", "broken"], "Start it again: ", ["dry_run=true"]),
+    "link in a sweep": (
+        ["train", "-m", *POINTS, "seed=1,2", "folder=linked sweep", "model._target_=mine.Mine"],
+        "you trust it: ",
+        [],
+    ),
+    "unfinished sweep": (["sweep", "waiting"], "continue      ", ["trust=true"]),
     "end of a run": (["train", *POINTS, "folder=it's new"], "next          ", []),
     "end of a sweep": (["sweep", "resume", "stopped"], "you trust it: ", []),
 }
-# Why no command above ends in these: nothing can be executed, or the same function quotes the same folder
+IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}
+# What no scenario brings about, and why not
 ELSEWHERE = {
-    "training/branching.py": "tests/cli/commands/test_fine_tuning.py executes what it advises",
-    "cli/help.py": "the texts of --help, which tests/docs and test_help.py execute",
-    "config/compatibility.py": "ganrun list GROUP is executed by test_every_group_can_be_listed",
-    "config/unused.py": "ganrun train --help and list, as in `unknown setting`",
-    "config/resume_rules.py": "names the command without settings",
-    "sweep/report/html.py": "the command that made the sweep, whatever the user gave",
-    "training/checkpoint_io.py": "after a full disk: executed in commands/test_crash.py",
-    "training/run_record.py": "a longer training: resume as in `finished`",
-    "training/callbacks/nan_guard.py": "executed in training/callbacks/test_nan_guard.py",
-    "training/callbacks/callback_list.py": "resume RUN branch=true as in `change`",
-    "training/dry_run.py": "the title of a table",
+    "cli/hydra_errors.py: ganrun ": "of errors that no message explains: train --info defaults",
+    "cli/main.py: ganrun ": "the version",
+    "sweep/saved_command.py: ganrun_command('sweep', 'resume', plan.folder, 'trust=true')": "as in `end of a sweep`",
+    "training/branching.py: ganrun_command(*sys.argv[1:], 'fresh=true')": "executed in commands/test_fine_tuning.py",
+    "training/callbacks/callback_list.py: ganrun resume RUN branch=true": "as in `parent`",
+    "training/callbacks/nan_guard.py: ganrun_command('resume', run_dir, 'branch=true')": "see test_nan_guard.py",
+    "training/checkpoint_io.py: ganrun_command('resume', path.parent.parent)": "of full disks: as in `no checkpoint`",
+    "training/continuation.py: ganrun train": "of runs older than version 0.1: as in `broken`",
+    "training/continuation.py: ganrun_command('resume', path, 'branch=true', *moved_root(experiment.cfg, content))": (
+        "executed in commands/test_fine_tuning.py"
+    ),
+    "training/dry_run.py: ganrun train": "the title of a table",
+    "training/inference.py: ganrun_command('translate', self.run_dir, 'input=FOLDER')": "as in commands/test_sample.py",
+    "training/run_folder.py: ganrun_command('resume', folder)": "of full disks: as in `no checkpoint`",
+    "training/run_record.py: ganrun_command('resume', self.folder)": "as in `finished`",
+    "training/session.py: ganrun_command('resume', record.folder)": "after Ctrl-C: as in `no checkpoint`",
 }
-EXECUTED = {  # the modules whose messages the scenarios bring about
-    *("cli/arguments.py", "cli/hydra_errors.py", "cli/commands/compare.py", "cli/commands/eval.py"),
-    *("cli/commands/resume.py", "cli/commands/sweep.py", "cli/commands/train.py", "config/trust.py"),
-    *("metrics/picture_folder.py", "sweep/saved_command.py", "sweep/sweeper.py", "sweep/state.py"),
-    *("sweep/report/leaderboard.py", "training/checkpoint.py", "training/continuation.py", "training/inference.py"),
-    *("training/run_folder.py", "training/session.py", "training/summary.py"),
-}
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
-def advised(tree):
-    """Yield the texts of a module, docstrings left out, that hold a command of ganrun, and the calls that build one."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ganrun_command":
-            yield ast.unparse(node)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and ADVICE.search(node.value):
-            yield node.value
+def advised_commands():
+    """Yield the commands in the texts of the package as MODULE: COMMAND, and the lines of each.
 
-
-def without_docstrings(tree):
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            body[0] = ast.Pass()
-    return tree
-
-
-def test_each_module_that_advises_commands_is_executed_here_or_says_where():
-    modules = {
-        str(path.relative_to(PACKAGE))
-        for path in PACKAGE.rglob("*.py")
-        if any(advised(without_docstrings(ast.parse(path.read_text()))))
-    }
-    assert modules == EXECUTED | ELSEWHERE.keys()
+    Docstrings are left out, and the examples of --help, which tests/docs and test_help.py execute.
+    """
+    for path in {*PACKAGE.rglob("*.py")} - {PACKAGE / "cli" / "help.py"}:
+        nodes = [*ast.walk(ast.parse(path.read_text()))]
+        docstrings = [node.body[0].value for node in nodes if isinstance(node, DOCUMENTED) and ast.get_docstring(node)]
+        for node in nodes:
+            commands = []
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "ganrun_command":
+                commands = [ast.unparse(node)]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
+                commands = ADVICE.findall(node.value)[:1]
+            for command in commands:
+                lines = {f"{path}:{line}" for line in range(node.lineno, node.end_lineno + 1)}
+                yield f"{path.relative_to(PACKAGE)}: {command}", lines
 
 
 @pytest.fixture(scope="module")
@@ -115,33 +121,54 @@ def place(tmp_path_factory):
     """A process for many commands, in a folder with runs of all states."""
     folder = tmp_path_factory.mktemp("advice")
     (folder / "mine.py").write_text(MINE)
-    for name in "AB":
+    for name in ("A", "B", "empty"):
         (folder / name).mkdir()
-        for i in range(4):
+        for i in range(4 if name != "empty" else 0):
             Image.new("RGB", (28, 28), (50 * i, 9, 90)).save(folder / name / f"{i}.png")
     with WarmProcess() as process:
-        run = lambda args: process.run(args, folder, folder / "output", {}, 120)  # noqa: E731
+
+        def run(args, traced="", cwd="."):
+            return process.run(args, folder / cwd, folder / "output", {}, 120, traced)
+
         assert run(["train", *POINTS, f"folder={quote_override(RUN)}"]).code == 0
         assert run(["train", *DIGITS, "folder=digits"]).code == 0
         assert run(["train", *POINTS, "folder=mine", "model._target_=mine.Mine"]).code == 0
         assert run(["train", "-m", *POINTS, "seed=1,2", "sweep.name=stopped", "model._target_=mine.Mine"]).code == 0
+        for count, name in enumerate(["few", "many"], 20):
+            options = ["model=gan", "data=ring", "logger=none", *SHORT, f"metrics.samples={count}"]
+            assert run(["train", *options, f"folder={name}"]).code == 0
+        logger = ["logger=csv", "logger.save_dir=elsewhere"]
+        assert run(["train", *(arg for arg in POINTS if arg != "logger=none"), *logger, "folder=logged"]).code == 0
         assert run(["train", *POINTS]).code == 0  # `last`
-        for name in ("points", "started", "unfinished", "linked"):
+        for name in ("points", "started", "unfinished", "linked", "broken"):
             shutil.copytree(folder / RUN, folder / name)
-        (folder / "linked" / "link").symlink_to(folder)
-        shutil.rmtree(folder / "started" / "checkpoints")
-        status = (folder / RUN / "status.json").read_text().replace('"done"', '"interrupted"')
-        for name in ("started", "unfinished"):
-            (folder / name / "status.json").write_text(status)
+        sweeps = folder / "outputs" / "sweeps"
+        for copy in (folder / "linked sweep", sweeps / "waiting"):
+            shutil.copytree(sweeps / "stopped", copy)
+        for name in ("linked", "linked sweep"):
+            (folder / name / "link").symlink_to(folder)
+        for name in ("started", "broken"):
+            shutil.rmtree(folder / name / "checkpoints")
+        (folder / "broken" / "config.yaml").unlink()
+        for path in [folder / name / "status.json" for name in ("started", "unfinished", "broken")]:
+            path.write_text(path.read_text().replace('"done"', '"interrupted"'))
+        path = sweeps / "waiting" / "sweep.json"
+        path.write_text(path.read_text().replace('"done"', '"waiting"'))
         saved = min((folder / "digits" / "checkpoints").glob("*.ckpt"))
         shutil.copy(saved, folder / "a b.ckpt")
         shutil.copy(saved, folder / "points" / "checkpoints" / "other.ckpt")
         yield run
 
 
+@pytest.fixture(scope="module")
+def begin(place):
+    """Runs the command of a scenario, once."""
+    return cache(lambda name: place(SCENARIOS[name][0], str(PACKAGE), "empty" if name in IN_EMPTY_FOLDER else "."))
+
+
 def split_by_bash(command):
     result = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True)
-    return result.stdout.decode().split("\0")[:-1]
+    return os.fsdecode(result.stdout).split("\0")[:-1]
 
 
 def placeholders_filled(args):
@@ -150,15 +177,20 @@ def placeholders_filled(args):
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_advised_command_is_accepted_by_bash_and_ganrun(place, name):
-    command, before, more = SCENARIOS[name]
-    text = place(command).text
+def test_the_advised_command_is_accepted_by_bash_and_ganrun(place, begin, name):
+    _, before, more = SCENARIOS[name]
+    text = begin(name).text
     assert before + "ganrun " in text, text
-    advice = re.split(r"   or   |\. |, or | \(|\n", text.split(before)[-1])[0].rstrip(".")
+    advice = re.split(r"   or   |\. |, (?:or|and) | \(|\n", text.split(before)[-1])[0].rstrip(".")
     program, *args = placeholders_filled(split_by_bash(advice))
     assert program == "ganrun"
     result = place([*args, *(more or [])])
     assert result.code == 0, f"{advice}\n{result.text}"
+
+
+def test_each_advised_command_comes_from_a_scenario_or_is_executed_elsewhere(begin):
+    executed = set().union(*(begin(name).lines for name in SCENARIOS))
+    assert {name for name, lines in advised_commands() if not lines & executed} == ELSEWHERE.keys()
 
 
 HARD = [
@@ -185,8 +217,7 @@ HARD = [
 def test_any_name_of_a_folder_reaches_ganrun_as_it_is(name):
     command = ganrun_command("sample", Path(name))
     assert command.isprintable()
-    result = subprocess.run(["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, check=True)
-    argument = result.stdout.split(b"\0")[2].decode(errors="surrogateescape")
+    argument = split_by_bash(command)[2]
     assert argument in (name, f"./{name}")
     assert not re.match(r"[-~]|[^/]*=|last$", argument)
 

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 START = "import sys; sys.path[:1] = [{path!r}]; from helpers import warm; warm.serve()"
 
@@ -21,12 +23,14 @@ class Finished:
 
     code: its exit code, minus the signal number if a signal killed it; None if it took too long.  text: all it printed.
     peak: of its memory in bytes, without what the imports take.  seconds: of CPU.
+    lines: that it executed, as FILE:NUMBER, if they were recorded.
     """
 
     code: int | None
     text: str
     peak: int
     seconds: float
+    lines: frozenset[str] = frozenset()
 
 
 class WarmProcess:
@@ -44,13 +48,20 @@ class WarmProcess:
     def __exit__(self, *_) -> None:
         self.process.communicate()
 
-    def run(self, args: list[str], cwd: Path, output: Path, env: dict[str, str], timeout: float = 60) -> Finished:
-        """Run `ganrun` with the arguments in a child whose output goes to the file `output`. env: added to ours."""
+    def run(
+        self, args: list[str], cwd: Path, output: Path, env: dict[str, str], timeout: float = 60, traced: str = ""
+    ) -> Finished:
+        """Run `ganrun` with the arguments in a child whose output goes to the file `output`. env: added to ours.
+
+        traced: a folder of modules, of which the lines that are executed are recorded.
+        """
         request = {"args": args, "cwd": str(cwd), "output": str(output), "env": env, "timeout": timeout}
+        request["traced"] = traced
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
-        return Finished(text=output.read_bytes().decode(errors="surrogateescape"), **answer)
+        lines = Path(f"{output}.lines").read_text().splitlines() if traced else ()
+        return Finished(text=output.read_bytes().decode(errors="surrogateescape"), lines=frozenset(lines), **answer)
 
 
 def serve() -> None:
@@ -96,7 +107,9 @@ def run_command(request: dict) -> int:
         os.dup2(source, target)
     sys.argv = ["ganrun", *request["args"]]
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = 1
+    code, lines = 1, set[str]()
+    if request["traced"]:
+        sys.settrace(build_tracer(request["traced"], lines))
     try:
         from ganrun.cli.main import main
 
@@ -108,6 +121,21 @@ def run_command(request: dict) -> int:
 
         traceback.print_exc()
     finally:
+        sys.settrace(None)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
+        if request["traced"]:
+            Path(f"{request['output']}.lines").write_text("\n".join(lines))
     return code
+
+
+def build_tracer(folder: str, lines: set[str]) -> Callable:
+    """Return a function for sys.settrace that adds the lines of the modules in this folder that are executed."""
+
+    def trace(frame: FrameType, event: str, _) -> Callable | None:
+        if not frame.f_code.co_filename.startswith(folder):
+            return None
+        lines.add(f"{frame.f_code.co_filename}:{frame.f_lineno}")
+        return trace
+
+    return trace
