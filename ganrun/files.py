@@ -39,14 +39,20 @@ def cache_dir() -> Path:
 def private_temporary_folder() -> Path:
     """Return the temporary folder of this user, and make it. Raises UserError if another user has made it."""
     folder = Path(tempfile.gettempdir(), f"ganrun-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+    if not make_own_folder(folder) or folder.lstat().st_mode & 0o022:
         raise UserError(
             f"There is no home folder, and {folder} is another user's. Set the environment variable GANRUN_CACHE to a "
             "folder for prepared data."
         )
     return folder
+
+
+def make_own_folder(folder: Path) -> bool:
+    """Make a folder where all users may write. Return whether it is this user's own, and not a link or another's."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == os.getuid())
 
 
 def user_path(path: str | Path) -> Path:

@@ -1,18 +1,16 @@
 """The GPUs of this machine, leased to the jobs of all sweeps that run on it."""
 
 import os
-import stat
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import IO
 
 from ganrun.errors import UserError
-from ganrun.files import open_append
+from ganrun.files import make_own_folder, open_append
 from ganrun.sweep.state import flock
 
 DRIVER_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA, AMD, and Windows Subsystem for Linux
@@ -44,7 +42,10 @@ class GpuPool:
 
     def lease(self, count: int = 1) -> GpuLease | None:
         """Return a lease of `count` different GPUs, or None if fewer are free."""
-        check_private(self.folder)
+        if not make_own_folder(self.folder):
+            raise UserError(
+                f"{self.folder} is a link or of another user, so it cannot hold the locks of your GPUs. Remove it."
+            )
         lease = GpuLease([], [])
         for slot, name in product(range(self.per_device), self.names):
             if len(lease.devices) == count or name in lease.devices:
@@ -59,15 +60,6 @@ class GpuPool:
             return lease
         lease.close()
         return None
-
-
-def check_private(folder: Path) -> None:
-    """Create the folder, which lies where all users may write. UserError if it is a link or another user's."""
-    with suppress(FileExistsError):
-        folder.mkdir()
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
-        raise UserError(f"{folder} is a link or of another user, so it cannot hold the locks of your GPUs. Remove it.")
 
 
 def visible_gpus() -> list[str]:
