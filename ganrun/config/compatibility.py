@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from ganrun.config import build, memory, schema, user_modules
+from ganrun.data.batches import share_batch
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
@@ -172,11 +173,7 @@ def check_loaded_data(cfg: DictConfig, data: DataModule) -> None:
 
 def check_accumulation(cfg: DictConfig, model: Adversarial, device_count: int) -> None:
     """Raise UserError if the devices cannot share a batch; warn if parts of a batch give other gradients than all."""
-    if cfg.batch_size % device_count:
-        raise UserError(
-            f"batch_size must be a multiple of the number of devices, {device_count}, got {cfg.batch_size}. "
-            f"Set for example batch_size={-(-cfg.batch_size // device_count) * device_count}."
-        )
+    share_batch(cfg.batch_size, device_count)
     if model.accumulation and has_batch_norm(model):
         joint = cfg.batch_size * cfg.accumulate
         log.warning(

@@ -45,13 +45,7 @@ class Experiment:
 
 def build_experiment(cfg: DictConfig) -> Experiment:
     """Return the experiment of a config. Raises UserError for what cannot work, before anything is written."""
-    schema.check_values(cfg)
-    compatibility.check_complete(cfg)
-    check_trainer_arguments(cfg.trainer)
-    data = build.build_data(cfg)
-    compatibility.check_batch_keys(cfg, data)
-    compatibility.check_network_settings(cfg, data)
-    model = compatibility.build_fitting_model(cfg, data)
+    data, model = build_data_and_model(cfg)
     memory.check_memory(cfg, model)
     hardware = resolve_hardware(cfg)
     check_hardware(cfg.trainer, hardware)
@@ -59,3 +53,14 @@ def build_experiment(cfg: DictConfig) -> Experiment:
     build.build_trainer(cfg, hardware, logger=False)  # the Trainer itself refuses wrong settings
     suite, callbacks = build.instantiate_optional(cfg.metrics), build.build_callbacks(cfg)
     return Experiment(cfg, data, model, suite, callbacks, hardware)
+
+
+def build_data_and_model(cfg: DictConfig) -> tuple[DataModule, Adversarial]:
+    """Return the data and the model of a config, on whatever hardware it is to run. Raises like `build_experiment`."""
+    schema.check_values(cfg)
+    compatibility.check_complete(cfg)
+    check_trainer_arguments(cfg.trainer)
+    data = build.build_data(cfg)
+    compatibility.check_batch_keys(cfg, data)
+    compatibility.check_network_settings(cfg, data)
+    return data, compatibility.build_fitting_model(cfg, data)

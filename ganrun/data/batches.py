@@ -45,7 +45,7 @@ class TrainingBatches:
 
     def _gather(self, k: int, rank: int, world: int) -> Batch:
         """Return the slice in the arrays' dtypes, on their device; in pinned memory if it is to go to a GPU."""
-        share = self.share(world)
+        share = share_batch(self.batch_size, world)
         start = k * self.batch_size + rank * share
         batch = {}
         for order, arrays in self._groups:
@@ -57,15 +57,6 @@ class TrainingBatches:
         if self._is_copied and self.device.type == "cuda":  # pinned, the GPU fetches it asynchronously
             return {key: part.pin_memory() for key, part in batch.items()}
         return batch
-
-    def share(self, world: int) -> int:
-        """Return the number of examples for each of `world` ranks. Raise UserError if they differ."""
-        if self.batch_size % world:
-            raise UserError(
-                f"batch_size must be a multiple of the number of devices, {world}, got {self.batch_size}. "
-                f"Set for example batch_size={-(-self.batch_size // world) * world}."
-            )
-        return self.batch_size // world
 
     def endless(self, start: int = 0, rank: int = 0, world: int = 1) -> Iterator[Batch]:
         """Yield batch number `start` and all that follow, prefetched if they must be copied to a GPU."""
@@ -118,3 +109,13 @@ def place_on_device(arrays: Batch, choice: str, device: torch.device) -> Batch:
     if choice == "auto" and size * 2 >= torch.cuda.mem_get_info(device)[0]:
         return arrays
     return {key: array.to(device) for key, array in arrays.items()}
+
+
+def share_batch(batch_size: int, world: int) -> int:
+    """Return the number of examples for each of `world` devices. Raise UserError if they differ."""
+    if batch_size % world:
+        raise UserError(
+            f"batch_size must be a multiple of the number of devices, {world}, got {batch_size}. "
+            f"Set for example batch_size={-(-batch_size // world) * world}."
+        )
+    return batch_size // world

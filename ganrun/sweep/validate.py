@@ -117,8 +117,7 @@ def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
 
 def find_refusal(config: DictConfig) -> str:
     """Return why a run of this config would be refused, "" if it would not: what it raises as UserError."""
-    from ganrun.config import build, compatibility
-    from ganrun.config.trainer_arguments import check_trainer_arguments
+    from ganrun.config.experiment import build_data_and_model
 
     config = config.copy()
     before = HydraConfig.instance().cfg
@@ -128,12 +127,7 @@ def find_refusal(config: DictConfig) -> str:
             del config["hydra"], config["sweep"]
         renames.update_config(config)
         user_modules.allow_modules(user_modules.modules_in_config(config), HydraConfig.get().runtime.cwd)
-        schema.check_values(config)
-        check_trainer_arguments(config.trainer)
-        data = build.build_data(config)
-        compatibility.check_batch_keys(config, data)
-        compatibility.check_network_settings(config, data)
-        compatibility.build_fitting_model(config, data)
+        data, _ = build_data_and_model(config)
         data.check_files()
     except UserError as error:
         return str(error)
