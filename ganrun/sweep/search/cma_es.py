@@ -6,12 +6,12 @@ It proposes the points that Optuna's sampler proposes, and continues studies of 
 """
 
 import copy
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from optuna import Study
+from optuna._transform import _SearchSpaceTransform
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import IntersectionSearchSpace
@@ -23,7 +23,6 @@ from ganrun.errors import Failure
 # System attributes of a trial: the generation that it was sampled in, under Optuna's name, and what `Optimizer.history`
 # says. Optuna's sampler keeps pickles under names with the prefix PICKLED.
 GENERATION, HISTORY, PICKLED = "cma:generation", "cma:history", "cma:optimizer"
-Intervals = Mapping[str, Any]  # FloatDistribution or IntDistribution, by name
 
 
 class CmaEs(BaseSampler):
@@ -67,26 +66,26 @@ class Optimizer:
     saved: the `history` of an earlier trial. is_new: whether there are generations after it.
     """
 
-    def __init__(self, space: Intervals, completed: Sequence[FrozenTrial], direction: StudyDirection, saved: Any):
+    def __init__(self, space: dict[str, Any], completed: Sequence[FrozenTrial], direction: StudyDirection, saved: Any):
         from cmaes import CMA
 
         saved = saved or {"names": [*space], "generations": []}
-        self.space, self.names, self.generations = space, saved["names"], list(saved["generations"])
+        self.names, self.generations = saved["names"], list(saved["generations"])
         self.is_new = False
         if self.names != [*space]:
             return
         if sum(map(len, self.generations)) > len(completed):
             raise ValueError("more trials in its generations than there are")
         dim, sign = len(space), 1 if direction == StudyDirection.MINIMIZE else -1
-        bounds = np.array([[0.0, 1.0]] * dim)
-        self.cma = CMA(np.full(dim, 0.5), 1 / 6, bounds, n_max_resampling=10 * dim)
-        scores = {trial.number: sign * trial.value for trial in completed if trial.value is not None}
-        points = {trial.number: trial.params for trial in completed}
+        self.transform = _SearchSpaceTransform(space, transform_0_1=True)  # to float64 [dim] in [0, 1]
+        self.cma = CMA(np.full(dim, 0.5), 1 / 6, self.transform.bounds, n_max_resampling=10 * dim)
+        scored = [trial for trial in completed if trial.value is not None]
+        solutions = {trial.number: (self.transform.transform(trial.params), sign * trial.value) for trial in scored}
         for numbers in self.generations:
-            self._tell([(encode_point(points[number], space), scores[number]) for number in numbers])
+            self._tell([solutions[number] for number in numbers])
         self._symmetrize()
         for numbers in self._new_generations(completed):
-            self._tell([(encode_point(points[number], space), scores[number]) for number in numbers])
+            self._tell([solutions[number] for number in numbers])
             self.generations.append(numbers)
             self.is_new = True
 
@@ -97,7 +96,7 @@ class Optimizer:
 
     def ask(self, seed: int) -> dict[str, float]:
         self.cma.reseed_rng(seed)
-        return decode_point(self.cma.ask(), self.space)
+        return self.transform.untransform(self.cma.ask())
 
     def _new_generations(self, completed: Sequence[FrozenTrial]) -> Iterator[list[int]]:
         while True:
@@ -119,36 +118,3 @@ def is_interval(distribution: BaseDistribution) -> bool:
     """Return whether this is an interval of numbers without steps, as sweeps have them."""
     is_number = isinstance(distribution, FloatDistribution | IntDistribution)
     return is_number and distribution.step in (None, 1) and not distribution.single()
-
-
-def encoded_bounds(distribution: Any) -> tuple[float, float]:
-    """Return the interval, of the logarithm if it is a log interval. Integers own half a unit on each side."""
-    half = 0.5 if isinstance(distribution, IntDistribution) else 0.0
-    low, high = distribution.low - half, distribution.high + half
-    return (math.log(low), math.log(high)) if distribution.log else (low, high)
-
-
-def encode_point(params: Mapping[str, float], space: Intervals) -> np.ndarray:
-    """Return the parameters of the space as float64 [dim] in [0, 1]."""
-    point = []
-    for name, distribution in space.items():
-        low, high = encoded_bounds(distribution)
-        value = math.log(params[name]) if distribution.log else float(params[name])
-        point.append((value - low) / (high - low))
-    return np.array(point)
-
-
-def decode_point(point: np.ndarray, space: Intervals) -> dict[str, float]:
-    """Return the parameters of a point in [0, 1]; the inverse of `encode_point`."""
-    params: dict[str, float] = {}
-    for (name, distribution), position in zip(space.items(), point.tolist(), strict=True):
-        low, high = encoded_bounds(distribution)
-        value = low + position * (high - low)
-        value = math.exp(value) if distribution.log else value
-        if isinstance(distribution, IntDistribution):
-            value = round(value) if distribution.log else distribution.low + math.floor(value - distribution.low + 0.5)
-            params[name] = min(max(value, distribution.low), distribution.high)
-        else:
-            last = math.nextafter(distribution.high, -math.inf)  # the interval is half open
-            params[name] = min(max(value, distribution.low) if distribution.log else value, last)
-    return params
