@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -144,6 +144,7 @@ def explain_loss(folder: Path, error: OSError) -> str:
     return ""
 
 
+@cache
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that results depend on."""
     versions = {"python": platform.python_version()}

@@ -67,9 +67,8 @@ class RunRecord:
         self.images = self.first = 0  # seen, and at the start of the clock
         self.overhead_seconds = 0.0
         self.start = time.monotonic()
-        self.facts = {"host": platform.node(), "pid": os.getpid(), "versions": package_versions()}
-        self.facts |= {"threads": torch.get_num_threads()}
-        self.facts |= {"commit": git_commit(), "choices": dict(choices)}
+        self.facts = {"host": platform.node(), "pid": os.getpid(), "threads": torch.get_num_threads()}
+        self.facts |= {"versions": package_versions(), "commit": git_commit(), "choices": dict(choices)}
         if is_main_process:
             write_config(folder, cfg)
 
@@ -207,17 +206,9 @@ def plain_number(value: Any) -> Any:
 
 def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], images: int = 0) -> None:
     """Write what makes a folder one of a run that has trained on so many images and can be resumed."""
-    write_config(folder, cfg)
-    status = {"state": "running", "kimg": images / 1000, "images_per_second": 0.0, "seconds": 0.0}
-    status |= {
-        "best": {},
-        "last": {},
-        "host": platform.node(),
-        "pid": os.getpid(),
-        "threads": torch.get_num_threads(),
-        "choices": dict(choices),
-    }
-    write_json(folder / STATUS, status)
+    record = RunRecord(folder, cfg, choices)
+    record.images = record.first = images
+    record.write_status("running")
     (folder / "metrics.jsonl").touch()
 
 
