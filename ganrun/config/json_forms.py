@@ -10,6 +10,7 @@ from ganrun.files import parse_json, read_bytes
 PLAIN_NAME = re.compile(r"[^./\\][^/\\]*")
 LARGEST = 1e150
 MAX_THREADS = 1024
+MAX_SETTINGS, MAX_DEPTH = 20_000, 50  # values in a config, and how deeply they are nested
 MAX_NAME = 200  # bytes of a file name; file systems allow 255, and a temporary file gets a longer one
 
 
@@ -65,6 +66,17 @@ def is_shallow(value: Any, depth: int = 5) -> bool:
         items = value.values() if isinstance(value, dict) else value
         return depth > 0 and all(is_shallow(item, depth - 1) for item in items)
     return is_plain(value)
+
+
+def is_config(value: Any) -> bool:
+    """Whether it is a dict of plain values, dicts and lists, of a size that configs have."""
+    return isinstance(value, dict) and is_shallow(value, MAX_DEPTH) and count_values(value) <= MAX_SETTINGS
+
+
+def count_values(value: Any) -> int:
+    """Return how many values nested dicts and lists hold, those themselves included."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + sum(map(count_values, items))
 
 
 def is_number(value: Any) -> bool:

@@ -6,12 +6,10 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganrun.config.json_forms import is_shallow
+from ganrun.config.json_forms import MAX_DEPTH, MAX_SETTINGS, is_config
 
 # ganrun writes files of some hundred values, three levels deep. Larger ones take PyYAML seconds, deep ones minutes.
 MAX_BYTES = 2**18
-MAX_EVENTS = 20_000
-MAX_DEPTH = 50
 MAX_SCALAR = 10_000  # characters of one value
 
 
@@ -22,7 +20,7 @@ def parse_saved_config(text: str) -> DictConfig:
         config = OmegaConf.load(io.StringIO(text))
     except (yaml.YAMLError, OmegaConfBaseException, RecursionError, OSError, TypeError) as error:
         raise ValueError(f"it is not YAML of settings: {' '.join(str(error).split())}") from error
-    if not isinstance(config, DictConfig) or not config or not is_shallow(OmegaConf.to_container(config), MAX_DEPTH):
+    if not isinstance(config, DictConfig) or not config or not is_config(OmegaConf.to_container(config)):
         raise ValueError("it holds other things than settings")
     return config
 
@@ -34,5 +32,5 @@ def check_events(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
             raise ValueError("it has a YAML alias or tag, which ganrun does not write")
-        if depth > MAX_DEPTH or count > MAX_EVENTS or len(getattr(event, "value", "")) > MAX_SCALAR:
+        if depth > MAX_DEPTH or count > MAX_SETTINGS or len(getattr(event, "value", "")) > MAX_SCALAR:
             raise ValueError("it is nested too deeply or too large")

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
-from ganrun.config.json_forms import find_wrong_entry, is_count, is_plain, is_text, is_thread_count, optional
+from ganrun.config.json_forms import find_wrong_entry, is_config, is_count, is_text, is_thread_count, optional
 from ganrun.data.cache import LoadedData
 from ganrun.data.tensor_files import TensorFileError, check_archive
 from ganrun.errors import UserError
@@ -30,20 +30,6 @@ from ganrun.training.run_folder import STATUS, check_contents, package_versions
 
 log = logging.getLogger(__name__)
 SCHEMA = 2  # since 2 with random and callback states, so that a run can be resumed exactly
-MAX_SETTINGS, MAX_DEPTH = 20_000, 50  # values in a config, and how deeply they are nested
-
-
-def is_config(value: Any) -> bool:
-    """Whether it is a dict of plain values, dicts and lists, of a size that configs have."""
-    level, left = [value] if isinstance(value, dict) else [object()], MAX_SETTINGS
-    for _ in range(MAX_DEPTH):
-        groups = [item for item in level if isinstance(item, dict | list | tuple)]
-        left -= sum(map(len, groups))
-        if left < 0 or not all(is_plain(item) for item in level if not isinstance(item, dict | list | tuple)):
-            return False
-        level = [item for group in groups for item in (group.values() if isinstance(group, dict) else group)]
-    return not level
-
 
 CONTENT_FORM = {  # of what is read from a checkpoint; ganrun/training/checkpoint_io.py has the rest
     "ganrun": {
