@@ -1,6 +1,5 @@
 """Where the time of a training goes."""
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from pytorch_lightning import Trainer
 
-from ganrun.files import building, replace_text
+from ganrun.files import replace_text, replacing
 from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.checkpointing import Checkpointing
 from ganrun.training.callbacks.evaluation import Evaluation
@@ -137,7 +136,5 @@ class Profiling(RunCallback):
 
 def write_trace(tracer: torch.profiler.profile, path: Path) -> None:
     """Write the trace as a whole or not at all."""
-    with building(path) as folder:
-        folder.mkdir()
-        tracer.export_chrome_trace(str(folder / path.name))
-        os.replace(folder / path.name, path)
+    with replacing(path, "partial.gz") as partial:  # torch compresses a file whose name ends so
+        tracer.export_chrome_trace(str(partial))
