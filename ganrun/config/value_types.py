@@ -101,6 +101,13 @@ def list_of(item: ValueType, plural: str, length: int | None = None, optional: b
     return ValueType(f"a list of {plural}{' or null' if optional else ''}", admits)
 
 
+def or_null(kind: ValueType) -> ValueType:
+    """Values of another type, and null."""
+    return dataclasses.replace(
+        kind, description=f"{kind.description}, or null", admits=lambda value: value is None or kind.admits(value)
+    )
+
+
 def length_hint(key: str, value: Any) -> str:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
         return ""
@@ -143,14 +150,12 @@ NAME = ValueType("a string that is not empty", lambda value: isinstance(value, s
 FLAG = ValueType("true or false", lambda value: isinstance(value, bool), flag_hint)
 FLAG_OR_NULL = ValueType("true, false or null", lambda value: value is None or isinstance(value, bool), flag_hint)
 TABLE = ValueType("a mapping, {key: value}", lambda value: isinstance(value, DictConfig))
-TABLE_OR_NULL = ValueType(f"{TABLE.description}, or null", lambda value: value is None or isinstance(value, DictConfig))
+TABLE_OR_NULL = or_null(TABLE)
 OBJECT = ValueType(
     "a mapping that names a class, {_target_: MODULE.CLASS}",
     lambda value: isinstance(value, DictConfig) and isinstance(value.get("_target_"), str),
 )
-TEXT_OR_WHOLE = ValueType(
-    "a string, an integer or null", lambda value: TEXT.admits(value) or INDEX.admits(value), lambda key, value: ""
-)
+TEXT_OR_WHOLE = ValueType("a string, an integer or null", lambda value: TEXT.admits(value) or INDEX.admits(value))
 UNITS = list_of(COUNT, "integers of at least 1, such as [256,256]")
 SHARE = number(least=0, below=1)
 BETAS = dataclasses.replace(
@@ -164,9 +169,7 @@ LENGTH = dataclasses.replace(
 )
 CLASS = ValueType("a class, MODULE.CLASS, or null", is_class)
 CLASS_NAME = ValueType("a class, MODULE.CLASS", lambda value: value is not None and is_class(value))
-NAME_OR_NULL = ValueType(
-    f"{NAME.description}, or null", lambda value: value is None or NAME.admits(value), quoting_hint
-)
+NAME_OR_NULL = or_null(NAME)
 TEXTS = ValueType(
     "a string or a list of strings, ['string', 'string']",
     lambda value: isinstance(value, str) or is_list_of(lambda one: isinstance(one, str), value),
@@ -177,7 +180,7 @@ SCORES = ValueType(
 )
 SIZE = ValueType("an integer of at least 1, or height and width, such as [48,64]", are_sides, size_hint)
 SPLITS = ValueType("a list of splits, [train], [test] or [train,test]", are_splits)
-SPLITS_OR_NULL = ValueType(f"{SPLITS.description}, or null", lambda value: value is None or are_splits(value))
+SPLITS_OR_NULL = or_null(SPLITS)
 DEVICES = ValueType("an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices)
 CLASSES = ValueType("a class, a list of classes such as [3,7], or null", are_classes)
 PRECISION = ValueType(
