@@ -216,9 +216,9 @@ def to_json(content: Any, indent: int | None = None, default: Callable[[Any], An
         return json.dumps(plain, indent=indent)
 
 
-def write_json(path: Path, content: Any, indent: int = 2, default: Callable[[Any], Any] | None = None) -> None:
+def write_json(path: Path, content: Any, default: Callable[[Any], Any] | None = None) -> None:
     """Write the file as a whole or not at all; see `to_json`."""
-    replace_text(path, to_json(content, indent, default) + "\n")
+    replace_text(path, to_json(content, 2, default) + "\n")
 
 
 def nan_for_null(numbers: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,13 +261,13 @@ def remove_abandoned(folder: Path) -> None:
                 path.unlink()
 
 
-def remove_unchanged(paths: Iterable[Path], seconds: float = ABANDONED_SECONDS) -> None:
-    """Remove those of the files and folders in which nothing has changed for so long."""
+def remove_unchanged(paths: Iterable[Path]) -> None:
+    """Remove those of the files and folders in which nothing has changed for a week."""
     for path in paths:
         with suppress(OSError):
             inside = () if path.is_symlink() else path.rglob("*")
             newest = max(each.lstat().st_mtime for each in (path, *inside))
-            if time.time() - newest > seconds:
+            if time.time() - newest > ABANDONED_SECONDS:
                 remove_path(path)
 
 
