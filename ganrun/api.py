@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from ganrun.cli.arguments import parse_command
 from ganrun.cli.hydra_app import call_command
-from ganrun.errors import UserError
+from ganrun.errors import UntrustedError, UserError
 from ganrun.files import is_unfinished
 from ganrun.sweep.report import results
 from ganrun.training import checkpoint
@@ -61,9 +61,12 @@ def load(
     and follow links that lead out of the run folder.
     Raises UserError if there is no such run, or if its checkpoint cannot be read.
     """
-    if which == "best" and Manifest.read(checkpoint.find_checkpoint(str(run), "last", trust).parent).best is None:
-        which = "last"
-    return load_trained_model(OmegaConf.create({"run": str(run), "which": which, "device": device, "trust": trust}))
+    try:
+        if which == "best" and Manifest.read(checkpoint.find_checkpoint(str(run), "last", trust).parent).best is None:
+            which = "last"
+        return load_trained_model(OmegaConf.create({"run": str(run), "which": which, "device": device, "trust": trust}))
+    except UntrustedError as error:
+        raise UntrustedError(error.advice, f"ganrun.load({str(run)!r}, trust=True)") from None
 
 
 def train(overrides: Sequence[str], config_dir: str | PathLike[str] | None = None) -> Run:

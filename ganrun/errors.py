@@ -34,6 +34,17 @@ class UserError(Exception):
     exit_code = 2
 
 
+class UntrustedError(UserError):
+    """Files that ganrun uses only if they are the user's own. The message ends with the command that trusts them.
+
+    advice: the message before it.  command: None: the one that is running, with trust=true.
+    """
+
+    def __init__(self, advice: str, command: str | None = None):
+        super().__init__(f"{advice}: {command or ganrun_command(*sys.argv[1:], 'trust=true')}")
+        self.advice = advice
+
+
 class Failure(UserError):
     """A run that could not continue although the command was right: a full disk, a loss of NaN."""
 

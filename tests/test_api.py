@@ -1,6 +1,7 @@
 """The Python API: it gives what the commands give."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -96,6 +97,14 @@ def test_what_a_model_cannot_do_is_refused(folder):
 def test_a_run_that_is_not_there_is_refused(folder):
     with pytest.raises(UserError, match="does not exist"):
         ganrun.load("nowhere")
+
+
+def test_a_folder_that_needs_trust_is_refused_with_the_call_that_trusts_it(folder):
+    shutil.copytree(folder / "outputs" / "cgan", folder / "strange")
+    (folder / "strange" / "secret").symlink_to(folder)
+    with pytest.raises(UserError, match=r"secret is a link to .* trust it: ganrun\.load\('strange', trust=True\)$"):
+        ganrun.load("strange")
+    assert ganrun.load("strange", "last", trust=True).kimg == 0.032
 
 
 def test_the_runs_are_listed_oldest_first_with_their_scores(folder):

@@ -1,7 +1,6 @@
 """Whether the config in a checkpoint or run folder, which may be somebody else's, may be built."""
 
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,7 +14,7 @@ from ganrun import files
 from ganrun.config import interpolations, renames, user_modules
 from ganrun.config.interpolations import quote_text
 from ganrun.config.renames import iterate_values
-from ganrun.errors import UserError, ganrun_command
+from ganrun.errors import UntrustedError, UserError
 
 UNUSABLE = (
     *(TypeError, ValueError, AttributeError, LookupError, ArithmeticError, AssertionError, RuntimeError, MemoryError),
@@ -92,22 +91,20 @@ def foreign_targets(cfg: DictConfig) -> Iterator[tuple[str, Any]]:
 
 
 def refuse(source: Path, key: str, value: Any, reason: str, command: str | None = None) -> NoReturn:
-    """Raise the UserError about a value in a saved file. command: that trusts the file; None: this one, trust=true."""
-    command = command or ganrun_command(*sys.argv[1:], "trust=true")
-    raise UserError(f"{source} contains {key}={value}, which {reason}. If the file is yours or you trust it: {command}")
+    """Raise UntrustedError about a value in a saved file."""
+    advice = f"{source} contains {key}={value}, which {reason}. If the file is yours or you trust it"
+    raise UntrustedError(advice, command)
 
 
-def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path) -> None:
+def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path, command: str | None = None) -> None:
     """Raise UserError if the logger of the config of the file `source` would write outside the run folder."""
     resolved = OmegaConf.merge(cfg, {"folder": quote_text(str(run_dir))})
     for key, value in iterate_values(OmegaConf.to_container(resolved.logger, resolve=True), "logger"):
         path = Path(value) if isinstance(value, str) else Path()
         leads_out = key == "logger.save_dir" or path.is_absolute() or ".." in path.parts
         if leads_out and value != str(run_dir):
-            raise UserError(
-                f"{source} contains {key}={value}, so the logger would write outside {run_dir}. If the file is yours "
-                f"or you trust it: {ganrun_command(*sys.argv[1:], 'trust=true')}"
-            )
+            reason = f"leads out of the run folder: the logger would write outside {run_dir}"
+            refuse(source, key, value, reason, command)
 
 
 def needs_trust(cfg: DictConfig) -> bool:

@@ -58,7 +58,7 @@ def check_configs(plan: SweepPlan, configs: Sequence[DictConfig]) -> None:
     for config in configs:
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         trust.check_trusted(renames.update_config(own), source, trusting)
-        trust.check_logger_paths(own, plan.folder / "job", source)
+        trust.check_logger_paths(own, plan.folder / "job", source, trusting)
 
 
 def check_jobs(sweep: SweepState, space: SearchSpace) -> None:

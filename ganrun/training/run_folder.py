@@ -8,7 +8,6 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
@@ -30,7 +29,7 @@ from ganrun.config.json_forms import (
     read_form,
 )
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
-from ganrun.errors import Failure, UserError, ganrun_command, is_full_disk
+from ganrun.errors import Failure, UntrustedError, UserError, ganrun_command, is_full_disk
 from ganrun.files import building, find_stray_entry, nan_for_null, open_append, read_text
 from ganrun.terminal import LogFormatter
 
@@ -178,11 +177,8 @@ def check_contents(folder: Path, trust: bool = False, command: str | None = None
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror} ({error.filename}).") from error
     if stray:
-        command = command or ganrun_command(*sys.argv[1:], "trust=true")
-        raise UserError(
-            f"{stray}; ganrun follows nothing out of {folder}. Put the files themselves there. "
-            f"Or, if the folder is yours or you trust it: {command}"
-        )
+        advice = f"{stray}; ganrun follows nothing out of {folder}. Put the files themselves there. "
+        raise UntrustedError(f"{advice}Or, if the folder is yours or you trust it", command)
 
 
 def has_strays(folder: Path) -> bool:
