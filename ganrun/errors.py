@@ -20,6 +20,7 @@ MAX_NAMES_LISTED = 60
 LONGEST_NAME = 300  # characters of a path in a message
 # What torch says, of the CPU and of a GPU, and NumPy and cuDNN
 NO_MEMORY = re.compile(r"out of memory|can't allocate memory|Unable to allocate|ALLOC_FAILED")
+MEMORY_SIZE = r"\d[\d.]* ?[KMGTP]?i?(?:B|bytes)"  # in such a message
 # What a terminal acts on or hides: control characters (ESC among them), invisible ones, line separators, characters
 # that reverse the direction of the text, halves of surrogate pairs (bytes of a file name that are not UTF-8). Joiners
 # stay, as emoji and several scripts need them.
@@ -105,7 +106,7 @@ def interrupted_by(signums: Iterable[signal.Signals], on_signal: Callable[[int, 
 def as_system_failure(error: BaseException) -> UserError | None:
     """Return the error for what the system refused, a UserError for a name that is too long; None for other errors."""
     if is_out_of_memory(error):
-        size = re.search(r"[aA]llocate (\d[\d.]* ?(?:[KMGT]iB|bytes))", str(error))
+        size = re.search(rf"[aA]llocate ({MEMORY_SIZE})", str(error))
         amount = f"{size[1]} at once" if size else "what this takes"
         return Failure(f"Out of memory: there is no room for {amount}. Ask for less, such as a smaller batch_size=.")
     reason = describe_system_error(error) if isinstance(error, OSError) else ""

@@ -5,9 +5,8 @@ import re
 
 from omegaconf import DictConfig, OmegaConf
 
-from ganrun.errors import Failure, is_out_of_memory
+from ganrun.errors import MEMORY_SIZE, Failure, is_out_of_memory
 
-SIZE = r"\d[\d.]* ?[KMGTP]?i?(?:B|bytes)"
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -22,7 +21,7 @@ def explain_failure(error: BaseException, cfg: DictConfig) -> Failure | None:
     if not is_out_of_memory(error):
         return None
     is_host = isinstance(error, MemoryError) or "CPUAllocator" in text
-    requested = re.search(rf"[aA]llocate ({SIZE})", text)
+    requested = re.search(rf"[aA]llocate ({MEMORY_SIZE})", text)
     size = format_bytes(requested[1]) if requested else "more memory"
     device, state = ("This machine", host_memory()) if is_host else ("The GPU", gpu_memory(text))
     advice = ", or ".join(suggest_settings(cfg, is_host))
@@ -47,8 +46,8 @@ def suggest_settings(cfg: DictConfig, is_host: bool) -> list[str]:
 
 def gpu_memory(text: str) -> str:
     """Return what torch says about the GPU: "; of 8.00 GiB, 3.06 MiB were free and this run used 7.20 GiB"."""
-    total = re.search(rf"total capacity of ({SIZE}) of which ({SIZE}) is free", text)
-    used = re.search(rf"this process has ({SIZE}) memory in use", text)
+    total = re.search(rf"total capacity of ({MEMORY_SIZE}) of which ({MEMORY_SIZE}) is free", text)
+    used = re.search(rf"this process has ({MEMORY_SIZE}) memory in use", text)
     free = f"; of {total[1]}, {total[2]} were free" if total else ""
     return free + (f" and this run used {used[1]}" if used else "")
 
