@@ -125,7 +125,7 @@ def find_stray_entry(folder: Path) -> str | None:
     These are links that lead out of the folder, FIFOs, sockets and devices. Opens no file. Raises OSError if a folder
     cannot be listed.
     """
-    root, pending = os.path.realpath(folder), [os.path.realpath(folder)]
+    pending = [root := os.path.realpath(folder)]
     while pending:
         with suppress(FileNotFoundError), os.scandir(pending.pop()) as entries:  # other processes may remove some
             for entry in entries:

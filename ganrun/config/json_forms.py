@@ -95,7 +95,7 @@ def is_count(value: Any) -> bool:
 
 def is_thread_count(value: Any) -> bool:
     """Whether it is a number of CPU threads that PyTorch can be told to use."""
-    return is_count(value) and 1 <= value <= MAX_THREADS
+    return is_integer(value) and 1 <= value <= MAX_THREADS
 
 
 def is_amount(value: Any) -> bool:

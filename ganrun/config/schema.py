@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import value_types as types
+from ganrun.config.json_forms import MAX_THREADS
 from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, TEXT, ValueType, list_of, number, one_of
 from ganrun.errors import UserError
 
@@ -210,7 +211,7 @@ SETTINGS = {
     "sweep.pruner_startup": Setting(COUNT),
     **{f"sweep.{name}": Setting(TEXT, in_sweep_identity=False) for name in ("name", "sbatch")},
     "sweep.jobs": Setting(COUNT, in_sweep_identity=False),
-    "sweep.threads": Setting(number(least=1, most=1024, whole=True, optional=True), in_sweep_identity=False),
+    "sweep.threads": Setting(number(least=1, most=MAX_THREADS, whole=True, optional=True), in_sweep_identity=False),
     "sweep.jobs_per_gpu": Setting(COUNT, in_sweep_identity=False),
     "sweep.fail_fast": Setting(COUNT, in_sweep_identity=False),
     "sweep.retries": Setting(number(least=0, whole=True), in_sweep_identity=False),

@@ -224,7 +224,7 @@ def read_verified(path: Path) -> dict[str, Any]:
     if metadata["schema"] > SCHEMA:
         version = metadata.get("versions", {}).get("ganrun")
         raise UserError(f"{path} was written by a newer ganrun ({version}). Update ganrun.")
-    if not {"choices"} <= metadata.keys() or "images" not in content.get("seen", {}):
+    if "choices" not in metadata or "images" not in content.get("seen", {}):
         raise unreadable(path, "it lacks parts")
     return content
 
