@@ -79,8 +79,11 @@ class Optimizer:
         dim, sign = len(space), 1 if direction == StudyDirection.MINIMIZE else -1
         self.transform = _SearchSpaceTransform(space, transform_0_1=True)  # to float64 [dim] in [0, 1]
         self.cma = CMA(np.full(dim, 0.5), 1 / 6, self.transform.bounds, n_max_resampling=10 * dim)
-        scored = [trial for trial in completed if trial.value is not None]
-        solutions = {trial.number: (self.transform.transform(trial.params), sign * trial.value) for trial in scored}
+        solutions = {
+            trial.number: (self.transform.transform(trial.params), sign * trial.value)
+            for trial in completed
+            if trial.value is not None
+        }
         for numbers in self.generations:
             self._tell([solutions[number] for number in numbers])
         self._symmetrize()
