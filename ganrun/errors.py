@@ -17,7 +17,7 @@ STOP_SIGNALS = tuple(  # a closed terminal or dropped connection sends SIGHUP, w
     signal.Signals[name] for name in ("SIGTERM", "SIGINT", "SIGHUP") if name in signal.Signals.__members__
 )
 MAX_NAMES_LISTED = 60
-LONGEST_NAME = 300  # characters of a path in a message
+LONGEST_NAME = 200  # characters of a path in a message
 # What torch says, of the CPU and of a GPU, and NumPy and cuDNN
 NO_MEMORY = re.compile(r"out of memory|can't allocate memory|Unable to allocate|ALLOC_FAILED")
 MEMORY_SIZE = r"\d[\d.]* ?[KMGTP]?i?(?:B|bytes)"  # in such a message
@@ -135,7 +135,12 @@ def describe_system_error(error: OSError) -> str:
     if error.filename is None or error.errno is None:
         return ""
     name = printable(os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename)
-    return f"{name if len(name) <= LONGEST_NAME else name[:LONGEST_NAME] + '...'}: {error.strerror}."
+    return f"{shorten(name)}: {error.strerror}."
+
+
+def shorten(path: str) -> str:
+    """Return a path as messages show it."""
+    return path if len(path) <= LONGEST_NAME else f"{path[:LONGEST_NAME]}..."
 
 
 def suggest(names: Sequence[str]) -> str:

@@ -5,14 +5,12 @@ import re
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
-from shlex import quote
 
 from ganrun.data.image_files import SUFFIXES
-from ganrun.errors import UserError
+from ganrun.errors import UserError, shell_quote, shorten
 from ganrun.files import user_path
 
 ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2|txz|7z|rar|tar\.\w+)$", re.IGNORECASE)
-LONGEST_SHOWN = 200  # characters
 Root = str | Sequence[str] | None  # a folder, or several, as data.root
 
 
@@ -40,11 +38,6 @@ def _existing_folder(name: str, expected: str) -> Path:
     return user_path(name).resolve()
 
 
-def shorten(name: str) -> str:
-    """Return a path as messages show it."""
-    return name if len(name) < LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}..."
-
-
 def explain_no_folder(name: str) -> str | None:
     """Return why a path that a user gives is not a folder, and what to give instead; None if it is one."""
     try:
@@ -61,7 +54,7 @@ def _explain(name: str, folder: Path) -> str:
     if is_file and ARCHIVES.search(name):
         return "is a file, not a folder: unpack this archive, and give the folder with its images"
     if is_file and folder.suffix.lower() in SUFFIXES:
-        return f"is a file, not a folder: this is one image; give its folder, {quote(str(folder.parent))}"
+        return f"is a file, not a folder: this is one image; give its folder, {shell_quote(str(folder.parent))}"
     if is_file:
         return "is a file, not a folder"
     if re.search(r"[*?[]", name) and glob(str(folder)):

@@ -16,8 +16,8 @@ from torch import Tensor
 from ganrun.data.cache import file_version
 from ganrun.data.decode import BadImageError, open_image, to_array, upright
 from ganrun.data.image_files import describe_left_out, list_images, refuse_lost, require_image_files
-from ganrun.data.roots import explain_no_folder, shorten
-from ganrun.errors import UserError
+from ganrun.data.roots import explain_no_folder
+from ganrun.errors import UserError, shorten
 from ganrun.files import user_path
 from ganrun.seeds import named_generator
 from ganrun.terminal import progress_bar

@@ -14,8 +14,8 @@ from torch.nn.functional import interpolate, pad
 from ganrun.data.decode import BadImageError, decode
 from ganrun.data.image_files import SUFFIXES, UNREADABLE, ImageFiles, describe_left_out, list_images, refuse_lost
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
-from ganrun.data.roots import explain_no_folder, shorten
-from ganrun.errors import Failure, UserError, is_out_of_memory
+from ganrun.data.roots import explain_no_folder
+from ganrun.errors import Failure, UserError, is_out_of_memory, shorten
 from ganrun.files import user_path
 from ganrun.terminal import PlainConsole, progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
