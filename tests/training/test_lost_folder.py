@@ -23,7 +23,8 @@ class Away(Callback):
     def on_train_batch_end(self, trainer, model, outputs, batch, batch_idx):
         if model.images_seen == 48:
             if self.how == "removed":
-                shutil.rmtree("run")
+                os.rename("run", "gone")  # at once: checkpoints come and go meanwhile
+                shutil.rmtree("gone", ignore_errors=True)
             elif self.how == "closed":
                 os.chmod("run", 0o500)
                 os.chmod("run/checkpoints", 0o500)
