@@ -13,7 +13,7 @@ QUOTED = re.compile(r"\s*('([^'\\]|\\.)*'|\"([^\"\\]|\\.)*\")\s*", re.DOTALL)
 SWEEP_FUNCTION = re.compile(r"\s*(choice|glob|range|interval|tag|shuffle|sort|extend_list)\(.*\)\s*", re.DOTALL)
 PARTS = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^,'\"]|['\"])+")  # of a list, at its commas
 NAMES = {"data.root": ("null", "["), "run": (), "input": ()}  # settings that name files: what else they may be
-NAMES |= dict.fromkeys(("folder", "out", "pictures", "against", "sweep.name"), ("null",))
+NAMES |= dict.fromkeys(("folder", "out", "pictures", "against", "sweep.name", "init_from"), ("null",))
 
 
 def override_keys(args: Iterable[str]) -> set[str]:

@@ -13,9 +13,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import docs
+from ganrun.config.overrides import quote_override
 from ganrun.config.relative_paths import make_changes_absolute
 from ganrun.config.renames import iterate_values
-from ganrun.errors import UserError, did_you_mean
+from ganrun.errors import UserError, did_you_mean, ganrun_command
 
 log = logging.getLogger(__name__)
 IMAGE_FORMAT = ("size", "channels")  # settings of data that the networks are built for
@@ -108,6 +109,17 @@ def changed_settings(saved: DictConfig, wanted: DictConfig) -> dict[str, tuple[A
     keys = [*before, *(key for key in after if key not in before)]
     keys = sorted((key for key in keys if before.get(key) != after.get(key)), key=lambda key: is_derived(wanted, key))
     return {key: (before.get(key), after.get(key)) for key in keys}
+
+
+def check_init_from(saved: DictConfig, wanted: DictConfig) -> None:
+    """Raise UserError if the config of a run, or of a branch, is to start from other weights than its own."""
+    before, after = saved.get("init_from"), wanted.get("init_from")
+    if before != after:
+        command = ganrun_command("train", *([f"init_from={quote_override(after)}"] if after else []))
+        raise UserError(
+            f"init_from cannot change from {before} to {after}: a run goes on from its own weights. Leave it out, or "
+            f"start a new run: {command}"
+        )
 
 
 def is_derived(cfg: DictConfig, key: str) -> bool:

@@ -84,6 +84,7 @@ SETTINGS = {
     "profile": Setting(FLAG, resumable=True),
     "log_every": Setting(COUNT, resumable=True),
     "folder": Setting(TEXT, resumable=True),
+    "init_from": Setting(types.NAME_OR_NULL),
     "parent": Setting(types.NAME_OR_NULL, compared=False),
     "started_in": Setting(types.NAME_OR_NULL, resumable=True, compared=False),
     "resume": Setting(FLAG, resumable=True),

@@ -38,6 +38,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
     validate.check_settings(config, command.overrides)
     plan = build_plan(context, config, overrides, command)
     configs = validate.compose_values(plan.space)
+    validate.check_sources(configs)
     if command.trust is False:
         saved_command.check_configs(plan, configs)
     config.sweep.direction = validate.score_direction(configs, config.sweep)

@@ -79,6 +79,14 @@ def compose_values(space: SearchSpace) -> list[DictConfig]:
     return [space.configs.config(point) for point in points]
 
 
+def check_sources(configs: Sequence[DictConfig]) -> None:
+    """Raise UserError for init_from=last."""
+    if any(config.get("init_from") == "last" for config in configs):
+        from ganrun.training.initial_weights import last_run  # imports torch
+
+        last_run(is_sweep=True)
+
+
 def thin_out(values: Sequence[str]) -> list[str]:
     """Return the values without most of the numbers if there are more than MAX_NUMBERS: they differ in nothing else."""
     numbers = [value for value in values if NUMBER.fullmatch(value)]
@@ -118,6 +126,7 @@ def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
 def find_refusal(config: DictConfig) -> str:
     """Return why a run of this config would be refused, "" if it would not: what it raises as UserError."""
     from ganrun.config.experiment import build_data_and_model
+    from ganrun.training.initial_weights import check_source
 
     config = config.copy()
     before = HydraConfig.instance().cfg
@@ -127,8 +136,9 @@ def find_refusal(config: DictConfig) -> str:
             del config["hydra"], config["sweep"]
         renames.update_config(config)
         user_modules.allow_modules(user_modules.modules_in_config(config), HydraConfig.get().runtime.cwd)
-        data, _ = build_data_and_model(config)
+        data, model = build_data_and_model(config)
         data.check_files()
+        check_source(config, model)
     except UserError as error:
         return str(error)
     except Exception:  # the run itself tells

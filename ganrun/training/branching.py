@@ -2,7 +2,6 @@
 
 import logging
 import re
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -15,17 +14,15 @@ from ganrun.config import build
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.config.interpolations import quote_text
 from ganrun.config.trust import explain_unusable_settings
-from ganrun.errors import UserError, ganrun_command
 from ganrun.models.base import Adversarial
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.continuation import set_choices
 from ganrun.training.dry_run import print_plan
-from ganrun.training.fitting_weights import load_fitting_weights
+from ganrun.training.fitting_weights import check_misfits, load_fitting_weights
 from ganrun.training.run_record import write_start
 
 log = logging.getLogger(__name__)
-SHOWN = 5  # weights named in a message
 
 
 def make_branch(
@@ -44,6 +41,8 @@ def make_branch(
     is_fresh: weights that do not fit the networks of the config start anew instead of being refused.
     """
     cfg.parent = quote_text(str(path))
+    if cfg.get("init_from") is not None:  # of the run: the weights of the branch are those of the checkpoint
+        cfg.init_from = None
     set_choices(choices)
     with explain_unusable_settings(path):
         lengthen(cfg, content["seen"]["images"])
@@ -91,19 +90,6 @@ def take_over_weights(model: Adversarial, state: Mapping[str, Any]) -> dict[str,
     model.configure_model()
     misfits = load_fitting_weights(model, state)
     return {name: why for name, why in misfits.items() if not (name.startswith("averaged.") and why.startswith("not"))}
-
-
-def check_misfits(misfits: Mapping[str, str], path: Path, is_fresh: bool) -> None:
-    """Raise UserError for weights that do not fit; log them if they may start fresh."""
-    shown = ", ".join(f"{name} ({why})" for name, why in [*misfits.items()][:SHOWN])
-    shown += f" and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
-    if misfits and not is_fresh:
-        raise UserError(
-            f"{len(misfits)} weights in {path} do not fit the networks of the config: {shown}. To start these fresh, "
-            f"and go on with the others: {ganrun_command(*sys.argv[1:], 'fresh=true')}"
-        )
-    if misfits:
-        log.warning("%d weights do not fit and start fresh: %s", len(misfits), shown)
 
 
 def adapt_checkpoint(

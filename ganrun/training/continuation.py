@@ -16,7 +16,7 @@ from ganrun.config.interpolations import quote_text, resolver_calls, without_res
 from ganrun.config.overrides import quote_override
 from ganrun.config.trust import explain_unusable_settings
 from ganrun.errors import UserError, ganrun_command
-from ganrun.training import checkpoint, run_folder, session
+from ganrun.training import checkpoint, initial_weights, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
 from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.dry_run import print_plan
@@ -53,6 +53,8 @@ def train_on(
     """Train from a checkpoint `path` and its content, or from the start if both are None; or print the plan."""
     with explain_unusable_settings(path or run_dir):
         experiment = build_experiment(cfg)
+    if content is None:
+        initial_weights.start_from_source(cfg, experiment.model)
     if cfg.dry_run:
         print_plan(experiment, run_dir)
         return
@@ -98,6 +100,8 @@ def resume_existing(cfg: DictConfig, run_dir: Path) -> None:
         found = OmegaConf.select(plan, "data.classes", throw_on_resolution_failure=False)
         if cfg.data.get("classes", 0) is None and isinstance(found, int):  # null: as many as are found
             cfg.data.classes = found
+        if cfg.get("init_from") == "last" and plan.get("init_from") is not None:  # the run that was the last then
+            cfg.init_from = quote_text(plan.init_from)
         return check_changes(str(run_dir), plan, cfg)
 
     if continue_training(run_dir, path, build_config) is not None:
@@ -131,6 +135,7 @@ def check_changes(run: str, saved: DictConfig, cfg: DictConfig, overrides: list[
 
     run: RUN as the user gave it.  overrides: the user's own, for the command in the message.
     """
+    resume_rules.check_init_from(saved, cfg)
     cfg.parent = cast("dict[str, Any]", OmegaConf.to_container(saved)).get("parent")  # unresolved
     for key, (before, after) in resume_rules.changed_settings(saved, cfg).items():
         if not schema.find_setting(key).resumable:

@@ -1,10 +1,18 @@
 """Loads the weights of a checkpoint that fit networks which are not quite those of its training."""
 
+import logging
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from ganrun.errors import UserError, ganrun_command
+
+log = logging.getLogger(__name__)
+SHOWN = 5  # weights named in a message
 
 
 @torch.no_grad()
@@ -35,3 +43,16 @@ def describe_misfit(own: Tensor | None, given: Tensor | None) -> str:
     if own is None:
         return "not in the network"
     return f"{[*given.shape]} in the checkpoint, {[*own.shape]} in the network"
+
+
+def check_misfits(misfits: Mapping[str, str], path: Path, is_fresh: bool) -> None:
+    """Raise UserError for weights that do not fit; log them if they may start fresh."""
+    shown = ", ".join(f"{name} ({why})" for name, why in [*misfits.items()][:SHOWN])
+    shown += f" and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
+    if misfits and not is_fresh:
+        raise UserError(
+            f"{len(misfits)} weights in {path} do not fit the networks of the config: {shown}. To start these fresh, "
+            f"and go on with the others: {ganrun_command(*sys.argv[1:], 'fresh=true')}"
+        )
+    if misfits:
+        log.warning("%d weights do not fit and start fresh: %s", len(misfits), shown)

@@ -79,8 +79,11 @@ IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}
 ELSEWHERE = {
     "cli/hydra_errors.py: ganrun ": "of errors that no message explains: train --info defaults",
     "cli/main.py: ganrun ": "the version",
+    "config/resume_rules.py: ganrun_command('train', *([f'init_from={quote_override(after)}'] if after else []))": (
+        "executed in commands/test_init_from.py"
+    ),
     "sweep/saved_command.py: ganrun_command('sweep', 'resume', plan.folder, 'trust=true')": "as in `end of a sweep`",
-    "training/branching.py: ganrun_command(*sys.argv[1:], 'fresh=true')": "executed in commands/test_fine_tuning.py",
+    "training/fitting_weights.py: ganrun_command(*sys.argv[1:], 'fresh=true')": "see commands/test_fine_tuning.py",
     "training/callbacks/callback_list.py: ganrun resume RUN branch=true": "as in `parent`",
     "training/callbacks/nan_guard.py: ganrun_command('resume', run_dir, 'branch=true')": "see test_nan_guard.py",
     "training/checkpoint_io.py: ganrun_command('resume', path.parent.parent)": "of full disks: as in `no checkpoint`",

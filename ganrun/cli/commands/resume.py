@@ -26,6 +26,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
             trust.check_logger_paths(saved, run_dir, path or run_dir)
         saved = resume_rules.restore_references(saved, network) if network else saved
         config = resume_rules.apply_overrides(saved, overrides)
+        resume_rules.check_init_from(saved, config)
         return config if cfg.branch else continuation.check_changes(cfg.run, saved, config, overrides)
 
     if cfg.branch:

@@ -9,7 +9,7 @@ from ganrun.config.experiment import build_experiment
 from ganrun.config.interpolations import quote_text
 from ganrun.config.unused import check_added_settings
 from ganrun.errors import ganrun_command
-from ganrun.training import continuation, lock, run_folder, run_record, session
+from ganrun.training import continuation, initial_weights, lock, run_folder, run_record, session
 from ganrun.training.dry_run import print_plan
 from ganrun.training.manifest import has_checkpoints
 
@@ -26,6 +26,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     experiment = build_experiment(cfg)
     check_added_settings(plan, [player.name for player in experiment.model.players()])
     run_folder.check_writable(folder.absolute())
+    initial_weights.start_from_source(cfg, experiment.model)
     if cfg.dry_run:
         experiment.data.check_files()
         print_plan(experiment, folder)
