@@ -14,13 +14,16 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from ganrun import files
 from ganrun.cli.arguments import Command
 from ganrun.config import docs, trainer_arguments
-from ganrun.config.overrides import NAMES, OVERRIDE, quote_override
+from ganrun.config.overrides import NAMES, OVERRIDE, config_dir_flags, override_keys, quote_override
+from ganrun.data.roots import MissingRootError
 from ganrun.errors import UserError, as_system_failure, did_you_mean, ganrun_command, shell_quote, suggest
 
 
 def as_user_error(error: BaseException, command: Command) -> UserError | None:
     """Return the error as a UserError, or None if the program is at fault and not the user."""
     for cause in error_chain(error):
+        if isinstance(cause, MissingRootError):
+            return advise_new_root(cause, command)
         if isinstance(cause, UserError):
             return cause
     for kind, explain in EXPLANATIONS.items():
@@ -42,6 +45,16 @@ def error_chain(error: BaseException) -> Iterator[BaseException]:
     while current is not None:
         yield current
         current = current.__cause__
+
+
+def advise_new_root(error: UserError, command: Command) -> UserError:
+    """Return the error of a run whose data are missing with the command that finds them in another place."""
+    given = [*command.overrides, *command.changes]
+    if command.run is None or override_keys(given) & {"data.root", "data"}:
+        return error
+    flags = config_dir_flags(command.flags)
+    advised = ganrun_command(command.verb, command.run, *flags, *given, "data.root=NEW")
+    return UserError(f"{error} If the data of the run have moved: {advised}")
 
 
 def first_line(error: BaseException) -> str:

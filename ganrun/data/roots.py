@@ -11,7 +11,12 @@ from ganrun.errors import UserError, shell_quote, shorten
 from ganrun.files import user_path
 
 ARCHIVES = re.compile(r"\.(zip|tar|tgz|tbz2|txz|7z|rar|tar\.\w+)$", re.IGNORECASE)
+ABSENT, DANGLING = "does not exist", "is a link that leads nowhere"
 Root = str | Sequence[str] | None  # a folder, or several, as data.root
+
+
+class MissingRootError(UserError):
+    """A folder of data.root is not there: it may have moved."""
 
 
 def root_folder(root: Root, data: str, expected: str) -> Path:
@@ -34,7 +39,8 @@ def root_folders(root: Root, data: str, expected: str) -> list[Path]:
 
 def _existing_folder(name: str, expected: str) -> Path:
     if problem := explain_no_folder(name):
-        raise UserError(f"data.root={shorten(name)} {problem}. {expected}")
+        kind = MissingRootError if problem in (ABSENT, DANGLING) else UserError
+        raise kind(f"data.root={shorten(name)} {problem}. {expected}")
     return user_path(name).resolve()
 
 
@@ -66,7 +72,7 @@ def _explain_absence(folder: Path) -> str:
     try:
         os.stat(folder)
     except FileNotFoundError:
-        return "is a link that leads nowhere" if os.path.islink(folder) else "does not exist"
+        return DANGLING if os.path.islink(folder) else ABSENT
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return "is not a folder"

@@ -78,6 +78,9 @@ IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}
 # What no scenario brings about, and why not
 ELSEWHERE = {
     "cli/hydra_errors.py: ganrun ": "of errors that no message explains: train --info defaults",
+    "cli/hydra_errors.py: ganrun_command(command.verb, command.run, *flags, *given, 'data.root=NEW')": (
+        "executed in commands/test_fine_tuning.py"
+    ),
     "cli/main.py: ganrun ": "the version",
     "config/resume_rules.py: ganrun_command('train', *([f'init_from={quote_override(after)}'] if after else []))": (
         "executed in commands/test_init_from.py"

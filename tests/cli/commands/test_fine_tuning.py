@@ -212,6 +212,24 @@ def test_a_project_that_moved_as_a_whole_goes_on(cli, monkeypatch):
     assert cli.run("sample", "run", "n=4") == 0
 
 
+@pytest.mark.parametrize("lost", ["removed", "dangling"])
+@pytest.mark.parametrize("command", [["resume", "run"], ["resume", "run", "branch=true"], ["eval", "run", *SCORED]])
+def test_the_advised_command_finds_images_that_moved(cli, command, lost, capsys):
+    images = write_images(cli.folder / "images", side=28)
+    args = ["model=dcgan", "data=folder", "data.size=28", "data.channels=1", *SMALL]
+    assert cli.run("train", *args, "data.root=images", "folder=run") == 0
+    images.rename(cli.folder / "moved images")
+    if lost == "dangling":
+        images.symlink_to("nowhere")
+    more = ["kimg=0.02"] if command[0] == "resume" else []
+    assert cli.run(*command, *more) == 2
+    advice = re.search(r"If the data of the run have moved: ganrun (.*)", capsys.readouterr().err)[1]
+    assert main([arg.replace("NEW", "moved images") for arg in shlex.split(advice)]) == 0
+    assert cli.run(*command, *more, "data.root=nowhere") == 2
+    assert cli.run("train", *args, "data.root=nowhere", "folder=other") == 2
+    assert "have moved" not in capsys.readouterr().err
+
+
 def test_eval_finds_images_that_moved_and_sample_needs_none(cli, capsys):
     images = write_images(cli.folder / "images", side=28)
     args = ["data.root=images", "data.size=28"]
