@@ -191,6 +191,8 @@ class Runner:
         line = f"job {job.name}: {job.state}, {format_duration(seconds)}"
         if math.isfinite(result.score):
             line += f", {result.metric} {result.score:.4g}"
+        elif job.state == JobState.DONE and result.metric:
+            line += f", no finite {result.metric}"
         if job.state.has_failed:
             line += f": {job.error}"
         over = sum(other.state.is_over for other in self.state.jobs)

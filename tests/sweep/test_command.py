@@ -332,3 +332,41 @@ def test_two_sweeps_may_create_a_database_at_the_same_time(start, tmp_path):
         with start(*shared, folder=f"a{attempt}") as first, start(*shared, folder=f"b{attempt}") as second:
             output = [process.communicate(timeout=300)[0] for process in (first, second)]
         assert (first.returncode, second.returncode) == (0, 0), output
+
+
+LOST = """
+import math
+import re
+import sys
+
+from ganrun.metrics.scores import Score
+
+
+def compute(inputs):
+    job = int(re.search(r"/s/(\\d+)-", " ".join(sys.argv))[1])
+    return [math.nan, 2.0, math.inf, 1.0][job]
+
+
+lost = Score("lost", better="lower", note="NaN in some jobs", needs=("features",), compute=compute)
+"""
+
+
+def test_a_search_goes_on_past_trials_whose_score_is_nan_and_shows_them_as_unscored(run, tmp_path):
+    (tmp_path / "lost.py").write_text(LOST)
+    digits = ["model=gan", "data=digits", "batch_size=4", "kimg=0.032", "validate_kimg=0.016", "logger=none", *SMALL]
+    scores = ["metrics.samples=20", "metrics.reference=200", "metrics.scores=[fd,{_target_:lost.lost}]"]
+    search = ["sweep=tpe", "sweep.trials=4", "sweep.metric=val/lost_lenet", "sweep.direction=min", "sweep.name=s"]
+    code, output = run(*digits, *scores, *search, "optimizer.lr=tag(log,interval(1e-5,1e-2))")
+    assert code == 0, output
+    rows = read_leaderboard(tmp_path / "outputs" / "sweeps" / "s")
+    assert [(row["rank"], row["job"], row["state"], row["score"]) for row in rows] == [
+        ("1", "3", "done", "1.0"),
+        ("2", "1", "done", "2.0"),
+        ("", "0", "done", ""),
+        ("", "2", "done", ""),
+    ]
+    assert output.count("0/1, no score") == 2
+    assert output.count(", no finite val/lost_lenet") == 2
+    study = (tmp_path / "outputs/sweeps/s/study.journal").read_text()
+    assert "NaN" not in study
+    assert "Infinity" not in study

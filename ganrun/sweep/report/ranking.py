@@ -91,9 +91,11 @@ def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric
 
 
 def ranking_row(rank: int, point: PointResult, keys: Sequence[str]) -> list[str]:
-    """Return rank, settings, mean, deviation, the number of seeds with a score, and the states of the other jobs."""
+    """Return rank, settings, mean, deviation, the number of seeds with a score, and why the other jobs have none."""
     values = [format_value(point.values.get(key, "")) for key in keys]
     states = Counter(str(job.state) for job in point.jobs if job.state not in (JobState.UNKNOWN, JobState.DONE))
+    results = [point.results[job.number] for job in point.jobs if job.state == JobState.DONE]
+    states += Counter("no score" for result in results if result.metric and not math.isfinite(result.score))
     unfinished = [f"{count} {state}" if len(point.jobs) > 1 else state for state, count in states.items()]
     seeds = ", ".join([f"{len(point.scores)}/{len(point.jobs)}", *unfinished])
     if not point.scores:
