@@ -44,7 +44,7 @@ class Setting:
 
 POSITIVE, POSITIVE_OR_NULL = number(above=0), number(above=0, optional=True)
 NOT_NEGATIVE = number(least=0)
-KIMG_OR_NULL = number(above=0, optional=True, usable=(0.001, 1e8))  # from one image to more than anybody trains on
+KIMG_OR_NULL = number(above=0, optional=True, usable=(0.001, types.MAX_KIMG))  # from one image
 SHARE, WHOLE_OR_NULL = types.SHARE, number(least=1, whole=True, optional=True)
 SHAPE = list_of(COUNT, "integers of at least 1, such as [1,28,28]")
 SEED = number(least=0, most=2**32 - 1, whole=True)

@@ -13,6 +13,8 @@ from omegaconf import DictConfig, ListConfig
 from ganrun.errors import suggest
 
 LARGEST = 2**31 - 1  # of integers that have no other upper limit
+MAX_KIMG = 1e8  # more than anybody trains on
+ENDLESS = "For a training that only time ends: kimg=null minutes=60"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def number(
 
     usable: the smallest and the largest number that work in practice, given as a hint.
     """
-    lowest, highest = usable or (-inf, LARGEST if whole else inf)
+    lowest, highest = usable or (-inf, LARGEST if whole and most == inf else inf)
     lower = f"above {above}" if above > -inf else f"of at least {least}" if least > -inf else ""
     bounds = f"from {least} to {f'below {below}' if below < inf else most}" if min(most, below) < inf else lower
     words = "an integer" if whole else "a number", bounds, "or null" if optional else ""
@@ -58,7 +60,7 @@ def number(
     def hint(key: str, value: Any) -> str:
         if not is_number(value) or not above < value:
             return ""
-        limits = {" It must be finite.": abs(value) == inf, f" At least {lowest:g}.": value < lowest}
+        limits = {" It must be finite.": abs(value) == inf, f" At least {lowest:g}.": least < lowest and value < lowest}
         limits[f" At most {highest:{'' if whole else 'g'}}."] = value > highest
         return next((text for text, applies in limits.items() if applies), "")
 
@@ -91,6 +93,13 @@ def is_list_of(test: Callable[[Any], bool], value: Any) -> bool:
     return isinstance(value, ListConfig) and all(map(test, value))
 
 
+def largest_hint(key: str, value: Any) -> str:
+    """Return the largest integer if this one, or one in this list, is larger; "" for other values."""
+    values = value if isinstance(value, ListConfig) else [value]
+    is_larger = any(isinstance(each, int) and each > LARGEST for each in values)
+    return f" At most {LARGEST}." if is_larger else ""
+
+
 def list_of(item: ValueType, plural: str, length: int | None = None, optional: bool = False) -> ValueType:
     """A list of values of another type, which `plural` describes: at least one, or `length`; null if `optional`."""
 
@@ -98,7 +107,7 @@ def list_of(item: ValueType, plural: str, length: int | None = None, optional: b
         has_length = isinstance(value, ListConfig) and bool(value) and length in (None, len(value))
         return (value is None and optional) or (has_length and is_list_of(item.admits, value))
 
-    return ValueType(f"a list of {plural}{' or null' if optional else ''}", admits)
+    return ValueType(f"a list of {plural}{' or null' if optional else ''}", admits, largest_hint)
 
 
 def or_null(kind: ValueType) -> ValueType:
@@ -111,7 +120,7 @@ def or_null(kind: ValueType) -> ValueType:
 def length_hint(key: str, value: Any) -> str:
     if not isinstance(value, int | float) or isinstance(value, bool) or not value > 0:
         return ""
-    return " At least 0.001, one image." if value < 1 else " For a training that only time ends: kimg=null minutes=60"
+    return " At least 0.001, one image." if value < 1 else f" At most {MAX_KIMG:g}. {ENDLESS}"
 
 
 def are_devices(value: Any) -> bool:
@@ -129,7 +138,9 @@ def are_sides(value: Any) -> bool:
 
 
 def size_hint(key: str, value: Any) -> str:
-    """Return how to write 48x64 or (48,64)."""
+    """Return how to write 48x64 or (48,64), or the largest size."""
+    if hint := largest_hint(key, value):
+        return hint
     sides = re.fullmatch(r"\D*(\d+)\D+(\d+)\D*", str(value))
     return f" Write height and width: '{key}=[{sides[1]},{sides[2]}]'" if sides else ""
 
@@ -155,7 +166,11 @@ OBJECT = ValueType(
     "a mapping that names a class, {_target_: MODULE.CLASS}",
     lambda value: isinstance(value, DictConfig) and isinstance(value.get("_target_"), str),
 )
-TEXT_OR_WHOLE = ValueType("a string, an integer or null", lambda value: TEXT.admits(value) or INDEX.admits(value))
+TEXT_OR_WHOLE = ValueType(
+    "a string, an integer of at least 0 or null",
+    lambda value: TEXT.admits(value) or INDEX.admits(value),
+    largest_hint,
+)
 UNITS = list_of(COUNT, "integers of at least 1, such as [256,256]")
 SHARE = number(least=0, below=1)
 BETAS = dataclasses.replace(
@@ -163,7 +178,7 @@ BETAS = dataclasses.replace(
     admits=lambda value: two_shares.admits(value) or bool(re.fullmatch(r"\([\d\s.,eE+-]*\)", str(value))),  # (.5, .9)
 )
 LENGTH = dataclasses.replace(
-    number(above=0, optional=True, usable=(0.001, 1e8)),
+    number(above=0, optional=True, usable=(0.001, MAX_KIMG)),
     description="a number above 0",
     hint=length_hint,
 )
@@ -181,11 +196,14 @@ SCORES = ValueType(
 SIZE = ValueType("an integer of at least 1, or height and width, such as [48,64]", are_sides, size_hint)
 SPLITS = ValueType("a list of splits, [train], [test] or [train,test]", are_splits)
 SPLITS_OR_NULL = or_null(SPLITS)
-DEVICES = ValueType("an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices)
-CLASSES = ValueType("a class, a list of classes such as [3,7], or null", are_classes)
+DEVICES = ValueType(
+    "an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices, largest_hint
+)
+CLASSES = ValueType("a class, a list of classes such as [3,7], or null", are_classes, largest_hint)
 PRECISION = ValueType(
     "a precision such as auto, 32-true, bf16-mixed or 64-true",
     lambda value: isinstance(value, str) or COUNT.admits(value),
+    largest_hint,
 )
 ROOT = ValueType(
     "a string, a list of strings such as [A,B], or null",

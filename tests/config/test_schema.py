@@ -83,7 +83,7 @@ MEANINGFUL = {  # by the description of a type: those of VALUES that some settin
     "a string, a list of strings such as [A,B], or null": ["yes", "", None, ["x"]],
     "a string that is not empty": ["yes"],
     "a string that is not empty, or null": ["yes", None],
-    "a string, an integer or null": ["yes", "", 0, 1, None],
+    "a string, an integer of at least 0 or null": ["yes", "", 0, 1, None],
     "an integer from 0 to 4294967295": [0, 1],
     "an integer of at least 0": [0, 1],
     "an integer of at least 0 or null": [0, 1, None],
@@ -135,6 +135,20 @@ def test_settings_in_fractions_take_whole_numbers_too(keys):
         ("validate_kimg", 1e-320, "At least 0.001."),
         ("optimizer.lr", float("inf"), "It must be finite."),
         ("trainer.batches_per_step", 10**20, "At most 2147483647."),
+        ("seed", 99999999999, "must be an integer from 0 to 4294967295, got 99999999999."),
+        ("sweep.threads", 10**20, f"must be an integer from 1 to 1024 or null, got {10**20}."),
+        ("kimg", 1e9, "At most 1e+08. For a training that only time ends: kimg=null minutes=60"),
+        ("minutes", 1e9, "At most 1e+07."),
+        ("data.points", 10**9, "At most 100000000."),
+        ("data.points", 0, "data.points must be an integer of at least 1, got 0."),
+        ("data.size", 10**20, "At most 2147483647."),
+        ("data.size", [28, 10**20], "At most 2147483647."),
+        ("network.generator.hidden", [10**20], "At most 2147483647."),
+        ("trainer.devices", 10**20, "At most 2147483647."),
+        ("trainer.precision", 10**20, "At most 2147483647."),
+        ("logger.version", 10**20, "At most 2147483647."),
+        ("logger.version", -1, "must be a string, an integer of at least 0 or null, got -1."),
+        ("classes", 10**20, "At most 2147483647."),
         ("trust", "no", "Did you mean trust=false?"),
         ("resume", "on", "Did you mean resume=true?"),
         ("logger.name", True, "Quote it: logger.name='\"true\"'"),
@@ -142,8 +156,13 @@ def test_settings_in_fractions_take_whole_numbers_too(keys):
 )
 def test_the_message_says_how_to_mend_the_value(key, value, hint):
     with pytest.raises(UserError) as error:
-        schema.check_value(key, value)
+        schema.check_value(key, OmegaConf.create({"value": value}).value)
     assert str(error.value).endswith(hint)
+
+
+@pytest.mark.parametrize(("key", "value"), [("seed", 2**32 - 1), ("batch_size", 2**31 - 1), ("data.points", 10**8)])
+def test_the_largest_value_that_a_message_names_is_allowed(key, value):
+    schema.check_value(key, value)
 
 
 def test_the_value_of_a_setting_that_follows_from_another_is_blamed_on_that_one():

@@ -73,9 +73,9 @@ def test_the_table_shows_scores_seeds_and_states(jobs, capsys):
     ranked = ranking.rank_points(jobs, results(jobs), "min")
     PlainConsole(width=120, soft_wrap=True).print(ranking.leaderboard_table(ranked, ["model"], "val/fd"))
     lines = [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
-    assert "1 b 1.5 0.707 2/3 3" in lines
+    assert "1 b 1.5 0.707 2/3, 1 no score 3" in lines
     assert "2 d 3 1/1 9" in lines
-    assert "c 0/3, 1 failed" in lines
+    assert "c 0/3, 1 failed, 2 no score" in lines
     for job in jobs[3:6]:
         job.state = "pruned"
     long = [*jobs, SweepJob(10, 9, {"model": "0.000123456789"}, 0, "10-d", "running")]
