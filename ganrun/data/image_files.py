@@ -16,13 +16,18 @@ from ganrun.files import cache_dir
 SUFFIXES = frozenset(
     (".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga")
 ) | {".tif", ".tiff", ".webp"}
+NOT_READ = frozenset(
+    (".avif", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl", ".psd", ".svg")
+)  # for the message only
 HIDDEN = "hidden"
 OTHER = "other files"
+FOREIGN = "images in formats that are not read"
 DEAD = "dead links"
 UNREADABLE = "unreadable folders"
 VISITED = "links to folders that are read anyway or lie above"
 WRITTEN = "folders of runs and caches"
 ONE = {
+    FOREIGN: "image in a format that is not read",
     **{OTHER: "other file", DEAD: "dead link", UNREADABLE: "unreadable folder", WRITTEN: "folder of a run or cache"},
     VISITED: "link to a folder that is read anyway or lies above",
 }
@@ -101,7 +106,8 @@ def _read_folder(parent: str, real: str, found: ImageFiles) -> Iterator[os.DirEn
         elif Path(entry.name).suffix.lower() in SUFFIXES:
             found.paths.append(Path(entry.path))
         else:
-            found.left_out[OTHER].append(entry.path)
+            reason = FOREIGN if Path(entry.name).suffix.lower() in NOT_READ else OTHER
+            found.left_out[reason].append(entry.path)
 
 
 def is_written_by_ganrun(folder: str, names: set[str]) -> bool:
@@ -142,8 +148,9 @@ def describe_left_out(found: Sequence[ImageFiles]) -> str:
         for reason, paths in each.left_out.items():
             reasons[reason] = reasons.get(reason, []) + paths
     words = {reason: _count(paths, reason) for reason, paths in sorted(reasons.items())}
-    if OTHER in words:
-        words[OTHER] += f" ({_count_suffixes(reasons[OTHER])})"
+    for reason, advice in ((OTHER, ""), (FOREIGN, ": convert them to .png")):
+        if reason in words:
+            words[reason] += f" ({_count_suffixes(reasons[reason])}{advice})"
     return ", ".join(words.values())
 
 
