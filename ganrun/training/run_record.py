@@ -205,10 +205,13 @@ def plain_number(value: Any) -> Any:
 
 
 def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], images: int = 0) -> None:
-    """Write what makes a folder one of a run that has trained on so many images and can be resumed."""
+    """Write what makes a folder one of a run that has trained on so many images and can be resumed.
+
+    It counts as interrupted until its training begins.
+    """
     record = RunRecord(folder, cfg, choices)
     record.images = record.first = images
-    record.write_status("running")
+    record.write_status("interrupted")
     (folder / "metrics.jsonl").touch()
 
 

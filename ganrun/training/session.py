@@ -93,9 +93,9 @@ def run_training(
 def fit_model(run: RunContext) -> None:
     """Train the model of a run, and write its status and summary."""
     callbacks, record, state = bind_callbacks(run), run.record, "failed"
-    record.write_status("running")
     with run.find(Signals).caught():
         try:
+            record.write_status("running")
             trainer = run.experiment.build_trainer(
                 callbacks=CallbackList(callbacks),
                 logger=build_logger(run),
