@@ -4,6 +4,8 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -209,3 +211,32 @@ def test_the_jobs_of_a_sweep_start_from_the_source(cli, source, capsys):
     assert (
         "init_from=last is another run for each job of a sweep. Name the run: init_from=outputs/sweeps/two" in message
     )
+
+
+SAVE = """
+import torch
+from pytorch_lightning import Callback
+
+
+class Save(Callback):
+    def on_train_start(self, trainer, model):
+        torch.save(model.state_dict(), f"rank{trainer.global_rank}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_all_ranks_start_from_the_source(cli, source):
+    (cli.folder / "outputs").mkdir()
+    source.rename(cli.folder / "outputs" / "source")
+    (cli.folder / "mine.py").write_text(SAVE)
+    two = ["trainer.accelerator=cpu", "trainer.devices=2", "init_from=last", "+callbacks.mine._target_=mine.Save"]
+    settings = ["model=dcgan", "data=digits", *SMALL, "ema.half_life_kimg=1", *two, "folder=outputs/run"]
+    command = [sys.executable, "-m", "ganrun", "train", *settings]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("the weights start from outputs/source") == 1
+    for rank in (0, 1):
+        state = torch.load(f"rank{rank}.pt")
+        for name, w in weights(cli.folder / "outputs" / "source").items():
+            assert torch.equal(state[name], w)
+            assert torch.equal(state.get(f"averaged.{name}", w), w)
