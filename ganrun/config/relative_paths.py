@@ -8,12 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import quote_text
 
-PATHS = (
-    "data.root",
-    "metrics.weights",
-    "metrics.extractor.weights",
-    "init_from",
-)  # settings that are paths of files to read
+# Settings that are paths of files to read
+PATHS = ("data.root", "metrics.weights", "metrics.extractor.weights", "init_from")
 
 
 def anchor_paths(cfg: DictConfig) -> DictConfig:
