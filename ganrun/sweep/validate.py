@@ -106,16 +106,19 @@ def check_listed_values(space: SearchSpace) -> None:
 
 
 def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
-    """Raise UserError for a value with which all of the points are refused; warn of other points that are.
+    """Raise UserError for the values with which all of their points are refused; warn of other points that are.
 
     A point is checked as its own run would be, but for its hardware. Reads names of data, and downloads nothing.
     """
     reasons = {i: reason for i, point in enumerate(points) if (reason := find_refusal(space.configs.config(point)))}
-    for axis in space.axes:
-        for value in axis.values:
-            chosen = [i for i, point in enumerate(points) if point.get(axis.key) == value]
-            if chosen and all(i in reasons for i in chosen):
-                raise UserError(f"Nothing was started, as {axis.key}={value} is refused: {reasons[chosen[0]]}")
+    refused: dict[str, str] = {}  # the reasons, with the first value of each
+    for key, value in [(axis.key, value) for axis in space.axes for value in axis.values]:
+        chosen = [i for i, point in enumerate(points) if point.get(key) == value]
+        if chosen and all(i in reasons for i in chosen):
+            refused.setdefault(reasons[chosen[0]], f"{key}={value}")
+    if refused:
+        every = " ".join(f"{value} is refused: {reason}" for reason, value in refused.items())
+        raise UserError(f"Nothing was started, as {every}")
     if reasons and len(reasons) == len(points):
         raise UserError(f"Nothing was started: {reasons[0]}")
     for i, reason in reasons.items():
