@@ -16,4 +16,8 @@ __spec__ = None  # Lightning starts its ranks by the path, too
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--fork-server"] and len(sys.argv) == 3:
+        from ganrun.sweep.executors.fork_server import serve
+
+        serve(int(sys.argv[2]), main)
     sys.exit(main())

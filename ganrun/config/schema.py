@@ -213,6 +213,7 @@ SETTINGS = {
     **{f"sweep.{name}": Setting(TEXT, in_sweep_identity=False) for name in ("name", "sbatch")},
     "sweep.jobs": Setting(COUNT, in_sweep_identity=False),
     "sweep.threads": Setting(number(least=1, most=MAX_THREADS, whole=True, optional=True), in_sweep_identity=False),
+    "sweep.start": Setting(one_of("fork", "spawn", optional=True), in_sweep_identity=False),
     "sweep.jobs_per_gpu": Setting(COUNT, in_sweep_identity=False),
     "sweep.fail_fast": Setting(COUNT, in_sweep_identity=False),
     "sweep.retries": Setting(number(least=0, whole=True), in_sweep_identity=False),

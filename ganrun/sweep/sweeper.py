@@ -16,6 +16,7 @@ from ganrun.config.overrides import config_dir_flags, quote_override, repeatable
 from ganrun.errors import UserError, ganrun_command, heeded_signals, interrupted_by
 from ganrun.sweep import hydra_context, saved_command, state, validate
 from ganrun.sweep.executors.base import Executor
+from ganrun.sweep.executors.fork_server import HAS_FORK
 from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
 from ganrun.sweep.executors.hydra_launcher import HydraExecutor
 from ganrun.sweep.executors.local import LocalExecutor
@@ -111,7 +112,8 @@ def build_executor(context, config: DictConfig, sweep: SweepState, configs: Sequ
     gpus = visible_gpus()
     gpus_per_job = validate.gpus_per_job(configs, settings.jobs, len(gpus))
     pool = GpuPool(gpus if gpus_per_job else [], settings.jobs_per_gpu)
-    return LocalExecutor(settings.jobs, env, pool, gpus_per_job)
+    is_forking = HAS_FORK if settings.start is None else settings.start == "fork"
+    return LocalExecutor(settings.jobs, env, pool, gpus_per_job, is_forking)
 
 
 def threads_per_job(sweep: SweepState, settings: DictConfig) -> int:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ganrun.config import renames, schema, user_modules
 from ganrun.errors import UserError
+from ganrun.sweep.executors.fork_server import HAS_FORK
 from ganrun.sweep.report.results import score_mode
 from ganrun.sweep.search.space import NUMBER, SearchSpace
 
@@ -40,10 +41,23 @@ def check_settings(config: DictConfig, overrides: Sequence[str]) -> None:
             f"sweep.metric={settings.metric}: whether lower or higher values are better is unknown. Give "
             "sweep.direction=min or sweep.direction=max."
         )
-    if settings.jobs_per_gpu != 1 and (launcher or settings.sbatch is not None):
+    if launcher or settings.sbatch is not None:
+        check_local_settings(settings, "hydra/launcher" if launcher else "sweep.sbatch")
+    if settings.start == "fork" and not HAS_FORK:
+        raise UserError("sweep.start=fork works on Linux only. Leave it out.")
+
+
+def check_local_settings(settings: DictConfig, executor: str) -> None:
+    """Raise UserError for settings of jobs on this machine. executor: the setting that starts them elsewhere."""
+    if settings.jobs_per_gpu != 1:
         raise UserError(
             f"sweep.jobs_per_gpu={settings.jobs_per_gpu} applies only to jobs on this machine. The GPUs of these jobs "
-            f"are set by {'hydra/launcher' if launcher else 'sweep.sbatch'}; remove sweep.jobs_per_gpu."
+            f"are set by {executor}; remove sweep.jobs_per_gpu."
+        )
+    if settings.start is not None:
+        raise UserError(
+            f"sweep.start={settings.start} applies only to jobs on this machine. These are started by {executor}; "
+            "remove sweep.start."
         )
 
 

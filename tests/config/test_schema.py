@@ -95,6 +95,7 @@ MEANINGFUL = {  # by the description of a type: those of VALUES that some settin
     "an integer of at least 1, or height and width, such as [48,64]": [1],
     "an integer of at least 2 or null": [None],
     "one of median, hyperband or null": [None],
+    "one of fork, spawn or null": [None],
     "one of min, max or null": [None],
     "true or false": [True],
     "true, false or null": [True, None],

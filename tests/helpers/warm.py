@@ -1,12 +1,8 @@
 """A process that has imported ganrun and forks a child for each command: hundreds of commands in a minute or two."""
 
-import gc
-import importlib
 import json
 import os
-import pkgutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-START = "import sys; sys.path[:1] = [{path!r}]; from helpers import warm; warm.serve()"
+from ganrun.cli.main import main
+from ganrun.sweep.executors.fork_server import ForkServer, serve
+
+ROOT = Path(__file__).resolve().parents[1]
+START = f"import sys; sys.path[:1] = [{str(ROOT)!r}]; from helpers import warm; warm.start()"
+TRACED = "GANRUN_TRACED"  # a folder of modules, and the file for the lines of them that are executed
 
 
 @dataclass
@@ -37,16 +38,12 @@ class WarmProcess:
     """Forks a child for each command that `run` gets. Use it as a context."""
 
     def __enter__(self) -> "WarmProcess":
-        root = Path(__file__).resolve().parents[1]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root.parent}:{root}"}
-        command = [sys.executable, "-c", START.format(path=str(root))]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, cwd=root
-        )
+        environment = {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT.parent}:{ROOT}"}
+        self.server = ForkServer(environment, [sys.executable, "-c", START])
         return self
 
     def __exit__(self, *_) -> None:
-        self.process.communicate()
+        self.server.close()
 
     def run(
         self, args: list[str], cwd: Path, output: Path, env: dict[str, str], timeout: float = 60, traced: str = ""
@@ -55,78 +52,43 @@ class WarmProcess:
 
         traced: a folder of modules, of which the lines that are executed are recorded.
         """
-        request = {"args": args, "cwd": str(cwd), "output": str(output), "env": env, "timeout": timeout}
-        request["traced"] = traced
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        lines = Path(f"{output}.lines").read_text().splitlines() if traced else ()
-        return Finished(text=output.read_bytes().decode(errors="surrogateescape"), lines=frozenset(lines), **answer)
+        lines = Path(f"{output}.lines")
+        with output.open("wb") as file:
+            env = {**env, TRACED: json.dumps([traced, str(lines)])} if traced else env
+            child = self.server.start(args, file, env, cwd=str(cwd))
+        deadline, is_late = time.monotonic() + timeout, False
+        while child.poll() is None:
+            time.sleep(0.01)
+            if is_late := time.monotonic() > deadline:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+        usage = child.usage
+        return Finished(
+            code=None if is_late else child.returncode,
+            text=output.read_bytes().decode(errors="surrogateescape"),
+            peak=usage.ru_maxrss * 1024,
+            seconds=usage.ru_utime + usage.ru_stime,
+            lines=frozenset(lines.read_text().splitlines() if traced else ()),
+        )
 
 
-def serve() -> None:
-    """Import ganrun, then answer requests from stdin until it is closed."""
-    import ganrun
-
-    for module in pkgutil.walk_packages(ganrun.__path__, "ganrun."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    gc.collect()
-    gc.freeze()
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        print(json.dumps(run_child(json.loads(line))), file=answers, flush=True)
+def start() -> None:
+    """Be the server."""
+    serve(int(sys.argv[1]), run_command)
 
 
-def run_child(request: dict) -> dict:
-    """Fork a child for one request, wait for it, and kill its group if it takes too long."""
-    pid = os.fork()
-    if pid == 0:
-        os._exit(run_command(request))
-    deadline, code = time.monotonic() + request["timeout"], 0
-    done, status, usage = os.wait4(pid, os.WNOHANG)
-    while not done and code is not None:
-        time.sleep(0.01)
-        if time.monotonic() > deadline:
-            os.killpg(pid, signal.SIGKILL)
-            code = None
-        done, status, usage = os.wait4(pid, os.WNOHANG if code is not None else 0)
-    code = None if code is None else os.waitstatus_to_exitcode(status)
-    return {"code": code, "peak": usage.ru_maxrss * 1024, "seconds": usage.ru_utime + usage.ru_stime}
-
-
-def run_command(request: dict) -> int:
-    """Run the command in this child and return its exit code."""
-    os.setsid()
-    os.chdir(request["cwd"])
-    os.environ.update(request["env"])
-    handle = os.open(request["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for target, source in ((0, nothing), (1, handle), (2, handle)):
-        os.dup2(source, target)
-    sys.argv = ["ganrun", *request["args"]]
+def run_command() -> int:
+    """Run the command of this child and return its exit code."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    code, lines = 1, set[str]()
-    if request["traced"]:
-        sys.settrace(build_tracer(request["traced"], lines))
+    if TRACED not in os.environ:
+        return main()
+    (folder, path), lines = json.loads(os.environ.pop(TRACED)), set[str]()
+    sys.settrace(build_tracer(folder, lines))
     try:
-        from ganrun.cli.main import main
-
-        code = main()
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
+        return main()
     finally:
         sys.settrace(None)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        if request["traced"]:
-            Path(f"{request['output']}.lines").write_text("\n".join(lines))
-    return code
+        Path(path).write_text("\n".join(lines))
 
 
 def build_tracer(folder: str, lines: set[str]) -> Callable:

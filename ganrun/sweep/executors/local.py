@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ganrun.files import cpu_count
+from ganrun.files import cpu_count, open_append
 from ganrun.sweep.executors.base import GRACE_SECONDS, Executor, ExecutorJob, FinishedJob
+from ganrun.sweep.executors.fork_server import ForkedProcess, ForkServer
 from ganrun.sweep.executors.gpus import GpuLease, GpuPool
 
 log = logging.getLogger(__name__)
@@ -19,14 +20,24 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class LocalJob(ExecutorJob):
-    process: subprocess.Popen = field(init=False)
+    process: subprocess.Popen | ForkedProcess = field(init=False)
 
 
 class LocalExecutor(Executor):
-    """Runs jobs as processes of this machine. gpus_per_job: how many GPUs of the pool each job gets, if it has any."""
+    """Runs jobs as processes of this machine.
 
-    def __init__(self, size: int, env: Mapping[str, str], gpus: GpuPool, gpus_per_job: int = 1):
+    gpus_per_job: how many GPUs of the pool each job gets, if it has any.
+    is_forking: whether a server that has done the imports forks the jobs; else each is a new Python.
+    """
+
+    def __init__(
+        self, size: int, env: Mapping[str, str], gpus: GpuPool, gpus_per_job: int = 1, is_forking: bool = False
+    ):
         super().__init__(size, env)
+        if size > 1 and "OMP_NUM_THREADS" not in {**os.environ, **env}:
+            self.env["OMP_NUM_THREADS"] = str(max(1, cpu_count() // size))
+        self.is_forking = is_forking
+        self.server: ForkServer | None = None
         self.gpus, self.gpus_per_job = gpus, gpus_per_job
         self.jobs: dict[int, LocalJob] = {}
         self.reserved: GpuLease | None = None
@@ -47,17 +58,26 @@ class LocalExecutor(Executor):
         if not self.has_room():
             return False
         lease, self.reserved = self.reserved, None
-        env = dict(self.env)
-        if self.size > 1 and "OMP_NUM_THREADS" not in {**os.environ, **env}:
-            env["OMP_NUM_THREADS"] = str(max(1, cpu_count() // self.size))
-        if lease:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(lease.devices)
         job = LocalJob(args, log)
-        job.process = job.start(env, lease.files if lease else ())
+        job.process = self._start(job, lease or GpuLease([], []))
         self.jobs[number] = job
         if lease:
             lease.close()  # the job itself now holds the locks
         return True
+
+    def _start(self, job: LocalJob, lease: GpuLease) -> subprocess.Popen | ForkedProcess:
+        env = {"CUDA_VISIBLE_DEVICES": ",".join(lease.devices)} if lease.devices else {}
+        if self.is_forking:
+            self.server = self.server or ForkServer(self.env)
+            try:
+                with open_append(job.log) as file:
+                    return self.server.start(job.args, file, env, lease.files)
+            except OSError as error:
+                log.warning(
+                    "Jobs cannot be forked (%s). They start as new processes from now on, which takes longer.", error
+                )
+                self.is_forking = False
+        return job.start({**self.env, **env}, lease.files)
 
     def poll(self) -> dict[int, FinishedJob]:
         codes = {number: code for number, job in self.jobs.items() if (code := job.process.poll()) is not None}
@@ -70,15 +90,17 @@ class LocalExecutor(Executor):
             for process in processes:
                 process.terminate()
             deadline = time.monotonic() + GRACE_SECONDS
-            for process in processes:
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(max(0.0, deadline - time.monotonic()))
+            while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+                time.sleep(0.02)
         finally:
             for process in processes:
                 with suppress(OSError):  # the whole group: a job may have started ranks
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             self.release()
+            if self.server:
+                self.server.close()
+                self.server = None
         return self.poll()
 
     def release(self) -> None:

@@ -5,33 +5,38 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers import forked
 from helpers.waiting import wait_until
 
 from ganrun.sweep.executors import base, local
+from ganrun.sweep.executors.fork_server import ForkServer
 from ganrun.sweep.executors.gpus import GpuPool
 from ganrun.sweep.executors.local import LocalExecutor
 
 WAIT = "import time; time.sleep(100)"
 
 
-@pytest.fixture
-def start(tmp_path, monkeypatch):
+@pytest.fixture(params=["fork", "spawn"])
+def start(tmp_path, monkeypatch, request):
     """Starts a Python program as a job of an executor, instead of ganrun."""
-    started = []
-    popen = subprocess.Popen
+    executors = []
+    monkeypatch.setattr(base, "PROGRAM", (sys.executable, "-c", "import sys; exec(sys.argv[1])"))
+    monkeypatch.setattr(local, "ForkServer", partial(ForkServer, program=forked.COMMAND))
 
-    def python(words, **options):
-        started.append(popen([sys.executable, "-c", words[-1]], **options))
-        return started[-1]
+    def start(executor, number, program):
+        executors.append(executor)
+        executor.is_forking = request.param == "fork"
+        return executor.submit(number, [program], tmp_path / "logs" / f"{number}.log")
 
-    monkeypatch.setattr(base.subprocess, "Popen", python)
-    yield lambda executor, number, program: executor.submit(number, [program], tmp_path / "logs" / f"{number}.log")
-    for process in started:
-        process.kill()
-        process.wait()
+    yield start
+    for executor in executors:
+        for job in executor.jobs.values():
+            job.process.kill()
+        executor.stop()
 
 
 def wait_for_end(executor):
@@ -130,15 +135,17 @@ def test_another_sweep_on_the_machine_gets_the_remaining_gpus(start, gpu_pool):
     assert not start(second, 1, WAIT)
 
 
-def test_a_job_of_a_killed_sweep_keeps_its_gpu_until_it_has_saved(gpu_pool, tmp_path):
+@pytest.mark.parametrize("is_forking", [False, True])
+def test_a_job_of_a_killed_sweep_keeps_its_gpu_until_it_has_saved(gpu_pool, tmp_path, is_forking):
     """kill -9 of the sweep: Linux asks the job to end; until then nobody else gets its GPU."""
     program = f"""
 import sys, time
+from functools import partial
 from pathlib import Path
 from ganrun.sweep.executors import base, gpus, local
-popen = base.subprocess.Popen
-base.subprocess.Popen = lambda words, **options: popen([sys.executable, "-c", words[-1]], **options)
-executor = local.LocalExecutor(1, {{}}, gpus.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})))
+base.PROGRAM = (sys.executable, "-c", "import sys; exec(sys.argv[1])")
+local.ForkServer = partial(local.ForkServer, program={forked.COMMAND!r})
+executor = local.LocalExecutor(1, {{}}, gpus.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})), 1, {is_forking})
 job = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(1), sys.exit())); time.sleep(100)"
 assert executor.submit(0, [job], Path({str(tmp_path / "log")!r}))
 print(executor.jobs[0].process.pid, flush=True)
