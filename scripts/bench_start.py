@@ -1,15 +1,17 @@
-"""Measure how long `ganrun train` takes to its first training step."""
+"""Measure how long `ganrun train` takes to its first training step, and a sweep of short jobs."""
 
 import os
 import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 NOTE = """\
 CPU seconds of a process from the command to the end of its first batch, against importing the libraries alone: .8
-means that training starts in 1.25 times the time of the imports."""
+means that training starts in 1.25 times the time of the imports. Sweeps: wall-clock seconds, forked jobs against new
+Pythons."""
 IMPORTS = "import torch, pytorch_lightning, torchmetrics, hydra"
 MODEL = """
 import os
@@ -22,6 +24,7 @@ class Model(DCGAN):
         os._exit(0)
 """
 COMMAND = "-m ganrun train model._target_=mine.Model trainer.accelerator=cpu"
+SWEEP = "-m ganrun train -m experiment=ring kimg=1 trainer.accelerator=cpu sweep.threads=1"
 
 
 def cpu_seconds(args: list[str], folder: str) -> float:
@@ -34,6 +37,25 @@ def cpu_seconds(args: list[str], folder: str) -> float:
 
 
 def measure(rounds: int | None, is_quick: bool) -> list[dict]:
+    return [*measure_first_step(rounds, is_quick), measure_sweep(rounds, is_quick)]
+
+
+def measure_sweep(rounds: int | None, is_quick: bool) -> dict:
+    """Measure a sweep of 20 jobs, by turns with its jobs forked and each a new Python."""
+    jobs = 2 if is_quick else 20
+    seeds, ratios = f"seed={','.join(map(str, range(jobs)))}", []
+    for _ in range(rounds or (1 if is_quick else 6)):
+        seconds = {}
+        for start in ("fork", "spawn"):
+            with tempfile.TemporaryDirectory() as folder:
+                before = time.perf_counter()
+                cpu_seconds([*SWEEP.split(), seeds, f"sweep.start={start}"], folder)
+                seconds[start] = time.perf_counter() - before
+        ratios.append(seconds["spawn"] / seconds["fork"])
+    return {"work": f"a sweep of {jobs} ring jobs of 1 kimg", "against": "sweep.start=spawn", "ratios": ratios}
+
+
+def measure_first_step(rounds: int | None, is_quick: bool) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "mine.py").write_text(MODEL)
         commands = {"metrics=lenet": [*COMMAND.split()], "metrics=none": [*COMMAND.split(), "metrics=none"]}
