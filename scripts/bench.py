@@ -5,7 +5,7 @@ python scripts/bench.py loop            ganrun's training step against plain loo
 python scripts/bench.py metrics         FID, KID and IS in one pass and FID's matrix root against torchmetrics, and the
                                         memory of precision and recall; 5 minutes
 python scripts/bench.py data            batches against DataLoaders, and decoding on two CPUs; 8 minutes
-python scripts/bench.py start           from the command to the first training step; 6 minutes
+python scripts/bench.py start           from the command to the first training step, and a sweep; 25 minutes
 python scripts/bench.py checkpoint      the cost of saving; 5 minutes
 python scripts/bench.py ranks           two processes against one; 8 minutes
 python scripts/bench.py gpu             the training step on a GPU: bf16, channels_last, graphs, compiled; 5 minutes
