@@ -73,7 +73,7 @@ def train(work: Work) -> tuple[Clock, float]:
         io = DurableIO()
         clock = Clock(io)
         choices = session.config_choices()
-        run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, choices), choices, io)
+        run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, choices, job.hardware.precision), choices, io)
         callbacks = session.bind_callbacks(run)
         saving = run.find(Checkpointing)
         saving.on_train_batch_end = clock.record_time(saving.on_train_batch_end, clock.still)

@@ -162,7 +162,7 @@ def fit(job: Experiment, callback: pl.Callback) -> None:
     """Train with all callbacks of `ganrun train`, followed by `callback`."""
     io = DurableIO()
     choices = session.config_choices()
-    run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, choices), choices, io)
+    run = RunContext(job, RunRecord(Path(job.cfg.folder), job.cfg, choices, job.hardware.precision), choices, io)
     callbacks = CallbackList([*session.bind_callbacks(run), callback])
     trainer = job.build_trainer(callbacks=callbacks, logger=build.instantiate_optional(job.cfg.logger), plugins=[io])
     trainer.fit(job.model, datamodule=job.data)

@@ -43,11 +43,14 @@ class Experiment:
             self.suite.prepare(self.data, torch.device("cuda" if self.hardware.uses_cuda else "cpu"))
 
 
-def build_experiment(cfg: DictConfig) -> Experiment:
-    """Return the experiment of a config. Raises UserError for what cannot work, before anything is written."""
+def build_experiment(cfg: DictConfig, begun_precision: str | None = None) -> Experiment:
+    """Return the experiment of a config. Raises UserError for what cannot work, before anything is written.
+
+    begun_precision: what trainer.precision=auto chose when the run began; None for a new run.
+    """
     data, model = build_data_and_model(cfg)
     memory.check_memory(cfg, model)
-    hardware = resolve_hardware(cfg)
+    hardware = resolve_hardware(cfg, begun_precision)
     check_hardware(cfg.trainer, hardware)
     compatibility.check_accumulation(cfg, model, count_devices(cfg.trainer))
     build.build_trainer(cfg, hardware, logger=False)  # the Trainer itself refuses wrong settings

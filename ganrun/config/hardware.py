@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig
 from torch.torch_version import TorchVersion
 
 from ganrun.config import trust
+from ganrun.config.precision import resolve_precision
 from ganrun.errors import UserError
 
 CUDA_ACCELERATORS = ("auto", "gpu", "cuda")
@@ -17,38 +18,54 @@ COMPILES_SINCE = "2.12"  # torch before it takes the graph of a frozen network f
 
 @dataclass(frozen=True)
 class Hardware:
-    """precision: in Lightning's notation.   cuda_graphs: replay each player's step as a CUDA graph.
+    """device: cuda, cpu or another.   precision: in Lightning's notation.   precision_reason: why that one.
 
-    compiles_networks: torch.compile the networks.   graph_obstacle: why there can be no CUDA graphs; empty if they can.
+    cuda_graphs: replay each player's step as a CUDA graph.   compiles_networks: torch.compile the networks.
+    graph_obstacle: why there can be no CUDA graphs; empty if they can.
     """
 
-    uses_cuda: bool
+    device: str
     is_parallel: bool
     precision: str
+    precision_reason: str
     cuda_graphs: bool
     compiles_networks: bool
     graph_obstacle: str
 
+    @property
+    def uses_cuda(self) -> bool:
+        return self.device == "cuda"
 
-def resolve_hardware(cfg: DictConfig) -> Hardware:
+
+def resolve_hardware(cfg: DictConfig, begun_precision: str | None = None) -> Hardware:
     """Return what the `auto` settings of the trainer mean for this config on this machine.
 
+    begun_precision: what trainer.precision=auto chose when the run began; None for a new run.
     trainer.compile=auto records no CUDA graphs of a user's own classes: a replay misses Python numbers that change.
     """
-    uses_cuda = cfg.trainer.accelerator in CUDA_ACCELERATORS and torch.cuda.is_available()
-    is_parallel = count_devices(cfg.trainer) > 1
-    precision = resolve_precision(cfg, uses_cuda)
+    device, devices = device_kind(cfg.trainer), count_devices(cfg.trainer)
+    is_parallel = devices > 1
+    precision = resolve_precision(cfg, device, devices, begun_precision)
     obstacles = {
-        "no CUDA GPU is used": not uses_cuda,
+        "no CUDA GPU is used": device != "cuda",
         "several devices synchronize within a step": is_parallel,
         "guard=skip checks every step": cfg.guard == "skip",
         "accumulate adds up the gradients of several batches in a step": cfg.get("accumulate", 1) > 1,
-        "trainer.precision=16-mixed checks every step": precision == "16-mixed",
+        "trainer.precision=16-mixed checks every step": precision.name == "16-mixed",
     }
     obstacle = next((reason for reason, applies in obstacles.items() if applies), "")
     requested = cfg.trainer.get("compile", "off")  # runs of version 0.1 may have none
     cuda_graphs = requested != "off" and not obstacle and not (requested == "auto" and trust.needs_trust(cfg))
-    return Hardware(uses_cuda, is_parallel, precision, cuda_graphs, requested == "full", obstacle)
+    return Hardware(device, is_parallel, precision.name, precision.reason, cuda_graphs, requested == "full", obstacle)
+
+
+def device_kind(trainer: DictConfig) -> str:
+    """Return the kind of device that the accelerator means here: cuda, cpu, mps or another."""
+    if trainer.accelerator in CUDA_ACCELERATORS and torch.cuda.is_available():
+        return "cuda"
+    if trainer.accelerator in ("auto", "gpu") and torch.backends.mps.is_available():
+        return "mps"
+    return trainer.accelerator.replace("auto", "cpu")
 
 
 def count_devices(trainer: DictConfig) -> int:
@@ -57,15 +74,6 @@ def count_devices(trainer: DictConfig) -> int:
     if devices in ("auto", -1, "-1"):
         devices = max(torch.cuda.device_count(), 1) if trainer.accelerator in CUDA_ACCELERATORS else 1
     return (len(devices) if isinstance(devices, ListConfig) else int(devices)) * trainer.num_nodes
-
-
-def resolve_precision(cfg: DictConfig, uses_cuda: bool) -> str:
-    """Return the precision: `auto` means bfloat16 for images on a GPU that supports it, else float32."""
-    if cfg.trainer.precision != "auto":
-        return cfg.trainer.precision
-    if "point" in cfg.data.gives or not uses_cuda:  # bfloat16's 8 bits blur a point by a fraction of its mode's width
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
 
 
 def check_hardware(trainer: DictConfig, hardware: Hardware) -> None:

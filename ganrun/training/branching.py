@@ -20,6 +20,7 @@ from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.continuation import set_choices
 from ganrun.training.dry_run import print_plan
 from ganrun.training.fitting_weights import check_misfits, load_fitting_weights
+from ganrun.training.precision import check_precision, parent_precision
 from ganrun.training.run_record import write_start
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,8 @@ def make_branch(
     with explain_unusable_settings(path):
         lengthen(cfg, content["seen"]["images"])
         recount_classes(cfg)
-        experiment = build_experiment(cfg)
+        experiment = build_experiment(cfg, parent_precision(content))
+        check_precision(experiment, path)
         misfits = take_over_weights(experiment.model, content["state_dict"])
         check_misfits(misfits, path, is_fresh)
     name = re.sub(r"[^\w.+-]", "_", f"{choices.get('model')}-{choices.get('data')}")  # a stranger may have chosen them
@@ -62,7 +64,7 @@ def make_branch(
 
     def write(partial: Path) -> None:
         checkpoint.write_branch_checkpoint(partial, content)
-        write_start(partial, cfg, choices, content["seen"]["images"])
+        write_start(partial, cfg, choices, experiment.hardware.precision, content["seen"]["images"])
 
     return run_folder.make_run_folder(run_dir, write)
 
@@ -101,7 +103,8 @@ def adapt_checkpoint(
         log.info("fine-tuning on other data than before: %d training examples", experiment.data.train_count)
     content["optimizer_states"] = optimizer_states(experiment.model, content["optimizer_states"], misfits)
     content["state_dict"] = merge_states(experiment.model, content["state_dict"], misfits, before == fingerprint)
-    content["ganrun"] = checkpoint.checkpoint_metadata(experiment.cfg, choices, experiment.data.contents)
+    contents, precision = experiment.data.contents, experiment.hardware.precision
+    content["ganrun"] = checkpoint.checkpoint_metadata(experiment.cfg, choices, contents, precision)
     content["callbacks"] = {}  # the callbacks start with no best score, and a new clock and schedule
 
 

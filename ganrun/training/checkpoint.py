@@ -35,13 +35,16 @@ CONTENT_FORM = {  # of what is read from a checkpoint; ganrun/training/checkpoin
     "ganrun": {
         **{"schema": is_count, "config": is_config, "plan": is_config, "choices": {str: is_text}},
         **{"versions": {str: is_text}, "data": optional(is_text), "classes": [is_text], "threads": is_thread_count},
+        "precision": is_text,
     },
     **{"seen": {"images": is_count}, "state_dict": {}, "callbacks": {}, "pytorch-lightning_version": is_text},
     **{"optimizer_states": [{}], "lr_schedulers": [{}], "loops": {}, "global_step": is_count, "epoch": is_count},
 }
 
 
-def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], contents: LoadedData) -> dict[str, Any]:
+def checkpoint_metadata(
+    cfg: DictConfig, choices: Mapping[str, str], contents: LoadedData, precision: str
+) -> dict[str, Any]:
     """Return what ganrun adds to a checkpoint: plain types only, so that loading runs no code."""
     return {
         "schema": SCHEMA,
@@ -52,6 +55,7 @@ def checkpoint_metadata(cfg: DictConfig, choices: Mapping[str, str], contents: L
         "classes": [*contents.classes],
         "versions": package_versions(),
         "threads": torch.get_num_threads(),
+        "precision": str(precision),
     }
 
 

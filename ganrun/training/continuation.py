@@ -20,6 +20,7 @@ from ganrun.training import checkpoint, initial_weights, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
 from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.dry_run import print_plan
+from ganrun.training.precision import begun_precision, check_precision
 from ganrun.training.threads import kept_threads
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ def train_on(
 ) -> None:
     """Train from a checkpoint `path` and its content, or from the start if both are None; or print the plan."""
     with explain_unusable_settings(path or run_dir):
-        experiment = build_experiment(cfg)
+        experiment = build_experiment(cfg, begun_precision(run_dir, content))
+    check_precision(experiment, path)
     if content is None:
         initial_weights.start_from_source(cfg, experiment.model)
     if cfg.dry_run:

@@ -35,10 +35,10 @@ def plan_table(experiment: Experiment) -> Table:
     table.add_row("scores", f"{suite.monitor}, {suite.samples:,} samples" if suite else "none")
     table.add_row("memory", f"{training_bytes(cfg, model) / 2**20:,.0f} MiB for weights, gradients and optimizers")
     hardware = experiment.hardware
-    device = "cuda" if hardware.uses_cuda else cfg.trainer.accelerator.replace("auto", "cpu")
     labels = {"CUDA graphs": hardware.cuda_graphs, "torch.compile": hardware.compiles_networks}
     used = [label for label, is_used in labels.items() if is_used]
-    table.add_row("device", ", ".join([device, f"precision {hardware.precision}", *used]))
+    table.add_row("device", ", ".join([hardware.device, *used]))
+    table.add_row("precision", f"{hardware.precision}: {hardware.precision_reason}")
     return table
 
 

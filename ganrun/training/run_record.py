@@ -50,11 +50,14 @@ READINGS = 1000  # the diagnosis uses this many of the newest points of the loss
 class RunRecord:
     """Counts images, time and scores of a run, and writes its files in the main process.
 
-    choices: the choice in each config group.  best, last: scores with their kimg.  monitor: the score that selects the
-    best checkpoint, None without scores.  history: (kimg, value of monitor) of each scoring by the newest protocol.
+    choices: the choice in each config group.  precision: of the training, in Lightning's notation.
+    best, last: scores with their kimg.  monitor: the score that selects the best checkpoint, None without scores.
+    history: (kimg, value of monitor) of each scoring by the newest protocol.
     """
 
-    def __init__(self, folder: Path, cfg: DictConfig, choices: Mapping[str, str], is_main_process: bool = True):
+    def __init__(
+        self, folder: Path, cfg: DictConfig, choices: Mapping[str, str], precision: str, is_main_process: bool = True
+    ):
         self.folder, self.monitor, self.mode = folder, cfg.metrics.monitor, cfg.metrics.mode
         self.is_main_process = is_main_process
         self.best: dict[str, float] = {}
@@ -68,7 +71,12 @@ class RunRecord:
         self.overhead_seconds = 0.0
         self.start = time.monotonic()
         self.facts = {"host": platform.node(), "pid": os.getpid(), "threads": torch.get_num_threads()}
-        self.facts |= {"versions": package_versions(), "commit": git_commit(), "choices": dict(choices)}
+        self.facts |= {
+            "precision": str(precision),
+            "versions": package_versions(),
+            "commit": git_commit(),
+            "choices": dict(choices),
+        }
         if is_main_process:
             write_config(folder, cfg)
 
@@ -204,12 +212,12 @@ def plain_number(value: Any) -> Any:
     return value if isinstance(value, int | float) else str(value)
 
 
-def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], images: int = 0) -> None:
+def write_start(folder: Path, cfg: DictConfig, choices: Mapping[str, str], precision: str, images: int = 0) -> None:
     """Write what makes a folder one of a run that has trained on so many images and can be resumed.
 
     It counts as interrupted until its training begins.
     """
-    record = RunRecord(folder, cfg, choices)
+    record = RunRecord(folder, cfg, choices, precision)
     record.images = record.first = images
     record.write_status("interrupted")
     (folder / "metrics.jsonl").touch()

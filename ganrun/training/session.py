@@ -84,7 +84,7 @@ def run_training(
     """Train in the run folder, from a checkpoint if there is one. Its status.json says how the training ended."""
     cfg = experiment.cfg
     cfg.folder, os.environ["GANRUN_FOLDER"] = quote_text(str(folder)), str(folder)
-    record = RunRecord(folder, cfg, choices, is_main_process())
+    record = RunRecord(folder, cfg, choices, experiment.hardware.precision, is_main_process())
     record.restore(experiment.model.images_seen)
     with log_to_file(folder):
         fit_model(RunContext(experiment, record, choices, DurableIO(), checkpoint_path))

@@ -28,6 +28,8 @@ def print_summary(run: RunContext) -> None:
             console.print(f"details       open {trace} in https://ui.perfetto.dev")
     kimg, speed = record.images / 1000, record.images_per_second
     console.print(f"{kimg:,.1f} kimg in {format_duration(record.seconds)}, {speed:,.0f} images/s")
+    hardware = run.experiment.hardware
+    console.print(f"precision     {hardware.precision}: {hardware.precision_reason}")
     console.print(f"run folder    {record.folder}")
     for path in (path for callback in run.callbacks if isinstance(callback, Samples) for path in callback.newest):
         console.print(f"pictures      {path}")

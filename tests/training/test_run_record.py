@@ -17,7 +17,7 @@ FALLING = [50, 40, 30, 25, 20, 15, 12, 10]
 def record(tmp_path):
     def make(values=(), kimg=800, minutes=None, monitor=NAME, images=800_000):
         cfg = {"kimg": kimg, "minutes": minutes, "metrics": {"monitor": monitor, "mode": "min"}}
-        record = RunRecord(tmp_path, OmegaConf.create(cfg), {})
+        record = RunRecord(tmp_path, OmegaConf.create(cfg), {}, "32-true")
         for k, value in enumerate(values):
             record.add_scores(100_000 * (k + 1), {NAME: value}, {})
         record.images = images

@@ -77,11 +77,16 @@ def build_state(folders: Sequence[Path]) -> SweepState:
 
 
 def load_run(folder: Path) -> tuple[dict, dict]:
-    """Return the config of a run as {dotted key: value}, and its status. Raises UserError if one is unreadable."""
+    """Return the config of a run as {dotted key: value}, and its status. Raises UserError if one is unreadable.
+
+    trainer.precision is what `auto` chose, if the status has it.
+    """
     try:
-        config, status = read_config(folder), read_status(folder)
+        config, status = resume_rules.flatten_config(read_config(folder)), read_status(folder)
         JobState(status["state"])
-        return resume_rules.flatten_config(config), status
+        if config.get("trainer.precision") == "auto":
+            config["trainer.precision"] = status.get("precision", "auto")
+        return config, status
     except (OSError, ValueError, KeyError, OmegaConfBaseException) as error:
         advice = "Leave it out of the comparison."
         raise UserError(f"Cannot read config.yaml or status.json of {folder}. {advice}") from error

@@ -37,6 +37,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
     is_abandoned = is_abandoned and not any(run_record.read_metric_lines(folder / "metrics.jsonl"))
     choices = session.config_choices()
     if session.is_main_process() and not (cfg.resume and is_abandoned):
-        folder = run_folder.make_run_folder(folder, lambda partial: run_record.write_start(partial, cfg, choices))
+        precision = experiment.hardware.precision
+        folder = run_folder.make_run_folder(
+            folder, lambda partial: run_record.write_start(partial, cfg, choices, precision)
+        )
     with session.run_lock(folder):
         session.run_training(experiment, folder, choices)

@@ -11,7 +11,7 @@ from ganrun.metrics import scores
 from ganrun.metrics.scores import PREFIX, Direction, Score
 
 KEPT = "kid_prdc_"  # protocol entries of all scores that read kept features, under a name of version 0.1
-FOLLOWS = ("floor", "averaged_weights")  # protocol entries determined by the other entries and the run
+FOLLOWS = ("floor", "averaged_weights", "trained_in")  # protocol entries determined by the other entries and the run
 
 
 class Declaration(NamedTuple):  # the literal part of a Score

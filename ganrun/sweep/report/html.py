@@ -15,7 +15,7 @@ from ganrun.errors import ganrun_command, printable
 from ganrun.files import read_bytes, replace_text
 from ganrun.sweep.naming import short_keys
 from ganrun.sweep.report.elements import Element, element, join, table
-from ganrun.sweep.report.ranking import PointResult, best_job, ranking_row
+from ganrun.sweep.report.ranking import PointResult, best_job, describe_precisions, ranking_row
 from ganrun.sweep.report.results import Results
 from ganrun.sweep.state import SweepJob, SweepState
 
@@ -60,6 +60,7 @@ def write_report(
         element("p", *heading, count_states(sweep.jobs)),
         element("h2", "Leaderboard"),
         leaderboard_html(ranked, sweep.keys, metric),
+        element("p", describe_precisions(sweep.jobs, results)),
         *figures_html(figures),
         element("h2", "Samples"),
         samples_html(sweep, results),

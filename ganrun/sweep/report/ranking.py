@@ -79,6 +79,17 @@ def explain_groups(groups: Sequence[Sequence[SweepJob]], results: Results) -> li
     return lines
 
 
+def describe_precisions(jobs: Sequence[SweepJob], results: Results) -> str:
+    """Return the precisions in which the runs were trained: "precision 32-true", or which runs have which."""
+    runs: dict[str, list[str]] = {}
+    for job in jobs:
+        if precision := results[job.number].precision:
+            runs.setdefault(precision, []).append(str(job.number))
+    if len(runs) < 2:
+        return f"precision {next(iter(runs))}" if runs else ""
+    return "; ".join(f"precision {name}: runs {', '.join(numbers)}" for name, numbers in runs.items())
+
+
 def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> Table:
     """Return the ranking as a table for the terminal."""
     table = Table(title="leaderboard", title_justify="left")

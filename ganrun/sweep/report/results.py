@@ -28,6 +28,7 @@ class RunResult:
     protocol: dict[str, str] = field(default_factory=dict)  # scores are ranked together only if theirs are equal
     history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, score), all of the protocol
     seed: int | None = None
+    precision: str | None = None  # of the training, in Lightning's notation
     latest_kimg: float = 0.0  # read from metrics.jsonl, which is ahead of status.json
 
     @property
@@ -60,7 +61,7 @@ def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult
     result = RunResult(
         state, status.get("kimg", 0.0), status.get("seconds", 0.0), metric, "max" if better == "max" else "min"
     )
-    result.seed = saved_setting(config, "seed", int)
+    result.seed, result.precision = saved_setting(config, "seed", int), status.get("precision")
     for _, kimg, line in split_metrics(folder / "metrics.jsonl"):
         result.latest_kimg = kimg
         if line is not None and metric and "protocol" in line and is_number(line.get(metric)):

@@ -27,7 +27,8 @@ class Checkpointing(RunCallback):
     def bind(self, run: RunContext) -> None:
         super().bind(run)
         self.folder = run.record.folder / "checkpoints"
-        self.metadata = checkpoint.checkpoint_metadata(run.cfg, run.choices, run.experiment.data.contents)
+        precision = run.experiment.hardware.precision
+        self.metadata = checkpoint.checkpoint_metadata(run.cfg, run.choices, run.experiment.data.contents, precision)
         if start := run.resumed_from:
             before = Manifest.read(self.folder)
             run.record.restore_best(before.monitor, before.scores.get("best"))

@@ -31,7 +31,7 @@ class World:
             extractor=extractor,
         )
         cfg = {"kimg": KIMG, "minutes": None, "metrics": {"monitor": "val/fid", "mode": "min"}}
-        record = RunRecord(folder, OmegaConf.create(cfg), {}, is_main_process=not rank)
+        record = RunRecord(folder, OmegaConf.create(cfg), {}, "32-true", is_main_process=not rank)
         guard = SimpleNamespace(check=lambda *_: None)
         self.evaluation = bound(
             Evaluation(every),

@@ -1,0 +1,91 @@
+"""Compare the quality of trainings in bfloat16 with that in float32: equal seeds and lengths, by turns.
+
+python scripts/compare_precision.py OUT [--models dcgan,cgan,wgan,gan] [--seeds 1-5] [--kimg 150] [--jobs 2]
+
+Trains on the shipped digits with one thread per run, then prints for each model the mean paired relative difference of
+val/fd_lenet at the end, with its 95 % interval (Student's t), and writes OUT/precision.json. Runs that are there are
+not repeated: start it again after an interruption, or with more seeds.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from statistics import mean, stdev
+
+from scipy.stats import t
+
+MODELS = {  # dcgan: the default run
+    "dcgan": [],
+    "cgan": ["model=cgan", "data=digits"],
+    "wgan": ["model=wgan", "data=digits"],
+    "gan": ["model=gan", "data=digits"],
+}
+PRECISIONS = ("32-true", "bf16-mixed")
+SCORE = "val/fd_lenet"
+
+
+def run_folder(out: Path, model: str, seed: int, precision: str) -> Path:
+    return out / f"{model}-{seed}-{precision}"
+
+
+def train(out: Path, model: str, seed: int, precision: str, kimg: float) -> None:
+    """Train, unless that is done. Raises CalledProcessError if it fails."""
+    folder = run_folder(out, model, seed, precision)
+    settings = [f"seed={seed}", f"trainer.precision={precision}", f"kimg={kimg:g}", "minutes=null"]
+    settings += [f"validate_kimg={kimg / 2:g}", f"pictures_kimg={kimg:g}", "resume=true", f"folder={folder}"]
+    command = [sys.executable, "-m", "ganrun", "train", *MODELS[model], *settings, "logger=none"]
+    with open(out / f"{folder.name}.log", "a") as log:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(command, check=True, stdout=log, stderr=log, env=environment)
+    print(f"{folder.name}: {score_of(folder):.4g}", flush=True)
+
+
+def score_of(folder: Path) -> float:
+    """Return the score at the end of a run that is done. Raises OSError or KeyError if it is not."""
+    return json.loads((folder / "status.json").read_text())["last"][SCORE]
+
+
+def compare(out: Path, model: str, seeds: range) -> dict:
+    """Return the means of both precisions and the mean paired relative difference, with its 95 % interval."""
+    scores = {p: [score_of(run_folder(out, model, seed, p)) for seed in seeds] for p in PRECISIONS}
+    differences = [b / a - 1 for a, b in zip(*scores.values(), strict=True)]
+    half = t.ppf(0.975, len(seeds) - 1) * stdev(differences) / len(seeds) ** 0.5 if len(seeds) > 1 else float("inf")
+    means = {precision: round(mean(values), 2) for precision, values in scores.items()}
+    bounds = {"low": round(mean(differences) - half, 4), "high": round(mean(differences) + half, 4)}
+    return {"model": model, "seeds": len(seeds), **means, "difference": round(mean(differences), 4), **bounds}
+
+
+def parse_seeds(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--models", default="dcgan,cgan,wgan,gan")
+    parser.add_argument("--seeds", type=parse_seeds, default=range(1, 6), help="such as 1-5")
+    parser.add_argument("--kimg", type=float, default=150)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    models = options.models.split(",")
+    with ThreadPoolExecutor(options.jobs) as pool:
+        points = product(options.seeds, models, PRECISIONS)
+        futures = [pool.submit(train, options.out, m, seed, p, options.kimg) for seed, m, p in points]
+    for future in futures:
+        future.result()
+    results = [compare(options.out, model, options.seeds) for model in models]
+    (options.out / "precision.json").write_text(json.dumps(results, indent=2) + "\n")
+    for r in results:
+        print(f"{r['model']:8}{r['32-true']:10g}{r['bf16-mixed']:10g}  {r['difference']:+.1%} ", end="")
+        print(f"({r['low']:+.1%} to {r['high']:+.1%}), {r['seeds']} seeds")
+
+
+if __name__ == "__main__":
+    main()
