@@ -54,15 +54,6 @@ def test_without_a_gpu_there_are_no_cuda_graphs(requested):
 
 
 @pytest.mark.usefixtures("gpu")
-@pytest.mark.parametrize(
-    ("overrides", "precision"),
-    [([], "bf16-mixed"), (["data=ring", "model=gan"], "32-true"), (["trainer.accelerator=cpu"], "32-true")],
-)
-def test_images_are_trained_on_in_bfloat16_and_points_in_float32(overrides, precision):
-    assert resolve_hardware(composed(*overrides)).precision == precision
-
-
-@pytest.mark.usefixtures("gpu")
 def test_a_batch_in_parts_is_not_captured_as_a_graph():
     hardware = resolve_hardware(composed("accumulate=2"))
     assert not hardware.cuda_graphs

@@ -7,7 +7,13 @@ from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.files import conf_dir
 from ganrun.training.callbacks.length import Length
 
-PLAIN = ["trainer.accelerator=cpu", "channels_last=false", "logger=none", "metrics=none"]
+PLAIN = [
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",  # on every CPU
+    "channels_last=false",
+    "logger=none",
+    "metrics=none",
+]
 
 RING = [
     "model=gan",

@@ -75,7 +75,7 @@ class Evaluation(RunCallback):
             scores = self.run.find(Signals).unless_stopped(lambda: suite.score(model, data, is_final=is_final))
         if scores is None:
             return False
-        training = {"averaged_weights": bool(model.averaged), "trained_in": str(self.run.experiment.hardware.precision)}
+        training = {"averaged_weights": bool(model.averaged), "trained_in": trainer.precision}
         protocol = {**suite.protocol(data), **training}
         record.add_scores(model.images_seen, scores, protocol, suite.collapsed(scores))
         if trainer.is_global_zero:

@@ -1,0 +1,11 @@
+"""Machines that pretend to be others."""
+
+import torch
+
+
+def pretend_cpu(monkeypatch, has_bfloat16):
+    """Pretend that this CPU computes bfloat16 natively, or does not, and that oneDNN may use all that it has."""
+    for variable in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16, raising=False)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
