@@ -10,6 +10,8 @@ python scripts/bench.py checkpoint      the cost of saving; 5 minutes
 python scripts/bench.py ranks           two processes against one; 8 minutes
 python scripts/bench.py gpu             the training step on a GPU: bf16, channels_last, graphs, compiled; 5 minutes
 python scripts/bench.py WHAT --quick    a short look; nothing is written
+python scripts/bench.py loop --only "dcgan 3x64x64"
+                                        the works with this in their names; their rows of the file are replaced
 
 Times are CPU seconds of one thread in one process, measured alternately; for checkpoint, gpu, ranks and decoding they
 are wall-clock seconds. ratio: the other's time / ganrun's, the median over pairs of rounds, with the bounds of its
@@ -19,7 +21,8 @@ are wall-clock seconds. ratio: the other's time / ganrun's, the median over pair
 import argparse
 import json
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from math import comb
 from pathlib import Path
@@ -28,7 +31,8 @@ from statistics import median
 import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
-# Each is scripts/bench_WHAT.py with a NOTE and measure(rounds, is_quick).
+# Each is scripts/bench_WHAT.py with a NOTE and parts(rounds, is_quick) -> {name: function that returns the results}.
+ROW = "{:<42} {:<40} {:>6}  {:<13} {}"
 SUBJECTS = ["checkpoint", "data", "gpu", "loop", "metrics", "ranks", "start"]
 
 
@@ -64,18 +68,38 @@ def describe_machine() -> str:
     return f"{names[0]}, 1 thread, torch {torch.__version__}"
 
 
-def format_table(results: Sequence[dict]) -> str:
-    """Format the ratios as a table, then the other measurements, one per line."""
-    ratios = [r for r in results if "ratio" in r]
-    widths = [max((len(r[key]) for r in ratios), default=0) + 2 for key in ("work", "against")]
-    lines = [f"{'work':{widths[0]}}{'against':{widths[1]}}{'ratio':>7}  {'95 %':15}rounds"] if ratios else []
-    for r in ratios:
-        bounds = f"{r['low']:.3f}-{r['high']:.3f}"
-        lines.append(f"{r['work']:{widths[0]}}{r['against']:{widths[1]}}{r['ratio']:7.3f}  {bounds:15}{r['rounds']}")
-    for r in (r for r in results if "ratio" not in r):
-        figures = ", ".join(f"{key} {value}" for key, value in r.items() if key not in ("work", "machine"))
-        lines.append(f"{r['work']}: {figures}")
-    return "\n".join(lines)
+def format_result(result: dict) -> str:
+    """Format a ratio as a row of a table, another measurement as its figures."""
+    if "ratio" in result:
+        bounds = f"{result['low']:.3f}-{result['high']:.3f}"
+        return ROW.format(result["work"], result["against"], f"{result['ratio']:.3f}", bounds, result["rounds"])
+    figures = ", ".join(f"{key} {value}" for key, value in result.items() if key not in ("work", "machine"))
+    return f"{result['work']}: {figures}"
+
+
+def choose_parts(parts: Mapping[str, Callable], text: str) -> Mapping[str, Callable]:
+    """Return the part of that name, or else those with the text in their names. SystemExit if there is none."""
+    chosen = {text: parts[text]} if text in parts else {name: parts[name] for name in parts if text in name}
+    if not chosen:
+        raise SystemExit(f"--only {text!r}: nothing has this in its name. There are:\n  " + "\n  ".join(parts))
+    return chosen
+
+
+def run_parts(parts: Mapping[str, Callable]) -> list[dict]:
+    """Measure, print each result as it comes, and how long that took."""
+    results, start = [], time.monotonic()
+    for measure in parts.values():
+        for result in map(summarize, measure()):
+            print(format_result(result), flush=True)
+            results.append(result)
+    print(f"{(time.monotonic() - start) / 60:.1f} minutes in all")
+    return results
+
+
+def merge_results(before: Sequence[dict], results: Sequence[dict]) -> list[dict]:
+    """Return the results in the places of those before of the same rows, and those of other rows."""
+    rows = {(result["work"], result.get("against")): result for result in before}
+    return [*(rows | {(result["work"], result.get("against")): result for result in results}).values()]
 
 
 def main() -> None:
@@ -83,14 +107,19 @@ def main() -> None:
     parser.add_argument("what", choices=SUBJECTS)
     parser.add_argument("--rounds", type=int, help="pairs of rounds per workload")
     parser.add_argument("--quick", action="store_true", help="a few small rounds; nothing is written")
+    parser.add_argument("--only", metavar="NAME", default="", help="measure only the works with NAME in their names")
     options = parser.parse_args()
     torch.set_num_threads(1)
     subject = import_module(f"bench_{options.what}")
-    results = [summarize(result) for result in subject.measure(options.rounds, options.quick)]
-    print(f"{subject.NOTE}\n\n{describe_machine()}\n{format_table(results)}")
+    parts = choose_parts(subject.parts(options.rounds, options.quick), options.only)
+    header = ROW.format("work", "against", "ratio", "95 %", "rounds")
+    print(subject.NOTE, "", describe_machine(), header, sep="\n", flush=True)
+    results, path = run_parts(parts), BENCHMARKS / f"{options.what}.json"
+    if options.only and path.exists():
+        results = merge_results(json.loads(path.read_text()), results)
     if not options.quick:
         BENCHMARKS.mkdir(exist_ok=True)
-        (BENCHMARKS / f"{options.what}.json").write_text(json.dumps(results, indent=2) + "\n")
+        path.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -84,9 +85,12 @@ def train(work: Work) -> tuple[Clock, float]:
     return clock, job.model.images_seen / 1000 / clock.seconds
 
 
-def measure(rounds: int | None, is_quick: bool) -> list[dict]:
-    """Measure one training. rounds: its minutes."""
-    minutes = 0.5 if is_quick else rounds or 5
+def parts(rounds: int | None, is_quick: bool) -> dict[str, Callable[[], list[dict]]]:
+    """Return the measurement of one training. rounds: its minutes."""
+    return {DCGAN.name: partial(measure, 0.5 if is_quick else rounds or 5)}
+
+
+def measure(minutes: float) -> list[dict]:
     overrides = [*DCGAN.overrides, f"minutes={minutes}"]
     clock, speed = train(Work(DCGAN.name, overrides, 0, 0, images=DCGAN.images))
     return [summarize(f"{DCGAN.name}, {minutes:g} minutes", clock, speed)]

@@ -3,7 +3,8 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -120,11 +121,23 @@ def measure_preparation(paths: list[Path], rounds: int) -> list[dict]:
     return [{"work": f"preparing {len(paths):,} JPEGs, two threads", "against": "one thread", "ratios": ratios}]
 
 
-def measure(rounds: int | None, is_quick: bool) -> list[dict]:
+def parts(rounds: int | None, is_quick: bool) -> dict[str, Callable[[], list[dict]]]:
+    count = 500 if is_quick else 10_000
+
+    def batches() -> list[dict]:
+        with jpegs(count) as paths:
+            folder = paths[0].parents[1]
+            return measure_batches(paths, folder, rounds or (3 if is_quick else 15), count // BATCH // 10)
+
+    def preparation() -> list[dict]:
+        with jpegs(count) as paths:
+            return measure_preparation(paths, rounds or 7)
+
+    return {"batches": batches, f"preparing {count:,} JPEGs, two threads": preparation}
+
+
+@contextmanager
+def jpegs(count: int) -> Iterator[list[Path]]:
+    """Make JPEGs, and a cache beside them, for the block."""
     with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, GANRUN_CACHE=f"{name}/cache"):
-        paths = make_jpegs(Path(name) / "jpegs", 500 if is_quick else 10_000)
-        default = 3 if is_quick else 15
-        return [
-            *measure_batches(paths, Path(name), rounds or default, len(paths) // BATCH // 10),
-            *measure_preparation(paths, rounds or 7),
-        ]
+        yield make_jpegs(Path(name) / "jpegs", count)

@@ -5,9 +5,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -53,6 +54,7 @@ WORKS = [
 ]
 SMALL = ["network.width=4", "batch_size=2"]
 COUNTED, WARM_UP, TRACED, COMPARED = 3, 12, 5, 100  # batches
+LIMITS, COMPARISON = "limits of the device", f"losses of {COMPARED} batches with and without graphs"
 WINDOWS = 7
 
 
@@ -190,27 +192,38 @@ def measure_limits(is_quick: bool) -> dict[str, float]:
     }
 
 
-def measure(rounds: int | None, is_quick: bool) -> list[dict]:
-    """Measure speeds and shares of the limits, ratios of the windows, and how much graphs change the losses."""
+def parts(rounds: int | None, is_quick: bool) -> dict[str, Callable[[], Iterable[dict]]]:
+    """Return what measures speeds and shares of the limits, ratios of the windows, and how graphs change the losses."""
     traces = Path(os.environ.get("TRACES") or tempfile.mkdtemp(prefix="ganrun-traces-"))
     traces.mkdir(exist_ok=True)
-    limits = measure_limits(is_quick)
-    device = {"machine": f"{torch.cuda.get_device_name()}, torch {torch.__version__}"} if ON_CUDA else {}
-    figures = {"bf16_tflops": round(limits["flops"] / 1e12, 1), "copied_gb_per_second": round(limits["bytes"] / 1e9, 1)}
-    results = [{"work": "limits of the device", **figures}]
-    for work in WORKS:
-        results += measure_optimizations(shrink(work) if is_quick else work, limits, traces, rounds or WINDOWS)
-    results.append(compare_losses(shrink(WORKS[0]) if is_quick else WORKS[0]))
     print(f"Timelines for https://ui.perfetto.dev: {traces}")
-    return [{**result, **device} for result in results]
+    device = {"machine": f"{torch.cuda.get_device_name()}, torch {torch.__version__}"} if ON_CUDA else {}
+
+    def named(results: Iterable[dict]) -> Iterable[dict]:
+        return ({**result, **device} for result in results)
+
+    def optimizations(work: Work) -> Iterable[dict]:
+        limits, rows = measure_limits(is_quick), rounds or WINDOWS
+        return named(measure_optimizations(shrink(work) if is_quick else work, limits, traces, rows))
+
+    return {
+        LIMITS: lambda: named([describe_limits(measure_limits(is_quick))]),
+        **{work.name: partial(optimizations, work) for work in WORKS},
+        COMPARISON: lambda: named([compare_losses(shrink(WORKS[0]) if is_quick else WORKS[0])]),
+    }
+
+
+def describe_limits(limits: dict[str, float]) -> dict:
+    figures = {"bf16_tflops": round(limits["flops"] / 1e12, 1), "copied_gb_per_second": round(limits["bytes"] / 1e9, 1)}
+    return {"work": LIMITS, **figures}
 
 
 def shrink(work: Work) -> Work:
     return replace(work, overrides=[*work.overrides, *SMALL, "data.size=32"], images=20, batches=2)
 
 
-def measure_optimizations(work: Work, limits: dict[str, float], traces: Path, windows: int = WINDOWS) -> list[dict]:
-    results, overrides, first = [], [], None
+def measure_optimizations(work: Work, limits: dict[str, float], traces: Path, windows: int = WINDOWS) -> Iterator[dict]:
+    overrides, first = [], None
     for name, more in OPTIMIZATIONS.items():
         if name in NEEDS_CUDA and not ON_CUDA:
             continue
@@ -220,7 +233,7 @@ def measure_optimizations(work: Work, limits: dict[str, float], traces: Path, wi
         try:
             train(work, overrides, watch)
         except Exception as error:  # go on with the others
-            results.append({"work": f"{work.name}: {name}", "failed": str(error).splitlines()[0]})
+            yield {"work": f"{work.name}: {name}", "failed": str(error).splitlines()[0]}
             continue
         first = first or watch
         seconds = median(watch.seconds)
@@ -230,12 +243,10 @@ def measure_optimizations(work: Work, limits: dict[str, float], traces: Path, wi
         if ON_CUDA:
             result |= {"kernels": watch.kernels, "percent_busy": round(100 * watch.busy / seconds, 1)}
             result["is_replayed"] = watch.is_replayed
-        results.append(result)
-        print(result, flush=True)
+        yield result
         if name != FIRST:
             ratios = [a / b for a, b in zip(first.seconds, watch.seconds, strict=True)]
-            results.append({"work": result["work"], "against": FIRST, "ratios": ratios})
-    return results
+            yield {"work": result["work"], "against": FIRST, "ratios": ratios}
 
 
 def batch_size_of(work: Work) -> int:
@@ -250,5 +261,5 @@ def compare_losses(work: Work) -> dict:
     plain = train(work, exact, Losses()).seen
     replayed = train(work, [*exact, *(OPTIMIZATIONS["CUDA graphs"] if ON_CUDA else [])], Losses())
     difference = (torch.stack(plain) - torch.stack(replayed.seen)).abs().max().item()
-    result = {"work": f"losses of {COMPARED} batches with and without graphs", "largest_difference": difference}
+    result = {"work": COMPARISON, "largest_difference": difference}
     return {**result, "is_replayed": replayed.is_replayed}

@@ -195,11 +195,14 @@ def prdc_alone(count: int, features: int) -> dict:
     return {"peak_gb": round(int(status["VmHWM"].split()[0]) * 1024 / 1e9, 3), "seconds": round(seconds, 1)}
 
 
-def measure(rounds: int | None, is_quick: bool) -> list[dict]:
-    """Measure the ratios of one pass and of FID's matrix square root, and the memory of precision and recall."""
-    if is_quick:
-        return [*one_pass(12, rounds or 1), *matrix_root(512, rounds or 3), *memory_of_prdc(2000, 2048)]
-    return [*one_pass(32, rounds or 9), *matrix_root(2048, rounds or 9), *memory_of_prdc(10_000, 2048)]
+def parts(rounds: int | None, is_quick: bool) -> dict[str, Callable[[], list[dict]]]:
+    """Return what measures one pass, FID's matrix square root, and the memory of precision and recall."""
+    images, features, count = (12, 512, 2000) if is_quick else (32, 2048, 10_000)
+    return {
+        "FID, KID and IS": lambda: one_pass(images, rounds or (1 if is_quick else 9)),
+        "FID's compute": lambda: matrix_root(features, rounds or (3 if is_quick else 9)),
+        "precision and recall": lambda: memory_of_prdc(count, 2048),
+    }
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from bench_loop import DCGAN, make_images
@@ -25,12 +26,16 @@ def images_per_second(devices: int, batch: int, images: Path, folder: Path) -> f
     return json.loads((folder / "status.json").read_text())["images_per_second"]
 
 
-def measure(rounds: int | None, is_quick: bool) -> list[dict]:
+def parts(rounds: int | None, is_quick: bool) -> dict[str, Callable[[], list[dict]]]:
+    return {"two processes": lambda: measure(rounds or (2 if is_quick else 7))}
+
+
+def measure(rounds: int) -> list[dict]:
     works = {f"two processes, batch {BATCH}": BATCH, f"two processes, batch {BATCH} each": 2 * BATCH}
     ratios = {name: [] for name in works}
     with tempfile.TemporaryDirectory() as name:
         images = make_images(Path(name) / "images", 200)
-        for pair in range(rounds or (2 if is_quick else 7)):
+        for pair in range(rounds):
             alone = images_per_second(1, BATCH, images, Path(name) / f"{pair}-alone")
             for work, batch in works.items():
                 ratios[work].append(images_per_second(2, batch, images, Path(name) / f"{pair}-{batch}") / alone)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 NOTE = """\
@@ -36,15 +37,18 @@ def cpu_seconds(args: list[str], folder: str) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def measure(rounds: int | None, is_quick: bool) -> list[dict]:
-    return [*measure_first_step(rounds, is_quick), measure_sweep(rounds, is_quick)]
-
-
-def measure_sweep(rounds: int | None, is_quick: bool) -> dict:
-    """Measure a sweep of 20 jobs, by turns with its jobs forked and each a new Python."""
+def parts(rounds: int | None, is_quick: bool) -> dict[str, Callable[[], list[dict]]]:
     jobs = 2 if is_quick else 20
+    return {
+        "first step": lambda: measure_first_step(rounds or (2 if is_quick else 15)),
+        f"a sweep of {jobs} ring jobs of 1 kimg": lambda: measure_sweep(rounds or (1 if is_quick else 6), jobs),
+    }
+
+
+def measure_sweep(rounds: int, jobs: int) -> list[dict]:
+    """Measure a sweep of some jobs, by turns with its jobs forked and each a new Python."""
     seeds, ratios = f"seed={','.join(map(str, range(jobs)))}", []
-    for _ in range(rounds or (1 if is_quick else 6)):
+    for _ in range(rounds):
         seconds = {}
         for start in ("fork", "spawn"):
             with tempfile.TemporaryDirectory() as folder:
@@ -52,10 +56,10 @@ def measure_sweep(rounds: int | None, is_quick: bool) -> dict:
                 cpu_seconds([*SWEEP.split(), seeds, f"sweep.start={start}"], folder)
                 seconds[start] = time.perf_counter() - before
         ratios.append(seconds["spawn"] / seconds["fork"])
-    return {"work": f"a sweep of {jobs} ring jobs of 1 kimg", "against": "sweep.start=spawn", "ratios": ratios}
+    return [{"work": f"a sweep of {jobs} ring jobs of 1 kimg", "against": "sweep.start=spawn", "ratios": ratios}]
 
 
-def measure_first_step(rounds: int | None, is_quick: bool) -> list[dict]:
+def measure_first_step(rounds: int) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "mine.py").write_text(MODEL)
         commands = {"metrics=lenet": [*COMMAND.split()], "metrics=none": [*COMMAND.split(), "metrics=none"]}
@@ -63,7 +67,7 @@ def measure_first_step(rounds: int | None, is_quick: bool) -> list[dict]:
             cpu_seconds(args, folder)  # fills the caches of data and statistics
         imports = ["-c", f"{IMPORTS}, os; os._exit(0)"]
         ratios = {name: [] for name in commands}
-        for _ in range(rounds or (2 if is_quick else 15)):
+        for _ in range(rounds):
             for name, args in commands.items():
                 ratios[name].append(cpu_seconds(imports, folder) / cpu_seconds(args, folder))
     return [{"work": f"first step, {name}", "against": IMPORTS, "ratios": values} for name, values in ratios.items()]

@@ -19,7 +19,10 @@ def bench(monkeypatch, tmp_path):
     """The script, with a subject that is measure at once and a folder of its own."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
     module, threads = import_module("bench"), torch.get_num_threads()
-    subject = SimpleNamespace(NOTE="What this is.", measure=lambda rounds, is_quick: [RATIO, FIGURE])
+    subject = SimpleNamespace(
+        NOTE="What this is.",
+        parts=lambda rounds, is_quick: {"a work": lambda: [RATIO], "a work, twice": lambda: [FIGURE]},
+    )
     monkeypatch.setitem(sys.modules, "bench_metrics", subject)
     monkeypatch.setattr(module, "BENCHMARKS", tmp_path / "benchmarks")
     yield module
@@ -47,10 +50,37 @@ def test_results_are_printed_with_their_note_and_written(bench, monkeypatch, cap
     monkeypatch.setattr(sys, "argv", ["bench.py", "metrics"])
     bench.main()
     lines = capsys.readouterr().out.splitlines()
-    assert (lines[0], lines[-1]) == ("What this is.", "a third: peak_gb 1.25")
-    assert lines[-2].split() == ["a", "work", "another", "2.000", "1.000-4.000", "3"]
+    assert (lines[0], lines[-2]) == ("What this is.", "a third: peak_gb 1.25")
+    assert lines[-1] == "0.0 minutes in all"
+    assert lines[-3].split() == ["a", "work", "another", "2.000", "1.000-4.000", "3"]
     written = json.loads((bench.BENCHMARKS / "metrics.json").read_text())
     assert written == [bench.summarize(RATIO), bench.summarize(FIGURE)]
+
+
+def test_a_result_is_printed_before_the_next_work_is_measured(bench, capsys):
+    def later():
+        assert "another" in capsys.readouterr().out
+        return [FIGURE]
+
+    assert len(bench.run_parts({"first": lambda: [RATIO], "then": later})) == 2
+
+
+@pytest.mark.parametrize(("text", "names"), [("a work", ["a work"]), ("work", ["a work", "b work"]), ("b", ["b work"])])
+def test_only_chooses_the_work_of_that_name_or_those_that_have_it_in_theirs(bench, text, names):
+    assert [*bench.choose_parts({"a work": 1, "b work": 2}, text)] == names
+
+
+def test_only_explains_a_name_that_no_work_has(bench):
+    with pytest.raises(SystemExit, match="There are:\n  a work"):
+        bench.choose_parts({"a work": 1}, "dcgan")
+
+
+def test_only_replaces_its_rows_in_the_file(bench, monkeypatch):
+    for arguments in ([], ["--only", "a work"]):
+        monkeypatch.setattr(sys, "argv", ["bench.py", "metrics", *arguments])
+        bench.main()
+        written = json.loads((bench.BENCHMARKS / "metrics.json").read_text())
+        assert written == [bench.summarize(RATIO), bench.summarize(FIGURE)]
 
 
 def test_a_quick_run_writes_nothing(bench, monkeypatch):
@@ -59,5 +89,7 @@ def test_a_quick_run_writes_nothing(bench, monkeypatch):
     assert not bench.BENCHMARKS.exists()
 
 
-def test_each_subject_has_a_module(bench):
-    assert all((Path(bench.__file__).parent / f"bench_{subject}.py").is_file() for subject in bench.SUBJECTS)
+def test_each_subject_has_a_module_with_parts(bench):
+    for subject in bench.SUBJECTS:
+        source = (Path(bench.__file__).parent / f"bench_{subject}.py").read_text()
+        assert "\ndef parts(rounds: int | None, is_quick: bool) -> dict[str, Callable" in source

@@ -51,7 +51,7 @@ def test_the_arithmetic_of_a_batch_is_that_of_its_passes(bench):
 @pytest.mark.slow
 def test_each_optimization_is_timed_against_the_first_and_graphs_only_on_a_gpu(bench):
     work = bench.shrink(bench.WORKS[0])
-    rows = bench.measure_optimizations(work, {"flops": 1e12, "bytes": 1e12}, Path("unused"))
+    rows = [*bench.measure_optimizations(work, {"flops": 1e12, "bytes": 1e12}, Path("unused"))]
     names = [name for name in bench.OPTIMIZATIONS if bench.ON_CUDA or name not in bench.NEEDS_CUDA]
     assert [row["work"] for row in rows if "ratios" not in row] == [f"{work.name}: {name}" for name in names]
     assert [row["work"] for row in rows if "ratios" in row] == [f"{work.name}: {name}" for name in names[1:]]

@@ -28,6 +28,36 @@ def small(bench, name):
     return replace(work, overrides=[*work.overrides, *changes], images=work.images and 20)
 
 
+def test_rows_in_bfloat16_are_measured_where_the_cpu_computes_it(bench):
+    names = [work.name for work in bench.WORKS if work.name.endswith(", bf16")]
+    expected = [f"{work.name}, bf16" for work in (bench.DCGAN, bench.DIGITS, bench.CYCLEGAN)]
+    assert names == (expected if bench.computes_bfloat16() else [])
+    assert [*bench.parts(None, False)] == [work.name for work in bench.WORKS]
+
+
+@pytest.mark.parametrize("name", ["DCGAN", "DIGITS", "CYCLEGAN"])
+def test_ganrun_computes_in_bfloat16_and_the_others_in_float32(bench, monkeypatch, name):
+    work, found = bench.in_bfloat16(small(bench, name)), []
+    build_model = bench.build.build_model
+
+    def watched(*arguments):
+        model, dtypes = build_model(*arguments), set()
+
+        def look(module, inputs, output):
+            if module.training and not output.is_meta:
+                dtypes.add(output.dtype)
+
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.register_forward_hook(look)
+        found.append(dtypes)
+        return model
+
+    monkeypatch.setattr(bench.build, "build_model", watched)
+    bench.run_alternately(work, rounds=1, batches=1)
+    assert found == [{torch.bfloat16}, *[{torch.float32}] * len(work.others)]
+
+
 def passes(model):
     """Count the examples that pass each network in training: {"generator": 0, ...}; meta tensors do not count."""
     counts = {}
