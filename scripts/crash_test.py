@@ -39,7 +39,7 @@ from ganrun.errors import UserError
 from ganrun.training import checkpoint
 from ganrun.training.callbacks.evaluation import Evaluation
 from ganrun.training.checkpoint_io import DurableIO
-from ganrun.training.run_record import read_metric_lines
+from ganrun.training.metric_lines import read_metric_lines
 
 SAVE, SCORING = 0, 2  # indices in MARKS: whether it is in progress; the next byte counts the calls
 MARKS = mmap.mmap(-1, 4)  # shared with the children; survives when one is killed

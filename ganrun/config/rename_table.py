@@ -80,7 +80,8 @@ networks.dcgan networks.dcgan: doublings=smallest_side_and_doublings
 networks.init networks.init: normal=normal_ orthogonal=orthogonal_ xavier=xavier_
 networks.modes networks.eval_mode: evaluating=eval_mode jointly=forward_batches
 pictures data.images: grid=make_grid scatter=plot_points
-record training.run_record: Record=RunRecord read_lines=read_metric_lines
+record training.metric_lines: read_lines=read_metric_lines
+record training.run_record: Record=RunRecord
 record training.run_folder: make_folder=make_run_folder versions=package_versions
 record files: replace_text
 seeds seeds: mix=hash_integers

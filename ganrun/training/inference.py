@@ -21,7 +21,7 @@ from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
-from ganrun.training.run_record import split_metrics
+from ganrun.training.metric_lines import split_metrics
 
 log = logging.getLogger(__name__)
 COPIES = 3  # of samples in memory: single batches, all of them, and what is written

@@ -14,8 +14,8 @@ from ganrun.config.saved_yaml import parse_saved_config
 from ganrun.files import UnsafeFileError
 from ganrun.sweep.report.results import load_result
 from ganrun.training.manifest import Manifest
+from ganrun.training.metric_lines import read_metric_lines
 from ganrun.training.run_folder import read_status
-from ganrun.training.run_record import read_metric_lines
 
 RUN = Path(__file__).parents[1] / "fixtures" / "v0.1" / "run"
 WRONG = ["text", ["done"], {"a": {"b": 1}}, None, True, -1, float("nan"), float("inf"), 1e300, "x" * 10**5]

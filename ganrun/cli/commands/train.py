@@ -9,7 +9,7 @@ from ganrun.config.experiment import build_experiment
 from ganrun.config.interpolations import quote_text
 from ganrun.config.unused import check_added_settings
 from ganrun.errors import ganrun_command
-from ganrun.training import continuation, initial_weights, lock, run_folder, run_record, session
+from ganrun.training import continuation, initial_weights, lock, metric_lines, run_folder, run_record, session
 from ganrun.training.dry_run import print_plan
 from ganrun.training.manifest import has_checkpoints
 
@@ -34,7 +34,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     session.prepare_experiment(experiment)
     # A start of version 0.1 may have been killed before it wrote anything into this folder
     is_abandoned = folder.is_dir() and ((folder / lock.LOCK_FILE).exists() or not any(folder.iterdir()))
-    is_abandoned = is_abandoned and not any(run_record.read_metric_lines(folder / "metrics.jsonl"))
+    is_abandoned = is_abandoned and not any(metric_lines.read_metric_lines(folder / "metrics.jsonl"))
     choices = session.config_choices()
     if session.is_main_process() and not (cfg.resume and is_abandoned):
         precision = experiment.hardware.precision

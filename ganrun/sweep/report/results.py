@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from ganrun.config.json_forms import is_number
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.sweep.job_state import JobState
+from ganrun.training.metric_lines import split_metrics
 from ganrun.training.run_folder import read_config, read_status
-from ganrun.training.run_record import split_metrics
 
 
 @dataclass

@@ -10,8 +10,8 @@ import pytest
 import ganrun
 from ganrun.files import nan_for_null, to_json
 from ganrun.sweep.report.results import load_result
+from ganrun.training.metric_lines import read_metric_lines
 from ganrun.training.run_folder import read_status
-from ganrun.training.run_record import read_metric_lines
 
 OWN_SCORES = """
 import math
