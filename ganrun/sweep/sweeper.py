@@ -5,7 +5,7 @@ import math
 import os
 import signal
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 
 from hydra.types import HydraContext
@@ -16,10 +16,10 @@ from ganrun.config.overrides import config_dir_flags, quote_override, repeatable
 from ganrun.errors import UserError, ganrun_command, heeded_signals, interrupted_by
 from ganrun.sweep import hydra_context, saved_command, state, validate
 from ganrun.sweep.executors.base import Executor
-from ganrun.sweep.executors.fork_server import HAS_FORK
+from ganrun.sweep.executors.fork_server import HAS_FORK, ForkServer
 from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
 from ganrun.sweep.executors.hydra_launcher import HydraExecutor
-from ganrun.sweep.executors.local import LocalExecutor
+from ganrun.sweep.executors.local import LocalExecutor, local_environment
 from ganrun.sweep.executors.slurm import SlurmExecutor
 from ganrun.sweep.hydra_context import CommandContext
 from ganrun.sweep.job_state import JobState
@@ -38,12 +38,22 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
     """Train what is left of a sweep, and write its leaderboard. Put names and exit codes into command.outcomes."""
     validate.check_settings(config, command.overrides)
     plan = build_plan(context, config, overrides, command)
+    is_early = is_new(plan, config) and not config.dry_run  # its imports take as long as the checks
+    server = start_server(config, SweepState(plan.folder, {})) if is_early else None
+    with closing(server) if server else nullcontext():
+        run_plan(context, config, command, plan, server)
+
+
+def run_plan(
+    context: HydraContext, config: DictConfig, command: CommandContext, plan: SweepPlan, server: ForkServer | None
+) -> None:
+    """Check the points of the plan and train what is left of it. server: if it has been started already."""
     configs = validate.compose_values(plan.space)
     validate.check_sources(configs)
     if command.trust is False:
         saved_command.check_configs(plan, configs)
     config.sweep.direction = validate.score_direction(configs, config.sweep)
-    if not (plan.folder / state.SWEEP_FILE).exists() or config.sweep.fresh:
+    if is_new(plan, config):
         check_before_start(plan, config)
     if config.dry_run:
         log_plan(plan, config.sweep)
@@ -52,7 +62,7 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
     check_contents(plan.folder, bool(command.trust), ganrun_command("sweep", "resume", plan.folder, "trust=true"))
     if config.sweep.fresh:
         move_aside(plan, config.sweep.get("storage"))
-    runner = build_runner(context, config, plan, configs)
+    runner = build_runner(context, config, plan, configs, server)
     new_folders = hydra_context.missing_folders(plan.folder)
     plan.folder.mkdir(parents=True, exist_ok=True)
     (plan.folder / state.LOCK_FILE).touch()  # `ganrun sweep last` finds the sweep by its time
@@ -68,6 +78,10 @@ def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str
             conclude(runner, new_folders)
 
 
+def is_new(plan: SweepPlan, config: DictConfig) -> bool:
+    return not (plan.folder / state.SWEEP_FILE).exists() or config.sweep.fresh
+
+
 def check_before_start(plan: SweepPlan, config: DictConfig) -> None:
     """Check the points of a small grid before any job starts, and all values of other sweeps.
 
@@ -79,7 +93,7 @@ def check_before_start(plan: SweepPlan, config: DictConfig) -> None:
         validate.check_points(plan.space, plan.space.grid())
 
 
-def build_runner(context: HydraContext, config: DictConfig, plan: SweepPlan, configs: Sequence[DictConfig]) -> Runner:
+def build_runner(context, config: DictConfig, plan: SweepPlan, configs: Sequence[DictConfig], server) -> Runner:
     """Return what trains the plan's jobs, from where an earlier start left off. configs: of the sweep's values."""
     settings = config.sweep
     sweep = state.load_sweep(plan.folder, plan.definition)
@@ -94,17 +108,16 @@ def build_runner(context: HydraContext, config: DictConfig, plan: SweepPlan, con
         direction = settings.direction or "min"
         search = (settings.sampler, settings.trials, direction, config.seed, sweep, settings.storage)
         strategy = StudySearch(plan.space, *search)
-    executor = build_executor(context, config, sweep, configs)
+    executor = build_executor(context, config, sweep, configs, server)
     rules = (settings.metric, settings.direction, settings.retries, settings.fail_fast)
     return Runner(sweep, strategy, executor, plan.space.seeds, lambda job: [*job_args(plan, job), *paths], *rules)
 
 
-def build_executor(context, config: DictConfig, sweep: SweepState, configs: Sequence[DictConfig]) -> Executor:
+def build_executor(context, config: DictConfig, sweep: SweepState, configs: Sequence[DictConfig], server) -> Executor:
     """Return the executor that the settings choose. configs: of the sweep's values, for the GPUs that they ask for."""
-    settings, env = config.sweep, {SWEEP_VARIABLE: str(sweep.folder.absolute())}
+    settings = config.sweep
     sweep.threads = threads_per_job(sweep, settings)
-    if sweep.threads:
-        env["OMP_NUM_THREADS"] = str(sweep.threads)
+    env = job_environment(sweep, settings)
     if settings.sbatch is not None:
         return SlurmExecutor(settings.jobs, env, settings.sbatch, sweep)
     if validate.chosen_launcher(config):
@@ -112,8 +125,21 @@ def build_executor(context, config: DictConfig, sweep: SweepState, configs: Sequ
     gpus = visible_gpus()
     gpus_per_job = validate.gpus_per_job(configs, settings.jobs, len(gpus))
     pool = GpuPool(gpus if gpus_per_job else [], settings.jobs_per_gpu)
-    is_forking = HAS_FORK if settings.start is None else settings.start == "fork"
-    return LocalExecutor(settings.jobs, env, pool, gpus_per_job, is_forking)
+    return LocalExecutor(settings.jobs, env, pool, gpus_per_job, server or start_server(config, sweep))
+
+
+def start_server(config: DictConfig, sweep: SweepState) -> ForkServer | None:
+    """Start the process that forks the jobs; None if they do not start here, or each is to be a new Python."""
+    settings = config.sweep
+    if settings.sbatch is not None or validate.chosen_launcher(config) or settings.start == "spawn" or not HAS_FORK:
+        return None
+    return ForkServer(local_environment(settings.jobs, job_environment(sweep, settings)))
+
+
+def job_environment(sweep: SweepState, settings: DictConfig) -> dict[str, str]:
+    """Return the variables that the jobs get, beside those of this process."""
+    threads = threads_per_job(sweep, settings)
+    return {SWEEP_VARIABLE: str(sweep.folder.absolute()), **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
 
 
 def threads_per_job(sweep: SweepState, settings: DictConfig) -> int:

@@ -7,8 +7,7 @@ import pytest
 from helpers.runs import RING, equal, status, weights
 
 from ganrun.cli.main import main
-from ganrun.sweep import validate
-from ganrun.sweep.executors import local
+from ganrun.sweep import sweeper, validate
 
 OWN = """
 from pathlib import Path
@@ -40,7 +39,7 @@ def test_forked_jobs_are_bit_equal_to_runs_that_are_started_by_hand(tmp_path, mo
 @pytest.mark.slow
 def test_a_job_can_start_as_a_new_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(local, "ForkServer", None)
+    monkeypatch.setattr(sweeper, "ForkServer", None)
     assert main(["train", "-m", *RING, "seed=1", "folder=sweep", "sweep.start=spawn"]) == 0
     assert status(tmp_path / "sweep" / "0-seed-1")["state"] == "done"
 

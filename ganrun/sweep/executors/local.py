@@ -27,17 +27,19 @@ class LocalExecutor(Executor):
     """Runs jobs as processes of this machine.
 
     gpus_per_job: how many GPUs of the pool each job gets, if it has any.
-    is_forking: whether a server that has done the imports forks the jobs; else each is a new Python.
+    server: forks the jobs, with its environment, and is closed by `stop`; None: each job is a new Python.
     """
 
     def __init__(
-        self, size: int, env: Mapping[str, str], gpus: GpuPool, gpus_per_job: int = 1, is_forking: bool = False
+        self,
+        size: int,
+        env: Mapping[str, str],
+        gpus: GpuPool,
+        gpus_per_job: int = 1,
+        server: ForkServer | None = None,
     ):
-        super().__init__(size, env)
-        if size > 1 and "OMP_NUM_THREADS" not in {**os.environ, **env}:
-            self.env["OMP_NUM_THREADS"] = str(max(1, cpu_count() // size))
-        self.is_forking = is_forking
-        self.server: ForkServer | None = None
+        super().__init__(size, local_environment(size, env))
+        self.server = server
         self.gpus, self.gpus_per_job = gpus, gpus_per_job
         self.jobs: dict[int, LocalJob] = {}
         self.reserved: GpuLease | None = None
@@ -67,8 +69,7 @@ class LocalExecutor(Executor):
 
     def _start(self, job: LocalJob, lease: GpuLease) -> subprocess.Popen | ForkedProcess:
         env = {"CUDA_VISIBLE_DEVICES": ",".join(lease.devices)} if lease.devices else {}
-        if self.is_forking:
-            self.server = self.server or ForkServer(self.env)
+        if self.server:
             try:
                 with open_append(job.log) as file:
                     return self.server.start(job.args, file, env, lease.files)
@@ -76,7 +77,7 @@ class LocalExecutor(Executor):
                 log.warning(
                     "Jobs cannot be forked (%s). They start as new processes from now on, which takes longer.", error
                 )
-                self.is_forking = False
+                self.server = None
         return job.start({**self.env, **env}, lease.files)
 
     def poll(self) -> dict[int, FinishedJob]:
@@ -100,10 +101,15 @@ class LocalExecutor(Executor):
             self.release()
             if self.server:
                 self.server.close()
-                self.server = None
         return self.poll()
 
     def release(self) -> None:
         if self.reserved:
             self.reserved.close()
             self.reserved = None
+
+
+def local_environment(size: int, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of jobs on this machine: if `size` run at the same time, they share its CPUs."""
+    is_shared = size > 1 and "OMP_NUM_THREADS" not in {**os.environ, **env}
+    return {"OMP_NUM_THREADS": str(max(1, cpu_count() // size)), **env} if is_shared else {**env}

@@ -11,7 +11,7 @@ import pytest
 from helpers import forked
 from helpers.waiting import wait_until
 
-from ganrun.sweep.executors import base, local
+from ganrun.sweep.executors import base
 from ganrun.sweep.executors.base import ExecutorJob
 from ganrun.sweep.executors.fork_server import HAS_FORK, ForkServer
 from ganrun.sweep.executors.gpus import GpuPool
@@ -89,12 +89,13 @@ def test_a_job_goes_on_if_the_server_is_killed(server, tmp_path):
 
 def test_jobs_are_new_processes_once_the_server_is_gone(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(base, "PROGRAM", (sys.executable, "-c", "import sys; exec(sys.argv[1])"))
-    monkeypatch.setattr(local, "ForkServer", lambda env: ForkServer(env, [sys.executable, "-c", "import nix"]))
-    executor = LocalExecutor(1, {}, GpuPool([], 1), is_forking=True)
+    server = ForkServer({}, [sys.executable, "-c", "import nix"])
+    executor = LocalExecutor(1, {}, GpuPool([], 1), server=server)
     for number in range(2):
         executor.submit(number, ["print('here')"], tmp_path / "logs" / "log")
         wait_until(lambda number=number: number in executor.poll())
     executor.stop()
+    server.close()
     assert (tmp_path / "logs" / "log").read_text() == "here\nhere\n"
     assert caplog.text.count("Jobs cannot be forked") == 1
 

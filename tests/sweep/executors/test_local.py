@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,11 @@ def start(tmp_path, monkeypatch, request):
     """Starts a Python program as a job of an executor, instead of ganrun."""
     executors = []
     monkeypatch.setattr(base, "PROGRAM", (sys.executable, "-c", "import sys; exec(sys.argv[1])"))
-    monkeypatch.setattr(local, "ForkServer", partial(ForkServer, program=forked.COMMAND))
 
     def start(executor, number, program):
         executors.append(executor)
-        executor.is_forking = request.param == "fork"
+        if request.param == "fork" and not executor.server:
+            executor.server = ForkServer(executor.env, forked.COMMAND)
         return executor.submit(number, [program], tmp_path / "logs" / f"{number}.log")
 
     yield start
@@ -140,12 +139,11 @@ def test_a_job_of_a_killed_sweep_keeps_its_gpu_until_it_has_saved(gpu_pool, tmp_
     """kill -9 of the sweep: Linux asks the job to end; until then nobody else gets its GPU."""
     program = f"""
 import sys, time
-from functools import partial
 from pathlib import Path
-from ganrun.sweep.executors import base, gpus, local
+from ganrun.sweep.executors import base, fork_server, gpus, local
 base.PROGRAM = (sys.executable, "-c", "import sys; exec(sys.argv[1])")
-local.ForkServer = partial(local.ForkServer, program={forked.COMMAND!r})
-executor = local.LocalExecutor(1, {{}}, gpus.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})), 1, {is_forking})
+server = fork_server.ForkServer({{}}, {forked.COMMAND!r}) if {is_forking} else None
+executor = local.LocalExecutor(1, {{}}, gpus.GpuPool(["0"], 1, Path({str(tmp_path / "gpus")!r})), 1, server)
 job = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(1), sys.exit())); time.sleep(100)"
 assert executor.submit(0, [job], Path({str(tmp_path / "log")!r}))
 print(executor.jobs[0].process.pid, flush=True)
