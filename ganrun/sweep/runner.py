@@ -19,7 +19,7 @@ from ganrun.terminal import format_duration
 from ganrun.training import lock
 
 log = logging.getLogger(__name__)
-POLL_SECONDS = 0.2  # between two calls of Executor.poll
+POLL_SECONDS = 0.2  # at most, between two calls of Executor.poll
 IDLE_SECONDS = 1.0  # between two looks at sweep.json while only other processes have jobs
 
 
@@ -57,7 +57,10 @@ class Runner:
             self._join()
             try:
                 while self._start_jobs() or self.executor.jobs or self._others_run() or self._has_work():
-                    time.sleep(POLL_SECONDS if self.executor.jobs else IDLE_SECONDS)
+                    if self.executor.jobs:
+                        self.executor.wait(POLL_SECONDS)
+                    else:
+                        time.sleep(IDLE_SECONDS)
                     finished = self.executor.poll()
                     for number, job in finished.items():
                         self._record_end(number, job)

@@ -45,6 +45,9 @@ class FakeExecutor:
         self.most = max(self.most, len(self.jobs))
         return True
 
+    def wait(self, seconds):
+        pass
+
     def poll(self):
         over, self.jobs = self.jobs, {}
         return over

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -104,6 +105,10 @@ class Executor(ABC):
     @abstractmethod
     def poll(self) -> dict[int, FinishedJob]:
         """Start the jobs that wait for it, and return those that ended since the last call."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or until `poll` may have something to return."""
+        time.sleep(seconds)
 
     @abstractmethod
     def stop(self) -> dict[int, FinishedJob]:

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from multiprocessing import connection
 from pathlib import Path
 
 from ganrun.files import cpu_count, open_append
@@ -83,6 +84,19 @@ class LocalExecutor(Executor):
     def poll(self) -> dict[int, FinishedJob]:
         codes = {number: code for number, job in self.jobs.items() if (code := job.process.poll()) is not None}
         return {number: self.jobs.pop(number).finish(code) for number, code in codes.items()}
+
+    def wait(self, seconds: float) -> None:
+        """Wait until a job ends, at most so long."""
+        with ExitStack() as stack:
+            handles = []
+            try:
+                for job in self.jobs.values():
+                    handles.append(os.pidfd_open(job.process.pid))
+                    stack.callback(os.close, handles[-1])
+            except (AttributeError, OSError):  # only Linux since 5.3 has it
+                super().wait(seconds)
+                return
+            connection.wait(handles, seconds)
 
     def stop(self) -> dict[int, FinishedJob]:
         """Send SIGTERM to all jobs and wait GRACE_SECONDS for them; kill them then, or at any exception meanwhile."""

@@ -62,6 +62,18 @@ def test_a_finished_job_has_its_exit_code_and_last_message(start, program, code,
     assert executor.has_room()
 
 
+def test_the_end_of_a_job_is_noticed_at_once(start):
+    executor = LocalExecutor(2, {}, GpuPool([], 1))
+    start(executor, 0, "print('short')")
+    start(executor, 1, WAIT)
+    before = time.monotonic()
+    executor.wait(60)
+    assert time.monotonic() - before < 30
+    assert [*executor.poll()] == [0]
+    executor.wait(0.1)
+    assert not executor.poll()
+
+
 def test_stopped_jobs_have_time_to_save(start, tmp_path):
     executor = LocalExecutor(2, {}, GpuPool([], 1))
     path = tmp_path / "saved"
