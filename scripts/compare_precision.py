@@ -1,6 +1,7 @@
-"""Compare the quality of trainings in bfloat16 with that in float32: equal seeds and lengths, by turns.
+"""Compare the quality of trainings in bfloat16 with that in float32: equal seeds, and equal lengths or times, by turns.
 
-python scripts/compare_precision.py OUT [--models dcgan,cgan,wgan,gan] [--seeds 1-5] [--kimg 150] [--jobs 2]
+python scripts/compare_precision.py OUT --models dcgan,cgan,wgan,gan --seeds 1-5 --kimg 150 --jobs 2
+python scripts/compare_precision.py OUT --models cgan --seeds 1-3 --minutes 3
 
 Trains on the shipped digits with one thread per run, then prints for each model the mean paired relative difference of
 val/fd_lenet at the end, with its 95 % interval (Student's t), and writes OUT/precision.json. Runs that are there are
@@ -33,11 +34,10 @@ def run_folder(out: Path, model: str, seed: int, precision: str) -> Path:
     return out / f"{model}-{seed}-{precision}"
 
 
-def train(out: Path, model: str, seed: int, precision: str, kimg: float) -> None:
+def train(out: Path, model: str, seed: int, precision: str, length: list[str]) -> None:
     """Train, unless that is done. Raises CalledProcessError if it fails."""
     folder = run_folder(out, model, seed, precision)
-    settings = [f"seed={seed}", f"trainer.precision={precision}", f"kimg={kimg:g}", "minutes=null"]
-    settings += [f"validate_kimg={kimg / 2:g}", f"pictures_kimg={kimg:g}", "resume=true", f"folder={folder}"]
+    settings = [f"seed={seed}", f"trainer.precision={precision}", *length, "resume=true", f"folder={folder}"]
     command = [sys.executable, "-m", "ganrun", "train", *MODELS[model], *settings, "logger=none"]
     with open(out / f"{folder.name}.log", "a") as log:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -60,6 +60,12 @@ def compare(out: Path, model: str, seeds: range) -> dict:
     return {"model": model, "seeds": len(seeds), **means, "difference": round(mean(differences), 4), **bounds}
 
 
+def length_settings(kimg: float, minutes: float | None) -> list[str]:
+    if minutes is None:
+        return [f"kimg={kimg:g}", "minutes=null", f"validate_kimg={kimg / 2:g}", f"pictures_kimg={kimg:g}"]
+    return ["kimg=10000", f"minutes={minutes:g}", "validate_kimg=10000", "pictures_kimg=10000"]
+
+
 def parse_seeds(text: str) -> range:
     first, _, last = text.partition("-")
     return range(int(first), int(last or first) + 1)
@@ -71,13 +77,14 @@ def main() -> None:
     parser.add_argument("--models", default="dcgan,cgan,wgan,gan")
     parser.add_argument("--seeds", type=parse_seeds, default=range(1, 6), help="such as 1-5")
     parser.add_argument("--kimg", type=float, default=150)
+    parser.add_argument("--minutes", type=float, help="equal times instead of equal kimg; on a quiet machine, one job")
     parser.add_argument("--jobs", type=int, default=1, help="runs at the same time")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    models = options.models.split(",")
+    models, length = options.models.split(","), length_settings(options.kimg, options.minutes)
     with ThreadPoolExecutor(options.jobs) as pool:
         points = product(options.seeds, models, PRECISIONS)
-        futures = [pool.submit(train, options.out, m, seed, p, options.kimg) for seed, m, p in points]
+        futures = [pool.submit(train, options.out, m, seed, p, length) for seed, m, p in points]
     for future in futures:
         future.result()
     results = [compare(options.out, model, options.seeds) for model in models]

@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from ganrun.config.hardware import count_devices, resolve_hardware
+from ganrun.config.hardware import count_devices, device_kind
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
 
@@ -73,7 +73,7 @@ def bytes_per_number(cfg: DictConfig) -> int:
 
 def free_bytes(cfg: DictConfig) -> int | None:
     """Return the free memory of the training's device, for each of its processes there; None if it is not known."""
-    if resolve_hardware(cfg).uses_cuda:
+    if device_kind(cfg.trainer) == "cuda":
         return torch.cuda.mem_get_info()[0]
     free = free_main_memory()
     return None if free is None else free // max(1, count_devices(cfg.trainer) // cfg.trainer.num_nodes)

@@ -71,6 +71,8 @@ def computes_bfloat16() -> bool:
 
 def cpu_obstacle(cfg: DictConfig, devices: int) -> str:
     """Return why bfloat16 is no choice of `auto` on a CPU that computes it; "" if it is."""
+    if not cfg.data.get("shape"):
+        return "the size of the images is not known"
     pixels = prod(cfg.data.shape[1:]) * cfg.batch_size // devices
     if pixels < MIN_PIXELS:
         return f"a batch of {pixels:,} pixels is too small to be faster in bfloat16"

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from ganrun.config import renames, resume_rules, schema
 from ganrun.config.experiment import Experiment, build_experiment
-from ganrun.config.hardware import resolve_hardware
+from ganrun.config.hardware import count_devices, device_kind
 from ganrun.config.interpolations import quote_text, resolver_calls, without_resolvers
 from ganrun.config.overrides import quote_override
 from ganrun.config.trust import explain_unusable_settings
@@ -74,8 +74,7 @@ def saved_threads(run_dir: Path, content: Mapping[str, Any] | None, cfg: DictCon
     None if it is not recorded, as in version 0.1, or does not matter: on a GPU. Lightning sets it for several ranks.
     """
     with suppress(UserError, ValueError, TypeError, AttributeError):  # wrong settings of the trainer: reported later
-        hardware = resolve_hardware(cfg)
-        if not (hardware.uses_cuda or hardware.is_parallel):
+        if device_kind(cfg.trainer) != "cuda" and count_devices(cfg.trainer) == 1:
             return (content["ganrun"] if content else run_folder.read_status(run_dir)).get("threads")
     return None
 

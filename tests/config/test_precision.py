@@ -55,6 +55,7 @@ def gpu(monkeypatch):
         ([*DIGITS, "model._target_=mygan.MyGAN"], "32-true", "trainer.precision=bf16-mixed tries it"),
         ([*DIGITS, "network.generator._target_=nets.Mine"], "32-true", "classes of your own"),
         ([*DIGITS, "data.source._target_=mine.Files"], "bf16-mixed", "natively"),
+        ([*DIGITS, "~data.shape"], "32-true", "the size of the images is not known"),
         ([*DIGITS, "trainer.accelerator=mps"], "32-true", "float32 is used on mps"),
         ([*DIGITS, "trainer.precision=32-true"], "32-true", "as set"),
         ([*POINTS, "trainer.precision=bf16-mixed"], "bf16-mixed", "as set"),
