@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -26,6 +27,7 @@ from ganrun.config.overrides import OVERRIDE, config_dir_flags, repeatable_overr
 from ganrun.errors import UserError, print_error, print_traceback
 from ganrun.sweep import hydra_context, naming
 from ganrun.sweep.hydra_context import CommandContext
+from ganrun.sweep.state import SWEEP_VARIABLE
 from ganrun.terminal import configure_logging
 
 log = logging.getLogger(__name__)
@@ -76,9 +78,22 @@ def run_hydra(command: Command, context: CommandContext, task: Callable[[DictCon
     flags = [arg for name, value in command.flags.items() for arg in ([name, value] if value else [name])]
     texts = user_modules.user_texts([*command.overrides, *command.changes], command.flags)
     user_modules.allow_modules(user_modules.modules_in_texts(texts))
-    with hydra_context.activate(context, [*flags, *command.overrides, *sweep_dir_override(command)]):
+    args = [*flags, *command.overrides, *sweep_dir_override(command)]
+    with hydra_context.activate(context, args), single_run(command):
         start = hydra.main(config_path=str(files.conf_dir()), config_name=command.verb, version_base="1.3")
         start(task)()
+
+
+@contextmanager
+def single_run(command: Command) -> Iterator[None]:
+    """In a job of a sweep, keep Hydra from composing the config once more, to learn that it is no sweep."""
+    compose_mode = Hydra.get_mode
+    if SWEEP_VARIABLE in os.environ and not command.is_sweep:
+        Hydra.get_mode = lambda *_, **__: RunMode.RUN
+    try:
+        yield
+    finally:
+        Hydra.get_mode = compose_mode
 
 
 def sweep_dir_override(command: Command) -> list[str]:

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 from helpers.runs import RING, equal, status, weights
+from hydra._internal.hydra import Hydra
+from hydra.types import RunMode
 
 from ganrun.cli.main import main
 from ganrun.sweep import sweeper, validate
@@ -70,3 +72,18 @@ def test_fork_is_refused_where_the_system_cannot(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(validate, "HAS_FORK", False)
     assert main(["train", "-m", *RING, "seed=1,2", "sweep.start=fork"]) == 2
     assert "sweep.start=fork works on Linux only. Leave it out." in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("is_job", "composed"), [(False, 2), (True, 1)])
+def test_a_job_of_a_sweep_composes_its_config_once(tmp_path, monkeypatch, is_job, composed):
+    monkeypatch.chdir(tmp_path)
+    if is_job:
+        monkeypatch.setenv("GANRUN_SWEEP", str(tmp_path))
+    modes = []
+    compose = Hydra.compose_config
+    monkeypatch.setattr(
+        Hydra, "compose_config", lambda *args, **kw: modes.append(kw["run_mode"]) or compose(*args, **kw)
+    )
+    assert main(["train", "model=gan", "data=ring", "kimg=-1"]) == 2
+    assert len(modes) == composed
+    assert modes[-1] == RunMode.RUN
