@@ -96,6 +96,9 @@ ELSEWHERE = {
     ),
     "training/dry_run.py: ganrun train": "the title of a table",
     "training/inference.py: ganrun_command('translate', self.run_dir, 'input=FOLDER')": "as in commands/test_sample.py",
+    "training/precision.py: ganrun_command('resume', path, 'branch=true', 'trainer.precision=32-true')": (
+        "executed in test_precision.py"
+    ),
     "training/run_folder.py: ganrun_command('resume', folder)": "of full disks: as in `no checkpoint`",
     "training/run_record.py: ganrun_command('resume', self.folder)": "as in `finished`",
     "training/session.py: ganrun_command('resume', record.folder)": "after Ctrl-C: as in `no checkpoint`",
