@@ -13,4 +13,9 @@ from ganrun.sweep.executors import fork_server
 fork_server.serve(int(sys.argv[1]), lambda: exec(sys.argv[-1], {{"__name__": "__main__"}}) or 0)
 """
 COMMAND = (sys.executable, "-c", PROGRAM.format(prepare=NO_IMPORTS))
-WARM_COMMAND = (sys.executable, "-c", PROGRAM.format(prepare=""))  # as ganrun's own, with all imports
+NO_CUDA = "import torch; torch.cuda.is_available = torch.cuda.device_count = torch.cuda._lazy_init = None"
+WARM_COMMAND = (
+    sys.executable,
+    "-c",
+    PROGRAM.format(prepare=NO_CUDA),
+)  # with ganrun's imports
