@@ -130,7 +130,9 @@ def test_a_folder_of_hostile_images_is_skipped_one_by_one(tmp_path):
         (root / "large-rgba.png").write_bytes(bombs.png_bytes(7_000, 7_000, colour=6))
         hostile = run_measured(*args, "folder=b", cwd=tmp_path)
     assert harmless.code == hostile.code == 0, hostile.err
-    assert f"Skipped images: {len(FILES) + len(reasons)}" in hostile.err
+    count = len(FILES) + len(reasons) - 1  # the dead link is no image
+    assert f"Skipped images: {count}" in hostile.err
+    assert f"left out: {count} that cannot be decoded, 1 dead link" in hostile.err
     assert hostile.err.count("Skipped ") == 11
     assert "Warning" not in hostile.err
     assert hostile.peak < LIMIT

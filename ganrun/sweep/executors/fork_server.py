@@ -21,12 +21,12 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import IO, Any, NoReturn
 
 import ganrun
+from ganrun.errors import print_traceback
 from ganrun.sweep.executors.base import PROGRAM, RANK_VARIABLES
 
 FLAG = "--fork-server"  # of ganrun/__main__.py, before the number of the server's socket
@@ -232,8 +232,8 @@ def run_and_exit(request: Mapping[str, Any], files: Sequence[int], run: Callable
         code = run()
     except SystemExit as error:
         code = error.code
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        print_traceback(error)
     threading._shutdown()  # waits for threads, as Python does  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
