@@ -43,13 +43,13 @@ def write(path: Path, text: str) -> None:
 @pytest.mark.parametrize("bomb", BOMBS)
 @pytest.mark.parametrize("name", ["status.json", "metrics.jsonl", "config.yaml", "checkpoints/manifest.json"])
 def test_a_bomb_in_a_file_counts_as_damage(name, bomb, stranger):
-    start = time.monotonic()
+    start = time.process_time()
     write(stranger / name, BOMBS[bomb])
     assert main(["sample", "stranger", "n=1", "out=samples"]) == 0  # from the checkpoint alone
     assert main(["compare", "stranger", str(RUN), "out=page"]) == (0 if name[0] == "m" or "/" in name else 2)
     assert len(ganrun.runs()) == 0
     assert load_result(stranger).kimg in (0, 0.064)
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("value", WRONG, ids=lambda value: str(value)[:10])

@@ -26,7 +26,7 @@ FILES = {  # name: its content, and the reason for which it is refused
     "wide.png": (bombs.png_bytes(170_000_000, 1), "170000000 x 1 pixels; a side has at most 65,535"),
     "square.png": (bombs.png_bytes(13_000, 13_000, colour=2, data=b""), "decoding takes 1,289 MiB, and at most 400"),
     "alpha.png": (bombs.png_bytes(9_000, 9_000, colour=6, data=b""), "decoding takes 618 MiB"),
-    "deep.png": (bombs.png_bytes(60_000, 2_000, bits=16, data=b""), "decoding takes 458 MiB"),
+    "deep.png": (bombs.png_bytes(60_000, 2_000, bits=16, data=b""), "decoding takes (458|916) MiB"),  # 916: Pillow 10
     "gigantic.png": (bombs.png_bytes(60_000, 60_000, data=b""), "exceeds limit|decoding takes"),
     "screen.gif": (bombs.gif_bytes(65_535, 65_535), "exceeds limit|decoding takes"),
     "canvas.webp": (bombs.webp_bytes(16_384, 16_384), "not an image|webp|WebP|decod"),
@@ -34,11 +34,11 @@ FILES = {  # name: its content, and the reason for which it is refused
     "tiles.tif": (bombs.tiff_of(64, 64, tile=40_000), "its tiles have more than 16,777,216 pixels"),
     "text.png": (
         bombs.png_bytes(4, 4, extra=bombs.png_chunk(b"zTXt", b"Comment\0\0" + TEXT)),
-        "Decompressed data too large|too large",
+        "(?i)too large",
     ),
     "international.png": (
         bombs.png_bytes(4, 4, extra=bombs.png_chunk(b"iTXt", b"Comment\0\1\0\0\0" + TEXT)),
-        "Decompressed data too large|too large",
+        "(?i)too large",
     ),
     "python.ppm": (b"P6 4000 4000 254\n" + bytes(3), "in this encoding at most 4,194,304 are decoded"),
     "plain.pgm": (b"P2 4000 4000 255\n" + b"1 " * 9, "in this encoding at most 4,194,304 are decoded"),

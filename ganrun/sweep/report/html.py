@@ -4,6 +4,7 @@ import base64
 import logging
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -202,7 +203,9 @@ def plot_importance(ranked: Sequence[PointResult]) -> Any:
     for point in scored:
         params = {key: trial_value(point.values[key], distributions[key]) for key in keys}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=point.mean))
-    shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # Optuna 4 calls the evaluator so
+        shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     bars = go.Bar(x=list(shares.values()), y=list(shares), orientation="h")
     return go.Figure(bars).update_layout(
         template="plotly_white", height=160 + 40 * len(keys), yaxis_autorange="reversed"

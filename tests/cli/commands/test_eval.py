@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_eval_gives_the_scores_of_the_training(scored, evaluate, which):
     shared = line["protocol"].keys() & result["protocol"].keys()
     assert {key: result["protocol"][key] for key in shared} == {key: line["protocol"][key] for key in shared}
     assert {"extractor", "weights", "samples", "reference", "averaged_weights"} <= shared
-    assert (result["protocol"]["seed"], result["versions"]["torch"]) == (0, torch.__version__)
+    assert (result["protocol"]["seed"], result["versions"]["torch"]) == (0, version("torch"))
 
 
 def test_best_and_last_differ_in_this_run(scored):

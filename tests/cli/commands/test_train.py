@@ -8,10 +8,10 @@ import platform
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
-import torch
 from helpers.runs import RING, SCORED, files, lines, load_checkpoint, rows, status
 from omegaconf import OmegaConf
 from PIL import Image
@@ -57,7 +57,7 @@ def test_status_json_holds_state_scores_and_versions(full):
     facts = (content["state"], content["kimg"], content["host"], content["commit"], content["pid"])
     assert facts == ("done", 0.032, platform.node(), None, os.getpid())
     versions = content["versions"]
-    assert (versions["torch"], versions["python"]) == (torch.__version__, platform.python_version())
+    assert (versions["torch"], versions["python"]) == (version("torch"), platform.python_version())
     assert content["last"].items() <= scores[-1].items()
     assert content["best"].items() <= min(scores, key=lambda line: line["val/fd_lenet"]).items()
 
