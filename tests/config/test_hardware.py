@@ -1,7 +1,7 @@
 """What `auto` resolves to with a GPU, tested on a machine that pretends to have one."""
 
 import pytest
-import torch
+from helpers.machines import pretend_gpus
 from hydra import compose, initialize_config_dir
 
 from ganrun.config.hardware import check_hardware, resolve_hardware
@@ -16,9 +16,7 @@ def composed(*overrides):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    pretend_gpus(monkeypatch, 2)
 
 
 @pytest.mark.usefixtures("gpu")

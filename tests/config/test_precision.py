@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.machines import pretend_cpu
+from helpers.machines import pretend_cpu, pretend_gpus
 from hydra import compose, initialize_config_dir
 
 from ganrun.config import precision
@@ -29,9 +29,7 @@ def modern_cpu(monkeypatch):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    pretend_gpus(monkeypatch, 1)
 
 
 @pytest.mark.usefixtures("modern_cpu")

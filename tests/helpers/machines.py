@@ -9,3 +9,10 @@ def pretend_cpu(monkeypatch, has_bfloat16):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16, raising=False)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+
+
+def pretend_gpus(monkeypatch, count):
+    """Pretend that there are so many CUDA GPUs, which compute bfloat16 natively."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
