@@ -1,5 +1,6 @@
 """How the jobs of a sweep start: forked by a process that has done the imports, or each as a new Python."""
 
+import logging
 import subprocess
 import sys
 
@@ -75,7 +76,8 @@ def test_fork_is_refused_where_the_system_cannot(tmp_path, monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(("is_job", "composed"), [(False, 2), (True, 1)])
-def test_a_job_of_a_sweep_composes_its_config_once(tmp_path, monkeypatch, is_job, composed):
+def test_a_job_of_a_sweep_composes_its_config_once(tmp_path, monkeypatch, caplog, is_job, composed):
+    caplog.set_level(logging.INFO)  # at DEBUG, Hydra composes again to print the config
     monkeypatch.chdir(tmp_path)
     if is_job:
         monkeypatch.setenv("GANRUN_SWEEP", str(tmp_path))
