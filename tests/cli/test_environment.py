@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.other_user import command_prefix, is_root
 
 from ganrun.cli.environment import check_rank_variables
 from ganrun.errors import UserError, describe_system_error
@@ -119,14 +120,14 @@ def test_what_the_system_refuses_is_said_with_the_file():
 @pytest.fixture
 def stranger(tmp_path_factory):
     """Runs ganrun as a user who has neither a name nor a home, as containers with any uid do, in an open folder."""
-    if os.getuid() or not shutil.which("setpriv"):
+    if not is_root():
         pytest.skip("only root can become another user")
+    user = command_prefix()
     folder = Path(tempfile.mkdtemp(prefix="stranger"))
     folder.chmod(0o777)
 
     def run(*args: str, **env: str) -> subprocess.CompletedProcess:
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **env}
-        user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
         return subprocess.run([*user, *GANRUN, *args], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
 
     yield SimpleNamespace(run=run, folder=folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from helpers.other_user import UID, command_prefix, is_root
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["train", "model=gan", "data=ring", "metrics=none", "logger=none", "kimg=0.1", "batch_size=4", "folder=run"]
@@ -35,11 +36,10 @@ class Away(Callback):
 @pytest.fixture
 def user():
     """Runs ganrun as a user whom the modes of files bind, in a folder of his own."""
+    prefix = command_prefix() if is_root() else []
     folder = Path(tempfile.mkdtemp(prefix="user"))
-    prefix = []
-    if not os.getuid():
-        os.chown(folder, 54321, 54321)
-        prefix = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+    if is_root():
+        os.chown(folder, UID, UID)
     (folder / "away.py").write_text(AWAY)
 
     def run(*args: str) -> subprocess.CompletedProcess:
