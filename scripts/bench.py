@@ -1,7 +1,7 @@
 """Compare the speed of ganrun with other code and write benchmarks/WHAT.json.
 
-python scripts/bench.py loop            ganrun's training step against plain loops, Lightning's tutorial and a loop
-                                        without a trainer; 20 minutes
+python scripts/bench.py loop            ganrun's training step against plain loops, Lightning's tutorial, loops of other
+                                        projects and a loop without a trainer; 25 minutes
 python scripts/bench.py metrics         FID, KID and IS in one pass and FID's matrix root against torchmetrics, and the
                                         memory of precision and recall; 5 minutes
 python scripts/bench.py data            batches against DataLoaders, and decoding on two CPUs; 8 minutes
@@ -11,7 +11,8 @@ python scripts/bench.py ranks           two processes against one; 8 minutes
 python scripts/bench.py gpu             the training step on a GPU: bf16, channels_last, graphs, compiled; 5 minutes
 python scripts/bench.py WHAT --quick    a short look; nothing is written
 python scripts/bench.py loop --only "dcgan 3x64x64"
-                                        the works with this in their names; their rows of the file are replaced
+                                        the works with this in their names; their rows of the file are replaced;
+                                        --only torchgan or "written anew" for those of other projects
 
 Times are CPU seconds of one thread in one process, measured alternately; for checkpoint, gpu, ranks and decoding they
 are wall-clock seconds. ratio: the other's time / ganrun's, the median over pairs of rounds, with the bounds of its
@@ -32,7 +33,7 @@ import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # Each is scripts/bench_WHAT.py with a NOTE and parts(rounds, is_quick) -> {name: function that returns the results}.
-ROW = "{:<42} {:<40} {:>6}  {:<13} {}"
+ROW = "{:<42} {:<47} {:>6}  {:<13} {}"
 SUBJECTS = ["checkpoint", "data", "gpu", "loop", "metrics", "ranks", "start"]
 
 

@@ -1,4 +1,4 @@
-"""Measure ganrun's training step against plain loops, Lightning's tutorial module and a loop without a trainer."""
+"""Measure ganrun's training step against plain loops, loops of other projects, and one without a trainer."""
 
 import os
 import tempfile
@@ -12,6 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import pytorch_lightning as pl
 from bench_peers import DcganExample, DcganExampleByIndex, Peer, PlainCycleGAN, PlainWGAN, Tuned
+from bench_projects import HyperGANStep, PyTorchGANDcgan, PyTorchGANWganGp, TorchganTrainer
 from bench_tutorial import Tutorial
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -33,7 +34,8 @@ NOTE = """\
 All sides train the same networks from the same weights, with as many examples per batch (the generator's step samples
 its own fakes, Goodfellow et al. 2014, Algorithm 1). ganrun's side is all of `ganrun train`: seeded noise per batch,
 checks for NaN, curves, progress. The tuned loop has none of these; it shows what is possible. bf16: ganrun computes in
-bfloat16, the others in float32; where the CPU computes bfloat16 natively."""
+bfloat16, the others in float32; where the CPU computes bfloat16 natively. Loops "written anew" are those of other
+projects, in their order of steps and with as many fakes as they sample: scripts/bench_projects.py."""
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Work:
     """A training to measure.
 
     batches: per round, on each side.  others: what to compare with.  images: number of random images for data.root.
+    title: what `--only` looks for, if not the name.
     """
 
     name: str
@@ -49,6 +52,10 @@ class Work:
     rounds: int
     others: list[type[Peer]] = field(default_factory=list)
     images: int = 0
+    title: str = ""
+
+    def __post_init__(self):
+        self.title = self.title or self.name
 
 
 IMAGES = ["data=folder", "data.size=64"]
@@ -103,14 +110,38 @@ CYCLEGAN = Work(
     others=[PlainCycleGAN],
     images=200,
 )
+PENALIZED_WGAN = Work(
+    "wgan-gp 1x28x28, fully connected, batch 64",
+    [
+        "model=wgan",
+        "model._target_=bench_projects.PenalizedWGAN",
+        "~model.c",
+        "+model.penalty=10",
+        "network=mlp",
+        "optimizer=adam",
+        "data=digits",
+        "batch_size=64",
+    ],
+    batches=50,
+    rounds=15,
+    others=[PyTorchGANWganGp],
+)
+
+
+def alone(work: Work, other: type[Peer]) -> Work:
+    """Return the work with no other than this one, after which it is named for `--only`."""
+    return replace(work, others=[other], title=f"{work.name} against {other.label}")
 
 
 def in_bfloat16(work: Work) -> Work:
     """Return the work with ganrun's side in bfloat16; the others stay in float32."""
-    return replace(work, name=f"{work.name}, bf16", overrides=[*work.overrides, "trainer.precision=bf16-mixed"])
+    name = f"{work.name}, bf16"
+    return replace(work, name=name, title=name, overrides=[*work.overrides, "trainer.precision=bf16-mixed"])
 
 
 WORKS = [SMALL, RING, DCGAN, DIGITS, WGAN, CYCLEGAN]
+WORKS += [alone(DCGAN, other) for other in (PyTorchGANDcgan, TorchganTrainer, HyperGANStep)]
+WORKS += [alone(SMALL, HyperGANStep), alone(PENALIZED_WGAN, PyTorchGANWganGp)]
 if computes_bfloat16():
     WORKS += [in_bfloat16(work) for work in (DCGAN, DIGITS, CYCLEGAN)]
 
@@ -213,7 +244,7 @@ def parts(rounds: int | None, is_quick: bool) -> dict[str, Callable[[], list[dic
         batches = 1 if is_quick and work.images else work.batches
         return list_ratios(work, run_alternately(work, rounds or (3 if is_quick else work.rounds), batches))
 
-    return {work.name: partial(measure, work) for work in WORKS}
+    return {work.title: partial(measure, work) for work in WORKS}
 
 
 def list_ratios(work: Work, rounds: AlternateRounds) -> list[dict]:

@@ -82,14 +82,8 @@ def set_requires_grad(net: nn.Module, grad: bool) -> None:
         w.requires_grad_(grad)
 
 
-class DcganExample(Peer):
-    """The loop of PyTorch's DCGAN example, with new fakes for G's step, as in Goodfellow et al. 2014, Algorithm 1.
-
-    As in the example: plain Adam, two backward passes of D, weight gradients of D in G's step, and five calls of
-    `.item()` per batch.
-    """
-
-    label = "PyTorch's DCGAN example, DataLoader"
+class PlainAdam(Peer):
+    """A peer with a generator and a discriminator, torch's plain Adam for each, and a DataLoader."""
 
     def __init__(self, job: Experiment):
         super().__init__(job)
@@ -99,6 +93,16 @@ class DcganExample(Peer):
 
     def build_source(self) -> Iterator[Tensor]:
         return repeat(build_loader(self.examples(), self.size))
+
+
+class DcganExample(PlainAdam):
+    """The loop of PyTorch's DCGAN example, with new fakes for G's step, as in Goodfellow et al. 2014, Algorithm 1.
+
+    As in the example: plain Adam, two backward passes of D, weight gradients of D in G's step, and five calls of
+    `.item()` per batch.
+    """
+
+    label = "PyTorch's DCGAN example, DataLoader"
 
     def step(self) -> tuple[float, ...]:
         generator, discriminator, x = self.nets.generator, self.nets.discriminator, next(self.source)
