@@ -9,6 +9,7 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 
@@ -16,20 +17,22 @@ import numpy
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
+MADE_BY_TORCH = f"{tempfile.gettempdir()}/tmp"  # a folder for generated modules, which torch 2.6 adds
+
 
 def print_state() -> None:
     """Print two tables: what every new process has alike, and what is different in each."""
     numbers = [number for number in range(100) if os.path.exists(f"/proc/self/fd/{number}")]
     alike = {
         "argv": sys.argv[:-1],
-        "path": sys.path,
+        "path": [path for path in sys.path if not path.startswith(MADE_BY_TORCH)],
         "modules": sorted(sys.modules),
         "meta_path": [type(finder).__name__ for finder in sys.meta_path],
         "environment": {**os.environ},
         "folder": os.getcwd(),
         "parent": os.getppid(),
         "leads": [os.getsid(0) == os.getpid(), os.getpgid(0) == os.getpid()],
-        "signals": {signum.name: str(signal.getsignal(signum)) for signum in signal.valid_signals() if signum < 32},
+        "signals": {int(signum): str(signal.getsignal(signum)) for signum in signal.valid_signals() if signum < 32},
         "blocked": [str(signum) for signum in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
         "limits": [resource.getrlimit(limit) for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_AS)],
         "files": [os.path.basename(os.readlink(f"/proc/self/fd/{number}")) for number in numbers],

@@ -26,6 +26,7 @@ AXES = {
     ],
     "many": [Axis(f"x{i}", low=0.0, high=float(i + 1)) for i in range(7)],
 }
+TAKES_ONE_AXIS = tuple(map(int, optuna.__version__.split(".")[:2])) >= (4, 5)  # Optuna's own sampler, with CMA-ES
 DEFINITION = {"fixed": [], "axes": [], "seeds": [0]}
 
 
@@ -62,6 +63,8 @@ def propose_all(search, stop=TRIALS, parallel=1, points=()):
 @pytest.mark.parametrize("parallel", [1, 4])
 @pytest.mark.parametrize("axes", AXES.values(), ids=AXES)
 def test_the_points_are_those_of_optunas_sampler(axes, parallel, tmp_path, optuna_sampler):
+    if len(axes) == 1 and not TAKES_ONE_AXIS:
+        pytest.skip("before Optuna 4.5, its sampler took the points of a single axis at random")
     ours = propose_all(open_study(tmp_path / "ours", axes), parallel=parallel)
     optuna_sampler()
     assert propose_all(open_study(tmp_path / "optuna", axes), parallel=parallel) == ours
