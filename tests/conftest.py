@@ -1,10 +1,13 @@
 """Fixtures of all tests."""
 
 import logging
+import os
 import signal
 import sys
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share the tests: two threads each would wait for CPUs
 
 
 @pytest.fixture(scope="session", autouse=True)
