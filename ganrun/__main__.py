@@ -10,7 +10,7 @@ if not __package__:
     if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
         del sys.path[0]
     sys.path.append(os.path.dirname(os.path.dirname(__file__)))  # the last place to look for the package itself
-from ganrun.cli.main import main
+from ganrun.cli.main import main, run_program
 
 __spec__ = None  # Lightning starts its ranks by the path, too
 
@@ -20,4 +20,4 @@ if __name__ == "__main__":
         from ganrun.sweep.executors.fork_server import serve
 
         serve(int(sys.argv[2]), main)
-    sys.exit(main())
+    run_program()

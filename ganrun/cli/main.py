@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from ganrun import __version__
 from ganrun.cli import arguments, completion, environment, help
@@ -15,6 +15,7 @@ from ganrun.errors import (
     Interrupted,
     UserError,
     as_system_failure,
+    end_process,
     heeded_signals,
     interrupted_by,
     print_error,
@@ -46,6 +47,15 @@ VERBS = {
     "list": Verb("list models, networks, data sets, metrics and other choices", is_hydra=False),
 }
 PLAIN_VERBS = ("sweep", "compare")  # verbs without a config: ganrun/cli/commands/VERB.py has main(args)
+
+
+def run_program() -> NoReturn:
+    """Run the command of this process and end it."""
+    try:
+        code = main()
+    except SystemExit as error:  # of a library
+        code = error.code
+    end_process(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -22,6 +22,14 @@ RUN = "it's a [/red] run, 1=2"  # with what bash, Hydra or a terminal could take
 SHORT = ["kimg=0.02", "batch_size=4"]
 POINTS = ["model=gan", "data=ring", "metrics=none", "logger=none", *SHORT]
 DIGITS = ["model=dcgan", "data=digits", "metrics=none", "logger=none", "network.width=4", "kimg=0.008", "batch_size=4"]
+TRANSLATION = [
+    "model=cyclegan",
+    "data=unpaired_digits",
+    "network.blocks=1",
+    "network.width=2",
+    *DIGITS[2:4],
+    *DIGITS[5:],
+]
 SMALL = ["metrics=lenet", "samples=4", "copies=0"]
 MINE = "from ganrun.models.gan import GAN\n\n\nclass Mine(GAN):\n    pass\n"
 # A command; what comes before the advised one in its output; what is added to that so that it takes a second only
@@ -72,6 +80,7 @@ SCENARIOS = {
     ),
     "unfinished sweep": (["sweep", "waiting"], "continue      ", ["trust=true"]),
     "end of a run": (["train", *POINTS, "folder=it's new"], "next          ", []),
+    "end of a run of a translator": (["train", *TRANSLATION, "folder=it's a horse"], "next          ", []),
     "end of a sweep": (["sweep", "resume", "stopped"], "you trust it: ", []),
 }
 IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}

@@ -117,6 +117,31 @@ def test_what_the_system_refuses_is_said_with_the_file():
     assert describe_system_error(OSError("a fault of the program")) == ""
 
 
+ENDING = """
+import atexit, threading, time
+from ganrun.models.gan import GAN
+
+class Mine(GAN):
+    pass
+
+class Counted:
+    def __del__(self):
+        print("freed")
+
+COUNTED = Counted()
+atexit.register(print, "exit")
+threading.Thread(target=lambda: (time.sleep(2), print("thread"))).start()
+"""
+
+
+def test_a_command_waits_for_threads_and_exit_functions_but_frees_no_modules(tmp_path):
+    """Triton would report each of its objects that is not freed, as the garbage collector leaves them alone."""
+    (tmp_path / "mine.py").write_text(ENDING)
+    result = run_in_shell('"$@"', [*TINY, "model._target_=mine.Mine", "dry_run=true"], tmp_path)
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[-2:] == [b"thread", b"exit"]
+
+
 @pytest.fixture
 def stranger(tmp_path_factory):
     """Runs ganrun as a user who has neither a name nor a home, as containers with any uid do, in an open folder."""

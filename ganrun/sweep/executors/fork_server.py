@@ -9,7 +9,6 @@ Not the forkservers of multiprocessing: there is one per program, not per sweep,
 chosen, and before Python 3.13 they search the working folder for modules. Their processes run the main module again.
 """
 
-import atexit
 import ctypes
 import gc
 import json
@@ -19,14 +18,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import IO, Any, NoReturn
 
 import ganrun
-from ganrun.errors import print_traceback
+from ganrun.errors import end_process, print_traceback
 from ganrun.sweep.executors.base import PROGRAM, RANK_VARIABLES
 
 FLAG = "--fork-server"  # of ganrun/__main__.py, before the number of the server's socket
@@ -225,7 +223,7 @@ def seed_generators() -> None:
 
 
 def run_and_exit(request: Mapping[str, Any], files: Sequence[int], run: Callable[[], int]) -> NoReturn:
-    """Run the process that was asked for, and end it as Python ends, but without freeing the objects of all modules."""
+    """Run the process that was asked for, and end it."""
     code: Any = 1
     try:
         become(request, files)
@@ -234,8 +232,4 @@ def run_and_exit(request: Mapping[str, Any], files: Sequence[int], run: Callable
         code = error.code
     except BaseException as error:
         print_traceback(error)
-    threading._shutdown()  # waits for threads, as Python does  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code if isinstance(code, int) else int(code is not None))
+    end_process(code)
