@@ -79,17 +79,21 @@ def run_hydra(command: Command, context: CommandContext, task: Callable[[DictCon
     texts = user_modules.user_texts([*command.overrides, *command.changes], command.flags)
     user_modules.allow_modules(user_modules.modules_in_texts(texts))
     args = [*flags, *command.overrides, *sweep_dir_override(command)]
-    with hydra_context.activate(context, args), single_run(command):
+    with hydra_context.activate(context, args), known_mode(command):
         start = hydra.main(config_path=str(files.conf_dir()), config_name=command.verb, version_base="1.3")
         start(task)()
 
 
 @contextmanager
-def single_run(command: Command) -> Iterator[None]:
-    """In a job of a sweep, keep Hydra from composing the config once more, to learn that it is no sweep."""
+def known_mode(command: Command) -> Iterator[None]:
+    """Keep Hydra from composing the config once more, a tenth of a short job, only to read hydra.mode.
+
+    A job of a sweep is no sweep; elsewhere, only a config or an override of the user's sets the mode.
+    """
     compose_mode = Hydra.get_mode
-    if SWEEP_VARIABLE in os.environ and not command.is_sweep:
-        Hydra.get_mode = lambda *_, **__: RunMode.RUN
+    is_job = SWEEP_VARIABLE in os.environ and not command.is_sweep
+    if is_job or not ("--config-dir" in command.flags or any("hydra" in arg for arg in command.overrides)):
+        Hydra.get_mode = lambda *_, **__: RunMode.RUN if is_job else None
     try:
         yield
     finally:

@@ -7,7 +7,6 @@ import sys
 import pytest
 from helpers.runs import RING, equal, status, weights
 from hydra._internal.hydra import Hydra
-from hydra.types import RunMode
 
 from ganrun.cli.main import main
 from ganrun.sweep import sweeper, validate
@@ -75,17 +74,32 @@ def test_fork_is_refused_where_the_system_cannot(tmp_path, monkeypatch, capfd):
     assert "sweep.start=fork works on Linux only. Leave it out." in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("is_job", "composed"), [(False, 2), (True, 1)])
-def test_a_job_of_a_sweep_composes_its_config_once(tmp_path, monkeypatch, caplog, is_job, composed):
+SWEEPS_ITSELF = "# @package _global_\nhydra:\n  mode: MULTIRUN\n"
+
+
+@pytest.mark.parametrize("is_job", [False, True])
+@pytest.mark.parametrize(
+    ("words", "modes_of_no_job"),
+    [
+        ([], ["RUN"]),
+        (["--config-dir", "."], ["MULTIRUN", "RUN"]),  # Hydra composes once more to read the mode
+        (["--config-dir", ".", "+mode=own"], ["MULTIRUN", "MULTIRUN"]),
+        (["hydra.mode=MULTIRUN"], ["MULTIRUN", "MULTIRUN"]),
+    ],
+)
+def test_a_config_is_composed_once_unless_the_users_own_may_set_the_mode(
+    tmp_path, monkeypatch, caplog, is_job, words, modes_of_no_job
+):
     caplog.set_level(logging.INFO)  # at DEBUG, Hydra composes again to print the config
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "mode").mkdir()
+    (tmp_path / "mode" / "own.yaml").write_text(SWEEPS_ITSELF)
     if is_job:
         monkeypatch.setenv("GANRUN_SWEEP", str(tmp_path))
     modes = []
     compose = Hydra.compose_config
     monkeypatch.setattr(
-        Hydra, "compose_config", lambda *args, **kw: modes.append(kw["run_mode"]) or compose(*args, **kw)
+        Hydra, "compose_config", lambda *args, **kw: modes.append(kw["run_mode"].name) or compose(*args, **kw)
     )
-    assert main(["train", "model=gan", "data=ring", "kimg=-1"]) == 2
-    assert len(modes) == composed
-    assert modes[-1] == RunMode.RUN
+    main(["train", "model=gan", "data=ring", "kimg=-1", *words])
+    assert modes == (["RUN"] if is_job else modes_of_no_job)
