@@ -216,8 +216,9 @@ def end_process(code: Any) -> NoReturn:
         print_error(code)
         code = 1
     try:
-        for stream in filter(None, (sys.stdout, sys.stderr)):
-            stream.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream and not stream.closed:
+                stream.flush()
     except OSError:
         code = code or 1
     os._exit(code or 0)

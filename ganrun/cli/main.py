@@ -55,7 +55,16 @@ def run_program() -> NoReturn:
         code = main()
     except SystemExit as error:  # of a library
         code = error.code
+    if is_observed():
+        sys.exit(code)
     end_process(code)
+
+
+def is_observed() -> bool:
+    """Return whether a profiler, debugger or coverage tool runs this program, which has work left at its end."""
+    monitoring = getattr(sys, "monitoring", None)  # since Python 3.12
+    tools = [monitoring.get_tool(number) for number in range(6)] if monitoring else []
+    return any([sys.gettrace(), sys.getprofile(), *tools])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from pstats import Stats
 from types import SimpleNamespace
 
 import pytest
 from helpers.other_user import command_prefix, is_root
 
 from ganrun.cli.environment import check_rank_variables
+from ganrun.config.overrides import quote_override
 from ganrun.errors import UserError, describe_system_error
 
 GANRUN = [sys.executable, "-m", "ganrun"]
@@ -118,11 +120,13 @@ def test_what_the_system_refuses_is_said_with_the_file():
 
 
 ENDING = """
-import atexit, threading, time
+import atexit, sys, threading, time
 from ganrun.models.gan import GAN
 
 class Mine(GAN):
-    pass
+    def __init__(self, *args, ending="", **kwargs):
+        super().__init__(*args, **kwargs)
+        exec(ending)
 
 class Counted:
     def __del__(self):
@@ -134,12 +138,46 @@ threading.Thread(target=lambda: (time.sleep(2), print("thread"))).start()
 """
 
 
-def test_a_command_waits_for_threads_and_exit_functions_but_frees_no_modules(tmp_path):
-    """Triton would report each of its objects that is not freed, as the garbage collector leaves them alone."""
+@pytest.fixture
+def ending(tmp_path):
+    """Runs a command whose model has a thread and an exit function, and executes a text: (exit code, stdout)."""
     (tmp_path / "mine.py").write_text(ENDING)
-    result = run_in_shell('"$@"', [*TINY, "model._target_=mine.Mine", "dry_run=true"], tmp_path)
-    assert result.returncode == 0
-    assert result.stdout.splitlines()[-2:] == [b"thread", b"exit"]
+
+    def run(text="", python='"$@"'):
+        args = [*TINY, "model._target_=mine.Mine", f"+model.ending={quote_override(text)}", "dry_run=true"]
+        result = run_in_shell(python, args, tmp_path)
+        return result.returncode, result.stdout.decode().splitlines(), result.stderr.decode()
+
+    return run
+
+
+def test_a_command_waits_for_threads_and_exit_functions_but_frees_no_modules(ending):
+    """Triton would report each of its objects that is not freed, as the garbage collector leaves them alone."""
+    code, printed, _ = ending()
+    assert code == 0
+    assert printed[-2:] == ["thread", "exit"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("sys.exit('enough')", 1, "ganrun: enough\n"),
+        ("sys.exit(7)", 7, ""),
+        ("sys.exit()", 0, ""),
+        ("atexit.unregister(print); atexit.register(sys.stdout.close)", 0, ""),
+    ],
+)
+def test_a_library_that_ends_the_program_decides_on_its_exit_code(ending, text, code, message):
+    result, _, errors = ending(text)
+    assert (result, "Traceback" in errors) == (code, False)
+    assert errors.endswith(message)
+
+
+def test_a_profiler_gets_its_result(ending, tmp_path):
+    """It has work left when the program has ended."""
+    code, _, _ = ending(python='python=$1; shift; "$python" -m cProfile -o profile "$@"')
+    assert code == 0
+    assert "dispatch" in {name for _, _, name in Stats(str(tmp_path / "profile")).stats}
 
 
 @pytest.fixture

@@ -5,10 +5,12 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -135,11 +137,10 @@ def test_without_scores_there_is_no_diagnosis(train):
 
 def test_train_log_has_a_line_for_each_scoring(full):
     run, _ = full
-    logged = [text for text in (run / "train.log").read_text().splitlines() if "kimg" in text]
-    scored = lines(run, "protocol")
+    logged = re.findall(r"val/fd_lenet (\S+) \(best", (run / "train.log").read_text())
+    scored = [f"{line['val/fd_lenet']:.4g}" for line in lines(run, "protocol")]
     assert len(scored) == 2
-    for line in scored:
-        assert any(f"val/fd_lenet {line['val/fd_lenet']:.4g}" in text for text in logged)
+    assert [score for score, _ in groupby(logged)] == scored  # a slow machine repeats the last one every 20 seconds
 
 
 def test_the_summary_prints_scores_paths_and_next_commands(full):
