@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 import logging
 import os
 import signal
@@ -31,11 +32,19 @@ def log_handlers():
 @pytest.fixture(autouse=True)
 def forget_user_modules(tmp_path_factory):
     """Unload the modules that a test wrote and imported: the next test writes others under the same names."""
+    before = set(sys.modules)
     yield
     folder = str(tmp_path_factory.getbasetemp())
-    for name, module in [*sys.modules.items()]:
-        if str(getattr(module, "__dict__", {}).get("__file__")).startswith(folder):
+    for name in sys.modules.keys() - before:
+        if str(getattr(sys.modules[name], "__dict__", {}).get("__file__")).startswith(folder):
             del sys.modules[name]
+
+
+def pytest_collection_finish():
+    """Keep the garbage collector off what is there before the first test: torch alone is a million objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def pytest_make_parametrize_id(val):
