@@ -23,6 +23,7 @@ from ganrun.training.config_stand_in import ConfigStandIn
 NUMPY_KINDS = "?biufcSUmM"  # booleans, numbers, text, times: arrays of bytes, without pickled objects
 FACTORIES = {kind.__name__: kind for kind in (int, float, str, list, dict, set)}  # of a defaultdict
 UNCHANGED = (NoneType, bool, torch.dtype, torch.device, torch.layout, torch.Size)
+EXACT = {NoneType, bool, int, float, str}  # most of a checkpoint's values; their subclasses are converted
 SCALARS = (str, int, float, complex, bytes)
 
 
@@ -35,7 +36,7 @@ def to_plain(value: Any, path: str = "") -> Any:
 
     path: the keys that lead to the value. Raises NotPlainError, which names them, for a value that has no plain form.
     """
-    if isinstance(value, UNCHANGED):
+    if type(value) in EXACT or isinstance(value, UNCHANGED):
         return value
     if isinstance(value, Tensor):
         return value.detach().to("cpu", copy=True).as_subclass(Tensor)
@@ -89,6 +90,8 @@ def join_keys(path: str, key: Any) -> str:
 
 
 def _plain_key(key: Any, path: str) -> Any:
+    if type(key) in EXACT:
+        return key
     key = key.item() if isinstance(key, np.generic) else key  # is equal, and has the same hash
     if isinstance(key, tuple):
         return tuple(_plain_key(part, path) for part in key)
