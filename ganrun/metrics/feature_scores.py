@@ -1,7 +1,8 @@
 """Computes several declared scores in one pass over the generated images."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -50,13 +51,16 @@ class FeatureScores:
         real: Statistics,
         device: torch.device,
         scores: Sequence[Score | str],
-        real_images: Callable[[], Iterable[Tensor]] | None = None,
+        references: Mapping[str, Callable[[], Iterable[Tensor]]] = MappingProxyType({}),
     ):
-        """scores: declared scores or their names.  real_images: returns batches of real images, if scores need them."""
-        self.extractor, self.real, self.device, self.real_images = extractor, real, device, real_images
+        """scores: declared scores or their names.
+
+        references: functions that return batches of real images and of their labels, under images and image_labels.
+        """
+        self.extractor, self.real, self.device, self.references = extractor, real, device, references
         self.scores = [*map(find_score, scores)]
         rank, world = rank_and_world()
-        limits: dict[str, int] = dict.fromkeys(("features", "images"), -(-len(real.features) // world))
+        limits: dict[str, int] = dict.fromkeys(("features", "images", "image_labels"), -(-len(real.features) // world))
         needed = {need for score in self.scores for need in score.needs}
         self.needs_moments = "moments" in needed
         self.buffers = {  # in the same order in all processes, which exchange them one by one
@@ -73,6 +77,7 @@ class FeatureScores:
         if self.needs_moments:
             self.moments.update(features.to(self.moments.device), real=False)
         rows = {"features": features, "all_features": features, "logits": logits, "labels": y, "images": images}
+        rows["image_labels"] = y
         rows["batches"] = torch.full((len(images),), self.batches)
         for need, buffer in self.buffers.items():
             buffer.update(rows[need].to(self.device))
@@ -82,9 +87,9 @@ class FeatureScores:
         """The numbers by name, such as fd. May draw from torch's global stream, alike in every process."""
         real = replace(self.real, features=self.real.features.to(self.device), labels=self.real.labels.to(self.device))
         inputs = ScoreInputs(real, self.moments, **{need: buffer.compute() for need, buffer in self.buffers.items()})
-        if "images" in self.buffers and self.real_images:
-            real_images = FeatureBuffer(sync_on_compute=False)
-            for part in self.real_images():
-                real_images.update(part)
-            inputs.real_images = real_images.compute().to(self.device)
+        for need in self.buffers.keys() & self.references.keys():
+            rows = FeatureBuffer(sync_on_compute=False)
+            for part in self.references[need]():
+                rows.update(part)
+            setattr(inputs, f"real_{need}", rows.compute().to(self.device))
         return {number: value for score in self.scores for number, value in score.values(inputs).items()}

@@ -41,6 +41,7 @@ class ScoreInputs:
     features: float32 [M, d] of the kept images.   all_features: float32 [N, d].   logits: float32 [N, K].
     labels: int64 [N], the classes that the generator was asked for.   batches: int64 [N], number of the batch.
     images: the kept images, uint8 [M, C, H, W].   real_images: as many real ones as there are, at most m.
+    image_labels, real_image_labels: classes of these images, int64; [0] for real ones without classes.
     """
 
     real: Statistics
@@ -52,3 +53,5 @@ class ScoreInputs:
     batches: Tensor = NO_LABELS
     images: Tensor = NO_ROWS
     real_images: Tensor = NO_ROWS
+    image_labels: Tensor = NO_LABELS
+    real_image_labels: Tensor = NO_LABELS

@@ -14,7 +14,7 @@ from ganrun.errors import UserError
 from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
 from ganrun.metrics.sampling import AllFinite, generate_batches, isolated_rng, nan_unless_finite, scoring_seed
-from ganrun.metrics.scores import Score, available_scores, find_score
+from ganrun.metrics.scores import PREFIX, Score, available_scores, find_score
 from ganrun.metrics.scores.accuracy import accuracy
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Generation(FeatureSuite):
         self.regular = [*map(find_score, scores)]
         self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]
         self.scores = [*available_scores().values(), *self.final]
+        self.of_pixels = {number for score in self.scores if score.is_of_pixels for number in score.numbers}
 
     def check_data(self, data) -> None:
         super().check_data(data)
@@ -75,9 +76,12 @@ class Generation(FeatureSuite):
         """
         selected = self._selected(data, True, False) if scores is None else scores
         real = self.real(data, "x", device)
-        real_images = partial(data.reference, "x", len(real.features))
+        count = len(real.features)
+        references = {"images": partial(data.reference, "x", count)}
+        if "y" in data.gives:
+            references["image_labels"] = partial(data.reference, "y", count)
         with isolated_rng(scoring_seed(seed)):
-            feature_scores = FeatureScores(self.extractor, real, device, selected, real_images)
+            feature_scores = FeatureScores(self.extractor, real, device, selected, references)
             for images, y in log_progress(batches):
                 feature_scores.update(images, y)
             return self.full_names(feature_scores.compute())
@@ -85,6 +89,9 @@ class Generation(FeatureSuite):
     def names(self, model, data) -> list[str]:
         selected = self._selected(data, True, "y" in model.needs)
         return [self.full_name(number) for score in selected for number in score.numbers]
+
+    def full_name(self, number: str) -> str:
+        return f"{PREFIX}{number}" if number in self.of_pixels else super().full_name(number)
 
     def protocol(self, data, samples: int | None = None) -> dict:
         protocol = super().protocol(data, samples)
@@ -107,5 +114,5 @@ class Generation(FeatureSuite):
         """The requested scores that this model and these data can have, and the accuracy."""
         knows_classes = self.extractor.classes == list(data.classes)
         scores = [score for score in (self.final if is_final else self.regular) if score is not accuracy]
-        scores = [score for score in scores if is_conditional or "labels" not in score.needs]
+        scores = [score for score in scores if is_conditional or not score.needs_classes]
         return [*scores, accuracy] if is_conditional and knows_classes else scores

@@ -24,7 +24,7 @@ from ganrun.metrics.suite import Generation
 
 def suite(samples=120, batch_size=50, extractor=Means, **options):
     kinds = {"scores": ["fd", "is", "diversity"], "final": ["kid", "prdc", "fd_infinity", "intra"]}
-    return Generation(extractor, "val/fd_means", "min", samples, batch_size=batch_size, **kinds, **options)
+    return Generation(extractor, "val/fd_means", "min", samples, batch_size=batch_size, **(kinds | options))
 
 
 def from_config(name, *overrides):
@@ -241,7 +241,7 @@ def test_too_few_samples_for_neighbours_have_no_precision():
 
 
 def test_an_unknown_score_is_refused_with_the_allowed_ones():
-    with pytest.raises(UserError, match=r"no score fidd.*Allowed: accuracy, diversity, fd, fd_infinity"):
+    with pytest.raises(UserError, match=r"no score fidd.*Allowed: accuracy, cas, diversity, fd, fd_infinity"):
         Generation(Means, "val/fd_means", "min", 10, scores=["fidd"], final=[])
 
 
@@ -273,6 +273,9 @@ def test_the_protocol_has_plain_types_and_all_settings():
         "kid_subsets": 100,
         "kid_subset_size": 40,
         "prdc_k": 5,
+        "ndb_bins": 100,
+        "cas_steps": 1000,
+        "parzen_validation": 1000,
     }
 
 
@@ -302,3 +305,15 @@ def test_every_metrics_config_states_monitor_and_mode(name):
     assert built.mode in ("min", "max")
     assert built.samples >= 2
     assert (built.monitor is None) == (name == "none")
+
+
+def test_scores_of_pixels_do_not_have_the_name_of_the_extractor():
+    data = Pictures(n=120)
+    result = suite(scores=["fd"], final=["ndb", "parzen"]).score(Noise(), data, samples=110, is_final=True)
+    assert [*result] == ["val/fd_means", "val/ndb", "val/ndb_divergence", "val/parzen", "val/parzen_deviation"]
+    assert all(map(math.isfinite, result.values()))
+
+
+def test_scores_that_train_on_classes_are_of_conditional_models_alone():
+    data = Pictures(n=60, keys=("x", "y"))
+    assert suite(final=["cas"]).names(Noise(), data) == suite(final=[]).names(Noise(), data)

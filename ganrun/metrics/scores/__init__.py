@@ -23,7 +23,16 @@ from ganrun.errors import UserError, did_you_mean
 
 Compute = Callable[[Any], float | tuple[float, ...]]
 Direction = Literal["lower", "higher", ""]  # which values are better; "" for neither
-NEEDS = ("moments", "features", "all_features", "logits", "batches", "labels", "images")  # fields of ScoreInputs
+NEEDS = (
+    "moments",
+    "features",
+    "all_features",
+    "logits",
+    "batches",
+    "labels",
+    "images",
+    "image_labels",
+)  # fields of ScoreInputs
 PREFIX = "val/"  # of the scores' names in TensorBoard, metrics.jsonl and scores.json
 DECLARED: list["Score"] = []
 
@@ -42,7 +51,8 @@ class Score:
     name: its name in `metrics.scores`.
     better: the direction of a score of one number, which has the score's name; {number: direction} of several.
     note: how it is measured, for the table of `ganrun eval`: a format string over the suite's protocol.
-    needs: the fields of ScoreInputs that it reads, of NEEDS. Unconditional models have no scores that need labels.
+    needs: the fields of ScoreInputs that it reads, of NEEDS. Unconditional models have no scores that need the
+        labels of samples.
     has_baseline: whether real images are scored, too, one random half against the other. Not for "images".
     settings: maps the number of kept samples to protocol entries that this score alone depends on, `<name>_...`.
     compute: maps ScoreInputs to a float, or to a tuple in the order of `better`; None if the suite computes it.
@@ -66,6 +76,16 @@ class Score:
         self.numbers: Mapping[str, Direction] = better if isinstance(better, Mapping) else {name: better}
         self.settings, self.compute = settings, compute
         DECLARED.append(self)
+
+    @property
+    def is_of_pixels(self) -> bool:
+        """Whether it reads the images themselves and nothing of the extractor, whose name it then does not have."""
+        return bool(self.needs) and {"moments", "features", "all_features", "logits"}.isdisjoint(self.needs)
+
+    @property
+    def needs_classes(self) -> bool:
+        """Whether it needs the classes that the samples were asked for."""
+        return not {"labels", "image_labels"}.isdisjoint(self.needs)
 
     def __call__(self) -> "Score":
         """Return the score itself, so that a yaml can name it as a `_target_`."""
