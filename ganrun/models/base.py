@@ -5,8 +5,8 @@ with the other players' weights frozen; then the averaged generators follow (see
 """
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,31 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.models.ema import ExponentialMovingAverage
+from ganrun.models.player import Batch, Player, Terms, regular_steps
+from ganrun.models.schedules import scale_learning_rates
 from ganrun.models.steps.accumulation import Accumulation
 from ganrun.models.steps.graph_replay import GraphedSteps
 from ganrun.models.steps.skip_nonfinite import NonfiniteStepSkipper
 from ganrun.seeds import seed_training_noise
-
-Batch = Mapping[str, Tensor]  # x: examples [B, ...], y: labels [B]; or a, b: images [B, C, H, W] of two domains
-Terms = Mapping[str, Tensor]
-
-
-@dataclass
-class Player:
-    """One side of the game: its networks, its loss and how often it takes a step.
-
-    name:   key of its optimizer in the config, and of its curves in TensorBoard: train/<name>/<term>
-    nets:   networks whose weights it trains; all other weights are frozen during its turn
-    loss:   batch -> scalar, or {"loss": scalar, other terms to log}. A term of several values is logged as its mean.
-            Discriminator scores under real and fake (or real_<side> and fake_<side>), as many of each, also give
-            accuracy (or accuracy_<side>): the share of pairs in which the real example scores higher
-    every:  takes its turn on every `every`-th batch; n_critic is the generator's `every`
-    """
-
-    name: str
-    nets: Iterable[nn.Module]
-    loss: Callable[[Batch], Tensor | Terms]
-    every: int = 1
 
 
 class Adversarial(pl.LightningModule):
@@ -72,6 +53,8 @@ class Adversarial(pl.LightningModule):
         self.averaged = nn.ModuleDict()  # attribute -> averaged copy of that network
         self.terms: dict[str, Terms] = {}  # player -> terms of its last step, on the device
         self.batches_seen = self.images_seen = 0  # over all ranks; Lightning's global_step counts optimizer steps
+        self.steps_taken: Counter[str] = Counter()  # player -> its steps
+        self.images_at_step: dict[str, int] = {}  # player -> images seen after its last step
         self.accumulation: Accumulation | None = None  # set where the model is built, if a batch is trained on in parts
         self._kept: dict[int, dict[str, Any]] = {}  # by part of the batch
         # Set by callbacks:
@@ -105,36 +88,42 @@ class Adversarial(pl.LightningModule):
         batch = self.trainer.precision_plugin.convert_input(batch)  # Lightning does not convert batches of an iterator
         seed_training_noise(self.device, self.seed, self.global_rank, self.batches_seen)
         batch = {key: x.contiguous(memory_format=self.layout) if x.ndim == 4 else x for key, x in batch.items()}
-        self._set_learning_rates()
+        images = self.images_seen + len(next(iter(batch.values()))) * self.trainer.world_size
+        if self.schedule:
+            scale_learning_rates(self._optimizers, self.schedule(self.progress))
         take_turn = self.graphed_steps.take_turn if self.graphed_steps else self.take_turn
         for player, optimizer in zip(self._players, self._optimizers, strict=True):
-            if (self.batches_seen + 1) % player.every == 0:
+            if player.moves_at(self.batches_seen + 1):
                 terms = take_turn(player, optimizer, batch)
                 if terms is not None:
-                    self._update_averages(player, batch)
-                    self.terms[player.name] = terms
-        self.batches_seen += 1
-        self.images_seen += self._joint_batch_size(batch)
+                    self._update_averages(player, images)
+                    self.terms[player.name], self.images_at_step[player.name] = terms, images
+                    self.steps_taken[player.name] += 1
+        self.batches_seen, self.images_seen = self.batches_seen + 1, images
 
     def take_turn(self, player: Player, optimizer, batch: Batch) -> Terms | None:
-        """Take one step of the player and return the terms of its loss; None if the step was skipped as non-finite."""
+        """Take one step of the player and return the terms of its loss.
+
+        None if there is no step: the loss is None, or the gradient is not finite and such steps are skipped.
+        """
         self._freeze_all_but(player)
         if self.step_skipper:
             self.step_skipper.save_state(self)
         for w in self.parameters_of[player.name]:
             w.grad = None  # optimizer.zero_grad() does this too, ten times as slowly
-        terms = (
-            self.accumulation.backward(self, player, batch) if self.accumulation else self.backward_loss(player, batch)
-        )
-        if self.step_skipper and not self.step_skipper.accepts(self, player.name, optimizer):
+        parts = self.accumulation
+        terms = parts.backward(self, player, batch) if parts else self.backward_loss(player, batch)
+        if terms is None or (self.step_skipper and not self.step_skipper.accepts(self, player.name, optimizer)):
             return None
         optimizer.step()
         self.after_turn(player)
         return {name: value.detach() for name, value in terms.items()}
 
-    def backward_loss(self, player: Player, batch: Batch, weight: float | None = None) -> Terms:
-        """Backpropagate the player's loss, times the weight if there is one; return the terms of the loss."""
+    def backward_loss(self, player: Player, batch: Batch, weight: float | None = None) -> Terms | None:
+        """Backpropagate the player's loss, times the weight if there is one; return its terms, None if it is None."""
         terms = player.loss(batch)
+        if terms is None:
+            return None
         terms = terms if isinstance(terms, Mapping) else {"loss": terms}
         self.manual_backward(terms["loss"] if weight is None else terms["loss"] * weight)
         return terms
@@ -148,11 +137,15 @@ class Adversarial(pl.LightningModule):
         """What the players' losses keep for each other on the same examples: the batch, or one part of it."""
         return self._kept.setdefault(self.accumulation.part if self.accumulation else 0, {})
 
+    def optimizer_of(self, player: str) -> torch.optim.Optimizer:
+        """Return the optimizer of the player of that name, during a training."""
+        return self.trainer.optimizers[[*self.parameters_of].index(player)]
+
     def gradient_norm(self, player: str) -> Tensor:
         """Return the norm of the gradient of that player's last step, after clipping: scalar."""
-        gradients = [w.grad for w in self.parameters_of[player] if w.grad is not None]
-        if not gradients:
-            return torch.zeros((), device=self.device)
+        gradients = [w.grad for w in self.parameters_of[player] if w.grad is not None] or [
+            self.some_weight.new_zeros(())
+        ]
         return torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
 
     def _freeze_all_but(self, mover: Player) -> None:
@@ -163,26 +156,13 @@ class Adversarial(pl.LightningModule):
         for w in self.parameters_of[mover.name]:
             w.requires_grad_(True)
 
-    def _joint_batch_size(self, batch: Batch) -> int:
-        return len(next(iter(batch.values()))) * self.trainer.world_size
-
-    def _set_learning_rates(self) -> None:
-        if self.schedule is None:
-            return
-        factor = self.schedule(self.progress)
-        for optimizer in self._optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
-
-    def _update_averages(self, player: Player, batch: Batch) -> None:
-        if self.average is None:
-            return
-        size = self._joint_batch_size(batch)
-        images, seen = size * player.every, self.images_seen - size * (player.every - 1)  # since its last turn
+    def _update_averages(self, player: Player, images: int) -> None:
+        """Let the averages of the player's networks follow its step. images: seen, with those of this batch."""
+        before = self.images_at_step.get(player.name, 0)
         for name, averaged in self.averaged.items():
             network = getattr(self, name)
-            if any(network is net for net in player.nets):
-                self.average.update(averaged, network, images, seen)
+            if self.average and any(network is net for net in player.nets):
+                self.average.update(averaged, network, images - before, before)
 
     def configure_model(self) -> None:
         # Lightning calls this before it loads a checkpoint, whose averaged weights need a network to go to, and weights
@@ -230,8 +210,10 @@ class Adversarial(pl.LightningModule):
                 w.requires_grad_(True)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["seen"] = {"batches": self.batches_seen, "images": self.images_seen, "progress": self.progress}
+        seen = {"batches": self.batches_seen, "images": self.images_seen, "progress": self.progress}
+        checkpoint["seen"] = {**seen, "steps": dict(self.steps_taken), "images_at_step": dict(self.images_at_step)}
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        seen = checkpoint["seen"]
+        seen = {**regular_steps(checkpoint["seen"], self.players()), **checkpoint["seen"]}
         self.batches_seen, self.images_seen, self.progress = seen["batches"], seen["images"], seen["progress"]
+        self.steps_taken, self.images_at_step = Counter(seen["steps"]), dict(seen["images_at_step"])

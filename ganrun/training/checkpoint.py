@@ -11,7 +11,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config.interpolations import resolved_copy
-from ganrun.config.json_forms import find_wrong_entry, is_config, is_count, is_text, is_thread_count, optional
+from ganrun.config.json_forms import (
+    find_wrong_entry,
+    is_config,
+    is_count,
+    is_number,
+    is_text,
+    is_thread_count,
+    optional,
+)
 from ganrun.data.cache import LoadedData
 from ganrun.data.tensor_files import TensorFileError, check_archive
 from ganrun.errors import UserError
@@ -37,7 +45,11 @@ CONTENT_FORM = {  # of what is read from a checkpoint; ganrun/training/checkpoin
         **{"versions": {str: is_text}, "data": optional(is_text), "classes": [is_text], "threads": is_thread_count},
         "precision": is_text,
     },
-    **{"seen": {"images": is_count}, "state_dict": {}, "callbacks": {}, "pytorch-lightning_version": is_text},
+    "seen": {
+        **{"images": is_count, "batches": is_count, "progress": is_number},
+        **{"steps": {str: is_count}, "images_at_step": {str: is_count}},
+    },
+    **{"state_dict": {}, "callbacks": {}, "pytorch-lightning_version": is_text},
     **{"optimizer_states": [{}], "lr_schedulers": [{}], "loops": {}, "global_step": is_count, "epoch": is_count},
 }
 
@@ -228,7 +240,7 @@ def read_verified(path: Path) -> dict[str, Any]:
     if metadata["schema"] > SCHEMA:
         version = metadata.get("versions", {}).get("ganrun")
         raise UserError(f"{path} was written by a newer ganrun ({version}). Update ganrun.")
-    if "choices" not in metadata or "images" not in content.get("seen", {}):
+    if "choices" not in metadata or not {"batches", "images", "progress"} <= content.get("seen", {}).keys():
         raise unreadable(path, "it lacks parts")
     return content
 
@@ -238,8 +250,12 @@ def unreadable(path: Path, reason: str) -> UserError:
 
 
 def restore_weights(model: Adversarial, content: Mapping[str, Any], path: Path) -> None:
-    """Load the weights of a checkpoint, averaged ones included. UserError if they do not fit the networks."""
+    """Load the weights of a checkpoint, averaged ones included, and how far its training was.
+
+    Raises UserError if the weights do not fit the networks.
+    """
     model.configure_model()
+    model.on_load_checkpoint(dict(content))
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError as error:

@@ -175,7 +175,6 @@ def restore_progress(experiment: Experiment, content: Mapping[str, Any], path: P
             f"they are, in a new run from this state: {command}"
         )
     data.start_batch = content["seen"]["images"] // data.batch_size
-    experiment.model.images_seen = content["seen"]["images"]
 
 
 def moved_root(cfg: DictConfig, content: Mapping[str, Any]) -> list[str]:

@@ -60,6 +60,8 @@ def players_table(experiment: Experiment) -> Table:
         networks = ", ".join(names.get(id(network), type(network).__name__) for network in player.nets)
         lr = cfg.optimizers[player.name].get("lr", cfg.optimizer.lr)
         optimizer = f"{cfg.optimizer._target_.rsplit('.', 1)[-1]} {lr:g}"
-        every = "batch" if player.every == 1 else f"{player.every} batches"
+        every = (
+            "some batches" if callable(player.every) else "batch" if player.every == 1 else f"{player.every} batches"
+        )
         table.add_row(player.name, networks, player.loss.__name__, every, optimizer)
     return table

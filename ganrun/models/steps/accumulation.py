@@ -6,6 +6,8 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
+from ganrun.errors import Failure
+
 
 class Accumulation:
     """Adds up a player's gradients of equal parts of a batch.
@@ -22,8 +24,10 @@ class Accumulation:
         self.samples: list[Tensor] | None = None  # drawn in this step, for the whole batch; None: outside a step
         self.draws = 0  # of this part
 
-    def backward(self, model, player, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def backward(self, model, player, batch: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
         """Backpropagate the mean of the parts' losses and return the terms of the whole batch, without gradient.
+
+        None if the loss is None. Raises Failure if it is for some parts only.
 
         model: the Adversarial.  Several ranks exchange their gradients once, after the last part.
         """
@@ -34,9 +38,13 @@ class Accumulation:
                 self.part, self.draws = i, 0
                 with nullcontext() if i == self.parts - 1 else unsynchronized():
                     found = model.backward_loss(player, examples, 1 / self.parts)
-                terms.append({name: value.detach() for name, value in found.items()})
+                terms.append(found and {name: value.detach() for name, value in found.items()})
         finally:
             self.samples, self.part = None, 0
+        if None in terms:
+            if any(terms):
+                raise Failure(f"The loss of the {player.name} is None for some parts of a batch, and not for others.")
+            return None
         return {name: join_values([part[name] for part in terms]) for name in terms[0]}
 
     def draw(self, sample: Callable[[int], Tensor], n: int) -> Tensor:

@@ -5,7 +5,8 @@ A graph launches them all at once.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from ganrun.models.steps.captured_step import CapturedStep, capturable, concatenate_terms, move_step_counts
 from ganrun.models.steps.snapshot import Snapshot
 
+Form = tuple[str, Hashable]  # a player's name and the form of its step
 log = logging.getLogger(__name__)
 WARMUP_STEPS = 3  # of a player before the capture: kernels are chosen, the optimizer's state is created
 VERIFIED_REPLAYS = 2
@@ -26,7 +28,9 @@ class GraphedSteps:
     The first two replays of each player are verified against the same step taken as usual. If they differ, or the
     capture fails, all steps are taken as usual and a warning is logged.
     A replay does not see Python numbers that change from batch to batch, and the verification may miss small changes.
-    Such numbers must be tensors on the device, as in ImagePool.
+    Such numbers must be tensors on the device, as in ImagePool. A step of several forms, such as one with a penalty in
+    some turns only, must name the form (`Player.form`): a graph is captured for each. A player whose loss is None in
+    one of the steps before the capture always moves as usual; a replay cannot see a loss become None later.
 
     model: an Adversarial on one device.  graphs: CudaGraphCapture, or a stand-in.
     """
@@ -35,27 +39,44 @@ class GraphedSteps:
         self.model, self.graphs = model, graphs
         self.batch: dict[str, Tensor] = {}  # the memory that all captured steps read
         self.copied_batch: Mapping[str, Tensor] | None = None  # the batch last copied to that memory
-        self.steps_taken: dict[str, int] = {}  # by player
-        self.captured: dict[str, CapturedStep] = {}  # by player
+        self.steps_taken: Counter[Form] = Counter()
+        self.captured: dict[Form, CapturedStep] = {}
+        self.newest: dict[str, CapturedStep] = {}  # player -> the step that left its gradients
+        self.usual: set[str] = set()  # players that sit out turns
         self.is_disabled = False
 
-    def take_turn(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Take one step of the player and return the terms of its loss. optimizer: the player's, from Lightning."""
-        step = self.steps_taken[player.name] = self.steps_taken.get(player.name, 0) + 1
-        if self.is_disabled:
+    def take_turn(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
+        """Take one step of the player and return the terms of its loss, or None. optimizer: the player's."""
+        if self.is_disabled or player.name in self.usual:
             return self.model.take_turn(player, optimizer, batch)
-        if step > WARMUP_STEPS + VERIFIED_REPLAYS:
-            return self._replay(player, optimizer, batch)
+        form = player.name, player.form()
+        self.steps_taken[form] += 1
+        if self.steps_taken[form] > WARMUP_STEPS + VERIFIED_REPLAYS:
+            return self._replay(form, optimizer, batch)
         with self.graphs.side_stream():
-            take_turn = self._verify if step > WARMUP_STEPS else self.model.take_turn
-            return take_turn(player, optimizer, batch)
+            if self.steps_taken[form] > WARMUP_STEPS:
+                return self._verify(player, form, optimizer, batch)
+            terms = self.model.take_turn(player, optimizer, batch)
+            return self._check_step(player, optimizer, terms)
 
-    def _replay(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def _check_step(self, player, optimizer, terms: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
+        """Return the terms of a step taken as usual. If there was none, the player is never replayed."""
+        self.newest.pop(player.name, None)
+        if terms is None:
+            self.usual.add(player.name)
+            move_step_counts(optimizer, on_device=False)
+        return terms
+
+    def _replay(self, form: Form, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         self._copy_batch(batch)
-        step = self.captured[player.name]
+        player, step = form[0], self.captured[form]
         for learning_rate, group in zip(step.learning_rates, optimizer.param_groups, strict=False):
             learning_rate.fill_(group["lr"])
         step.replay()
+        if self.newest.get(player) is not step:
+            self.newest[player] = step
+            for w, gradient in zip(self.model.parameters_of[player], step.gradients, strict=True):
+                w.grad = gradient  # the memory that replays write to
         return step.terms()
 
     def _copy_batch(self, batch: Mapping[str, Tensor]) -> None:
@@ -66,7 +87,7 @@ class GraphedSteps:
                 value.copy_(batch[key])
         self.copied_batch = batch
 
-    def _verify(self, player, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def _verify(self, player, form: Form, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor] | None:
         weights = self.model.parameters_of[player.name]
         move_step_counts(optimizer, on_device=True)
         moments = [value for entry in optimizer.state.values() for value in entry.values() if torch.is_tensor(value)]
@@ -82,17 +103,18 @@ class GraphedSteps:
             gradients = [w.grad for w in weights if w.grad is not None]
             return concatenate_terms(terms), flatten(gradients), flatten(weights) - start
 
-        expected = results(self.model.take_turn(player, optimizer, batch))
+        terms = self._check_step(player, optimizer, self.model.take_turn(player, optimizer, batch))
+        if terms is None:
+            return None
+        expected = results(terms)
         restore()
         try:
-            if player.name not in self.captured:
-                self.captured[player.name] = self._capture(player, optimizer, batch)
-            terms = self._replay(player, optimizer, batch)
+            if form not in self.captured:
+                self.captured[form] = self._capture(player, optimizer, batch)
+            terms = self._replay(form, optimizer, batch)
         except (RuntimeError, AssertionError) as error:
             self._disable(player, root_cause(error))
         else:
-            for w, gradient in zip(weights, self.captured[player.name].gradients, strict=True):
-                w.grad = gradient  # the memory that replays write to
             if all(map(is_close, results(terms), expected, (TOLERANCE, TOLERANCE, STEP_TOLERANCE))):
                 return terms
             self._disable(player, "its replay gives another result")

@@ -10,6 +10,7 @@ from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.manifest import Manifest, checkpoint_name, remove_partial_files
 from ganrun.training.plain_types import plain_entries
+from ganrun.training.unsaved_state import UnsavedState
 
 
 class Checkpointing(RunCallback):
@@ -37,6 +38,7 @@ class Checkpointing(RunCallback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         for cadence in self.cadences.values():
             cadence.start(pl_module)
+        self.unsaved = UnsavedState(pl_module)
         if trainer.is_global_zero:
             self.folder.mkdir(exist_ok=True)
             remove_partial_files(self.folder)
@@ -72,6 +74,8 @@ class Checkpointing(RunCallback):
         """Save the current state; it is on disk after `checkpoint_io.wait()`."""
         with self.run.record.outside_training():
             self.run.find(NanGuard).check(trainer, model)
+            if trainer.is_global_zero:
+                self.unsaved.warn_of_changes(model)
             self.run.checkpoint_io.wait()
             for logger in trainer.loggers:
                 logger.save()  # what a kill loses of the curves is then after the checkpoint

@@ -14,6 +14,7 @@ from ganrun.training.callbacks.base import RunCallback
 class LossCurves(RunCallback):
     """Reads the players' terms from the device every `every` batches, for the loggers and the record of the run.
 
+    A term that some steps lack, such as a penalty in each 16th, is read with its last value since the last reading.
     latest: the last reading, {"train/<player>/<term>": value}.
     """
 
@@ -21,11 +22,16 @@ class LossCurves(RunCallback):
         self.every = every
         self.latest: dict[str, float] = {}
         self.clock: dict[str, Any] = {}  # the run's clock before it was resumed
+        self.unread: dict[
+            str, Mapping[str, Tensor]
+        ] = {}  # player -> its newest terms, rare ones since the last reading
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.run.record.restart_clock(**(self.clock or {"first": pl_module.images_seen}))  # a branch has its own clock
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        for player, terms in pl_module.terms.items():
+            self.unread[player] = join_rare_terms(self.unread.get(player, {}), terms)
         if pl_module.batches_seen % self.every == 0:
             self._log(trainer, pl_module)
 
@@ -41,7 +47,8 @@ class LossCurves(RunCallback):
         self.clock = {"overhead_seconds" if key == "aside" else key: value for key, value in state_dict.items()}
 
     def _log(self, trainer: Trainer, model) -> None:
-        terms, record = mean_terms(model), self.run.record
+        terms, record = mean_terms(model, self.unread), self.run.record
+        self.unread = {}
         self.latest = dict(zip(terms, torch.stack([*terms.values()]).tolist(), strict=True)) if terms else {}
         record.images = model.images_seen
         if trainer.is_global_zero:
@@ -51,13 +58,19 @@ class LossCurves(RunCallback):
                 logger.log_metrics(values, step=model.images_seen)
 
 
-def mean_terms(model) -> dict[str, Tensor]:
+def join_rare_terms(earlier: Mapping[str, Tensor], terms: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the terms of a step, and those of earlier steps that this one lacks."""
+    return terms if earlier.keys() <= terms.keys() else {**earlier, **terms}
+
+
+def mean_terms(model, newest: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Return the mean of each player's terms, its accuracy and its gradient norm, as scalars on the device."""
     curves = {}
-    for player, terms in model.terms.items():
+    for player, terms in newest.items():
         curves |= {f"train/{player}/{name}": at_least_float32(value).mean() for name, value in terms.items()}
         curves |= {f"train/{player}/{name}": value for name, value in pair_accuracies(terms).items()}
-        curves[f"train/{player}/gradient"] = model.gradient_norm(player)
+        if any(w.grad is not None for w in model.parameters_of[player]):  # none after a turn that it sat out
+            curves[f"train/{player}/gradient"] = model.gradient_norm(player)
     return curves
 
 

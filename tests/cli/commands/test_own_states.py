@@ -166,3 +166,46 @@ def test_the_loader_has_the_last_word(own, capsys, monkeypatch):
     assert "it holds a mine.Color, which is not read" in capsys.readouterr().err
     assert load_checkpoint(own.folder / "run")["seen"]["images"] == 200
     assert not list((own.folder / "run" / "checkpoints").glob(".*"))
+
+
+GROWING = """
+import torch
+from ganrun.models.gan import GAN
+
+
+class Growing(GAN):
+    def sample(self, n, y=None, generator=None):
+        if not self.training and self.images_seen != 400:
+            raise RuntimeError(f"{self.images_seen} images, {self.batches_seen} batches, {self.progress}")
+        return super().sample(n, generator=generator)
+
+
+class Counting(GAN):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.level = 0
+
+    def after_turn(self, player):
+        super().after_turn(player)
+        self.level += 1
+"""
+
+
+def test_a_model_loaded_to_sample_knows_how_far_it_was_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "growing.py").write_text(GROWING)
+    assert main(["train", *SHORT, "metrics=none", "model._target_=growing.Growing", "folder=run"]) == 0
+    import ganrun
+
+    loaded = ganrun.load("run", trust=True)
+    assert (loaded.model.images_seen, loaded.model.batches_seen, loaded.model.progress) == (400, 20, 1.0)
+    assert main(["sample", "run", "n=4", "trust=true"]) == 0
+
+
+def test_an_attribute_that_changes_and_is_not_saved_is_warned_of_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "growing.py").write_text(GROWING)
+    assert main(["train", *SHORT, "metrics=none", "model._target_=growing.Counting", "folder=run"]) == 0
+    assert capsys.readouterr().err.count("The training changes model.level, which no checkpoint holds") == 1

@@ -31,6 +31,7 @@ def plain_loop(job, batches, spoilt, skipped):
     model = job.model
     model.configure_model()
     d_step, g_step = model.configure_optimizers()
+    averaged = 0  # images that the average has followed
     for k in range(batches):
         seed_training_noise(torch.device("cpu"), 0, 0, k)
         x = job.data.batch(k)["x"]
@@ -45,7 +46,9 @@ def plain_loop(job, batches, spoilt, skipped):
             g_step.zero_grad()
             losses.non_saturating(model.discriminator(model.generator(z))).backward()
             g_step.step()
-            model.average.update(model.averaged["generator"], model.generator, len(x), k * len(x))
+            images = (k + 1) * len(x)
+            model.average.update(model.averaged["generator"], model.generator, images - averaged, averaged)
+            averaged = images
     return model.state_dict()
 
 

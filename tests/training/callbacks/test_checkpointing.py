@@ -34,7 +34,7 @@ def training(tmp_path):
         saving = Checkpointing(kimg=30, **options)
         bound(saving, {NanGuard: guard}, record=record, checkpoint_io=DurableIO(), resumed_from=resumed_from)
         saving.folder, saving.metadata = tmp_path / "checkpoints", {}
-        model = SimpleNamespace(images_seen=1000 * start, progress=0.0)
+        model = SimpleNamespace(images_seen=1000 * start, progress=0.0, named_modules=list)
         saving.on_train_start(trainer, model)
         for k in range(start + 10, 101, 10):
             model.images_seen = 1000 * k

@@ -9,6 +9,7 @@ import torch
 from helpers.run_context import bound
 
 from ganrun.models.base import Adversarial, Player
+from ganrun.models.schedules import scale_learning_rates
 from ganrun.training.callbacks.nan_guard import NanGuard, Turn, describe_other_terms, describe_turn
 
 NAN, INF = float("nan"), float("inf")
@@ -65,7 +66,7 @@ def test_the_command_is_one_that_a_shell_takes(way_on, tmp_path):
 
 def test_the_rate_is_that_of_the_settings_before_the_schedule(way_on):
     model = Pair({"d": 1.0}, schedule=lambda progress: 0.01)
-    model._set_learning_rates()
+    scale_learning_rates(model._optimizers, model.schedule(model.progress))
     assert model._optimizers[0].param_groups[0]["lr"] == 0.01
     assert way_on(model).endswith("optimizers.d.lr=0.5")
 
