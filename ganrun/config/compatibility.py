@@ -4,7 +4,7 @@ import copy
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ from omegaconf.errors import InterpolationResolutionError
 
 from ganrun.config import build, memory, schema, user_modules
 from ganrun.data.batches import share_batch
+from ganrun.data.keys import LABELS, Key, describe_keys, kinds_needed, kinds_of
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
@@ -41,24 +42,36 @@ def check_complete(cfg: DictConfig) -> None:
 
 
 def check_batch_keys(cfg: DictConfig, data: DataModule) -> None:
-    """Raise UserError if the model needs a batch key that the data does not give."""
-    needed = find_class(cfg.model).needs
-    if set(needed) <= set(data.gives):
+    """Raise UserError if the model needs a batch key that the data does not give, or gives as another kind."""
+    needed = kinds_needed(find_class(cfg.model).needs)
+    if gives_needed(data.offered, needed):
         return
     names = chosen_options()
-    fitting_data = working_choices(cfg, "data", lambda other: set(needed) <= set(other.data.gives))
+    fitting_data = working_choices(cfg, "data", lambda other: gives_needed(possible_keys(other), needed))
     fitting_models = working_choices(
         cfg,
         "model",
-        lambda other: set(find_class(other.model).needs) <= set(data.gives) and is_playable(other, data),
+        lambda other: (
+            gives_needed(data.offered, kinds_needed(find_class(other.model).needs)) and is_playable(other, data)
+        ),
     )
-    reason = data.source.explain_missing_labels() if "y" in {*needed} - {*data.gives} else ""
+    reason = data.source.explain_missing_labels() if set(LABELS) & {*needed} - {*data.keys} else ""
     raise UserError(
-        f"model={names['model']} needs {describe_batch_keys(needed)}, "
-        f"but data={names['data']} gives {describe_batch_keys(data.gives)}. {f'{reason} ' if reason else ''}"
+        f"model={names['model']} needs {describe_keys(needed)}, "
+        f"but data={names['data']} gives {describe_keys(kinds_of(data.keys))}. {f'{reason} ' if reason else ''}"
         f"Data for model={names['model']}: {', '.join(fitting_data)}. "
         f"Models for data={names['data']}: {', '.join(fitting_models) or 'none'}."
     )
+
+
+def gives_needed(keys: Mapping[str, Key], needed: Mapping[str, str | None]) -> bool:
+    """Return whether the keys of a data set include those that a model needs, of the kinds that it needs."""
+    return all(name in keys and kind in (None, keys[name].kind) for name, kind in needed.items())
+
+
+def possible_keys(cfg: DictConfig) -> dict[str, Key]:
+    """Return the keys that the data of a config can give, whatever its files hold."""
+    return build.instantiate_optional(cfg.data, batch_size=1, seed=0).possible_keys
 
 
 def find_class(node: DictConfig) -> Any:
@@ -136,8 +149,7 @@ def find_misfit(model: Adversarial, data: DataModule) -> str | None:
 
 def example_batch(data: DataModule, device: str) -> dict[str, torch.Tensor]:
     """Return two examples of zeros, with the keys and shapes of the data."""
-    images = {key: torch.zeros(2, *data.shape, device=device) for key in data.gives if key in ("x", "a", "b")}
-    return images | ({"y": torch.zeros(2, dtype=torch.long, device=device)} if "y" in data.gives else {})
+    return {name: key.example(2, device) for name, key in data.offered.items()}
 
 
 def is_playable(cfg: DictConfig, data: DataModule) -> bool:
@@ -164,7 +176,8 @@ def check_loaded_data(cfg: DictConfig, data: DataModule) -> None:
             f"model.classes={model_classes} and data.classes={cfg.data.classes}, but data={data.name} has "
             f"{len(data.classes)} classes. Leave both out."
         )
-    if "y" in data.gives and cfg.data.classes != len(data.classes):
+    has_labels = any(key.kind == "label" for key in data.keys.values())
+    if has_labels and cfg.data.classes != len(data.classes):
         raise UserError(f"data.classes={cfg.data.classes}, but data={data.name} has {len(data.classes)}. Leave it out.")
     if data.batch_size > data.train_count:
         message = "batch_size=%d, but data=%s has %d training examples: a batch repeats some."
@@ -219,15 +232,3 @@ def compose_with(group: str, name: str) -> DictConfig:
 def chosen_options() -> dict[str, str]:
     """Return the choice in each config group of this run."""
     return HydraConfig.get().runtime.choices
-
-
-def describe_batch_keys(keys: Iterable[str]) -> str:
-    names = {
-        "x": "examples (x)",
-        "y": "labels (y)",
-        "picture": "as images",
-        "point": "as points",
-        "a": "images of one domain (a)",
-        "b": "images of the other domain (b)",
-    }
-    return ", ".join(names.get(key, key) for key in keys)

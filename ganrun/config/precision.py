@@ -37,7 +37,8 @@ def resolve_precision(cfg: DictConfig, device: str, devices: int = 1, begun: str
         begun = FLOAT32
     if begun in (FLOAT32, BFLOAT16):
         return Precision(begun, "as the run began")
-    obstacle = "points need more than bfloat16's 8 bits" if "point" in cfg.data.gives else missing_bfloat16(device)
+    is_points = "point" in (cfg.data.get("gives") or ()) or len(cfg.data.get("shape") or ()) == 1
+    obstacle = "points need more than bfloat16's 8 bits" if is_points else missing_bfloat16(device)
     if device == "cpu":
         obstacle = obstacle or cpu_obstacle(cfg, devices)
     return (

@@ -1,7 +1,7 @@
 """Training batches from arrays: batch number k is a pure function of (seed, k)."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -9,7 +9,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from ganrun.data.images import to_float
+from ganrun.data.keys import Key, names_by_order
 from ganrun.data.shuffle import EndlessShuffle
 from ganrun.errors import UserError
 from ganrun.seeds import named_generator
@@ -21,26 +21,33 @@ PREFETCHED = 2  # items that are ready or in preparation: enough for one to hide
 class TrainingBatches:
     """The endless training batches of one data set.
 
-    arrays: by batch key: uint8 images [N, C, H, W], float points [N, d], int64 labels [N]. x and y share one order;
-    a and b have an order each.
-    flip: mirror each image with probability 1/2.
+    arrays: {key: [N, ...]}, as the data set stores them.
+    keys: what the arrays hold. Those that move together share one order and the flips; others have their own.
+    A key of the kind index has no array: the batch holds the numbers of its examples.
+    flip: mirror each picture with probability 1/2, with all that moves with it.
     device: of the batches. Examples are gathered on the device of the arrays.
     """
 
     def __init__(
-        self, arrays: Batch, batch_size: int, seed: int, flip: bool = False, device: str | torch.device = "cpu"
+        self,
+        arrays: Batch,
+        keys: Mapping[str, Key],
+        batch_size: int,
+        seed: int,
+        flip: bool = False,
+        device: str | torch.device = "cpu",
     ):
+        self.arrays, self.keys = arrays, keys
         self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, torch.device(device)
-        groups: dict[str, Batch] = {}
-        for key, array in arrays.items():
-            groups.setdefault("x" if key == "y" else key, {})[key] = array
-        self._groups: list[tuple[EndlessShuffle, Batch]] = []
-        for name, group in groups.items():
-            first = next(iter(group.values()))
-            self._groups.append((EndlessShuffle(len(first), seed, name, first.device), group))
+        indices = [name for name, key in keys.items() if key.kind == "index"]
+        self._groups = names_by_order(keys, [*arrays, *indices])
+        self._orders: dict[str, EndlessShuffle] = {}
+        for name, group in self._groups.items():
+            array = arrays[next(key for key in group if key in arrays)]
+            self._orders[name] = EndlessShuffle(len(array), seed, name, array.device)
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
-        """Return the rank's slice of joint batch number k, images in [-1, 1]."""
+        """Return the rank's slice of joint batch number k, pictures in [-1, 1]."""
         return self._to_device(self._gather(k, rank, world))
 
     def _gather(self, k: int, rank: int, world: int) -> Batch:
@@ -48,10 +55,10 @@ class TrainingBatches:
         share = share_batch(self.batch_size, world)
         start = k * self.batch_size + rank * share
         batch = {}
-        for order, arrays in self._groups:
-            index = order.indices(start, share)
-            for key, array in arrays.items():
-                batch[key] = array.index_select(0, index)
+        for name, group in self._groups.items():
+            index = self._orders[name].indices(start, share)
+            for key in group:
+                batch[key] = self.arrays[key].index_select(0, index) if key in self.arrays else index.clone()
         if self.flip:
             self._flip(batch, k, slice(rank * share, (rank + 1) * share))
         if self._is_copied and self.device.type == "cuda":  # pinned, the GPU fetches it asynchronously
@@ -66,19 +73,21 @@ class TrainingBatches:
 
     @property
     def _is_copied(self) -> bool:
-        return any(array.device != self.device for _, arrays in self._groups for array in arrays.values())
+        return any(array.device != self.device for array in self.arrays.values())
 
     def _flip(self, batch: Batch, k: int, rows: slice) -> None:
         generator = named_generator(self.seed, "flip", k)
-        for key, part in batch.items():
-            if part.dim() == 4:
+        for group in self._groups.values():
+            if mirrored := [key for key in group if self.keys[key].is_mirrored]:
                 is_flipped = torch.rand(self.batch_size, generator=generator)[rows] < 0.5
-                index = torch.arange(len(part)) + len(part) * is_flipped  # index_select is six times as fast as where
-                batch[key] = torch.cat([part, part.flip(3)]).index_select(0, index.to(part.device))
+                index = torch.arange(len(is_flipped)) + len(is_flipped) * is_flipped  # six times as fast as where
+                for key in mirrored:
+                    part = batch[key]
+                    batch[key] = torch.cat([part, part.flip(-1)]).index_select(0, index.to(part.device))
 
     def _to_device(self, batch: Batch) -> Batch:
         on_device = {key: part.to(self.device, non_blocking=True) for key, part in batch.items()}
-        return {key: to_float(part) if part.dtype == torch.uint8 else part for key, part in on_device.items()}
+        return {key: self.keys[key].to_batch(part) for key, part in on_device.items()}
 
 
 def prefetch(make: Callable[[int], Batch], start: int) -> Iterator[Batch]:

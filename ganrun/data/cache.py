@@ -208,7 +208,7 @@ def open_cache(folder: Path) -> LoadedData:
 
 def _open_array(folder: Path, name: str, shape: list[int]) -> np.ndarray:
     """Map an array of numbers that has the name and shape of the manifest. Raises ValueError for another."""
-    if not re.fullmatch(r"[a-z]+-[a-z]+", name):
+    if not re.fullmatch(r"[a-z]+-[A-Za-z_]\w*", name, re.ASCII):
         raise ValueError(f"{name} is not the name of an array")
     path = folder / f"{name}.npy"
     check_regular(path, follow_links=True)

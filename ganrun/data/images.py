@@ -25,6 +25,14 @@ def to_uint8(image: Tensor) -> Tensor:
     return image.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
+def colour_classes(classes: Tensor) -> Tensor:
+    """Return label maps [N, H, W] as images, float [N, 3, H, W] in [-1, 1]: class 0 black, others in colours."""
+    number = torch.arange(256)
+    bits = torch.stack([number >> channel & 1 | (number >> channel + 3 & 1) << 1 for channel in range(3)], 1)
+    colours = torch.tensor([0, 255, 96, 170])[bits].to(torch.uint8)
+    return to_float(colours.to(classes.device)[classes.long() % 256].movedim(-1, 1))
+
+
 def make_grid(x: Tensor, columns: int = 8) -> Tensor:
     """Arrange images x, float [N, 1 or 3, h, w] in [-1, 1], row by row: uint8 [3, H, W]."""
     images = to_uint8(x).cpu()

@@ -1,6 +1,6 @@
 """The LightningDataModule of all data sets: training batches, real examples for scores, test examples, plots."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
 from itertools import islice
@@ -12,32 +12,31 @@ from torch import Tensor
 from ganrun.data import images
 from ganrun.data.batches import Batch, TrainingBatches, place_on_device
 from ganrun.data.cache import LoadedData
-from ganrun.data.images import to_float
+from ganrun.data.keys import Key, check_arrays, check_keys, describe_keys, keys_of_names, names_by_order, names_given
 from ganrun.data.source import Source
 from ganrun.errors import UserError
 from ganrun.seeds import named_generator
 
-CHUNK = 512
+CHUNK, ALL = 512, slice(None)
 
 
 class DataModule(pl.LightningDataModule):
     """One data set. Its constructor reads no file.
 
     source:      builds the source from the settings that this class does not have (size, root, fit ...)
-    gives:       keys of a batch and kind of example: (x, y, picture), (x, y, point) or (a, b, picture)
-    shape:       of one example: (C, H, W) or (n,)
+    shape:       of one example, that under the first key: (C, H, W) or (n,)
     classes:     number of classes; None: as many as the source finds
     reference:   splits that scores compare with
     device:      of the training arrays: auto, cpu or cuda
     batch_size:  over all ranks together
     seed:        of the order and the flips
+    gives:       if the source has no keys: those of a batch and kind of example, such as (x, y, picture)
     """
 
     def __init__(
         self,
         source: Callable[..., Source],
         name: str,
-        gives: list[str],
         shape: list[int],
         batch_size: int,
         seed: int,
@@ -45,6 +44,7 @@ class DataModule(pl.LightningDataModule):
         reference: list[str],
         flip: bool,
         device: str,
+        gives: Sequence[str] | None = None,
         **options,
     ):
         super().__init__()
@@ -55,12 +55,37 @@ class DataModule(pl.LightningDataModule):
         self.name, self.shape, self.reference_splits = name, tuple(shape), tuple(reference)
         self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, device
         self.start_batch, self.batches_per_step = 0, 1
-        self._gives, self._class_count = tuple(gives), classes
+        self.wanted: tuple[str, ...] = ()  # keys that batches hold besides those of the data: index
+        self._gives, self._class_count = gives, classes
+
+    @cached_property
+    def keys(self) -> dict[str, Key]:
+        """What a batch holds, the examples first; no labels if the images on disk have no classes."""
+        keys, is_said = self.possible_keys, bool(self.source.keys)
+        keys = {name: key for name, key in keys.items() if is_said or key.kind != "label" or self.count_classes()}
+        check_keys(keys, self.name, self.shape)
+        return keys
+
+    @property
+    def possible_keys(self) -> dict[str, Key]:
+        """The keys of such data, with labels even if the images on disk have none. This reads no file."""
+        return dict(self.source.keys) or keys_of_names(self._gives or (), self.shape)
+
+    @property
+    def offered(self) -> dict[str, Key]:
+        """The keys, and those that any data set can give on demand: index, the number of the first key's example."""
+        first = next(iter(self.keys))
+        return {"index": Key("index", moves_with=first), **self.keys}
 
     @property
     def gives(self) -> tuple[str, ...]:
-        """Keys of a batch and kind of example; no y if the images on disk have no classes."""
-        return tuple(key for key in self._gives if key != "y" or self.count_classes())
+        """Names of the keys, and the kind of the examples as yamls name it: picture or point."""
+        return names_given(self.keys)
+
+    @property
+    def kind(self) -> str:
+        """The kind of the examples: of the first key."""
+        return next(iter(self.possible_keys.values())).kind
 
     def count_classes(self) -> int:
         """Return the number of classes: from the config, or from names of folders and attributes."""
@@ -82,12 +107,9 @@ class DataModule(pl.LightningDataModule):
         """The arrays, memory-mapped; prepared first if necessary."""
         self.source.prepare()
         contents = self.source.load()
-        for key, array in contents.splits["train"].items():
-            if not len(array):
-                raise UserError(f"data={self.name} contains no training example.")
-            if key != "y" and tuple(array.shape[1:]) != self.shape:
-                shape = [*array.shape[1:]]
-                raise UserError(f"data.shape={[*self.shape]} is wrong: data={self.name} has {key} of shape {shape}.")
+        if not all(map(len, contents.splits["train"].values())):
+            raise UserError(f"data={self.name} contains no training example.")
+        check_arrays(self.keys, contents.splits["train"], self.name)
         return contents
 
     @property
@@ -111,9 +133,10 @@ class DataModule(pl.LightningDataModule):
     @cached_property
     def batches(self) -> TrainingBatches:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        arrays = {key: array for key, array in self.contents.splits["train"].items() if key in self.gives}
+        keys = {**self.keys, **{name: key for name, key in self.offered.items() if name in self.wanted}}
+        arrays = {key: array for key, array in self.contents.splits["train"].items() if key in self.keys}
         arrays = place_on_device(arrays, self.device, device)
-        return TrainingBatches(arrays, self.batch_size, self.seed, self.flip, device)
+        return TrainingBatches(arrays, keys, self.batch_size, self.seed, self.flip, device)
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
         """Return the rank's slice of training batch number k: a pure function of (seed, k)."""
@@ -122,9 +145,10 @@ class DataModule(pl.LightningDataModule):
     def train_dataloader(self) -> "EndlessLoader":
         return EndlessLoader(self)
 
-    def reference(self, key: str = "x", limit: int | None = None) -> Iterator[Tensor]:
-        """Yield the real examples that scores compare with: uint8 [n <= 512, C, H, W], or points, float [n, d].
+    def reference(self, key: str | None = None, limit: int | None = None) -> Iterator[Tensor]:
+        """Yield the real examples that scores compare with, in chunks: uint8 [n <= 512, C, H, W], or points [n, d].
 
+        key: None for the first.
         limit: a random subset of this size, always the same. Files are often sorted: the first ones would be biased.
         """
         arrays = self._reference_arrays(key)
@@ -139,21 +163,42 @@ class DataModule(pl.LightningDataModule):
                 yield array.index_select(0, index)
             start += len(array)
 
-    def reference_count(self, key: str = "x") -> int:
+    def reference_count(self, key: str | None = None) -> int:
         return sum(map(len, self._reference_arrays(key)))
 
-    def _reference_arrays(self, key: str) -> list[Tensor]:
+    def _reference_arrays(self, key: str | None) -> list[Tensor]:
+        key = next(iter(self.keys)) if key is None else key
         splits = [self.contents.splits.get(name, {}) for name in self.reference_splits]
         arrays = [split[key] for split in splits if key in split]
         if not arrays:
             raise UserError(f"data={self.name} has no {key} in data.reference={list(self.reference_splits)}.")
         return arrays
 
+    def conditions(self, n: int, keys: Sequence[str], rows: slice = ALL) -> Batch:
+        """Return what a model that takes these keys gets for n samples, as in a batch: {key: [n, ...]}.
+
+        Labels alone have the training data's class proportions, also the first k of them for any k. Else they are those
+        of n training examples, the same for all keys that move together.
+        rows: which of the n; the others are not read.
+        """
+        offered, train, conditions = self.offered, self.contents.splits["train"], {}
+        if missing := {key: None for key in keys if key not in offered}:
+            raise UserError(f"data={self.name} has no {describe_keys(missing)}.")
+        for leader, group in names_by_order(offered, keys).items():
+            if [offered[key].kind for key in group] == ["label"]:
+                conditions[group[0]] = proportional_labels(torch.bincount(train[group[0]]), n)[rows]
+                continue
+            order = torch.randperm(len(train[leader]), generator=named_generator("conditions", leader))
+            index = order[torch.arange(n)[rows] % len(order)]
+            conditions |= {key: offered[key].to_batch(train[key][index]) if key in train else index for key in group}
+        return conditions
+
     def labels(self, n: int) -> Tensor:
         """Return labels, int64 [n], whose first k, for any k, have about the training data's class proportions."""
-        if "y" not in self.gives:
+        names = [name for name, key in self.keys.items() if key.kind == "label"]
+        if not names:
             raise UserError(f"data={self.name} has no labels.")
-        return proportional_labels(torch.bincount(self.contents.splits["train"]["y"]), n)
+        return self.conditions(n, names[:1])[names[0]]
 
     @property
     def test_split(self) -> str:
@@ -161,19 +206,24 @@ class DataModule(pl.LightningDataModule):
         return "test" if "test" in self.contents.splits else "train"
 
     def test(self, key: str, which: int | Tensor | None = None) -> Tensor:
-        """Return examples of the test split as models see them: the first `which`, those at the indices, or all."""
+        """Return examples of the test split as models see them: the first `which`, those at the indices, or all.
+
+        What the split has besides the keys is returned as it is stored.
+        """
         array = self.contents.splits[self.test_split][key]
         part = array[which] if isinstance(which, Tensor) else array[:which]
-        return to_float(part) if part.dtype == torch.uint8 else part.clone()
+        example = self.keys[key].to_batch(part) if key in self.keys else part
+        return part.clone() if example is part else example
 
     def test_count(self, key: str) -> int:
         return len(self.contents.splits[self.test_split][key])
 
-    def draw(self, x: Tensor, columns: int = 8) -> Tensor:
-        """Plot examples x: uint8 [3, H, W]. Images as a grid, points over the real ones."""
-        if "point" not in self.gives:
-            return images.make_grid(x, columns)
-        real = torch.cat(list(self.reference("x", limit=5000)))
+    def draw(self, x: Tensor, columns: int = 8, key: str | None = None) -> Tensor:
+        """Plot examples x of a key (None: the first): uint8 [3, H, W]. Points over the real ones, others as a grid."""
+        its = self.keys[key or next(iter(self.keys))]
+        if its.kind not in ("points", "vector"):
+            return images.make_grid(its.to_picture(x), columns)
+        real = torch.cat([*self.reference(key, limit=5000)])
         return images.plot_points(self.source.plane(x), self.source.plane(real))
 
 

@@ -3,10 +3,11 @@
 Files on disk: subclass FileSource, with `files`, `write` and `option_names`. See idx.py (arrays), unpaired.py (images).
 Small or generated data: subclass Source, with `load` returning `cache.in_memory(...)`. See digits.py, gaussians.py.
 Arrays are named by split and batch key: train-x, train-y, test-x, ... (or train-a, train-b for two domains).
+`keys` says what each of them holds; without it, `gives` and `shape` of the yaml do.
 A file conf/data/NAME.yaml names the class and passes it the settings that are not DataModule's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor, int64
 from ganrun.data import cache
 from ganrun.data.cache import CacheWriter, LoadedData
 from ganrun.data.decode import RESIZE
+from ganrun.data.keys import Key
 from ganrun.data.roots import Root
 from ganrun.errors import UserError
 
@@ -25,6 +27,7 @@ class Source:
 
     name = ""
     root: Root = None
+    keys: Mapping[str, Key] = {}  # what a batch holds, the examples first; an attribute or a property
     classes: list[str] = []  # names of the classes, where they are known without files
     intensity: Any = None  # (images, domain) -> the digits in them, where they are known
     centers: Any = None  # means of the modes, float [K, d], for data whose modes are counted
@@ -57,6 +60,7 @@ class FileSource(Source):
     """A data set in files on disk, decoded once into a cache."""
 
     option_names: Sequence[str] = ("size", "channels")  # settings that change the content of the cache
+    cache_version = 1  # of what `write` writes: raise it when `write` changes, so that old caches are not used
 
     def options(self) -> dict:
         """Return all that the content of the cache depends on, besides the files."""
@@ -68,15 +72,23 @@ class FileSource(Source):
 
     @cached_property
     def cache_folder(self) -> Path:
-        return cache.cache_folder(self.name, self.options(), self.files())
+        return cache.cache_folder(self.name, self._cache_options(), self.files())
+
+    def _cache_options(self) -> dict:
+        version = {"cache_version": self.cache_version} if self.cache_version != 1 else {}
+        return {**self.options(), **version}
 
     def prepare(self) -> None:
-        cache.write_cache(self.cache_folder, self.options(), self.write)
+        cache.write_cache(self.cache_folder, self._cache_options(), self.write)
 
     def load(self) -> LoadedData:
         data = cache.open_cache(self.cache_folder)
         for split, tensors in data.splits.items():
-            if "y" in tensors and not has_valid_labels(tensors["y"], len(tensors["x"]), len(data.classes)):
+            if (
+                not self.keys
+                and "y" in tensors
+                and not has_valid_labels(tensors["y"], len(tensors["x"]), len(data.classes))
+            ):
                 raise UserError(
                     f"The prepared data in {self.cache_folder} are damaged: {split} does not have one label for each "
                     f"image, or one without a class. Remove that folder and start again."

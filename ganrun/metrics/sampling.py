@@ -1,13 +1,15 @@
 """Generates samples for scoring without changing the random streams of the training."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 
 import torch
 from torch import Tensor, distributed
 from torchmetrics import Metric
 
+from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError
 from ganrun.seeds import generator, hash_integers
 
@@ -45,15 +47,35 @@ def require_samples(samples: int, world: int = 1) -> int:
 def generate_batches(model, data, samples: int, batch_size: int, seed: int) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield this process's share of `samples` samples in batches: (x, requested labels or None).
 
-    Labels have the data's proportions. Each process draws from a generator seeded with (seed, rank).
+    What the model takes, such as labels, are the data's conditions. Each process draws from a generator seeded with
+    (seed, rank).
     """
     rank, world = rank_and_world()
-    stream = generator(seed, rank)
+    stream, keys = generator(seed, rank), keys_taken(model)
     share = range(rank, require_samples(samples, world), world)
-    labels = data.labels(samples)[rank::world] if "y" in model.needs else None
+    label = next((key for key in keys if is_label(data, key)), None)
     for start in range(0, len(share), batch_size):
-        y = None if labels is None else labels[start : start + batch_size]
-        yield model.sample(min(batch_size, len(share) - start), y=y, generator=stream), y
+        part = share[start : start + batch_size]
+        conditions = data.conditions(samples, keys, slice(part.start, part.stop, world)) if keys else {}
+        yield draw_samples(model, len(part), stream, conditions), conditions[label] if label else None
+
+
+def is_label(data, key: str) -> bool:
+    return key in data.keys and data.keys[key].kind == "label"
+
+
+def takes_labels(model, data) -> bool:
+    """Return whether the model's samples are of requested classes."""
+    return any(is_label(data, key) for key in keys_taken(model))
+
+
+def draw_samples(model, n: int, generator: torch.Generator, conditions: Mapping[str, Tensor]) -> Tensor:
+    """Return n samples of the model under these conditions, {key: [n, ...]}.
+
+    Models of version 0.1 have a parameter y, which may lack a default.
+    """
+    y = {"y": None} if "y" in signature(model.sample).parameters else {}
+    return model.sample(n, **{**y, **conditions}, generator=generator)
 
 
 class AllFinite(Metric):

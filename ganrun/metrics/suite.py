@@ -13,7 +13,14 @@ from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
 from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
-from ganrun.metrics.sampling import AllFinite, generate_batches, isolated_rng, nan_unless_finite, scoring_seed
+from ganrun.metrics.sampling import (
+    AllFinite,
+    generate_batches,
+    isolated_rng,
+    nan_unless_finite,
+    scoring_seed,
+    takes_labels,
+)
 from ganrun.metrics.scores import PREFIX, Score, available_scores, find_score
 from ganrun.metrics.scores.accuracy import accuracy
 
@@ -63,7 +70,7 @@ class Generation(FeatureSuite):
                 finite.update(x)
                 yield to_uint8(x), y
 
-        selected = self._selected(data, is_final, "y" in model.needs)
+        selected = self._selected(data, is_final, takes_labels(model, data))
         return nan_unless_finite(self.score_images(batches(), data, model.device, seed, selected), finite)
 
     def score_images(
@@ -87,7 +94,7 @@ class Generation(FeatureSuite):
             return self.full_names(feature_scores.compute())
 
     def names(self, model, data) -> list[str]:
-        selected = self._selected(data, True, "y" in model.needs)
+        selected = self._selected(data, True, takes_labels(model, data))
         return [self.full_name(number) for score in selected for number in score.numbers]
 
     def full_name(self, number: str) -> str:

@@ -33,7 +33,8 @@ class Adversarial(pl.LightningModule):
     seed:           of the training noise
     """
 
-    needs: tuple[str, ...] = ("x",)  # keys that a batch must have, and "picture" if the examples must be images
+    needs: Mapping[str, str | None] | tuple[str, ...] = ("x",)  # keys of a batch; {key: kind} if the kind matters
+    takes: tuple[str, ...] | None = None  # keys that `sample` takes; None: y if it is needed
     averages: tuple[str, ...] = ()  # attributes that hold the networks which samples come from
 
     def __init__(

@@ -16,7 +16,7 @@ class CGAN(GAN):
     Departure: z ~ N(0, I) as in the other models; the paper samples the unit hypercube.
     """
 
-    needs = ("x", "y")
+    needs, takes = ("x", "y"), ("y",)
 
     def __init__(self, *args, classes: int, **kwargs):
         super().__init__(*args, **kwargs)
@@ -35,6 +35,6 @@ class CGAN(GAN):
             return net(self.noise(n, generator), y.to(self.device))
 
     def pictures(self, data, columns: int = 10, max_rows: int = 20):
-        columns = columns if len(data.shape) == 3 else 2500 // self.classes  # images, else points
+        columns = 2500 // self.classes if data.kind == "points" else columns
         y = torch.arange(min(self.classes, max_rows)).repeat_interleave(columns)
         return {"samples": (self.sample(len(y), y, seeds.generator(0)), columns)}

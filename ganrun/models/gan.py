@@ -54,5 +54,6 @@ class GAN(Adversarial):
             return net(self.noise(n, generator))
 
     def pictures(self, data):
-        n = 64 if len(data.shape) == 3 else 2500  # images, else points
-        return {"samples": (self.sample(n, generator=seeds.generator(0)), 8)}
+        n = 2500 if data.kind == "points" else 64
+        conditions = data.conditions(n, self.takes) if self.takes else {}
+        return {"samples": (self.sample(n, **conditions, generator=seeds.generator(0)), 8)}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ganrun.config import compatibility
 from ganrun.config.experiment import Experiment
 from ganrun.config.memory import training_bytes
+from ganrun.data.keys import describe_keys, kinds_of
 from ganrun.terminal import PlainConsole
 
 
@@ -25,7 +25,7 @@ def print_plan(experiment: Experiment, run_dir: Path) -> None:
 def plan_table(experiment: Experiment) -> Table:
     cfg, data, model, suite = experiment.cfg, experiment.data, experiment.model, experiment.suite
     table = Table("", "plan", title="ganrun train", title_justify="left")
-    shape, contents = " x ".join(map(str, data.shape)), compatibility.describe_batch_keys(data.gives)
+    shape, contents = " x ".join(map(str, data.shape)), describe_keys(kinds_of(data.keys))
     table.add_row("data", f"{data.name}: {shape}: {contents}")
     count = f"{ceil(round(cfg.kimg * 1000, 6) / data.batch_size):,} " if cfg.kimg else ""
     parts = f", each in {cfg.accumulate} parts of {cfg.batch_size}" if model.accumulation else ""

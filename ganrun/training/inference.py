@@ -1,7 +1,7 @@
 """A trained model, loaded from its checkpoint."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import lcm, prod
@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from ganrun import seeds
 from ganrun.config import build, memory, trust
 from ganrun.config.relative_paths import anchor_paths
+from ganrun.data.keys import keys_taken
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, ganrun_command
+from ganrun.metrics.sampling import draw_samples
 from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
@@ -70,25 +72,35 @@ class TrainedModel:
         return next(iter(self.generators.values()))
 
     def sample(
-        self, n: int, y: ClassLabels = None, seed: int = 0, batch_size: int = 500, show_progress: bool = False
+        self, n: int, y: ClassLabels = None, seed: int = 0, batch_size: int = 500, show_progress: bool = False, **given
     ) -> Tensor:
         """Draw n samples: float32 on the CPU, images [n, C, H, W] in [-1, 1] or points [n, 2].
 
         y: a class, by number or name, or several that are taken in turn (None: all classes); for models with classes.
+        given: what else the model takes, {key: [n, ...]} as in a batch; keys left out are of training examples.
         The same seed and batch_size give the same samples on every device.
         Raises UserError for a class that the model does not have, and if it draws no samples.
         """
-        sample = getattr(self.model, "sample", None)
-        if sample is None:
+        if not hasattr(self.model, "sample"):
             command = ganrun_command("translate", self.run_dir, "input=FOLDER")
             raise UserError(f"{self.choices['model']} translates and draws no samples: {command}")
         self.check_count(n)
-        labels, generator = self.labels(n, y), seeds.generator(seed)
+        conditions, generator = {**self.conditions(n, y, given), **given}, seeds.generator(seed)
         samples, starts = [], range(0, n, batch_size)
         for start in progress_bar(starts, "sampling") if show_progress else starts:
-            part = None if labels is None else labels[start : start + batch_size]
-            samples.append(sample(min(batch_size, n - start), part, generator).float().cpu())
+            part = {key: value[start : start + batch_size] for key, value in conditions.items()}
+            samples.append(draw_samples(self.model, min(batch_size, n - start), generator, part).float().cpu())
         return torch.cat(samples)
+
+    def conditions(self, n: int, y: ClassLabels = None, given: Collection[str] = ()) -> dict[str, Tensor]:
+        """What the model takes for n samples, {key: [n, ...]}: the classes, and others from training examples.
+
+        given: keys to leave out.  The data are read only if the model takes more than classes.
+        """
+        labels = self.labels(n, y)
+        found = {} if labels is None else {"y": labels}
+        rest = [key for key in keys_taken(self.model) if key not in (*found, *given)]
+        return {**(self.data.conditions(n, rest) if rest else {}), **found}
 
     def check_count(self, n: int) -> None:
         """Raise UserError if n samples do not fit into memory, where they are joined and then written."""
@@ -101,7 +113,7 @@ class TrainedModel:
 
     def labels(self, n: int, y: ClassLabels) -> Tensor | None:
         """The classes of n samples, taken in turn: int64 [n]; None for models without classes."""
-        if "y" not in self.model.needs:
+        if "y" not in keys_taken(self.model):
             if y is not None:
                 raise UserError(f"{self.choices['model']} has no classes. Leave the classes out, or train model=cgan.")
             return None

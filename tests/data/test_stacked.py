@@ -81,7 +81,7 @@ def test_the_classifier_recognizes_a_mode_as_often_as_three_independent_digits(d
 
 def test_batches_equal_those_of_the_whole_tensor(digits, build):
     arrays, batch = digits.contents.splits["train"], digits.batch(3)
-    index = digits.batches._groups[0][0].indices(24, 8)
+    index = digits.batches._orders["x"].indices(24, 8)
     assert torch.equal(batch["x"], to_float(whole(StackedImages(arrays["x"].digits, arrays["x"].triples[index]))))
     assert torch.equal(batch["y"], arrays["y"][index])
 

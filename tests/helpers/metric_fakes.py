@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import torch
 
 from ganrun.data.images import to_float
+from ganrun.data.keys import Key
 from ganrun.metrics.extractors.base import Extractor
 
 
@@ -32,6 +33,7 @@ class Pictures:
         g = torch.Generator().manual_seed(seed)
         self.arrays = {key: torch.randint(0, 256, (n, *shape), generator=g, dtype=torch.uint8) for key in keys}
         self.gives, self.shape, self.is_paired = (*keys, "picture"), shape, is_paired
+        self.keys = {key: Key("picture", shape) for key in keys} | {"y": Key("label")}
         self.fingerprint = f"fake{n}{keys}{shape}{seed}"
         self.reads = 0
 
@@ -44,6 +46,9 @@ class Pictures:
 
     def labels(self, n):
         return torch.arange(n) % 10
+
+    def conditions(self, n, keys, rows=slice(None)):
+        return {key: self.labels(n)[rows] for key in keys}
 
     test_split = "test"
 

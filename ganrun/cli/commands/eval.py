@@ -14,6 +14,7 @@ from torch import Tensor
 from ganrun.cli.commands import eval_protocol
 from ganrun.config import build, compatibility, overrides
 from ganrun.data.images import save_png
+from ganrun.data.keys import describe_keys, keys_taken, kinds_needed, kinds_of
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.files import write_json
@@ -131,9 +132,11 @@ def add_copies(result: EvalResult, trained: TrainedModel, data: DataModule, suit
 
 def check_same_kind(trained: TrainedModel, data: DataModule) -> None:
     """Raise UserError if the data does not hold what the model generates."""
-    lacking = [key for key in trained.model.needs if key not in (*data.gives, "y")]
-    if lacking or len(data.shape) != len(trained.data.shape):
-        makes, gives = map(compatibility.describe_batch_keys, (trained.data.gives, data.gives))
+    kinds, model = kinds_of(trained.data.possible_keys), trained.model
+    examples = [name for name in kinds_needed(model.needs) if kinds.get(name) == trained.data.kind]
+    wanted = {name: kinds[name] for name in (*examples, *keys_taken(model)) if name in kinds}
+    if not compatibility.gives_needed(data.possible_keys, wanted):
+        makes, gives = describe_keys(kinds), describe_keys(kinds_of(data.possible_keys))
         raise UserError(
             f"{trained.choices['model']} trained on {trained.choices['data']} generates {makes}, but data={data.name} "
             f"has {gives}. Leave out data=, or choose data of the same kind."

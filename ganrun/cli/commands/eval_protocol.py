@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config import compatibility, schema
+from ganrun.data.keys import describe_keys, kinds_of
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.weights import INCEPTION_DIGEST
 
@@ -36,7 +37,7 @@ def check_protocol_data(data) -> None:
     if chosen_protocol() and ("x" not in data.gives or len(data.shape) != 3):
         raise UserError(
             f"protocol={chosen_protocol()} scores generated images, but data={data.name} has "
-            f"{compatibility.describe_batch_keys(data.gives)}. Leave out protocol=."
+            f"{describe_keys(kinds_of(data.keys))}. Leave out protocol=."
         )
 
 

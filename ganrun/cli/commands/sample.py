@@ -20,8 +20,9 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if cfg["as"] not in writers:
         raise UserError(f"Unknown format as={cfg['as']}.{did_you_mean(str(cfg['as']), writers)}")
     trained = load_trained_model(cfg)
-    if cfg["as"] == "folder" and len(trained.data.shape) != 3:
-        raise UserError("as=folder needs images, but these samples are points. Use as=grid (a scatter plot) or as=npz.")
+    if cfg["as"] == "folder" and trained.data.kind != "picture":
+        what = f"as=folder needs images, but these samples are {trained.data.kind}"
+        raise UserError(f"{what}. Use as=grid (a scatter plot) or as=npz.")
     trained.check_count(cfg.n)
     y = trained.labels(cfg.n, [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes)
     x = trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True)
@@ -46,8 +47,7 @@ def write_folder(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, 
 
 
 def write_npz(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> None:
-    """Write x: uint8 [n, H, W, C], or float32 [n, 2] for points; and y: int64 [n] if there are classes."""
+    """Write x: uint8 [n, H, W, C], or float32 [n, 2] for points; and what the model takes, such as y: int64 [n]."""
     arrays: dict[str, Any] = {"x": to_uint8(x).permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()}
-    if y is not None:
-        arrays["y"] = y.numpy()
+    arrays |= {key: value.numpy() for key, value in trained.conditions(len(x), y).items()}
     np.savez_compressed(out / "samples.npz", **arrays)
