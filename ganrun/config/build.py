@@ -57,7 +57,12 @@ def build_model(cfg: DictConfig, data: DataModule) -> Adversarial:
         init(network)
     with quote_settings_on_error(cfg, "optimizer", "optimizers"):
         check_optimizers(model.configure_optimizers())
-    return model.to(memory_format=model.layout) if cfg.channels_last else model
+    return use_channels_last(model) if cfg.channels_last else model
+
+
+def use_channels_last(model: Adversarial) -> Adversarial:
+    """Lay the weights of images out in memory as channels_last; those of volumes, with 5 axes, cannot be."""
+    return model._apply(lambda w: w.to(memory_format=torch.channels_last) if w.ndim == 4 else w)
 
 
 def build_callbacks(cfg: DictConfig) -> list[pl.Callback]:

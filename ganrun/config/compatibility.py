@@ -1,6 +1,5 @@
 """Checks that data, model, network and scores of a config fit together; each refusal names the choices that do."""
 
-import copy
 import logging
 import re
 import sys
@@ -18,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from ganrun.config import build, memory, schema, user_modules
+from ganrun.config.trial import find_misfit
 from ganrun.data.batches import share_batch
 from ganrun.data.keys import LABELS, Key, describe_keys, kinds_needed, kinds_of
 from ganrun.data.module import DataModule
@@ -112,8 +112,11 @@ def build_fitting_model(cfg: DictConfig, data: DataModule) -> Adversarial:
             model = build.build_model(cfg, data)
     except UnfitSizeError as error:
         refuse_network(cfg, data, str(error))
-    if reason := find_misfit(model, data):
-        refuse_network(cfg, data, reason)
+    if misfit := find_misfit(model, data):
+        names = chosen_options()
+        if misfit.is_own:
+            raise UserError(f"model={names['model']} cannot train on data={names['data']}: {misfit.reason}")
+        refuse_network(cfg, data, misfit.reason)
     return model
 
 
@@ -125,31 +128,6 @@ def refuse_network(cfg: DictConfig, data: DataModule, reason: str) -> NoReturn:
         f"network={names['network']} does not fit model={names['model']} on data={names['data']}: {reason} "
         f"Networks that fit: {', '.join(fitting) or 'none'}."
     )
-
-
-def find_misfit(model: Adversarial, data: DataModule) -> str | None:
-    """Return why a player's loss cannot be computed on this data; None if it can. Leaves the model unchanged.
-
-    Tries a copy on the meta device, which costs nothing, then one on the CPU: some losses need actual values.
-    """
-    reason = None
-    for device in ("meta", "cpu"):
-        try:
-            trial = copy.deepcopy(model)
-            trial = trial.to_empty(device=device) if model.some_weight.is_meta else trial.to(device)
-            for player in trial.players():
-                player.loss(example_batch(data, device))
-            return None
-        except Exception as error:
-            reason = f"{str(error).splitlines()[0]}."
-            if "positional argument" in reason:
-                reason = "its players take other inputs than this model passes to them (images, noise, classes)."
-    return reason
-
-
-def example_batch(data: DataModule, device: str) -> dict[str, torch.Tensor]:
-    """Return two examples of zeros, with the keys and shapes of the data."""
-    return {name: key.example(2, device) for name, key in data.offered.items()}
 
 
 def is_playable(cfg: DictConfig, data: DataModule) -> bool:

@@ -35,6 +35,7 @@ class Adversarial(pl.LightningModule):
 
     needs: Mapping[str, str | None] | tuple[str, ...] = ("x",)  # keys of a batch; {key: kind} if the kind matters
     takes: tuple[str, ...] | None = None  # keys that `sample` takes; None: y if it is needed
+    trial_size = 2  # examples of the batch that is tried before training
     averages: tuple[str, ...] = ()  # attributes that hold the networks which samples come from
 
     def __init__(

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from ganrun.config.experiment import Experiment
 from ganrun.config.memory import training_bytes
+from ganrun.config.trial import loss_name
 from ganrun.data.keys import describe_keys, kinds_of
 from ganrun.terminal import PlainConsole
 
@@ -63,5 +64,5 @@ def players_table(experiment: Experiment) -> Table:
         every = (
             "some batches" if callable(player.every) else "batch" if player.every == 1 else f"{player.every} batches"
         )
-        table.add_row(player.name, networks, player.loss.__name__, every, optimizer)
+        table.add_row(player.name, networks, loss_name(player.loss), every, optimizer)
     return table

@@ -1,0 +1,125 @@
+"""The trial before training: the loss of each player, and its gradients, on a batch of zeros."""
+
+import copy
+import sysconfig
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+import ganrun
+from ganrun.data.keys import kinds_needed
+from ganrun.data.module import DataModule
+from ganrun.errors import UserError
+from ganrun.models.base import Adversarial
+from ganrun.models.player import Batch, Player
+
+PACKAGE = str(Path(ganrun.__file__).parent)
+INSTALLED = {PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))}
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why a model cannot train on some data.   is_own: whether the reason names a place in the user's own code."""
+
+    reason: str
+    is_own: bool
+
+
+class LossError(UserError):
+    """A player's loss returns what is no loss."""
+
+
+def find_misfit(model: Adversarial, data: DataModule) -> Misfit | None:
+    """Return why a player cannot take a step on this data; None if it can. Leaves the model unchanged.
+
+    Tries a copy on the meta device, which costs nothing, then one on the CPU: some losses need actual values.
+    """
+    misfit = None
+    for device in ("meta", "cpu"):
+        try:
+            trial = copy.deepcopy(model)
+            trial = trial.to_empty(device=device) if model.some_weight.is_meta else trial.to(device)
+            try_players(trial, example_batch(model, data, device))
+            return None
+        except LossError as error:
+            return Misfit(str(error), True)
+        except Exception as error:
+            misfit = explain_error(error)
+    return misfit
+
+
+def example_batch(model: Adversarial, data: DataModule, device: str) -> dict[str, Tensor]:
+    """Return a batch of zeros, as many examples as the model's trial needs."""
+    wanted = {name: key for name, key in data.offered.items() if name in kinds_needed(model.needs)}
+    return {name: key.example(model.trial_size, device) for name, key in {**data.keys, **wanted}.items()}
+
+
+def try_players(model: Adversarial, batch: Batch) -> None:
+    """Backpropagate the loss of each player, with the weights of the others frozen, as in training."""
+    players = model.players()
+    trained = {p.name: [w for net in p.nets for w in net.parameters() if w.requires_grad] for p in players}
+    for player in players:
+        for w in model.parameters():
+            w.requires_grad_(False)
+        for w in trained[player.name]:
+            w.requires_grad_(True)
+        terms = player.loss(batch)
+        if terms is not None:
+            checked_loss(player, terms).backward()
+
+
+def checked_loss(player: Player, terms: Any) -> Tensor:
+    """Return the scalar to minimize of what a player's loss returns. Raises LossError if there is none."""
+    where = f"The loss of the player {player.name}, {place_of(player.loss)},"
+    if isinstance(terms, Mapping) and "loss" not in terms:
+        raise LossError(f"{where} returns the terms {', '.join(terms)}; the one to minimize must be named loss.")
+    loss = terms["loss"] if isinstance(terms, Mapping) else terms
+    if not isinstance(loss, Tensor) or loss.numel() != 1:
+        found = f"a tensor of shape {[*loss.shape]}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise LossError(f"{where} must be a scalar tensor, such as a mean over the batch, got {found}.")
+    if not loss.requires_grad:
+        raise LossError(f"{where} does not depend on the weights of its networks, so it has no gradient.")
+    return loss
+
+
+def place_of(loss: Any) -> str:
+    """Return name and place of a loss: "hinge in mygan.py:12"."""
+    code = getattr(getattr(unwrap(loss), "__func__", unwrap(loss)), "__code__", None)
+    return f"{loss_name(loss)} in {code.co_filename}:{code.co_firstlineno}" if code else loss_name(loss)
+
+
+def loss_name(loss: Any) -> str:
+    """Return the name of a loss: a method, a function, a functools.partial of one, or an object."""
+    return getattr(unwrap(loss), "__name__", type(unwrap(loss)).__name__)
+
+
+def unwrap(loss: Any) -> Any:
+    while isinstance(loss, partial):
+        loss = loss.func
+    return loss
+
+
+def explain_error(error: Exception) -> Misfit:
+    """Return the reason of an error, with file and line if it was raised in the user's own code."""
+    reason = f"{str(error).splitlines()[0] if str(error) else type(error).__name__}."
+    if "positional argument" in reason:
+        reason = "its players take other inputs than this model passes to them (images, noise, classes)."
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_relevant(frame.filename)]
+    own = [frame for frame in frames if not frame.filename.startswith(PACKAGE)]
+    if not own:
+        return Misfit(reason, False)
+    place = f"{own[-1].filename}:{own[-1].lineno}, in {own[-1].name}"
+    if frames[-1] is not own[-1]:  # the error is in one of ganrun's networks, which may not fit
+        return Misfit(f"{reason.rstrip('.')} (called in {place}).", False)
+    return Misfit(f"{place}: {type(error).__name__}: {error}", True)
+
+
+def is_relevant(filename: str) -> bool:
+    """Return whether a file is ganrun's or the user's own: not Python's and no other installed package's."""
+    is_installed = any(filename.startswith(folder) for folder in INSTALLED - {PACKAGE})
+    return filename.startswith(PACKAGE) or not (is_installed or filename.startswith("<"))
