@@ -19,7 +19,7 @@ from omegaconf.errors import InterpolationResolutionError
 from ganrun.config import build, memory, schema, user_modules
 from ganrun.config.trial import find_misfit
 from ganrun.data.batches import share_batch
-from ganrun.data.keys import LABELS, Key, describe_keys, kinds_needed, kinds_of
+from ganrun.data.keys import LABELS, Key, describe_keys, kinds_needed, kinds_of, with_index
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, did_you_mean
 from ganrun.models.base import Adversarial
@@ -71,7 +71,7 @@ def gives_needed(keys: Mapping[str, Key], needed: Mapping[str, str | None]) -> b
 
 def possible_keys(cfg: DictConfig) -> dict[str, Key]:
     """Return the keys that the data of a config can give, whatever its files hold."""
-    return build.instantiate_optional(cfg.data, batch_size=1, seed=0).possible_keys
+    return with_index(build.instantiate_optional(cfg.data, batch_size=1, seed=0).possible_keys)
 
 
 def find_class(node: DictConfig) -> Any:

@@ -46,8 +46,6 @@ def find_misfit(model: Adversarial, data: DataModule) -> Misfit | None:
             trial = trial.to_empty(device=device) if model.some_weight.is_meta else trial.to(device)
             try_players(trial, example_batch(model, data, device))
             return None
-        except LossError as error:
-            return Misfit(str(error), True)
         except Exception as error:
             misfit = explain_error(error)
     return misfit
@@ -70,7 +68,17 @@ def try_players(model: Adversarial, batch: Batch) -> None:
             w.requires_grad_(True)
         terms = player.loss(batch)
         if terms is not None:
-            checked_loss(player, terms).backward()
+            backpropagate(player, checked_loss(player, terms))
+
+
+def backpropagate(player: Player, loss: Tensor) -> None:
+    try:
+        loss.backward()
+    except Exception as error:  # no frame of its traceback is in the loss
+        code = code_of(player.loss)
+        if code and is_own(code.co_filename):
+            raise LossError(f"The gradient of {place_of(player.loss)} cannot be computed: {error}") from error
+        raise
 
 
 def checked_loss(player: Player, terms: Any) -> Tensor:
@@ -89,8 +97,15 @@ def checked_loss(player: Player, terms: Any) -> Tensor:
 
 def place_of(loss: Any) -> str:
     """Return name and place of a loss: "hinge in mygan.py:12"."""
-    code = getattr(getattr(unwrap(loss), "__func__", unwrap(loss)), "__code__", None)
+    code = code_of(loss)
     return f"{loss_name(loss)} in {code.co_filename}:{code.co_firstlineno}" if code else loss_name(loss)
+
+
+def code_of(loss: Any) -> Any:
+    """Return the code of a loss that is a function, a method or an object with __call__; None for others."""
+    function = unwrap(loss)
+    function = function if hasattr(function, "__name__") else type(function).__call__
+    return getattr(getattr(function, "__func__", function), "__code__", None)
 
 
 def loss_name(loss: Any) -> str:
@@ -106,11 +121,17 @@ def unwrap(loss: Any) -> Any:
 
 def explain_error(error: Exception) -> Misfit:
     """Return the reason of an error, with file and line if it was raised in the user's own code."""
+    if isinstance(error, LossError):
+        return Misfit(str(error), True)
     reason = f"{str(error).splitlines()[0] if str(error) else type(error).__name__}."
     if "positional argument" in reason:
         reason = "its players take other inputs than this model passes to them (images, noise, classes)."
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_relevant(frame.filename)]
-    own = [frame for frame in frames if not frame.filename.startswith(PACKAGE)]
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if is_own(frame.filename) or is_ganrun(frame.filename)
+    ]
+    own = [frame for frame in frames if is_own(frame.filename)]
     if not own:
         return Misfit(reason, False)
     place = f"{own[-1].filename}:{own[-1].lineno}, in {own[-1].name}"
@@ -119,7 +140,11 @@ def explain_error(error: Exception) -> Misfit:
     return Misfit(f"{place}: {type(error).__name__}: {error}", True)
 
 
-def is_relevant(filename: str) -> bool:
-    """Return whether a file is ganrun's or the user's own: not Python's and no other installed package's."""
-    is_installed = any(filename.startswith(folder) for folder in INSTALLED - {PACKAGE})
-    return filename.startswith(PACKAGE) or not (is_installed or filename.startswith("<"))
+def is_ganrun(filename: str) -> bool:
+    return Path(filename).is_relative_to(PACKAGE)
+
+
+def is_own(filename: str) -> bool:
+    """Return whether a file is the user's own: not ganrun's, Python's or another installed package's."""
+    path = Path(filename)
+    return path.is_absolute() and not any(path.is_relative_to(folder) for folder in INSTALLED)

@@ -79,6 +79,11 @@ def check_keys(keys: Mapping[str, Key], name: str, shape: tuple[int, ...]) -> No
         raise UserError(f"data.shape={[*shape]} must be the shape of {first}, {[*keys[first].shape]}.")
 
 
+def with_index(keys: Mapping[str, Key]) -> dict[str, Key]:
+    """Return the keys, and first what any data set can give on demand: index, the number of the first key's example."""
+    return {"index": Key("index", moves_with=next(iter(keys), None)), **keys}
+
+
 def leader(keys: Mapping[str, Key], name: str) -> str:
     """Return the key that decides the order of the key `name`: itself if it moves with no other."""
     seen = {name}

@@ -12,7 +12,16 @@ from torch import Tensor
 from ganrun.data import images
 from ganrun.data.batches import Batch, TrainingBatches, place_on_device
 from ganrun.data.cache import LoadedData
-from ganrun.data.keys import Key, check_arrays, check_keys, describe_keys, keys_of_names, names_by_order, names_given
+from ganrun.data.keys import (
+    Key,
+    check_arrays,
+    check_keys,
+    describe_keys,
+    keys_of_names,
+    names_by_order,
+    names_given,
+    with_index,
+)
 from ganrun.data.source import Source
 from ganrun.errors import UserError
 from ganrun.seeds import named_generator
@@ -73,9 +82,8 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def offered(self) -> dict[str, Key]:
-        """The keys, and those that any data set can give on demand: index, the number of the first key's example."""
-        first = next(iter(self.keys))
-        return {"index": Key("index", moves_with=first), **self.keys}
+        """The keys, and those that any data set can give on demand."""
+        return with_index(self.keys)
 
     @property
     def gives(self) -> tuple[str, ...]:
