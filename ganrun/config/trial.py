@@ -76,7 +76,7 @@ def backpropagate(player: Player, loss: Tensor) -> None:
         loss.backward()
     except Exception as error:  # no frame of its traceback is in the loss
         code = code_of(player.loss)
-        if code and is_own(code.co_filename):
+        if code and is_users_file(code.co_filename):
             raise LossError(f"The gradient of {place_of(player.loss)} cannot be computed: {error}") from error
         raise
 
@@ -129,9 +129,9 @@ def explain_error(error: Exception) -> Misfit:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if is_own(frame.filename) or is_ganrun(frame.filename)
+        if is_users_file(frame.filename) or is_ganrun(frame.filename)
     ]
-    own = [frame for frame in frames if is_own(frame.filename)]
+    own = [frame for frame in frames if is_users_file(frame.filename)]
     if not own:
         return Misfit(reason, False)
     place = f"{own[-1].filename}:{own[-1].lineno}, in {own[-1].name}"
@@ -144,7 +144,7 @@ def is_ganrun(filename: str) -> bool:
     return Path(filename).is_relative_to(PACKAGE)
 
 
-def is_own(filename: str) -> bool:
+def is_users_file(filename: str) -> bool:
     """Return whether a file is the user's own: not ganrun's, Python's or another installed package's."""
     path = Path(filename)
     return path.is_absolute() and not any(path.is_relative_to(folder) for folder in INSTALLED)
