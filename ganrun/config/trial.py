@@ -129,7 +129,7 @@ def explain_error(error: Exception) -> Misfit:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if is_users_file(frame.filename) or is_ganrun(frame.filename)
+        if is_users_file(frame.filename) or is_network_file(frame.filename)
     ]
     own = [frame for frame in frames if is_users_file(frame.filename)]
     if not own:
@@ -140,8 +140,9 @@ def explain_error(error: Exception) -> Misfit:
     return Misfit(f"{place}: {type(error).__name__}: {error}", True)
 
 
-def is_ganrun(filename: str) -> bool:
-    return Path(filename).is_relative_to(PACKAGE)
+def is_network_file(filename: str) -> bool:
+    """Return whether a file is one of ganrun's networks."""
+    return Path(filename).parent == Path(PACKAGE) / "networks"
 
 
 def is_users_file(filename: str) -> bool:

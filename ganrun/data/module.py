@@ -72,7 +72,7 @@ class DataModule(pl.LightningDataModule):
         """What a batch holds, the examples first; no labels if the images on disk have no classes."""
         keys, is_said = self.possible_keys, bool(self.source.keys)
         keys = {name: key for name, key in keys.items() if is_said or key.kind != "label" or self.count_classes()}
-        check_keys(keys, self.name, self.shape)
+        check_keys(keys, str(self.name), self.shape)
         return keys
 
     @property
@@ -117,7 +117,7 @@ class DataModule(pl.LightningDataModule):
         contents = self.source.load()
         if not all(map(len, contents.splits["train"].values())):
             raise UserError(f"data={self.name} contains no training example.")
-        check_arrays(self.keys, contents.splits["train"], self.name)
+        check_arrays(self.keys, contents.splits["train"], str(self.name))
         return contents
 
     @property
