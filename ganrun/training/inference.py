@@ -93,14 +93,15 @@ class TrainedModel:
         return torch.cat(samples)
 
     def conditions(self, n: int, y: ClassLabels = None, given: Collection[str] = ()) -> dict[str, Tensor]:
-        """What the model takes for n samples, {key: [n, ...]}: the classes, and others from training examples.
+        """What the model takes for n samples, {key: [n, ...]}: classes, or training examples if it takes more.
 
-        given: keys to leave out.  The data are read only if the model takes more than classes.
+        y: as in `sample`.   given: keys to leave out.
         """
-        labels = self.labels(n, y)
-        found = {} if labels is None else {"y": labels}
-        rest = [key for key in keys_taken(self.model) if key not in (*found, *given)]
-        return {**(self.data.conditions(n, rest) if rest else {}), **found}
+        taken = [key for key in keys_taken(self.model) if key not in given]
+        if y is None and taken != ["y"]:
+            return self.data.conditions(n, taken) if taken else {}
+        labels, rest = self.labels(n, y), [key for key in taken if key != "y"]
+        return {**(self.data.conditions(n, rest) if rest else {}), **({} if labels is None else {"y": labels})}
 
     def check_count(self, n: int) -> None:
         """Raise UserError if n samples do not fit into memory, where they are joined and then written."""

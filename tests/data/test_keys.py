@@ -176,6 +176,19 @@ def test_labels_that_do_not_fit_are_explained(array, message):
         module_of(Labelled).setup()
 
 
+def test_a_y_that_is_named_by_gives_may_have_any_shape():
+    class Measured(Scenes):
+        keys = {}
+
+        def load(self):
+            arrays = {"train-x": np.zeros((N, 1, SIDE, SIDE), np.uint8), "train-y": np.ones((N, 3), np.float32)}
+            return cache.in_memory(arrays, {"name": self.name})
+
+    batch = module_of(Measured, gives=["x", "y", "picture"], classes=3).batch(0)
+    assert batch["y"].shape == (16, 3)
+    assert batch["y"].dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("needs", "kinds"),
     [

@@ -17,6 +17,25 @@ def test_labels_are_requested_in_the_datas_proportions_batch_by_batch():
     assert [y.tolist() for y in model.asked] == labels
 
 
+def test_a_model_gets_all_that_its_samples_take_and_labels_are_the_requested_ones():
+    class Reader(Noise):
+        takes = ("words", "y")
+
+        def sample(self, n, words, y, generator=None):
+            assert torch.equal(words, y)
+            return super().sample(n, y, generator)
+
+    assert [y.tolist() for _, y in generate(Reader())] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_a_model_of_version_0_1_may_have_a_parameter_y_without_a_default():
+    class Old(Noise):
+        def sample(self, n, y, generator):
+            return super().sample(n, y, generator)
+
+    assert [y for _, y in generate(Old())] == [None] * 3
+
+
 def test_unconditional_models_get_no_labels():
     assert [y for _, y in generate(Noise())] == [None] * 3
 

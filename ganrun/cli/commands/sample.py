@@ -1,5 +1,6 @@
 """ganrun sample: generates samples with a trained model."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ganrun.terminal import PlainConsole
 from ganrun.training.inference import TrainedModel, is_named, load_trained_model, number_classes
 from ganrun.training.run_folder import make_run_folder
 
+Conditions = Mapping[str, Tensor]  # what the model takes for the samples, such as y
+
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Generate n samples and write them as a grid, a folder of images or an array."""
@@ -24,30 +27,31 @@ def run(cfg: DictConfig, folder: Path) -> None:
         what = f"as=folder needs images, but these samples are {trained.data.kind}"
         raise UserError(f"{what}. Use as=grid (a scatter plot) or as=npz.")
     trained.check_count(cfg.n)
-    y = trained.labels(cfg.n, [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes)
-    x = trained.sample(cfg.n, y, cfg.seed, cfg.batch_size, show_progress=True)
+    classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
+    conditions = trained.conditions(cfg.n, classes)
+    x = trained.sample(cfg.n, seed=cfg.seed, batch_size=cfg.batch_size, show_progress=True, **conditions)
     write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}
-    out = make_run_folder(Path(cfg.out or folder), lambda partial: write(trained, x, y, partial, cfg), "out")
+    out = make_run_folder(Path(cfg.out or folder), lambda partial: write(trained, x, conditions, partial, cfg), "out")
     console = PlainConsole(soft_wrap=True)
     console.print(f"{cfg.n} samples    {out / names[cfg['as']]}")
-    if y is not None and is_named(trained.class_names):
+    if "y" in conditions and is_named(trained.class_names):
         console.print(f"classes       {number_classes(trained.class_names)}")
 
 
-def write_sample_grid(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> None:
+def write_sample_grid(trained: TrainedModel, x: Tensor, conditions: Conditions, out: Path, cfg: DictConfig) -> None:
     save_png(out / "grid.png", trained.data.draw(x, cfg.columns))
 
 
-def write_folder(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> None:
+def write_folder(trained: TrainedModel, x: Tensor, conditions: Conditions, out: Path, cfg: DictConfig) -> None:
     """Write one file per image, in a subfolder per class if there are classes."""
     for i, image in enumerate(to_uint8(x)):
-        folder = out if y is None else out / str(y[i].item())
+        folder = out / str(conditions["y"][i].item()) if "y" in conditions else out
         folder.mkdir(exist_ok=True)
         save_png(folder / f"{i:06d}.png", image.expand(3, -1, -1))
 
 
-def write_npz(trained: TrainedModel, x: Tensor, y: Tensor | None, out: Path, cfg: DictConfig) -> None:
+def write_npz(trained: TrainedModel, x: Tensor, conditions: Conditions, out: Path, cfg: DictConfig) -> None:
     """Write x: uint8 [n, H, W, C], or float32 [n, 2] for points; and what the model takes, such as y: int64 [n]."""
     arrays: dict[str, Any] = {"x": to_uint8(x).permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()}
-    arrays |= {key: value.numpy() for key, value in trained.conditions(len(x), y).items()}
+    arrays |= {key: value.numpy() for key, value in conditions.items()}
     np.savez_compressed(out / "samples.npz", **arrays)
