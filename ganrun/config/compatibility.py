@@ -94,15 +94,34 @@ def find_class(node: DictConfig) -> Any:
 
 def check_network_settings(cfg: DictConfig, data: DataModule) -> None:
     """Raise UserError if the network refers to a setting that the model lacks, or has another number of classes."""
-    try:
-        OmegaConf.to_container(cfg.network, resolve=True)
-    except InterpolationResolutionError as error:
-        missing = re.search(r"\$\{(.*?)\}|'([\w.]+)' not found", str(error))
-        setting = next((part for part in missing.groups() if part), "more") if missing else "more"
+    if setting := missing_setting(cfg.network):
         refuse_network(cfg, data, f"it needs the setting {setting}, which this model does not have.")
     for key, value, owner, _ in schema.iterate_settings(cfg.network, "network."):
         if key.endswith(".classes") and owner.startswith("ganrun.") and value != cfg.model.get("classes"):
             raise UserError(f"{key} must be model.classes={cfg.model.get('classes')}, got {value}. Leave it out.")
+
+
+def check_model_settings(cfg: DictConfig) -> None:
+    """Raise UserError if the model refers to a setting that the chosen data or network lacks."""
+    setting = missing_setting(cfg.model) or ""
+    group = setting.partition(".")[0]
+    if group not in ("data", "network"):  # the network's own are checked next
+        return
+    names, fitting = chosen_options(), working_choices(cfg, group, lambda other: missing_setting(other.model) is None)
+    raise UserError(
+        f"model={names['model']} needs the setting {setting}, which {group}={names[group]} does not have. Choices that "
+        f"have it: {', '.join(f'{group}={name}' for name in fitting) or 'none'}."
+    )
+
+
+def missing_setting(node: DictConfig) -> str | None:
+    """Return the key that an interpolation in the node names and that the config lacks; None if there is none."""
+    try:
+        OmegaConf.to_container(node, resolve=True)
+    except InterpolationResolutionError as error:
+        missing = re.search(r"\$\{(.*?)\}|'([\w.]+)' not found", str(error))
+        return next((part for part in missing.groups() if part), "more") if missing else "more"
+    return None
 
 
 def build_fitting_model(cfg: DictConfig, data: DataModule) -> Adversarial:

@@ -26,12 +26,15 @@ def is_override(arg: str) -> bool:
 
 
 def with_default_experiment(verb: str, args: list[str]) -> list[str]:
-    """Add experiment=digits to a `train` that names neither model, data nor experiment.
+    """Add experiment=digits to a `train` that names neither model, data nor experiment, and experiment=game to a game.
 
     Remove experiment=null, which stands for none and which Hydra does not know.
     """
-    if verb == "train" and not override_keys(args) & {"model", "data", "experiment"}:
+    given = override_keys(args) & {"model", "data", "experiment"}
+    if verb == "train" and not given:
         return ["experiment=digits", *args]
+    if verb == "train" and given == {"model"} and any(arg.startswith("model=game") for arg in args):
+        return ["experiment=game", *args]
     return [arg for arg in args if arg != "experiment=null"]
 
 

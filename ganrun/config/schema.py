@@ -125,6 +125,9 @@ SETTINGS = {
     "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),
     "model.identity": Setting(NOT_NEGATIVE, in_hparams=True),
     "model.pool": Setting(number(least=0, whole=True), in_hparams=True),
+    "model.start": Setting(list_of(number(), "two numbers, such as [1.0,1.0]"), in_hparams=True),
+    "model.remember": Setting(number(least=1, whole=True, usable=(1, 10**6)), in_hparams=True),
+    "model.extrapolation": Setting(POSITIVE, in_hparams=True),
     "model.*": Setting(in_hparams=True),
     # network
     **{f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator")},
@@ -161,15 +164,15 @@ SETTINGS = {
     "data.gives": Setting(list_of(NAME, "names, such as [x,y,picture]")),
     "data.shape": Setting(SHAPE),
     "data.classes": Setting(number(least=0, whole=True, optional=True)),
-    **{f"data.{name}": Setting(NAME, True) for name in ("fit", "bad_images")},  # the classes know which
+    **{f"data.{name}": Setting(NAME, True) for name in ("fit", "bad_images", "surface")},  # the classes know which
     "data.attributes": Setting(list_of(NAME, "names, such as [Male,Smiling],", optional=True), True),
     "data.held_out": Setting(number(), True),
-    **{f"data.{name}": Setting(COUNT, True) for name in ("crop", "dimensions", "directions")},
+    **{f"data.{name}": Setting(COUNT, True) for name in ("crop", "dimensions", "directions", "lines")},
     **{
         f"data.{name}": Setting(number(least=1, whole=True, usable=(1, 10**8)), True)
         for name in ("points", "modes", "side")
     },
-    **{f"data.{name}": Setting(POSITIVE, True) for name in ("radius", "spacing", "spread")},
+    **{f"data.{name}": Setting(POSITIVE, True) for name in ("radius", "spacing", "spread", "extent")},
     **{f"data.{name}": Setting(number(), True) for name in ("sigma", "deviation")},
     # metrics
     "metrics.mode": Setting(one_of("min", "max")),

@@ -83,7 +83,8 @@ class TrainedModel:
         """
         if not hasattr(self.model, "sample"):
             command = ganrun_command("translate", self.run_dir, "input=FOLDER")
-            raise UserError(f"{self.choices['model']} translates and draws no samples: {command}")
+            ability = f"translates and draws no samples: {command}" if hasattr(self.model, "translate") else ""
+            raise UserError(f"{self.choices['model']} {ability or 'draws no samples.'}")
         self.check_count(n)
         conditions, generator = {**self.conditions(n, y, given), **given}, seeds.generator(seed)
         samples, starts = [], range(0, n, batch_size)
@@ -156,7 +157,8 @@ class TrainedModel:
         """The model's own `translate` to a domain. Raises UserError if it does not translate to it."""
         translate = getattr(self.model, "translate", None)
         if translate is None:
-            raise UserError(f"{self.choices['model']} does not translate: {ganrun_command('sample', self.run_dir)}")
+            advice = f": {ganrun_command('sample', self.run_dir)}" if hasattr(self.model, "sample") else "."
+            raise UserError(f"{self.choices['model']} does not translate{advice}")
         domain = str(to).lower()
         if domain not in ("a", "b"):
             raise UserError(f"to={to} is not a domain of the model. Allowed: to=a, to=b.")

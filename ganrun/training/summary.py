@@ -34,15 +34,13 @@ def print_summary(run: RunContext) -> None:
     for path in (path for callback in run.callbacks if isinstance(callback, Samples) for path in callback.newest):
         console.print(f"pictures      {path}")
     console.print(f"TensorBoard   tensorboard --logdir {shell_quote(str(record.folder))}")
-    is_translator = not hasattr(run.experiment.model, "sample")
-    commands = [
-        ganrun_command("translate", record.folder, "input=FOLDER")
-        if is_translator
-        else ganrun_command("sample", record.folder)
-    ]
-    commands += [ganrun_command("eval", record.folder)] if run.experiment.suite else []
+    model, folder = run.experiment.model, record.folder
+    commands = [ganrun_command("sample", folder)] if hasattr(model, "sample") else []
+    commands += [ganrun_command("translate", folder, "input=FOLDER")] if hasattr(model, "translate") else []
+    commands += [ganrun_command("eval", folder)] if run.experiment.suite else []
     suffix = " trust=true" if trust.needs_trust(run.cfg) else ""
-    console.print(f"next          {'   or   '.join(command + suffix for command in commands)}")
+    if commands:
+        console.print(f"next          {'   or   '.join(command + suffix for command in commands)}")
 
 
 def last_and_best_table(record: RunRecord) -> Table:

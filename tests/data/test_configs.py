@@ -11,8 +11,14 @@ from ganrun.files import conf_dir
 CONFIGS = sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml"))
 METRICS = {"digits": "lenet", "mnist": "lenet", "ring": "modes", "grid": "modes"}
 METRICS |= {"unpaired": "translation", "unpaired_digits": "translation_lenet"}
-METRICS |= {"mixture_1200": "modes", "stacked_digits": "stacked_small", "stacked_mnist": "stacked"}
-NETWORKS = {"ring": "points", "grid": "points", "unpaired_digits": "cyclegan_small", "mixture_1200": "mlp"}
+METRICS |= {"mixture_1200": "modes", "stacked_digits": "stacked_small", "stacked_mnist": "stacked", "surface": "none"}
+NETWORKS = {
+    "surface": "none",
+    "ring": "points",
+    "grid": "points",
+    "unpaired_digits": "cyclegan_small",
+    "mixture_1200": "mlp",
+}
 
 
 @pytest.fixture

@@ -107,7 +107,8 @@ def test_the_manifest_names_all_checkpoints(full):
     manifest = json.loads((run / "checkpoints" / "manifest.json").read_text())
     assert (manifest["last"], manifest["best"]) == ("kimg000000.032.ckpt", best)
     assert files(run / "checkpoints") == {manifest["last"], manifest["previous"], manifest["best"], "manifest.json"}
-    assert load_checkpoint(run)["seen"] == {"batches": 8, "images": 32, "progress": 1.0}
+    each = {"steps": {"discriminator": 8, "generator": 8}, "images_at_step": {"discriminator": 32, "generator": 32}}
+    assert load_checkpoint(run)["seen"] == {"batches": 8, "images": 32, "progress": 1.0, **each}
 
 
 def test_the_manifest_holds_the_monitored_score_of_last_and_best(full):
