@@ -40,11 +40,15 @@ class TrainingBatches:
         self.arrays, self.keys = arrays, keys
         self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, torch.device(device)
         indices = [name for name, key in keys.items() if key.kind == "index"]
-        self._groups = names_by_order(keys, [*arrays, *indices])
+        groups = names_by_order(keys, [*arrays, *indices])
         self._orders: dict[str, EndlessShuffle] = {}
-        for name, group in self._groups.items():
+        for name, group in groups.items():
             array = arrays[next(key for key in group if key in arrays)]
             self._orders[name] = EndlessShuffle(len(array), seed, name, array.device)
+        self._groups = [
+            (self._orders[name], [(key, arrays.get(key)) for key in group]) for name, group in groups.items()
+        ]
+        self._mirrored = [[key for key in group if keys[key].is_mirrored] for group in groups.values()]
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:
         """Return the rank's slice of joint batch number k, pictures in [-1, 1]."""
@@ -55,10 +59,10 @@ class TrainingBatches:
         share = share_batch(self.batch_size, world)
         start = k * self.batch_size + rank * share
         batch = {}
-        for name, group in self._groups.items():
-            index = self._orders[name].indices(start, share)
-            for key in group:
-                batch[key] = self.arrays[key].index_select(0, index) if key in self.arrays else index.clone()
+        for order, group in self._groups:
+            index = order.indices(start, share)
+            for key, array in group:
+                batch[key] = index.clone() if array is None else array.index_select(0, index)
         if self.flip:
             self._flip(batch, k, slice(rank * share, (rank + 1) * share))
         if self._is_copied and self.device.type == "cuda":  # pinned, the GPU fetches it asynchronously
@@ -77,13 +81,12 @@ class TrainingBatches:
 
     def _flip(self, batch: Batch, k: int, rows: slice) -> None:
         generator = named_generator(self.seed, "flip", k)
-        for group in self._groups.values():
-            if mirrored := [key for key in group if self.keys[key].is_mirrored]:
-                is_flipped = torch.rand(self.batch_size, generator=generator)[rows] < 0.5
-                index = torch.arange(len(is_flipped)) + len(is_flipped) * is_flipped  # six times as fast as where
-                for key in mirrored:
-                    part = batch[key]
-                    batch[key] = torch.cat([part, part.flip(-1)]).index_select(0, index.to(part.device))
+        for mirrored in filter(None, self._mirrored):
+            is_flipped = torch.rand(self.batch_size, generator=generator)[rows] < 0.5
+            index = torch.arange(len(is_flipped)) + len(is_flipped) * is_flipped  # six times as fast as where
+            for key in mirrored:
+                part = batch[key]
+                batch[key] = torch.cat([part, part.flip(-1)]).index_select(0, index.to(part.device))
 
     def _to_device(self, batch: Batch) -> Batch:
         on_device = {key: part.to(self.device, non_blocking=True) for key, part in batch.items()}
