@@ -209,7 +209,7 @@ class PlainWGAN(Peer):
         for w in critic.parameters():
             w.data.clamp_(-self.nets.c, self.nets.c)
         self.steps += 1
-        if self.steps % self.nets.k == 0:
+        if self.steps % self.nets.d_steps == 0:
             set_requires_grad(critic, False)
             generator.zero_grad()
             loss = -critic(generator(self.nets.noise(len(x)))).mean()

@@ -122,7 +122,7 @@ class PyTorchGANWganGp(PyTorchGAN):
         self.optimizer_d.step()
 
         self.optimizer_g.zero_grad()
-        if self.steps % self.nets.k == 0:
+        if self.steps % self.nets.d_steps == 0:
             loss_g = -critic(generator(z)).mean()
             loss_g.backward()
             self.optimizer_g.step()

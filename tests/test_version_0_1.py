@@ -91,3 +91,54 @@ def test_every_renamed_symbol_is_found_under_its_old_name():
         module, _, name = f"ganrun.{old}".rpartition(".")
         parent, _, last = f"ganrun.{new}".rpartition(".")
         assert getattr(import_module(module), name) is getattr(import_module(parent), last), old
+
+
+RING = ["data=ring", "network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "metrics=none", "logger=none"]
+SHORT = [*RING, "batch_size=16", "kimg=0.08", "seed=3"]
+
+
+def weights(run):
+    import torch
+
+    return torch.load(run / "checkpoints" / "kimg000000.080.ckpt", weights_only=True)["state_dict"]
+
+
+def test_settings_of_commands_of_version_0_1_mean_what_they_did(folder):
+    old = ["model.k=2", "model.generator_loss=minimax"]
+    assert main(["train", "model=gan", *SHORT, *old, "folder=old"]) == 0
+    assert main(["train", "model=gan", *SHORT, "model.d_steps=2", "loss=minimax", "folder=new"]) == 0
+    assert main(["train", "model=gan", *SHORT, "folder=other"]) == 0
+    old, new, other = (weights(folder / name) for name in ("old", "new", "other"))
+    assert all((old[name] == new[name]).all() for name in old)
+    assert not all((old[name] == other[name]).all() for name in old)
+
+
+def test_a_sweep_of_a_setting_of_version_0_1_and_a_condition_on_it_are_understood(folder):
+    command = ["model=gan", *SHORT, "model.k=1,2", "optimizer.lr=1e-3,1e-4", "sweep.only=['optimizer.lr if model.k>1']"]
+    assert main(["train", "-m", *command, "sweep.jobs=1"]) == 0
+    (sweep,) = (path for path in (folder / "outputs" / "sweeps").iterdir() if "lr-9713e1" not in path.name)
+    jobs = json.loads((sweep / "sweep.json").read_text())["jobs"]
+    assert [job["state"] for job in jobs] == 3 * ["done"]
+    assert main(["train", "-m", *command]) == 0
+    assert len([*(folder / "outputs" / "sweeps").iterdir()]) == 2
+
+
+def test_a_model_of_ones_own_may_have_a_setting_k(folder):
+    (folder / "mine" / "model").mkdir(parents=True, exist_ok=True)
+    (folder / "mine" / "model" / "began.yaml").write_text(
+        "# @package _global_\n# Own k\ndefaults: [gan, _self_]\nmodel: {_target_: began.Began, k: 0.5}\n"
+    )
+    (folder / "began.py").write_text(
+        "from ganrun.models.gan import GAN\n\n\nclass Began(GAN):\n    def __init__(self, *args, k, **kwargs):\n"
+        "        super().__init__(*args, **kwargs)\n        assert (k, self.d_steps) == (0.25, 1)\n"
+    )
+    assert main(["train", "--config-dir", "mine", "model=began", *SHORT, "model.k=0.25"]) == 0
+
+
+def test_a_class_of_ones_own_may_pass_on_the_arguments_of_version_0_1(folder):
+    (folder / "passing.py").write_text(
+        "from ganrun.models.gan import GAN\n\n\nclass Passing(GAN):\n    def __init__(self, *args, k, **kwargs):\n"
+        "        super().__init__(*args, k=k, generator_loss='minimax', **kwargs)\n"
+        "        assert (self.d_steps, type(self.game).__name__) == (2, 'Minimax')\n"
+    )
+    assert main(["train", "model=gan", *SHORT, "model._target_=passing.Passing", "+model.k=2"]) == 0

@@ -191,11 +191,12 @@ def check_choices(args: list[str], folders: list[Path]) -> None:
     for match in filter(None, map(OVERRIDE.match, args)):
         group = match["key"].partition("@")[0]
         if match["sign"] != "~" and docs.is_group(group, folders):
-            if match["value"].startswith(("[", "{")):
-                raise UserError(
-                    f"{group} must be the name of one choice, got {match['value']}. All: ganrun list {group}"
-                )
-            for name in match["value"].split(","):
+            names = match["value"]
+            if group in docs.LIST_GROUPS and re.fullmatch(r"\[.*\](,\[.*\])*", names):
+                names = re.sub(r"[\[\]]", "", names)
+            if names.startswith(("[", "{")):
+                raise UserError(f"{group} must be the name of one choice, got {names}. All: ganrun list {group}")
+            for name in names.split(",") if names else ():
                 check_choice(group, name.strip(), folders)
 
 

@@ -79,7 +79,7 @@ def run_hydra(command: Command, context: CommandContext, task: Callable[[DictCon
     texts = user_modules.user_texts([*command.overrides, *command.changes], command.flags)
     user_modules.allow_modules(user_modules.modules_in_texts(texts))
     args = [*flags, *command.overrides, *sweep_dir_override(command)]
-    with hydra_context.activate(context, args), known_mode(command):
+    with hydra_context.activate(context, args), known_mode(command), renames.accepted_old_overrides():
         start = hydra.main(config_path=str(files.conf_dir()), config_name=command.verb, version_base="1.3")
         start(task)()
 

@@ -33,12 +33,18 @@ KEPT_CHOICES = {"data": ["model"], "model": ["data"], "network": ["model", "data
 def check_complete(cfg: DictConfig) -> None:
     """Raise UserError if a group of settings is null, or nothing ends the training."""
     nothing = {"schedule": "constant", "init": "default", "metrics": "none", "logger": "none"}
-    for group in ("model", "network", "optimizer", "data", "trainer", *nothing):
+    used = [group for group in ("loss", "regularizer") if f"${{{group}}}" in raw_values(cfg.get("model"))]
+    for group in ("model", "network", "optimizer", "data", "trainer", *used, *nothing):
         if cfg.get(group) is None:
             choice = nothing.get(group, "NAME")
             raise UserError(f"{group} is missing. Use {group}={choice}; all choices: ganrun list {group}")
     if cfg.kimg is None and cfg.minutes is None:
         raise UserError("kimg=null needs a time limit, or the training never ends. Add for example minutes=60.")
+
+
+def raw_values(node: DictConfig | None) -> list[Any]:
+    """Return the values of a node, with its interpolations as they are written."""
+    return [] if node is None else [node._get_node(key)._value() for key in node]  # pyright: ignore
 
 
 def check_batch_keys(cfg: DictConfig, data: DataModule) -> None:

@@ -9,6 +9,7 @@ from ganrun import files
 from ganrun.errors import UserError
 
 HIDDEN_GROUPS = {"run"}  # not for users to choose from
+LIST_GROUPS = {"regularizer"}  # of which any number may be chosen: regularizer=[r1,r2]
 KEY_LINE = re.compile(r"(?P<indent> *)(?P<name>[\w-]+):(?:\s+(?P<value>[^\s#].*?))??(?:\s+#\s*(?P<comment>.*))?\s*")
 DEFAULT_LINE = re.compile(r"\s*- +(?:(?:optional|override) +)*/?(?P<group>[\w/]+)(?:@[\w.]+)?: *(?P<choice>[^\s#]+)")
 

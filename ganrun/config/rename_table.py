@@ -107,7 +107,11 @@ def _parse(table: str) -> dict[str, str]:
 
 MODULES = _parse(_MODULES)
 SYMBOLS = _parse(_SYMBOLS)  # classes and functions that were renamed, or moved apart from their module
-SETTINGS: dict[str, str] = {}  # old key of a setting: key today
+SETTINGS = {"model.k": "model.d_steps"}  # old key of a setting of ganrun's own classes: key today
+OVERRIDES = {  # old key=value whose key has no namesake: today's, a choice of a config group
+    "model.generator_loss=non_saturating": "loss=logistic",
+    "model.generator_loss=minimax": "loss=minimax",
+}
 CALLBACK_STATES = {  # old name of a callback in a checkpoint: its name today
     "Curves": "LossCurves",
     "Guard": "NanGuard",

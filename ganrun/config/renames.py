@@ -1,7 +1,8 @@
 """Keeps configs, checkpoints and user code of version 0.1 working, by the names in rename_table.py."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -11,7 +12,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from ganrun.config.rename_table import CALLBACK_STATES, MODULES, SETTINGS, SYMBOLS
+from ganrun.config.rename_table import CALLBACK_STATES, MODULES, OVERRIDES, SETTINGS, SYMBOLS
 from ganrun.files import conf_dir
 
 PACKAGES = {name.rpartition(".")[0] for name in MODULES} - {""}  # folders that held the old modules
@@ -41,27 +42,81 @@ def update_config(cfg: DictConfig) -> DictConfig:
         OmegaConf.update(cfg, "callbacks", OmegaConf.load(conf_dir() / "callbacks" / "default.yaml"), force_add=True)
     if "trainer" in cfg and "accumulate" not in cfg:
         OmegaConf.update(cfg, "accumulate", 1, force_add=True)
-    for old, new in SETTINGS.items():
-        _move_setting(cfg, old, new)
+    moved = {old: new for old, new in SETTINGS.items() if _move_setting(cfg, old, new)}
+    for override, choice in OVERRIDES.items():
+        _move_choice(cfg, *override.split("="), *choice.split("="))
     for key, value in iterate_values(OmegaConf.to_container(cfg)):
         if isinstance(value, str):
             is_target = key.rpartition(".")[2] == "_target_"
-            renamed = INTERPOLATION.sub(lambda match: SETTINGS.get(match[0], match[0]), value)
+            renamed = INTERPOLATION.sub(lambda match: moved.get(match[0], match[0]), value)
             renamed = current_name(renamed) if is_target else renamed
             if renamed != value:
                 OmegaConf.update(cfg, key, renamed, force_add=True)
     return cfg
 
 
-def _move_setting(cfg: DictConfig, old: str, new: str) -> None:
-    """Move the value of a key, interpolations unresolved, to another key. Does nothing if the config lacks it."""
-    parent, _, name = old.rpartition(".")
+def _take_setting(cfg: DictConfig, key: str, allowed: Callable[[Any], bool] = lambda value: True) -> list[Any]:
+    """Remove a setting and return its value, interpolations unresolved, as the only item of a list.
+
+    [] if the config lacks it, if its value is not allowed, or if it belongs to a class that is not ganrun's: there, the
+    name may mean something else.
+    """
+    parent, _, name = key.rpartition(".")
     node = OmegaConf.select(cfg, parent) if parent else cfg
-    if isinstance(node, DictConfig) and name in node:
-        value = cast("dict[str, Any]", OmegaConf.to_container(node))[name]
-        with open_dict(cfg):
-            del node[name]
+    values = cast("dict[str, Any]", OmegaConf.to_container(node)) if isinstance(node, DictConfig) else {}
+    owner = values.get("_target_") or "ganrun."
+    if name not in values or not allowed(values[name]) or not str(owner).startswith("ganrun."):
+        return []
+    with open_dict(cfg):
+        del node[name]
+    return [values[name]]
+
+
+def _move_setting(cfg: DictConfig, old: str, new: str) -> bool:
+    """Move the value of a key to another key; return whether there was one to move."""
+    values = _take_setting(cfg, old)
+    for value in values:
         OmegaConf.update(cfg, new, value, force_add=True)
+    return bool(values)
+
+
+def _move_choice(cfg: DictConfig, old: str, value: str, group: str, choice: str) -> None:
+    """Replace a model's setting of this value by the choice of a config group, which the model takes as an object."""
+    if _take_setting(cfg, old, lambda found: found == value):
+        node = OmegaConf.load(conf_dir() / group / f"{choice}.yaml")
+        with open_dict(cfg):
+            cfg[group], cfg.model[group] = node, f"${{{group}}}"
+
+
+def current_override(override: str) -> str:
+    """Return an override as it is written today: "model.k=3" -> "model.d_steps=3"."""
+    key, sign, value = override.partition("=")
+    plain = key.lstrip("+")
+    return OVERRIDES.get(f"{plain}={value}") or f"{key.replace(plain, SETTINGS.get(plain, plain))}{sign}{value}"
+
+
+@contextmanager
+def accepted_old_overrides() -> Iterator[None]:
+    """Compose with today's names what Hydra refuses with the old ones; a model may have a setting of an old name."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra.errors import ConfigCompositionException
+
+    load = ConfigLoaderImpl.load_configuration
+
+    def load_renamed(loader: Any, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return load(loader, config_name, overrides, *args, **kwargs)
+        except ConfigCompositionException:
+            renamed = [current_override(override) for override in overrides]
+            if renamed == overrides:
+                raise
+            return load(loader, config_name, renamed, *args, **kwargs)
+
+    ConfigLoaderImpl.load_configuration = load_renamed  # pyright: ignore[reportAttributeAccessIssue]  args: Any
+    try:
+        yield
+    finally:
+        ConfigLoaderImpl.load_configuration = load
 
 
 def update_callback_states(states: Mapping[str, Any]) -> dict[str, Any]:

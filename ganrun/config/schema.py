@@ -48,8 +48,9 @@ KIMG_OR_NULL = number(above=0, optional=True, usable=(0.001, types.MAX_KIMG))  #
 SHARE, WHOLE_OR_NULL = types.SHARE, number(least=1, whole=True, optional=True)
 SHAPE = list_of(COUNT, "integers of at least 1, such as [1,28,28]")
 SEED = number(least=0, most=2**32 - 1, whole=True)
-IN_HPARAMS = ("model", "network", "optimizer", "schedule", "data")  # groups whose choice is shown
-GROUPS = ("model", "network", "optimizer", "schedule", "init", "data", "metrics", "trainer", "logger", "callbacks")
+IN_HPARAMS = ("model", "network", "loss", "optimizer", "schedule", "data")  # groups whose choice is shown
+OF_MODEL = ("model", "network", "loss", "regularizer", "optimizer", "schedule", "init")
+GROUPS = (*OF_MODEL, "data", "metrics", "trainer", "logger", "callbacks")
 OPTIMIZER = {
     "lr": POSITIVE,
     "betas": types.BETAS,
@@ -59,6 +60,7 @@ OPTIMIZER = {
     "fused": types.FLAG_OR_NULL,
     "foreach": types.FLAG_OR_NULL,
 }
+PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "r1": "gamma", "r2": "gamma"}
 OWN_CLASSES = ("ganrun.", "torch.", "pytorch_lightning.")
 # A key, or a pattern: * stands for one name, ** for names at any depth. The first entry that fits a key counts.
 # Patterns are for groups that may name a user's own class, with any settings. The settings of ganrun's own are listed.
@@ -114,12 +116,12 @@ SETTINGS = {
     **{f"{node}._target_": Setting(types.CLASS_NAME) for node in ("model", "optimizer", "data", "data.source")},
     "model.z_dim": Setting(COUNT, in_hparams=True),
     "model.classes": Setting(number(least=0, whole=True, optional=True), True, in_hparams=True),
-    "model.generator_loss": Setting(NAME, True, in_hparams=True),
     **{
         f"model.{name}": Setting(OBJECT, True)
-        for name in ("generator", "discriminator", "a_to_b", "b_to_a", "d_a", "d_b")
+        for name in ("generator", "discriminator", "a_to_b", "b_to_a", "d_a", "d_b", "loss")
     },
-    "model.k": Setting(COUNT, in_hparams=True),
+    "model.regularizers": Setting(TABLE, True),
+    "model.d_steps": Setting(COUNT, True, in_hparams=True),
     "model.n_critic": Setting(COUNT, in_hparams=True),
     "model.c": Setting(POSITIVE, in_hparams=True),
     "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),
@@ -143,6 +145,17 @@ SETTINGS = {
     "network.**.width": Setting(COUNT, True, in_hparams=True),
     "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
     "network.**": Setting(in_hparams=True),
+    # loss, regularizers
+    **{f"loss.{name}": Setting(number(), True, in_hparams=True) for name in "abc"},
+    "loss.**": Setting(in_hparams=True),
+    "regularizer.*": Setting(TABLE),
+    **{f"regularizer.{name}.every": Setting(COUNT, True, in_hparams=True) for name in PENALTIES},
+    **{f"regularizer.{name}.{key}": Setting(NOT_NEGATIVE, True, in_hparams=True) for name, key in PENALTIES.items()},
+    "regularizer.gradient_penalty.one_sided": Setting(FLAG, True, in_hparams=True),
+    "regularizer.dragan.deviation": Setting(POSITIVE, True, in_hparams=True),
+    "regularizer.weight_clamp.c": Setting(POSITIVE, True, in_hparams=True),
+    "regularizer.spectral_norm.iterations": Setting(COUNT, True, in_hparams=True),
+    "regularizer.**": Setting(in_hparams=True),
     # optimizer, schedule, first weights
     **{f"optimizer.{name}": Setting(allowed, True, in_hparams=True) for name, allowed in OPTIMIZER.items()},
     "optimizer.**": Setting(in_hparams=True),

@@ -43,7 +43,7 @@ def is_read(cfg: DictConfig, key: str, references: set[str], players: list[str])
     """Return whether a setting of the config has an effect."""
     first, *rest = key.split(".")
     is_group = re.search("[/@]", key) or key in HydraConfig.get().runtime.choices
-    if is_group or first in ("hydra", "sweep", "callbacks"):
+    if (is_group and first not in ("loss", "regularizer")) or first in ("hydra", "sweep", "callbacks"):
         return True
     if first == "optimizers":
         return not rest or rest[0] in players

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.models.ema import ExponentialMovingAverage
-from ganrun.models.player import Batch, Player, Terms, regular_steps
+from ganrun.models.player import Batch, Player, Terms, as_terms, regular_steps
 from ganrun.models.schedules import scale_learning_rates
 from ganrun.models.steps.accumulation import Accumulation
 from ganrun.models.steps.graph_replay import GraphedSteps
@@ -123,10 +123,10 @@ class Adversarial(pl.LightningModule):
 
     def backward_loss(self, player: Player, batch: Batch, weight: float | None = None) -> Terms | None:
         """Backpropagate the player's loss, times the weight if there is one; return its terms, None if it is None."""
-        terms = player.loss(batch)
-        if terms is None:
+        loss = player.loss(batch)
+        if loss is None:
             return None
-        terms = terms if isinstance(terms, Mapping) else {"loss": terms}
+        terms = as_terms(loss)
         self.manual_backward(terms["loss"] if weight is None else terms["loss"] * weight)
         return terms
 
@@ -152,9 +152,8 @@ class Adversarial(pl.LightningModule):
 
     def _freeze_all_but(self, mover: Player) -> None:
         for name, weights in self.parameters_of.items():
-            if name != mover.name:
-                for w in weights:
-                    w.requires_grad_(False)
+            for w in weights if name != mover.name else ():
+                w.requires_grad_(False)
         for w in self.parameters_of[mover.name]:
             w.requires_grad_(True)
 
@@ -207,9 +206,8 @@ class Adversarial(pl.LightningModule):
             nn.utils.clip_grad_norm_([w for group in optimizer.param_groups for w in group["params"]], self.clip)
 
     def on_fit_end(self) -> None:
-        for weights in self.parameters_of.values():
-            for w in weights:
-                w.requires_grad_(True)
+        for w in (w for weights in self.parameters_of.values() for w in weights):
+            w.requires_grad_(True)
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         seen = {"batches": self.batches_seen, "images": self.images_seen, "progress": self.progress}

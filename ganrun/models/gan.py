@@ -1,43 +1,45 @@
-"""The original GAN."""
+"""The original GAN, with a choice of losses and regularizers."""
 
-import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor
 
 from ganrun import seeds
-from ganrun.models import losses
-from ganrun.models.base import Adversarial, Batch, Player
+from ganrun.models.base import Adversarial, Batch, Player, as_terms
+from ganrun.models.losses import choose_game
+from ganrun.models.regularizers import Regularizers
 from ganrun.networks import latents
 from ganrun.networks.eval_mode import eval_mode
 
 
 class GAN(Adversarial):
-    """Goodfellow et al. 2014, Algorithm 1: k steps of D, each on fresh data and noise, then one step of G.
+    """Goodfellow et al. 2014, Algorithm 1: d_steps steps of D (the paper's k), each on fresh data, then one of G.
 
-    generator: z [B, z_dim] -> x [B, ...].  discriminator: x [B, ...] -> scores.
-    generator_loss: non_saturating or minimax.
+    generator: z [B, z_dim] -> x [B, ...].  discriminator: x -> scores.  loss, regularizers: see those files.
     """
 
     averages = ("generator",)
 
-    def __init__(
-        self, generator: nn.Module, discriminator: nn.Module, z_dim, k, generator_loss="non_saturating", **base
-    ):
+    def __init__(self, generator, discriminator, z_dim, d_steps=1, loss=None, regularizers=(), **base):
+        d_steps, game = base.pop("k", d_steps), choose_game(loss, base.pop("generator_loss", None))  # names of 0.1
         super().__init__(**base)
-        self.generator, self.discriminator = generator, discriminator
-        self.z_dim, self.k, self.loss_of_fakes = z_dim, k, losses.generator_loss(generator_loss)
+        self.generator, self.discriminator, self.z_dim = generator, discriminator, z_dim
+        self.d_steps, self.game, self.regularizers = d_steps, game, Regularizers(regularizers, discriminator)
 
     def players(self) -> list[Player]:
-        return [
-            Player("discriminator", [self.discriminator], self.discriminator_loss),
-            Player("generator", [self.generator], self.generator_loss, every=self.k),
-        ]
+        discriminator = Player("discriminator", [self.discriminator], self.discriminator_loss)
+        generator = Player("generator", [self.generator], self.generator_loss, every=self.d_steps)
+        return [self.regularizers.penalized(discriminator, self), generator]
 
     def discriminator_loss(self, batch: Batch):
-        real, fake = self.score(batch["x"], batch), self.score(self.fake_like(batch), batch)
-        return {"loss": losses.logistic(real, fake), "real": real, "fake": fake}
+        real, x = self.score(batch["x"], batch), self.fake_like(batch)
+        fake, self.kept["fake"] = self.score(x, batch), x
+        return {**as_terms(self.game.discriminator(real, fake)), "real": real, "fake": fake}
 
     def generator_loss(self, batch: Batch):
-        return self.loss_of_fakes(self.score(self.fake_like(batch), batch))
+        fake = self.score(self.fake_like(batch), batch)
+        return self.game.generator(fake, self.score(batch["x"], batch) if self.game.is_relative else None)
+
+    def after_turn(self, player: Player) -> None:
+        self.regularizers.after_turn(player, self)
 
     def score(self, x: Tensor, batch: Batch) -> Tensor:
         return self.discriminator(x)
@@ -45,15 +47,14 @@ class GAN(Adversarial):
     def fake_like(self, batch: Batch) -> Tensor:
         return self.generator(self.draw(self.noise, len(batch["x"])))
 
-    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+    def noise(self, n: int, generator: Generator | None = None) -> Tensor:
         return latents.normal(n, self.z_dim, self.some_weight, generator)
 
-    def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Return examples [n, ...] of the averaged generator; y is for conditional models."""
         with eval_mode(self.net("generator")) as net:
             return net(self.noise(n, generator))
 
     def pictures(self, data):
         n = 2500 if data.kind == "points" else 64
-        conditions = data.conditions(n, self.takes) if self.takes else {}
-        return {"samples": (self.sample(n, **conditions, generator=seeds.generator(0)), 8)}
+        return {"samples": (self.sample(n, **data.conditions(n, self.takes or ()), generator=seeds.generator(0)), 8)}

@@ -1,10 +1,16 @@
-"""Losses as pure functions of the discriminator's raw scores (logits of any shape)."""
+"""Losses as pure functions of the discriminator's raw scores (logits of any shape), and the games made of them.
 
-from collections.abc import Callable
+A game is what `loss=` chooses: `discriminator(real, fake)` returns a scalar or {"loss": scalar, other terms to log},
+and `generator(fake, real)` a scalar. real is None there unless the game `is_relative`: its generator's loss needs the
+scores of real examples, too.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss, softplus
+from torch.nn.functional import mse_loss, relu, softplus
 
 from ganrun.errors import UserError, did_you_mean
 
@@ -29,14 +35,6 @@ def minimax(fake: Tensor) -> Tensor:
     return -softplus(at_least_float32(fake)).mean()
 
 
-def generator_loss(name: str) -> Callable[[Tensor], Tensor]:
-    """Return the loss of the original GAN's generator by name: scores of fakes -> scalar."""
-    choices = {"non_saturating": non_saturating, "minimax": minimax}
-    if name not in choices:
-        raise UserError(f"Unknown model.generator_loss={name}.{did_you_mean(name, choices)}")
-    return choices[name]
-
-
 def wasserstein(real: Tensor, fake: Tensor) -> Tensor:
     """E f(G(z)) - E f(x): minus the critic's estimate of the distance. Arjovsky et al. 2017, eq. 2."""
     return at_least_float32(fake).mean() - at_least_float32(real).mean()
@@ -46,3 +44,106 @@ def least_squares(score: Tensor, target: float) -> Tensor:
     """E (D - target)^2. Mao et al. 2017, eq. 9."""
     score = at_least_float32(score)
     return mse_loss(score, torch.full_like(score, target))
+
+
+def relativistic(higher: Tensor, lower: Tensor) -> Tensor:
+    """E log(1 + exp(lower - higher)) of pairs of scores. Jolicoeur-Martineau 2019, RSGAN; Huang et al. 2024, eq. 2."""
+    return softplus(at_least_float32(lower) - at_least_float32(higher)).mean()
+
+
+class Game(Protocol):
+    """What a GAN asks of its loss; see above."""
+
+    is_relative: bool
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Any: ...
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor: ...
+
+
+class Logistic:
+    """Cross entropy, with the generator's loss of practice. Goodfellow et al. 2014, section 3."""
+
+    is_relative = False
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return logistic(real, fake)
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return non_saturating(fake)
+
+
+class Minimax(Logistic):
+    """The two-player game in theory. Goodfellow et al. 2014, eq. 1."""
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return minimax(fake)
+
+
+@dataclass
+class LeastSquares:
+    """Mao et al. 2017, eq. 2: E (D(x) - b)^2 / 2 + E (D(G(z)) - a)^2 / 2, and E (D(G(z)) - c)^2 / 2.
+
+    a, b: targets of D for fake and real examples.  c: what G wants D to say.
+    """
+
+    a: float = 0.0
+    b: float = 1.0
+    c: float = 1.0
+    is_relative = False
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return 0.5 * (least_squares(real, self.b) + least_squares(fake, self.a))
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return 0.5 * least_squares(fake, self.c)
+
+
+class Hinge:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), and -E D(G(z)). Lim & Ye 2017; Miyato et al. 2018, eq. 16 and 17."""
+
+    is_relative = False
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return relu(1 - at_least_float32(real)).mean() + relu(1 + at_least_float32(fake)).mean()
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return -at_least_float32(fake).mean()
+
+
+class Wasserstein:
+    """Arjovsky et al. 2017, eq. 2. The term `distance` is the critic's estimate, up to its Lipschitz constant."""
+
+    is_relative = False
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        loss = wasserstein(real, fake)
+        return {"loss": loss, "distance": -loss}
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return -at_least_float32(fake).mean()
+
+
+class Relativistic:
+    """Pairs of a real and a fake example: D tells the real one by a higher score, G seeks the opposite. Huang 2024."""
+
+    is_relative = True
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return relativistic(real, fake)
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        assert real is not None
+        return relativistic(fake, real)
+
+
+def choose_game(loss: Game | None, old_name: str | None) -> Game:
+    """Return the game of a loss, or that of `model.generator_loss` as version 0.1 named it, or Logistic."""
+    return generator_loss(old_name) if old_name else loss or Logistic()
+
+
+def generator_loss(name: str) -> Game:
+    """Return the game with the generator's loss of that name in version 0.1. Raises UserError for other names."""
+    choices = {"non_saturating": Logistic, "minimax": Minimax}
+    if name not in choices:
+        raise UserError(f"Unknown model.generator_loss={name}.{did_you_mean(name, choices)}")
+    return choices[name]()

@@ -37,6 +37,11 @@ class Player:
         return bool(self.every(batch)) if callable(self.every) else batch % self.every == 0
 
 
+def as_terms(loss: Tensor | Terms) -> Terms:
+    """Return a loss as a dict of terms."""
+    return loss if isinstance(loss, Mapping) else {"loss": loss}
+
+
 def regular_steps(seen: Mapping[str, Any], players: Sequence[Player]) -> dict[str, dict[str, int]]:
     """Return the counts of steps that a checkpoint without them implies: no turn was left out, batches were equal.
 

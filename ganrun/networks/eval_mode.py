@@ -1,7 +1,7 @@
-"""Ways to call a network: in evaluation mode, or on several batches at once."""
+"""Ways to call a network: in evaluation mode, on several batches at once, or in the precision of its weights."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -33,3 +33,10 @@ def eval_mode(network: nn.Module) -> Iterator[nn.Module]:
         network._compiled_call_impl = compiled
         for module, training in modes:
             module.training = training
+
+
+def outside_autocast(like: Tensor) -> AbstractContextManager:
+    """Compute in the precision of the weights, whatever autocast of the device of `like` is on."""
+    kind = like.device.type
+    is_on = kind != "meta" and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if is_on else nullcontext()

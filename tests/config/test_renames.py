@@ -44,3 +44,37 @@ def test_renamed_settings_move_with_their_values_and_interpolations(monkeypatch)
 def test_a_config_of_today_stays_as_it_is():
     content = {"model": {"_target_": "ganrun.models.gan.GAN", "z": "${data.size}"}, "data": {"size": 3}, "a": ["b"]}
     assert OmegaConf.to_container(renames.update_config(OmegaConf.create(content))) == content
+
+
+def test_settings_of_the_original_gan_move_to_the_choices_that_replace_them():
+    content = {"_target_": "ganrun.models.dcgan.DCGAN", "k": 2, "generator_loss": "minimax", "c": "${model.k}"}
+    cfg = OmegaConf.to_container(renames.update_config(OmegaConf.create({"model": content})))
+    assert cfg["model"] == {"_target_": content["_target_"], "d_steps": 2, "loss": "${loss}", "c": "${model.d_steps}"}
+    assert cfg["loss"] == {"_target_": "ganrun.models.losses.Minimax"}
+
+
+def test_settings_of_a_users_own_class_keep_their_names():
+    content = {"model": {"_target_": "mine.Began", "k": 2, "generator_loss": "minimax", "c": "${model.k}"}}
+    assert OmegaConf.to_container(renames.update_config(OmegaConf.create(content))) == content
+
+
+def test_an_unknown_value_of_an_old_setting_stays_for_the_class_to_refuse():
+    content = {"model": {"_target_": "ganrun.models.gan.GAN", "generator_loss": "foo"}}
+    assert OmegaConf.to_container(renames.update_config(OmegaConf.create(content))) == content
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("model.k=3", "model.d_steps=3"),
+        ("+model.k=3", "+model.d_steps=3"),
+        ("model.k=1,5", "model.d_steps=1,5"),
+        ("model.generator_loss=minimax", "loss=minimax"),
+        ("model.generator_loss=non_saturating", "loss=logistic"),
+        ("model.kk=3", "model.kk=3"),
+        ("optimizer.lr=1", "optimizer.lr=1"),
+        ("~model.k", "~model.k"),
+    ],
+)
+def test_an_override_gets_todays_name(old, new):
+    assert renames.current_override(old) == new

@@ -21,7 +21,14 @@ def composed_configs():
         options = {group: [*docs.group_choices(group, [conf_dir()])] for group in groups}
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             for i in range(max(map(len, options.values()), default=1)):
-                yield compose(verb, [f"{group}={names[i % len(names)]}" for group, names in options.items()])
+                chosen = {group: names[i % len(names)] for group, names in options.items()}
+                yield compose(verb, [f"{group}={name}" for group, name in chosen.items() if is_taken(group, chosen)])
+
+
+def is_taken(group, chosen):
+    """Return whether the chosen model has such a group: not all have a loss and regularizers to choose."""
+    path = conf_dir() / "model" / f"{chosen.get('model')}.yaml"
+    return group not in ("loss", "regularizer") or group in docs.default_choices(path)
 
 
 def nodes(node, prefix=""):

@@ -16,7 +16,7 @@ BAD = [
     ("train data=mnits", ['Unknown data "mnits"', "Did you mean mnist"]),
     ("train optimizer=foo", ['Unknown optimizer "foo"', "Allowed: adam"]),
     ("train lr=1", ["Unknown key lr", "Did you mean optimizer.lr"]),
-    ("train model.generator_los=minimax", ["model.generator_los", "Did you mean generator_loss"]),
+    ("train model.d_step=3", ["model.d_step", "Did you mean d_steps"]),
     (f"{D} trainer.max_steps=3", ["Unknown key trainer.max_steps", "Allowed: accelerator"]),
     # pairs that cannot work
     ("train model=dcgan data=ring", ["model=dcgan needs", "as points", "Models for data=ring: gan, wgan"]),
@@ -55,7 +55,7 @@ BAD = [
     (f"{D} network.width=abc", ["network.width must be an integer of at least 1, got abc"]),
     (f"{D} ema.half_life_kimg=-1", ["ema.half_life_kimg must be a number above 0 or null, got -1"]),
     (f"{D} data.channels=2", ["data.channels must be 1 (grey) or 3 (colour), got 2"]),
-    (f"{D} model.generator_loss=foo", ["model.generator_loss=foo", "Allowed: minimax, non_saturating"]),
+    (f"{D} loss=foo", ['Unknown loss "foo"', "logistic", "minimax"]),
     (f"{S} metrics.samples=1", ["metrics.samples must be an integer of at least 2, got 1"]),
     ("train model=wgan data=digits model.n_critic=0", ["model.n_critic must be an integer of at least 1, got 0"]),
     ("train model=gan data=ring data.sigma=-1", ["data.sigma must be positive, got -1"]),

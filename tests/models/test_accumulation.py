@@ -15,7 +15,7 @@ NO_DROPOUT = ["network.generator.dropout=0", "network.discriminator.dropout=0"]
 CASES = {
     "gan": RING,
     "gan, clipped": [*RING, "clip=0.01"],
-    "gan, k=2": [*RING, "model.k=2"],
+    "gan, k=2": [*RING, "model.d_steps=2"],
     "wgan": [*RING, "model=wgan", "model.n_critic=3", "optimizer.lr=0.01"],
     "gan on images": ["model=gan", *MLP, "data.flip=true"],
     "cgan": ["model=cgan", "network=cgan_mlp", *NO_DROPOUT, *SMALL_DIGITS],

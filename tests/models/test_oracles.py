@@ -97,11 +97,11 @@ SMALL_GAN = ["model=gan", "network.generator.hidden=[24]", "network.discriminato
 
 
 def test_the_training_of_gan_with_two_steps_of_the_discriminator_is_algorithm_1():
-    assert_goodfellow([*SMALL_GAN, "model.k=2"], prior=gaussian, z_dim=10, k=2)
+    assert_goodfellow([*SMALL_GAN, "model.d_steps=2"], prior=gaussian, z_dim=10, k=2)
 
 
 def test_the_training_of_gan_with_the_minimax_loss_is_algorithm_1():
-    overrides = [*SMALL_GAN, "model.generator_loss=minimax"]
+    overrides = [*SMALL_GAN, "loss=minimax"]
     assert_goodfellow(overrides, prior=gaussian, z_dim=10, generator_loss=saturating)
 
 

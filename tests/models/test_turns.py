@@ -71,7 +71,7 @@ def test_a_turn_changes_only_the_players_own_weights_and_gives_the_others_no_gra
     assert set(turns) == set(before)
 
 
-@pytest.mark.parametrize(("overrides", "every"), [(["model=gan", "model.k=3"], 3), (["model=wgan"], 5)])
+@pytest.mark.parametrize(("overrides", "every"), [(["model=gan", "model.d_steps=3"], 3), (["model=wgan"], 5)])
 def test_the_discriminator_sees_each_batch_once_and_the_generator_moves_after_every_kth(overrides, every):
     job = job_of(*overrides, *RING)
     turns, seen = [], []
@@ -105,9 +105,7 @@ def test_the_critic_of_wgan_is_clamped_after_each_of_its_turns():
 
 
 def test_the_two_generator_losses_have_different_gradients():
-    first, other = (
-        train(job_of("model=gan", *RING, f"model.generator_loss={name}"), 3) for name in ("minimax", "non_saturating")
-    )
+    first, other = (train(job_of("model=gan", *RING, f"loss={name}"), 3) for name in ("minimax", "logistic"))
     assert not all(same(weights([first.model.generator]), weights([other.model.generator])))
 
 

@@ -90,7 +90,7 @@ def move_like_hypergan(players, x, noise, step):
 def move_like_wgan_gp(players, x, noise, step):
     z = noise(len(x))
     players.move("discriminator", x, z)
-    if step % players.model.k == 0:
+    if step % players.model.d_steps == 0:
         players.move("generator", x, z)
 
 

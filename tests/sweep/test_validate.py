@@ -80,8 +80,8 @@ OUTSIDE = ("../../x", "/tmp/x", "a/../b", ".", ".x", "a//b", "x" * 201)
             "the condition of model.c names nix, and there is no such",
         ),
         (
-            [*VARIED, "sweep.only=['model.c if model.k==1', 'model.k if kimg>1']", "model.k=1,2"],
-            "model.k, which must come before it",
+            [*VARIED, "sweep.only=['model.c if model.d_steps==1', 'model.d_steps if kimg>1']", "model.d_steps=1,2"],
+            "model.d_steps, which must come before it",
         ),
         ([*VARIED], "Unknown key model.c"),
         ([*VARIED, "sweep.only=['model.c if model!=gan,dcgan']"], "'gan,dcgan' in the condition"),
@@ -129,7 +129,7 @@ def test_a_value_that_is_refused_is_found_before_the_first_job(capfd, tmp_path):
     [
         (["data=ring", "optimizer.lr=1e-3,-1"], "optimizer.lr must be a number above 0, got -1"),
         (["data=ring", "batch_size=4,8,0.5"], "batch_size must be an integer of at least 1, got 0.5"),
-        (["data=digits", "model.generator_loss=minimax,nix"], "as model.generator_loss=nix is refused"),
+        (["data=digits", "loss=minimax,nix"], 'Unknown loss "nix"'),
         (["data=digits", "optimizer.foo=1", "seed=1,2"], "Unknown key optimizer.foo"),
         (["data=ring", "network.generator.hidden=[8],[0]"], "as network.generator.hidden=[0] is refused"),
         (["data=ring", "optimizer.lr=range(-300,1)"], "optimizer.lr must be a number above 0, got -300"),
@@ -274,9 +274,9 @@ def test_more_gpus_than_there_are_are_refused():
 
 
 def test_a_dry_run_lists_the_points_and_writes_nothing(capfd, tmp_path):
-    assert main([*RING, "model.k=1,2", "seed=3,4", "dry_run=true"]) == 0
+    assert main([*RING, "model.d_steps=1,2", "seed=3,4", "dry_run=true"]) == 0
     err = capfd.readouterr().err
-    assert "point 1  model.k=2" in err
+    assert "point 1  model.d_steps=2" in err
     assert "2 points by grid, each with seed 3, 4, in outputs/sweeps/k+seed-" in err
     assert main([*RING, INTERVAL, "sweep=tpe", "dry_run=true"]) == 0
     assert "50 points by tpe" in capfd.readouterr().err

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from omegaconf import DictConfig, OmegaConf, read_write
 
+from ganrun.config.rename_table import SETTINGS
 from ganrun.errors import UserError
 
 OPERATORS = {"==": eq, "!=": ne, ">=": ge, "<=": le, ">": gt, "<": lt}
@@ -86,13 +87,14 @@ def parse_conditions(texts: str | Iterable[str]) -> dict[str, Condition]:
 def copy_with(config: DictConfig, plain: Mapping[str, Any], texts: Mapping[str, str]) -> DictConfig:
     """Return a copy of a point's config with other values of settings. texts: the values as in overrides."""
     copy = config.copy()
-    for key, value in plain.items():
-        OmegaConf.update(copy, key, value)
+    given = {key if has_key(config, key) else SETTINGS.get(key, key): key for key in plain}  # its name today: as given
+    for key, name in given.items():
+        OmegaConf.update(copy, key, plain[name])
     task = copy.hydra.overrides.task
     with read_write(task):
         for i, override in enumerate(task):
             key = override.partition("=")[0]
-            task[i] = f"{key}={texts[key]}" if key in plain else override
+            task[i] = f"{key}={texts[given[key]]}" if key in given else override
     return copy
 
 
@@ -131,11 +133,17 @@ class ConfigCache:
         """Return a setting of a point: the choice if it is a config group, such as model; None if it has none."""
         config = self.config(values)
         choices = config.hydra.runtime.choices
+        key = key if has_key(config, key) else SETTINGS.get(key, key)
         return choices[key] if key in choices else OmegaConf.select(config, key)
 
     def has(self, key: str, values: Mapping[str, str]) -> bool:
-        """Return whether the point has this setting, even if it is null."""
+        """Return whether the point has this setting, even if it is null, or one that had this name before."""
         config = self.config(values)
-        above, _, last = key.rpartition(".")
-        parent = OmegaConf.select(config, above) if above else config
-        return key in config.hydra.runtime.choices or (OmegaConf.is_dict(parent) and last in parent)
+        return has_key(config, key) or has_key(config, SETTINGS.get(key, key))
+
+
+def has_key(config: DictConfig, key: str) -> bool:
+    """Return whether the key is a config group or a setting of the config."""
+    above, _, last = key.rpartition(".")
+    parent = OmegaConf.select(config, above) if above else config
+    return key in config.hydra.runtime.choices or (OmegaConf.is_dict(parent) and last in parent)

@@ -79,7 +79,7 @@ def test_ema_weights_are_stored_beside_the_trained_ones(train):
 
 def test_an_override_chooses_the_loss_of_the_generator(train):
     args = [*RING, "kimg=0.004", "log_every=1"]
-    a, b = (train(*args, f"model.generator_loss={name}", folder=name) for name in ("minimax", "non_saturating"))
+    a, b = (train(*args, f"loss={name}", folder=name) for name in ("minimax", "logistic"))
     assert has_same_weights(a, b, "discriminator.")  # it is updated first
     assert not has_same_weights(a, b, "generator.")
     minimax, non_saturating = (lines(run, "kimg")[0]["train/generator/loss"] for run in (a, b))

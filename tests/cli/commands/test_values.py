@@ -9,7 +9,7 @@ from helpers.runs import RING, load_checkpoint, status
     [
         ["optimizer.betas=[0,0.9]"],
         ["+optimizers.generator.betas=[0,0.9]"],
-        ["optimizer=rmsprop", "optimizer.alpha=0", "optimizer.momentum=0", "model.k=2"],
+        ["optimizer=rmsprop", "optimizer.alpha=0", "optimizer.momentum=0", "model.d_steps=2"],
         ["optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "clip=1"],
         ["schedule=linear_decay", "schedule.start=0", "schedule.end=1"],
         ["init=normal", "init.std=1", "ema.half_life_kimg=1", "ema.ramp_up=1"],

@@ -19,7 +19,7 @@ CASES = {
     "averaged": [*SMALL["dcgan"], "ema.half_life_kimg=0.02"],
     "clipped": [*SMALL["dcgan"], "clip=0.1"],
     "dropout": [*RING, "network.discriminator.dropout=0.5"],
-    "several turns of the discriminator": [*RING, "model.k=3"],
+    "several turns of the discriminator": [*RING, "model.d_steps=3"],
     "bfloat16": [*SMALL["dcgan"], "trainer.precision=bf16-mixed"],
     "sgd": [*RING, "optimizer=sgd"],
     "class joined late": ["model=cgan", "network=cgan_hidden", "network.width=4", "data=digits", "batch_size=4"],

@@ -22,9 +22,11 @@ def read():
 
 
 def test_lists_ranges_and_globs_become_axes_and_all_else_is_fixed(read):
-    found = read("model=gan,wgan", "data=ring", "model.k=range(1,4)", "optimizer=glob(adam*)", "+x='a,b'", "kimg=2")
+    found = read(
+        "model=gan,wgan", "data=ring", "model.d_steps=range(1,4)", "optimizer=glob(adam*)", "+x='a,b'", "kimg=2"
+    )
     assert found.fixed == ["data=ring", "+x='a,b'", "kimg=2"]
-    assert found.axes[:2] == [Axis("model", ("gan", "wgan")), Axis("model.k", ("1", "2", "3"))]
+    assert found.axes[:2] == [Axis("model", ("gan", "wgan")), Axis("model.d_steps", ("1", "2", "3"))]
     assert found.axes[2].key == "optimizer"
     assert "adam" in found.axes[2].values
 
@@ -112,10 +114,10 @@ def test_settings_of_the_sweep_are_not_passed_to_its_jobs(read):
 
 
 def test_an_experiment_may_define_axes_that_the_command_line_overrides(read):
-    more = {"optimizer.lr": "tag(log, interval(1e-5, 1e-2))", "model.k": "choice(1, 5)"}
-    found = read("model.k=3", "seed=1,2", seeds=10, more=more)
+    more = {"optimizer.lr": "tag(log, interval(1e-5, 1e-2))", "model.d_steps": "choice(1, 5)"}
+    found = read("model.d_steps=3", "seed=1,2", seeds=10, more=more)
     assert found.axes == [Axis("optimizer.lr", low=1e-5, high=1e-2, is_log=True)]
-    assert found.fixed == ["model.k=3"]
+    assert found.fixed == ["model.d_steps=3"]
     assert found.seeds == [1, 2]
 
 
@@ -131,8 +133,8 @@ def test_shuffled_values_have_the_same_order_at_every_start(read):
         ("k>1", {"k": 2}, True),
         ("k>1", {"k": 1}, False),
         ("lr<=1e-3", {"lr": 1e-3}, True),
-        ("model.k >= 2 and model != 'a b'", {"model.k": 2, "model": "gan"}, True),
-        ("model.k>=2 and model!='a b'", {"model.k": 2, "model": "a b"}, False),
+        ("model.d_steps >= 2 and model != 'a b'", {"model.d_steps": 2, "model": "gan"}, True),
+        ("model.d_steps>=2 and model!='a b'", {"model.d_steps": 2, "model": "a b"}, False),
         ("data.flip==true", {"data.flip": True}, True),
         ("data.name==stand and kimg<3", {"data.name": "stand", "kimg": 2}, True),
         ("clip!=null", {"clip": None}, False),

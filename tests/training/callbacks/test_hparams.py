@@ -40,7 +40,7 @@ def hparams(settings):
 
 def test_the_settings_are_those_that_make_the_run_what_it_is():
     expected = {name: CHOICES[name] for name in ("model", "network", "data", "optimizer", "schedule")}
-    expected |= {"seed": 3, "kimg": 10, "batch_size": 8, "model.k": 2, "network.generator.hidden": "[4]"}
+    expected |= {"seed": 3, "kimg": 10, "batch_size": 8, "model.d_steps": 2, "network.generator.hidden": "[4]"}
     expected |= {"optimizer.lr": 0.1, "discriminator.lr": 0.4}
     assert hyperparameters(OmegaConf.create(CONFIG), CHOICES) == expected
 
