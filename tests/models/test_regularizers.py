@@ -159,7 +159,7 @@ def test_a_lazy_penalty_joins_every_nth_step_n_times_as_strong():
 
         experiment.model.players = players
         train(experiment, 7)
-    lazy, full = ([None if value is None else float(value) for value in terms] for terms in seen)
+    lazy, full = ([None if value is None else value.item() for value in terms] for terms in seen)
     assert [value is not None for value in lazy] == [False, False, True, False, False, True, False]
     assert lazy[2] == pytest.approx(3 * full[2], rel=1e-4)
     assert lazy[5] == pytest.approx(3 * full[5], rel=1e-4)
