@@ -139,6 +139,6 @@ def test_a_class_of_ones_own_may_pass_on_the_arguments_of_version_0_1(folder):
     (folder / "passing.py").write_text(
         "from ganrun.models.gan import GAN\n\n\nclass Passing(GAN):\n    def __init__(self, *args, k, **kwargs):\n"
         "        super().__init__(*args, k=k, generator_loss='minimax', **kwargs)\n"
-        "        assert (self.d_steps, type(self.game).__name__) == (2, 'Minimax')\n"
+        "        assert (self.d_steps, type(self.objective).__name__) == (2, 'Minimax')\n"
     )
     assert main(["train", "model=gan", *SHORT, "model._target_=passing.Passing", "+model.k=2"]) == 0

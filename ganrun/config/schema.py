@@ -51,15 +51,6 @@ SEED = number(least=0, most=2**32 - 1, whole=True)
 IN_HPARAMS = ("model", "network", "loss", "optimizer", "schedule", "data")  # groups whose choice is shown
 OF_MODEL = ("model", "network", "loss", "regularizer", "optimizer", "schedule", "init")
 GROUPS = (*OF_MODEL, "data", "metrics", "trainer", "logger", "callbacks")
-OPTIMIZER = {
-    "lr": POSITIVE,
-    "betas": types.BETAS,
-    "weight_decay": NOT_NEGATIVE,
-    "momentum": NOT_NEGATIVE,
-    "alpha": SHARE,
-    "fused": types.FLAG_OR_NULL,
-    "foreach": types.FLAG_OR_NULL,
-}
 PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "r1": "gamma", "r2": "gamma"}
 OWN_CLASSES = ("ganrun.", "torch.", "pytorch_lightning.")
 # A key, or a pattern: * stands for one name, ** for names at any depth. The first entry that fits a key counts.
@@ -157,7 +148,7 @@ SETTINGS = {
     "regularizer.spectral_norm.iterations": Setting(COUNT, True, in_hparams=True),
     "regularizer.**": Setting(in_hparams=True),
     # optimizer, schedule, first weights
-    **{f"optimizer.{name}": Setting(allowed, True, in_hparams=True) for name, allowed in OPTIMIZER.items()},
+    **{f"optimizer.{name}": Setting(allowed, True, in_hparams=True) for name, allowed in types.OPTIMIZER.items()},
     "optimizer.**": Setting(in_hparams=True),
     "schedule.start": Setting(number(least=0, most=1)),
     "schedule.end": Setting(NOT_NEGATIVE),

@@ -211,6 +211,16 @@ ROOT = ValueType(
     quoting_hint,
 )
 
+OPTIMIZER = {  # settings of torch's optimizers
+    "lr": number(above=0),
+    "betas": BETAS,
+    "weight_decay": number(least=0),
+    "momentum": number(least=0),
+    "alpha": SHARE,
+    "fused": FLAG_OR_NULL,
+    "foreach": FLAG_OR_NULL,
+}
+
 
 def format_setting_value(value: Any) -> str:
     """Return the value in the notation of the command line."""

@@ -4,7 +4,7 @@ from torch import Generator, Tensor
 
 from ganrun import seeds
 from ganrun.models.base import Adversarial, Batch, Player, as_terms
-from ganrun.models.losses import choose_game
+from ganrun.models.losses import choose_objective
 from ganrun.models.regularizers import Regularizers
 from ganrun.networks import latents
 from ganrun.networks.eval_mode import eval_mode
@@ -19,10 +19,10 @@ class GAN(Adversarial):
     averages = ("generator",)
 
     def __init__(self, generator, discriminator, z_dim, d_steps=1, loss=None, regularizers=(), **base):
-        d_steps, game = base.pop("k", d_steps), choose_game(loss, base.pop("generator_loss", None))  # names of 0.1
+        d_steps, loss = base.pop("k", d_steps), choose_objective(loss, base.pop("generator_loss", None))  # as in 0.1
         super().__init__(**base)
         self.generator, self.discriminator, self.z_dim = generator, discriminator, z_dim
-        self.d_steps, self.game, self.regularizers = d_steps, game, Regularizers(regularizers, discriminator)
+        self.d_steps, self.objective, self.regularizers = d_steps, loss, Regularizers(regularizers, discriminator)
 
     def players(self) -> list[Player]:
         discriminator = Player("discriminator", [self.discriminator], self.discriminator_loss)
@@ -32,11 +32,11 @@ class GAN(Adversarial):
     def discriminator_loss(self, batch: Batch):
         real, x = self.score(batch["x"], batch), self.fake_like(batch)
         fake, self.kept["fake"] = self.score(x, batch), x
-        return {**as_terms(self.game.discriminator(real, fake)), "real": real, "fake": fake}
+        return {**as_terms(self.objective.discriminator(real, fake)), "real": real, "fake": fake}
 
     def generator_loss(self, batch: Batch):
         fake = self.score(self.fake_like(batch), batch)
-        return self.game.generator(fake, self.score(batch["x"], batch) if self.game.is_relative else None)
+        return self.objective.generator(fake, self.score(batch["x"], batch) if self.objective.is_relative else None)
 
     def after_turn(self, player: Player) -> None:
         self.regularizers.after_turn(player, self)

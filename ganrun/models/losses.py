@@ -1,8 +1,8 @@
-"""Losses as pure functions of the discriminator's raw scores (logits of any shape), and the games made of them.
+"""Losses as pure functions of the discriminator's raw scores (logits of any shape), and the objectives made of them.
 
-A game is what `loss=` chooses: `discriminator(real, fake)` returns a scalar or {"loss": scalar, other terms to log},
-and `generator(fake, real)` a scalar. real is None there unless the game `is_relative`: its generator's loss needs the
-scores of real examples, too.
+An objective is what `loss=` chooses: `discriminator(real, fake)` returns a scalar or {"loss": scalar, other terms to
+log}, and `generator(fake, real)` a scalar. There, real is None unless the objective `is_relative`: its generator's loss
+needs the scores of real examples, too.
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def relativistic(higher: Tensor, lower: Tensor) -> Tensor:
     return softplus(at_least_float32(lower) - at_least_float32(higher)).mean()
 
 
-class Game(Protocol):
+class Objective(Protocol):
     """What a GAN asks of its loss; see above."""
 
     is_relative: bool
@@ -136,13 +136,13 @@ class Relativistic:
         return relativistic(fake, real)
 
 
-def choose_game(loss: Game | None, old_name: str | None) -> Game:
-    """Return the game of a loss, or that of `model.generator_loss` as version 0.1 named it, or Logistic."""
+def choose_objective(loss: Objective | None, old_name: str | None) -> Objective:
+    """Return the objective that is given, or that of `model.generator_loss` as version 0.1 named it, or Logistic."""
     return generator_loss(old_name) if old_name else loss or Logistic()
 
 
-def generator_loss(name: str) -> Game:
-    """Return the game with the generator's loss of that name in version 0.1. Raises UserError for other names."""
+def generator_loss(name: str) -> Objective:
+    """Return the objective with the generator's loss of that name in version 0.1. Raises UserError for other names."""
     choices = {"non_saturating": Logistic, "minimax": Minimax}
     if name not in choices:
         raise UserError(f"Unknown model.generator_loss={name}.{did_you_mean(name, choices)}")

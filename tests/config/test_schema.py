@@ -22,7 +22,10 @@ def composed_configs():
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             for i in range(max(map(len, options.values()), default=1)):
                 chosen = {group: names[i % len(names)] for group, names in options.items()}
-                yield compose(verb, [f"{group}={name}" for group, name in chosen.items() if is_taken(group, chosen)])
+                left_out = {group: name for group, name in chosen.items() if not is_taken(group, chosen)}
+                yield compose(verb, [f"{group}={name}" for group, name in chosen.items() if group not in left_out])
+                if left_out:
+                    yield compose(verb, ["model=gan", *(f"{group}={name}" for group, name in left_out.items())])
 
 
 def is_taken(group, chosen):

@@ -79,9 +79,9 @@ def test_an_unknown_loss_of_the_generator_is_refused_with_the_nearest_name():
         losses.generator_loss("minmax")
 
 
-# The games that `loss=` chooses, against slow loops from the papers' equations
+# The objectives that `loss=` chooses, against slow loops from the papers' equations
 
-GAMES = {  # game: (loss of D for one real and one fake score, loss of G for one fake and one real score)
+OBJECTIVES = {  # objective: (loss of D for one real and one fake score, loss of G for one fake and one real score)
     "logistic": (losses.Logistic(), lambda r, f: -log(p(r)) - log(1 - p(f)), lambda f, r: -log(p(f))),
     "minimax": (losses.Minimax(), lambda r, f: -log(p(r)) - log(1 - p(f)), lambda f, r: log(1 - p(f))),
     "least squares 0/1": (
@@ -112,47 +112,47 @@ def loss_of(terms):
     return terms["loss"] if isinstance(terms, dict) else terms
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("shape", [(5,), (2, 1, 3, 3)])
-def test_a_game_is_the_mean_of_the_papers_terms(name, shape):
-    game, of_d, of_g = GAMES[name]
+def test_an_objective_is_the_mean_of_the_papers_terms(name, shape):
+    objective, of_d, of_g = OBJECTIVES[name]
     generator = torch.Generator().manual_seed(1)
     real, fake = (2 * torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
     pairs = [*zip(real.flatten().tolist(), fake.flatten().tolist(), strict=True)]
     expected = sum(of_d(r, f) for r, f in pairs) / len(pairs), sum(of_g(f, r) for r, f in pairs) / len(pairs)
-    assert float(loss_of(game.discriminator(real, fake))) == pytest.approx(expected[0], abs=1e-12)
-    assert float(game.generator(fake, real)) == pytest.approx(expected[1], abs=1e-12)
-    if not game.is_relative:
-        assert float(game.generator(fake)) == pytest.approx(expected[1], abs=1e-12)
+    assert float(loss_of(objective.discriminator(real, fake))) == pytest.approx(expected[0], abs=1e-12)
+    assert float(objective.generator(fake, real)) == pytest.approx(expected[1], abs=1e-12)
+    if not objective.is_relative:
+        assert float(objective.generator(fake)) == pytest.approx(expected[1], abs=1e-12)
 
 
-@pytest.mark.parametrize("name", GAMES)
-def test_a_game_of_bfloat16_scores_is_computed_in_float32(name):
-    game = GAMES[name][0]
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_of_bfloat16_scores_is_computed_in_float32(name):
+    objective = OBJECTIVES[name][0]
     real, fake = torch.randn(2, 64, generator=torch.Generator().manual_seed(2)).bfloat16()
     for found, exact in (
-        (loss_of(game.discriminator(real, fake)), loss_of(game.discriminator(real.float(), fake.float()))),
-        (game.generator(fake, real), game.generator(fake.float(), real.float())),
+        (loss_of(objective.discriminator(real, fake)), loss_of(objective.discriminator(real.float(), fake.float()))),
+        (objective.generator(fake, real), objective.generator(fake.float(), real.float())),
     ):
         assert found.dtype == torch.float32
         assert torch.equal(found, exact)
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_each_player_is_drawn_to_its_side(name):
     """A step against the gradient raises real scores and lowers fake ones for D, and raises fake ones for G."""
-    game = GAMES[name][0]
+    objective = OBJECTIVES[name][0]
     real, fake, worse = (torch.tensor([score], requires_grad=True) for score in (0.3, 0.2, -0.2))
-    of_real, of_fake = torch.autograd.grad(loss_of(game.discriminator(real, fake)), (real, fake))
+    of_real, of_fake = torch.autograd.grad(loss_of(objective.discriminator(real, fake)), (real, fake))
     assert of_real < 0 < of_fake
-    (of_fake,) = torch.autograd.grad(game.generator(worse, real.detach()), worse)
+    (of_fake,) = torch.autograd.grad(objective.generator(worse, real.detach()), worse)
     assert of_fake < 0
 
 
 def test_the_second_coding_of_least_squares_is_that_of_pearsons_divergence():
     """Mao et al. 2017, section 3.2.2: b - c = 1 and b - a = 2 make it Pearson's chi^2, which -1, 1, 0 has."""
-    game = losses.LeastSquares(-1, 1, 0)
-    assert (game.b - game.c, game.b - game.a) == (1, 2)
+    objective = losses.LeastSquares(-1, 1, 0)
+    assert (objective.b - objective.c, objective.b - objective.a) == (1, 2)
 
 
 def test_the_term_distance_is_the_critics_estimate():
