@@ -107,6 +107,12 @@ def check_network_settings(cfg: DictConfig, data: DataModule) -> None:
             raise UserError(f"{key} must be model.classes={cfg.model.get('classes')}, got {value}. Leave it out.")
 
 
+def drop_unused_network(cfg: DictConfig) -> None:
+    """Empty the network of a model that refers to none: data may have chosen one, with settings of other models."""
+    if "${network" not in OmegaConf.to_yaml(cfg.model):
+        cfg.network = {}
+
+
 def check_model_settings(cfg: DictConfig) -> None:
     """Raise UserError if the model refers to a setting that the chosen data or network lacks."""
     setting = missing_setting(cfg.model) or ""

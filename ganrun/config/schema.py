@@ -120,6 +120,9 @@ SETTINGS = {
     "model.pool": Setting(number(least=0, whole=True), in_hparams=True),
     "model.start": Setting(list_of(number(), "two numbers, such as [1.0,1.0]"), in_hparams=True),
     "model.remember": Setting(number(least=1, whole=True, usable=(1, 10**6)), in_hparams=True),
+    "model.mixture": Setting(OBJECT),
+    "model.mixture.components": Setting(COUNT, True, in_hparams=True),
+    "model.mixture.regularization": Setting(POSITIVE, True, in_hparams=True),
     "model.extrapolation": Setting(POSITIVE, in_hparams=True),
     "model.*": Setting(in_hparams=True),
     # network
