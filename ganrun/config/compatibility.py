@@ -195,7 +195,8 @@ def check_loaded_data(cfg: DictConfig, data: DataModule) -> None:
 
 def check_accumulation(cfg: DictConfig, model: Adversarial, device_count: int) -> None:
     """Raise UserError if the devices cannot share a batch; warn if parts of a batch give other gradients than all."""
-    share_batch(cfg.batch_size, device_count)
+    if share_batch(cfg.batch_size, device_count) % model.batch_divisor:
+        refuse_batch_size(cfg.batch_size, model.batch_divisor, device_count)
     if model.accumulation and has_batch_norm(model):
         joint = cfg.batch_size * cfg.accumulate
         log.warning(
@@ -203,6 +204,16 @@ def check_accumulation(cfg: DictConfig, model: Adversarial, device_count: int) -
             "so this is not quite batch_size=%d. Networks without BatchNorm give the same: network=mlp, for example.",
             *(cfg.accumulate, cfg.batch_size, joint, joint),
         )
+
+
+def refuse_batch_size(batch_size: int, divisor: int, device_count: int) -> NoReturn:
+    """Raise UserError for a batch whose share of a device is no multiple of the model's divisor, with one that is."""
+    whole = divisor * device_count
+    reason = f"which judges {divisor} examples at once" + (f", on {device_count} devices" if device_count > 1 else "")
+    raise UserError(
+        f"batch_size must be a multiple of {whole} for model={chosen_options()['model']}, {reason}, got {batch_size}. "
+        f"Set for example batch_size={-(-batch_size // whole) * whole}."
+    )
 
 
 def check_monitor(suite: Any, scores: list[str]) -> None:

@@ -13,7 +13,7 @@ from ganrun.config.renames import iterate_values
 
 KEY = re.compile(r"\$\{\s*([\w.\[\]]+)\s*\}")  # of another key: ${data.size}
 ESCAPED = re.compile(r"(?<!\\)(\\\\)*\\\$\{")  # a text, no interpolation: an odd number of backslashes
-SHAPE = re.compile(r"\$\{image_shape:[\d\s,\[\]]*\}")  # ganrun's own resolver, of numbers and, before, of keys
+SHAPE = re.compile(r"\$\{(image|packed)_shape:[\d\s,\[\]]*\}")  # ganrun's own, of numbers and, before, of keys
 START = re.compile(r"(\\*)\$\{")
 MAX_SIZE = 2**20  # characters and values of a resolved config; ganrun's own have some thousand
 

@@ -113,6 +113,7 @@ SETTINGS = {
     },
     "model.regularizers": Setting(TABLE, True),
     "model.d_steps": Setting(COUNT, True, in_hparams=True),
+    "model.pack": Setting(COUNT, True, in_hparams=True),
     "model.n_critic": Setting(COUNT, in_hparams=True),
     "model.c": Setting(POSITIVE, in_hparams=True),
     "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),

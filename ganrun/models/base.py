@@ -36,6 +36,7 @@ class Adversarial(pl.LightningModule):
     needs: Mapping[str, str | None] | tuple[str, ...] = ("x",)  # keys of a batch; {key: kind} if the kind matters
     takes: tuple[str, ...] | None = None  # keys that `sample` takes; None: y if it is needed
     trial_size = 2  # examples of the batch that is tried before training
+    batch_divisor = 1  # the examples that a device gets of a batch must be a multiple of it
     averages: tuple[str, ...] = ()  # attributes that hold the networks which samples come from
 
     def __init__(

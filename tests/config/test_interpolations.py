@@ -34,6 +34,10 @@ CALLS = [
     "${image_shape:1,${oc.env:HOME}}",
     "${image_shape:1,{a: 1}}",
     "${image_shape:HOME}",
+    "${packed_shape:HOME,2}",
+    "${packed_shape:[1],{a: 1}}",
+    "${packed_shape:${b},${oc.env:HOME}}",
+    "${unpacked_shape:1,2}",
 ]
 KEYS = [
     "${b}",
@@ -46,6 +50,8 @@ KEYS = [
     "${ b }",
     "${image_shape:3,${b}}",
     "${image_shape:${b},[8, 9]}",
+    "${packed_shape:${b},2}",
+    "${packed_shape:[3, 8, 8],${b}}",
 ]
 TEXTS = [r"\${oc.env:HOME}", r"\\\${oc.env:HOME}", r"a\${b}", "text", ""]
 

@@ -45,6 +45,20 @@ def test_the_shape_of_images_may_be_computed_and_is_numbers_only():
         assert all(type(value) is int for value in cfg.data.shape)
 
 
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [("[3,8,9],2", [6, 8, 9]), ("[2],4", [8]), ("${data.size},2", [4]), ("[],2", [0]), ("3,2", [0]), ("[1],os", [0])],
+)
+def test_the_shape_of_a_pack_may_be_computed_and_is_numbers_only(shape, expected):
+    cfg = OmegaConf.create({"data": {"size": [2], "shape": "${packed_shape:" + shape + "}"}})
+    trust.check_trusted(cfg, Path("a.ckpt"))
+    assert cfg.data.shape == expected
+    hostile = {"_target_": "builtins.open", "file": "pwned"}
+    for text in ("{_target_: builtins.open},2", "[{_target_: builtins.open}],2", "[1],${data.node}", "${data.node},1"):
+        cfg = OmegaConf.create({"data": {"node": hostile, "shape": "${packed_shape:" + text + "}"}})
+        assert all(type(value) is int for value in cfg.data.shape)
+
+
 @pytest.mark.parametrize("target", BAD)
 @pytest.mark.parametrize("node", ["model", "model.generator", "layers.0"])
 def test_any_other_name_is_refused_anywhere_in_the_config(target, node, monkeypatch):
