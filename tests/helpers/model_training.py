@@ -40,6 +40,14 @@ SMALL = {  # each model with small networks, on the shipped digits
     ],
 }
 
+PRESETS = {  # models that are configs of GAN alone
+    "lsgan": ["model=lsgan", "network.width=4", *SMALL_DIGITS],
+    "wgan_gp": ["model=wgan_gp", "network.width=4", *SMALL_DIGITS],
+    "sngan": ["model=sngan", "network.width=4", *SMALL_DIGITS],
+    "dragan": ["model=dragan", "network.width=4", *SMALL_DIGITS],
+    "r3gan": ["model=r3gan", "network.width=8", *SMALL_DIGITS],
+}
+
 
 def job_of(*overrides: str) -> Experiment:
     """Build the experiment of these overrides on the CPU, with model and data only."""

@@ -10,37 +10,11 @@ import copy
 import pytest
 import torch
 from helpers.model_training import job_of, train
+from helpers.plain_loops import NEAR, SEED, assert_moved, assert_same_weights, batches_of
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
-from ganrun.seeds import seed_training_noise
-
 BATCHES = 50
-SEED = 3
-CPU = torch.device("cpu")
 DIGITS = ["data=digits", f"seed={SEED}", "batch_size=8"]
-NEAR = 1e-9
-
-
-def assert_same_weights(network, expected, atol=0.0):
-    for (name, found), wanted in zip(network.state_dict().items(), expected.state_dict().values(), strict=True):
-        if atol:
-            assert torch.allclose(found, wanted, rtol=0, atol=atol), (name, (found - wanted).abs().max())
-        else:
-            assert torch.equal(found, wanted), name
-
-
-def assert_moved(network, start):
-    """All matrices did; a vector may stay, as the last bias of a critic, which adds as much to real as to fake."""
-    for w, v in zip(network.parameters(), start.parameters(), strict=True):
-        assert w.ndim == 1 or not torch.equal(w, v)
-
-
-def batches_of(job, dtype, count=BATCHES):
-    """Number and content of each batch, with torch's default generator seeded as in training."""
-    for k in range(count):
-        batch = job.data.batch(k)
-        seed_training_noise(CPU, SEED, 0, k)
-        yield k, {key: value.to(dtype) if value.is_floating_point() else value for key, value in batch.items()}
 
 
 def logits_are(scores, truth):
@@ -126,7 +100,7 @@ def test_the_training_of_the_fully_connected_cgan_is_algorithm_1_for_a_few_batch
 def arjovsky(job, g, f, z_dim=100, alpha=5e-5, c=0.01, n_critic=5):
     w_optimizer = torch.optim.RMSprop(f.parameters(), lr=alpha)
     theta_optimizer = torch.optim.RMSprop(g.parameters(), lr=alpha)
-    for k, batch in batches_of(job, torch.float32):
+    for k, batch in batches_of(job, torch.float32, BATCHES):
         x = batch["x"]
         m = len(x)
         w_optimizer.zero_grad()
@@ -181,7 +155,7 @@ def zhu(job, g, f, d_x, d_y, histories, lr=2e-4, lam=10.0, identity=0.5):
     """G: X -> Y, F: Y -> X, D_X, D_Y as in the paper; X is domain a, Y is domain b."""
     gf_optimizer = torch.optim.Adam([*g.parameters(), *f.parameters()], lr, (0.5, 0.999))
     d_optimizer = torch.optim.Adam([*d_x.parameters(), *d_y.parameters()], lr, (0.5, 0.999))
-    for k, batch in batches_of(job, torch.float64):
+    for k, batch in batches_of(job, torch.float64, BATCHES):
         for optimizer in (gf_optimizer, d_optimizer):  # constant for a half, then linearly to zero
             optimizer.param_groups[0]["lr"] = lr * min(1.0, 2 - 2 * k / BATCHES)
         x, y = batch["a"], batch["b"]
