@@ -162,7 +162,11 @@ def choice_section(arg: str, folders: list[Path]) -> str:
     file = docs.group_choices(group, folders).get(choice) if docs.is_group(group, folders) else None
     if file is None:
         return ""
-    return key_section(f"settings of {arg}", docs.documented_keys(file), docs.key_prefix(group, file))
+    settings = key_section(f"settings of {arg}", docs.documented_keys(file), docs.key_prefix(group, file))
+    choices = [
+        f"{name}={choice}" for name, choice in docs.default_choices(file).items() if not name.startswith("hydra")
+    ]
+    return f"{settings}\n" + "\n".join(wrap_text("  with ", ", ".join(choices))) if choices else settings
 
 
 def wrap_text(head: str, text: str, indent: int | None = None) -> list[str]:

@@ -98,7 +98,7 @@ def _keys_in_file(path: Path) -> list[DocumentedKey]:
     keys = []
     for line in _read_lines(path):
         match = KEY_LINE.fullmatch(line)
-        if not match or match["name"] == "defaults":
+        if not match or (match["name"] in ("defaults", *LIST_GROUPS) and not match["indent"]):
             continue
         depth = len(match["indent"])
         above = [(indent, name) for indent, name in above if indent < depth]

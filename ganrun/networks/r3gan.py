@@ -10,7 +10,7 @@ from ganrun.networks.dcgan import smallest_map
 EXPANSION, GROUP = 2, 16  # channels inside of a block per channel outside; channels per group of the 3x3 convolution
 
 
-def activate(x: Tensor) -> Tensor:
+def leaky(x: Tensor) -> Tensor:
     return nn.functional.leaky_relu(x, 0.2)
 
 
@@ -29,7 +29,7 @@ class BottleneckBlock(nn.Module):
         nn.init.zeros_(self.narrow.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.narrow(activate(self.mix(activate(self.widen(x)))))
+        return x + self.narrow(leaky(self.mix(leaky(self.widen(x)))))
 
 
 def blocks(width: int, count: int) -> list[nn.Module]:

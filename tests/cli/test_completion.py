@@ -108,7 +108,7 @@ eval "$(ganrun -sc install=bash)"
 ask() {{ COMP_LINE="$1" COMP_POINT=${{#1}} COMP_WORDS=($1); _ganrun; printf '%s|\\n' "${{COMPREPLY[@]}}"; }}
 {breaks}
 ask "ganrun tra"
-ask "ganrun train model=wg"
+ask "ganrun train model=cyc"
 complete -p ganrun
 eval "$(ganrun -sc uninstall=bash)"
 complete -p ganrun 2>/dev/null || echo gone
@@ -116,7 +116,7 @@ complete -p ganrun 2>/dev/null || echo gone
 
 
 @pytest.mark.parametrize(
-    ("breaks", "choice"), [("", "wgan |"), ("COMP_WORDBREAKS=${COMP_WORDBREAKS//=}", "model=wgan |")]
+    ("breaks", "choice"), [("", "cyclegan |"), ("COMP_WORDBREAKS=${COMP_WORDBREAKS//=}", "model=cyclegan |")]
 )
 def test_bash_completes(shell, breaks, choice):
     lines = shell("bash", "--norc", "-c", BASH.format(breaks=breaks))
@@ -131,7 +131,7 @@ eval "$(ganrun -sc install=zsh)"
 compadd() { shift 4; print -rl -- "${@/%/|}"; }
 ask() { words=("$@"); CURRENT=$#; PREFIX="${@[-1]}"; _ganrun; }
 ask ganrun tra
-ask ganrun train model=wg
+ask ganrun train model=cyc
 ask ganrun nonsense x
 print ${_comps[ganrun]}
 eval "$(ganrun -sc uninstall=zsh)"
@@ -140,17 +140,17 @@ print "gone ${_comps[ganrun]}"
 
 
 def test_zsh_completes(shell):
-    assert shell("zsh", "-f", "-c", ZSH) == ["train |", "translate |", "model=wgan |", "_ganrun", "gone "]
+    assert shell("zsh", "-f", "-c", ZSH) == ["train |", "translate |", "model=cyclegan |", "_ganrun", "gone "]
 
 
 FISH = """
 ganrun -sc install=fish | source
 complete -C "ganrun tra"
-complete -C "ganrun train model=wg"
+complete -C "ganrun train model=cyc"
 ganrun -sc uninstall=fish | source
 functions -q _ganrun; or echo gone
 """
 
 
 def test_fish_completes(shell):
-    assert shell("fish", "--no-config", "-c", FISH) == ["train", "translate", "model=wgan", "gone"]
+    assert shell("fish", "--no-config", "-c", FISH) == ["train", "translate", "model=cyclegan", "gone"]

@@ -27,6 +27,11 @@ MODELS = {  # {model: (settings, number of batches)}
     "dcgan": (SMALL, 7),
     "wgan": (SMALL, 12),  # the generator trains on every fifth batch
     "cgan": (SMALL, 7),
+    "lsgan": (SMALL, 7),
+    "wgan_gp": (f"{SMALL} model.d_steps=2", 7),
+    "sngan": (f"{SMALL} model.d_steps=2", 7),
+    "dragan": (SMALL, 7),
+    "r3gan": (f"{GENERATED} network.width=8 regularizer.r1.every=2 regularizer.r2.every=3", 7),
     "cyclegan": (
         "data=unpaired data.root=unpaired metrics=translation_lenet network=cyclegan_small network.width=4 "
         "network.blocks=1 model.pool=3",

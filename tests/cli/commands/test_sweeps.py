@@ -94,6 +94,7 @@ MODELS = {  # {model: (data, curves of the discriminator's mean scores)}
     "dcgan": (DIGITS, CURVES),
     "wgan": (["data=ring"], CURVES),
     "cgan": (DIGITS, CURVES),
+    **dict.fromkeys(("lsgan", "wgan_gp", "sngan", "dragan", "r3gan"), (["data=ring"], CURVES)),
     "cyclegan": (TRANSLATION, SIDES),
 }
 
