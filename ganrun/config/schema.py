@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,50 +11,20 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import value_types as types
 from ganrun.config.json_forms import MAX_THREADS
-from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, TEXT, ValueType, list_of, number, one_of
+from ganrun.config.schema_models import MODEL_SETTINGS
+from ganrun.config.setting import NOT_NEGATIVE, POSITIVE, POSITIVE_OR_NULL, SHAPE, WHOLE_OR_NULL, Setting
+from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, TEXT, list_of, number, one_of
 from ganrun.errors import UserError
 
-
-@dataclass(frozen=True)
-class Setting:
-    """What ganrun knows of a setting.
-
-    allowed: the values that it may have; None: the class that takes the setting checks them.
-    of_own_class: `allowed` holds for the classes of ganrun and torch; a user's class may give the name another meaning.
-    resumable: `ganrun resume` may change it; it decides how long, where or how verbosely a run goes on, not its result.
-    compared: `ganrun compare` tells runs apart by it; None: unless it is resumable.
-    in_sweep_identity: a setting of `sweep` that makes another sweep when it changes.
-    fixed_by_protocol: a score claims the name of its evaluation protocol only with the protocol's own value.
-    in_hparams: it is a column of TensorBoard's HParams table.
-    """
-
-    allowed: ValueType | None = None
-    of_own_class: bool = False
-    resumable: bool = False
-    compared: bool | None = None
-    in_sweep_identity: bool = True
-    fixed_by_protocol: bool = False
-    in_hparams: bool = False
-
-    @property
-    def is_compared(self) -> bool:
-        return not self.resumable if self.compared is None else self.compared
-
-
-POSITIVE, POSITIVE_OR_NULL = number(above=0), number(above=0, optional=True)
-NOT_NEGATIVE = number(least=0)
 KIMG_OR_NULL = number(above=0, optional=True, usable=(0.001, types.MAX_KIMG))  # from one image
-SHARE, WHOLE_OR_NULL = types.SHARE, number(least=1, whole=True, optional=True)
-SHAPE = list_of(COUNT, "integers of at least 1, such as [1,28,28]")
 SEED = number(least=0, most=2**32 - 1, whole=True)
 IN_HPARAMS = ("model", "network", "loss", "optimizer", "schedule", "data")  # groups whose choice is shown
 OF_MODEL = ("model", "network", "loss", "regularizer", "optimizer", "schedule", "init")
 GROUPS = (*OF_MODEL, "data", "metrics", "trainer", "logger", "callbacks")
-PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "r1": "gamma", "r2": "gamma"}
 OWN_CLASSES = ("ganrun.", "torch.", "pytorch_lightning.")
 # A key, or a pattern: * stands for one name, ** for names at any depth. The first entry that fits a key counts.
 # Patterns are for groups that may name a user's own class, with any settings. The settings of ganrun's own are listed.
-SETTINGS = {
+SETTINGS: dict[str, Setting] = {
     # ganrun train
     "seed": Setting(SEED, compared=False, in_hparams=True),
     "kimg": Setting(types.LENGTH, resumable=True, compared=True, in_hparams=True),
@@ -103,54 +72,8 @@ SETTINGS = {
     "callbacks.checkpointing.kimg": Setting(KIMG_OR_NULL, True, resumable=True),
     "callbacks.*.every_kimg": Setting(KIMG_OR_NULL, True, resumable=True),
     "callbacks.**": Setting(resumable=True),
-    # model
     **{f"{node}._target_": Setting(types.CLASS_NAME) for node in ("model", "optimizer", "data", "data.source")},
-    "model.z_dim": Setting(COUNT, in_hparams=True),
-    "model.classes": Setting(number(least=0, whole=True, optional=True), True, in_hparams=True),
-    **{
-        f"model.{name}": Setting(OBJECT, True)
-        for name in ("generator", "discriminator", "a_to_b", "b_to_a", "d_a", "d_b", "loss")
-    },
-    "model.regularizers": Setting(TABLE, True),
-    "model.d_steps": Setting(COUNT, True, in_hparams=True),
-    "model.pack": Setting(COUNT, True, in_hparams=True),
-    "model.n_critic": Setting(COUNT, in_hparams=True),
-    "model.c": Setting(POSITIVE, in_hparams=True),
-    "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),
-    "model.identity": Setting(NOT_NEGATIVE, in_hparams=True),
-    "model.pool": Setting(number(least=0, whole=True), in_hparams=True),
-    "model.start": Setting(list_of(number(), "two numbers, such as [1.0,1.0]"), in_hparams=True),
-    "model.remember": Setting(number(least=1, whole=True, usable=(1, 10**6)), in_hparams=True),
-    "model.mixture": Setting(OBJECT),
-    "model.mixture.components": Setting(COUNT, True, in_hparams=True),
-    "model.mixture.regularization": Setting(POSITIVE, True, in_hparams=True),
-    "model.extrapolation": Setting(POSITIVE, in_hparams=True),
-    "model.*": Setting(in_hparams=True),
-    # network
-    **{f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator")},
-    "network.**.shape": Setting(SHAPE, True),  # these three follow from data and model
-    "network.**.z_dim": Setting(COUNT, True),
-    "network.**.classes": Setting(number(least=0, whole=True, optional=True), True),
-    "network.width": Setting(COUNT, in_hparams=True),
-    "network.blocks": Setting(WHOLE_OR_NULL, in_hparams=True),
-    **{f"network.{net}.hidden": Setting(types.UNITS, True, in_hparams=True) for net in ("generator", "discriminator")},
-    **{f"network.{net}.dropout": Setting(SHARE, True, in_hparams=True) for net in ("generator", "discriminator")},
-    "network.discriminator.pieces": Setting(COUNT, True, in_hparams=True),
-    "network.discriminator.batch_norm": Setting(FLAG, True, in_hparams=True),
-    "network.**.width": Setting(COUNT, True, in_hparams=True),
-    "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
-    "network.**": Setting(in_hparams=True),
-    # loss, regularizers
-    **{f"loss.{name}": Setting(number(), True, in_hparams=True) for name in "abc"},
-    "loss.**": Setting(in_hparams=True),
-    "regularizer.*": Setting(TABLE),
-    **{f"regularizer.{name}.every": Setting(COUNT, True, in_hparams=True) for name in PENALTIES},
-    **{f"regularizer.{name}.{key}": Setting(NOT_NEGATIVE, True, in_hparams=True) for name, key in PENALTIES.items()},
-    "regularizer.gradient_penalty.one_sided": Setting(FLAG, True, in_hparams=True),
-    "regularizer.dragan.deviation": Setting(POSITIVE, True, in_hparams=True),
-    "regularizer.weight_clamp.c": Setting(POSITIVE, True, in_hparams=True),
-    "regularizer.spectral_norm.iterations": Setting(COUNT, True, in_hparams=True),
-    "regularizer.**": Setting(in_hparams=True),
+    **MODEL_SETTINGS,
     # optimizer, schedule, first weights
     **{f"optimizer.{name}": Setting(allowed, True, in_hparams=True) for name, allowed in types.OPTIMIZER.items()},
     "optimizer.**": Setting(in_hparams=True),
@@ -164,6 +87,7 @@ SETTINGS = {
     "data.channels": Setting(COUNT),
     "data.reference": Setting(types.SPLITS),
     "data.flip": Setting(FLAG),
+    "data.limit": Setting(WHOLE_OR_NULL, in_hparams=True),
     "data.device": Setting(one_of("auto", "cpu", "cuda"), resumable=True),
     "data.triples": Setting(COUNT),
     "data.near": Setting(POSITIVE),

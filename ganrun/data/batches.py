@@ -106,6 +106,18 @@ def prefetch(make: Callable[[int], Batch], start: int) -> Iterator[Batch]:
         pool.shutdown(cancel_futures=True)
 
 
+def limit_arrays(arrays: Batch, keys: Mapping[str, Key], limit: int | None) -> Batch:
+    """Return the arrays of a random subset of `limit` examples, always the same; all if there are no more.
+
+    Keys that move together keep the same examples.
+    """
+    limited = {}
+    for name, array in arrays.items():
+        chosen = torch.randperm(len(array), generator=named_generator("limit", keys[name].moves_with or name))[:limit]
+        limited[name] = array if limit is None or limit >= len(array) else array.index_select(0, chosen.sort().values)
+    return limited
+
+
 def place_on_device(arrays: Batch, choice: str, device: torch.device) -> Batch:
     """Return the arrays where batches are gathered: on the GPU, or in main memory (memory-mapped).
 

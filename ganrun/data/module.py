@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ganrun.data import images
-from ganrun.data.batches import Batch, TrainingBatches, place_on_device
+from ganrun.data.batches import Batch, TrainingBatches, limit_arrays, place_on_device
 from ganrun.data.cache import LoadedData
 from ganrun.data.keys import (
     Key,
@@ -39,6 +39,7 @@ class DataModule(pl.LightningDataModule):
     device:      of the training arrays: auto, cpu or cuda
     batch_size:  over all ranks together
     seed:        of the order and the flips
+    limit:       train on so many examples, a fixed random subset; None: on all.  Scores compare with all of them
     gives:       if the source has no keys: those of a batch and kind of example, such as (x, y, picture)
     """
 
@@ -54,6 +55,7 @@ class DataModule(pl.LightningDataModule):
         flip: bool,
         device: str,
         gives: Sequence[str] | None = None,
+        limit: int | None = None,
         **options,
     ):
         super().__init__()
@@ -62,7 +64,7 @@ class DataModule(pl.LightningDataModule):
         self.source = source(**options)
         self.intensity = self.source.intensity
         self.name, self.shape, self.reference_splits = name, tuple(shape), tuple(reference)
-        self.batch_size, self.seed, self.flip, self.device = batch_size, seed, flip, device
+        self.batch_size, self.seed, self.flip, self.device, self.limit = batch_size, seed, flip, device, limit
         self.start_batch, self.batches_per_step = 0, 1
         self.wanted: tuple[str, ...] = ()  # keys that batches hold besides those of the data: index
         self._gives, self._class_count = gives, classes
@@ -127,7 +129,9 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def train_count(self) -> int:
-        return min(len(array) for array in self.contents.splits["train"].values())
+        """The number of examples that training sees."""
+        count = min(len(array) for array in self.contents.splits["train"].values())
+        return min(count, self.limit or count)
 
     @property
     def is_paired(self) -> bool:
@@ -144,7 +148,7 @@ class DataModule(pl.LightningDataModule):
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         keys = {**self.keys, **{name: key for name, key in self.offered.items() if name in self.wanted}}
         arrays = {key: array for key, array in self.contents.splits["train"].items() if key in self.keys}
-        arrays = place_on_device(arrays, self.device, device)
+        arrays = place_on_device(limit_arrays(arrays, keys, self.limit), self.device, device)
         return TrainingBatches(arrays, keys, self.batch_size, self.seed, self.flip, device)
 
     def batch(self, k: int, rank: int = 0, world: int = 1) -> Batch:

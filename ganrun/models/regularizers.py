@@ -38,6 +38,10 @@ class Regularizer:
         real, fake: [B, ...], same shape, without gradient.  draw: gives random numbers of its own to each example.
         """
 
+    def observe(self, network: nn.Module, terms: Terms) -> Terms:
+        """Take note of the terms of the discriminator's loss; return terms to add to the curves."""
+        return {}
+
     def after_step(self, network: nn.Module) -> None:
         """Change the discriminator after its step, in place."""
 
@@ -148,7 +152,7 @@ class Regularizers:
 
         model: a GAN.  A loss that sets model.kept["fake"] has the penalties at those examples, else others are drawn.
         """
-        if not any(map(has_penalty, self.by_name.values())):
+        if not any(is_part_of_loss(regularizer) for regularizer in self.by_name.values()):
             return player
 
         def penalized_loss(batch: Batch) -> Terms | None:
@@ -159,7 +163,10 @@ class Regularizers:
             fake = model.fake_like(batch) if due and fake is None else fake
             penalties = self.penalties(due, lambda x: model.score(x, batch), batch["x"], fake, model.draw)
             terms = as_terms(loss)
-            return {**terms, "loss": sum(penalties.values(), terms["loss"]), **penalties}
+            noted: dict[str, Tensor] = {}
+            for regularizer in self.by_name.values():
+                noted |= regularizer.observe(model.discriminator, terms)
+            return {**terms, "loss": sum(penalties.values(), terms["loss"]), **penalties, **noted}
 
         return replace(player, loss=penalized_loss, form=lambda: self.due(model))
 
@@ -172,6 +179,10 @@ class Regularizers:
     def after_turn(self, player: Player, model: Any) -> None:
         for regularizer in self.by_name.values() if player.name == "discriminator" else ():
             regularizer.after_step(model.discriminator)
+
+
+def is_part_of_loss(regularizer: Regularizer) -> bool:
+    return has_penalty(regularizer) or type(regularizer).observe is not Regularizer.observe
 
 
 def has_penalty(regularizer: Regularizer) -> bool:

@@ -77,6 +77,7 @@ MEANINGFUL = {  # by the description of a type: those of VALUES that some settin
     "a class, a list of classes such as [3,7], or null": ["yes", "", 0, 1, None, [], ["x"]],
     "a list of names, such as [Male,Smiling], or null": [None, ["x"]],
     "a list of names, such as [x,y,picture]": [["x"]],
+    "a list of names, such as [colour]": [["x"]],
     "a list of scores, such as [kid,prdc]": [[], ["x"]],
     "a list of splits, [train], [test] or [train,test], or null": [None],
     "a mapping, {key: value}": [{"x": 1}],

@@ -1,0 +1,61 @@
+"""The settings of models, networks, losses and regularizers; part of the table in schema.py."""
+
+from ganrun.config import value_types as types
+from ganrun.config.setting import NOT_NEGATIVE, POSITIVE, SHAPE, SHARE, WHOLE_OR_NULL, Setting
+from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, list_of, number
+
+PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "r1": "gamma", "r2": "gamma"}
+AUGMENTING = ("diffaugment", "ada")
+MODEL_SETTINGS = {
+    # model
+    "model.z_dim": Setting(COUNT, in_hparams=True),
+    "model.classes": Setting(number(least=0, whole=True, optional=True), True, in_hparams=True),
+    **{
+        f"model.{name}": Setting(OBJECT, True)
+        for name in ("generator", "discriminator", "a_to_b", "b_to_a", "d_a", "d_b", "loss")
+    },
+    "model.regularizers": Setting(TABLE, True),
+    "model.d_steps": Setting(COUNT, True, in_hparams=True),
+    "model.pack": Setting(COUNT, True, in_hparams=True),
+    "model.n_critic": Setting(COUNT, in_hparams=True),
+    "model.c": Setting(POSITIVE, in_hparams=True),
+    "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),
+    "model.identity": Setting(NOT_NEGATIVE, in_hparams=True),
+    "model.pool": Setting(number(least=0, whole=True), in_hparams=True),
+    "model.start": Setting(list_of(number(), "two numbers, such as [1.0,1.0]"), in_hparams=True),
+    "model.remember": Setting(number(least=1, whole=True, usable=(1, 10**6)), in_hparams=True),
+    "model.mixture": Setting(OBJECT),
+    "model.mixture.components": Setting(COUNT, True, in_hparams=True),
+    "model.mixture.regularization": Setting(POSITIVE, True, in_hparams=True),
+    "model.extrapolation": Setting(POSITIVE, in_hparams=True),
+    "model.*": Setting(in_hparams=True),
+    # network
+    **{f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator")},
+    "network.**.shape": Setting(SHAPE, True),  # these three follow from data and model
+    "network.**.z_dim": Setting(COUNT, True),
+    "network.**.classes": Setting(number(least=0, whole=True, optional=True), True),
+    "network.width": Setting(COUNT, in_hparams=True),
+    "network.blocks": Setting(WHOLE_OR_NULL, in_hparams=True),
+    **{f"network.{net}.hidden": Setting(types.UNITS, True, in_hparams=True) for net in ("generator", "discriminator")},
+    **{f"network.{net}.dropout": Setting(SHARE, True, in_hparams=True) for net in ("generator", "discriminator")},
+    "network.discriminator.pieces": Setting(COUNT, True, in_hparams=True),
+    "network.discriminator.batch_norm": Setting(FLAG, True, in_hparams=True),
+    "network.**.width": Setting(COUNT, True, in_hparams=True),
+    "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
+    "network.**": Setting(in_hparams=True),
+    # loss, regularizers
+    **{f"loss.{name}": Setting(number(), True, in_hparams=True) for name in "abc"},
+    "loss.**": Setting(in_hparams=True),
+    "regularizer.*": Setting(TABLE),
+    **{f"regularizer.{name}.every": Setting(COUNT, True, in_hparams=True) for name in PENALTIES},
+    **{f"regularizer.{name}.{key}": Setting(NOT_NEGATIVE, True, in_hparams=True) for name, key in PENALTIES.items()},
+    "regularizer.gradient_penalty.one_sided": Setting(FLAG, True, in_hparams=True),
+    "regularizer.dragan.deviation": Setting(POSITIVE, True, in_hparams=True),
+    "regularizer.weight_clamp.c": Setting(POSITIVE, True, in_hparams=True),
+    "regularizer.spectral_norm.iterations": Setting(COUNT, True, in_hparams=True),
+    **{f"regularizer.{name}.policy": Setting(list_of(NAME, "names, such as [colour]"), True) for name in AUGMENTING},
+    "regularizer.diffaugment.share": Setting(number(least=0, most=1), True, in_hparams=True),
+    "regularizer.ada.target": Setting(number(), True, in_hparams=True),
+    "regularizer.ada.kimg": Setting(POSITIVE, True, in_hparams=True),
+    "regularizer.**": Setting(in_hparams=True),
+}
