@@ -47,8 +47,8 @@ class Discrimination(MinibatchLayer):
         self.project = nn.Linear(prod(shape), kernels * dimensions, bias=False)  # the tensor T
 
     def forward(self, x: Tensor) -> Tensor:
-        m = self.project(x.flatten(1)).unflatten(1, (-1, self.dimensions))
-        closeness = (-(m[:, None] - m).abs().sum(-1)).exp().sum(1)  # [B, kernels]
+        m = self.project(x.flatten(1)).unflatten(1, (self.dimensions, -1))  # a sum over the last axis is twice as slow
+        closeness = (-(m[:, None] - m).abs().sum(2)).exp().sum(1)  # [B, kernels]
         planes = closeness.unflatten(1, (-1, *[1] * (x.ndim - 2))).expand(-1, -1, *x.shape[2:])
         return torch.cat([x, planes.to(x.dtype)], dim=1)
 

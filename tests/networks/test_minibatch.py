@@ -38,7 +38,7 @@ def test_discrimination_is_that_of_a_slow_loop(shape):
     layer = Discrimination(shape, kernels=4, dimensions=3).double()
     x = torch.randn(5, *shape, dtype=torch.float64)
     found = layer(x).detach()
-    weights = layer.project.weight.detach().view(4, 3, -1)
+    weights = layer.project.weight.detach().view(3, 4, -1).transpose(0, 1)
     m = [[[float(row @ example.flatten()) for row in space] for space in weights] for example in x]
     assert found.shape == (5, shape[0] + 4, *shape[1:])
     for i in range(5):
