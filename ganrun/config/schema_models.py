@@ -2,7 +2,7 @@
 
 from ganrun.config import value_types as types
 from ganrun.config.setting import NOT_NEGATIVE, POSITIVE, SHAPE, SHARE, WHOLE_OR_NULL, Setting
-from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, list_of, number, one_of
+from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, list_of, number
 
 PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "r1": "gamma", "r2": "gamma"}
 AUGMENTING = ("diffaugment", "ada")
@@ -19,6 +19,7 @@ MODEL_SETTINGS = {
     "model.pack": Setting(COUNT, True, in_hparams=True),
     "model.n_critic": Setting(COUNT, in_hparams=True),
     "model.c": Setting(POSITIVE, in_hparams=True),
+    "model.weight": Setting(NOT_NEGATIVE, in_hparams=True),
     "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),
     "model.identity": Setting(NOT_NEGATIVE, in_hparams=True),
     "model.pool": Setting(number(least=0, whole=True), in_hparams=True),
@@ -40,9 +41,6 @@ MODEL_SETTINGS = {
     **{f"network.{net}.dropout": Setting(SHARE, True, in_hparams=True) for net in ("generator", "discriminator")},
     "network.discriminator.pieces": Setting(COUNT, True, in_hparams=True),
     "network.discriminator.batch_norm": Setting(FLAG, True, in_hparams=True),
-    "network.discriminator.minibatch": Setting(
-        one_of("standard_deviation", "discrimination", optional=True), True, in_hparams=True
-    ),
     "network.**.width": Setting(COUNT, True, in_hparams=True),
     "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
     "network.**": Setting(in_hparams=True),

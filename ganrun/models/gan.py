@@ -3,7 +3,7 @@
 from torch import Generator, Tensor
 
 from ganrun import seeds
-from ganrun.models.base import Adversarial, Batch, Player, as_terms
+from ganrun.models.base import Adversarial, Batch, Player, Terms, as_terms
 from ganrun.models.losses import choose_objective
 from ganrun.models.regularizers import Regularizers
 from ganrun.networks import latents
@@ -34,7 +34,7 @@ class GAN(Adversarial):
         fake, self.kept["fake"] = self.score(x, batch), x
         return {**as_terms(self.objective.discriminator(real, fake)), "real": real, "fake": fake}
 
-    def generator_loss(self, batch: Batch):
+    def generator_loss(self, batch: Batch) -> Tensor | Terms:
         fake = self.score(self.fake_like(batch), batch)
         return self.objective.generator(fake, self.score(batch["x"], batch) if self.objective.is_relative else None)
 

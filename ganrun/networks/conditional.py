@@ -74,6 +74,23 @@ class HiddenJoinDiscriminator(nn.Module):
         return self.score(self.join(joined)).flatten()
 
 
+class ClassifyingDiscriminator(nn.Module):
+    """Images [B, *shape] -> scores [B] and class logits [B, classes], from the same features. Odena et al. 2017.
+
+    net: builds a ganrun.networks.dcgan.Discriminator from its shape.
+    """
+
+    def __init__(self, net: Callable[..., Discriminator], shape: Sequence[int], classes: int):
+        super().__init__()
+        unconditional = net(shape=shape)
+        self.features, self.score = unconditional.features, unconditional.score
+        self.classify = nn.Conv2d(unconditional.channels, classes, unconditional.smallest)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.features(x)
+        return self.score(features).flatten(), self.classify(features).flatten(1)
+
+
 class MirzaGenerator(nn.Module):
     """(z [B, z_dim], y) -> images in [-1, 1]: ReLU layers z -> 200 and y -> 1000, then 1200. Mirza 2014, section 4.1.
 

@@ -48,6 +48,11 @@ PRESETS = {  # models that are configs of GAN alone
     "r3gan": ["model=r3gan", "network.width=8", *SMALL_DIGITS],
 }
 
+CONDITIONED = {  # on the class, otherwise than cgan
+    "acgan": ["model=acgan", "network.width=4", *SMALL_DIGITS],
+    "projection": ["model=projection", "network.width=4", *SMALL_DIGITS],
+}
+
 
 def job_of(*overrides: str) -> Experiment:
     """Build the experiment of these overrides on the CPU, with model and data only."""

@@ -1,11 +1,11 @@
-"""The models that are configs alone, by the real command: two batches, samples, and a kill in between."""
+"""The models that are configs alone or have classes, by the real command: two batches, samples, a kill in between."""
 
 import os
 import signal
 
 import numpy as np
 import pytest
-from helpers.model_training import PRESETS
+from helpers.model_training import CONDITIONED, PRESETS
 from helpers.runs import equal, status, weights
 
 from ganrun.cli.main import main
@@ -24,12 +24,13 @@ class Kill(Callback):
             Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 """
+ALL = PRESETS | CONDITIONED
 TINY = ["metrics=none", "logger=none", "seed=4"]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_preset_trains_on_two_batches_and_draws_samples(cli, name):
-    assert cli.run("train", *PRESETS[name], *TINY, "kimg=0.008", "ema.half_life_kimg=0.01", "folder=run") == 0
+    assert cli.run("train", *ALL[name], *TINY, "kimg=0.008", "ema.half_life_kimg=0.01", "folder=run") == 0
     assert (status(cli.folder / "run")["state"], status(cli.folder / "run")["kimg"]) == ("done", 0.008)
     assert cli.run("sample", "run", "n=3", "as=npz", "out=made") == 0
     with np.load(cli.folder / "made" / "samples.npz") as made:
@@ -37,10 +38,10 @@ def test_a_preset_trains_on_two_batches_and_draws_samples(cli, name):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_preset_killed_and_resumed_ends_as_if_it_had_not_been(cli, name):
     (cli.folder / "killing.py").write_text(KILL)
-    args = [*PRESETS[name], *TINY, "kimg=0.032", "checkpoint.kimg=0.012", "ema.half_life_kimg=0.01"]
+    args = [*ALL[name], *TINY, "kimg=0.032", "checkpoint.kimg=0.012", "ema.half_life_kimg=0.01"]
     args += ["+callbacks.kill._target_=killing.Kill", "model.d_steps=2"]
     assert killed_by(["train", *args, "folder=run"]) == signal.SIGKILL
     assert cli.run("resume", "run", "trust=true") == 0

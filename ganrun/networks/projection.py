@@ -1,0 +1,68 @@
+"""Convolutional networks that get the class by conditional BatchNorm and by projection. Miyato & Koyama 2018."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from ganrun.networks.dcgan import Discriminator, channels_of_layers, smallest_map
+
+
+class ConditionalBatchNorm(nn.Module):
+    """BatchNorm whose scale and shift belong to the class y, int64 [B]: x [B, C, H, W] -> same shape.
+
+    Dumoulin et al. 2017, eq. 5, with batch statistics, as in Miyato & Koyama 2018, section 4. The scale is 1 plus a
+    weight, so that initializations of weights around 0 start at the plain BatchNorm.
+    """
+
+    def __init__(self, channels: int, classes: int):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.scale, self.shift = (nn.Embedding(classes, channels) for _ in range(2))
+        for embedding in (self.scale, self.shift):
+            nn.init.zeros_(embedding.weight)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        scale, shift = (embedding(y)[:, :, None, None] for embedding in (self.scale, self.shift))
+        return self.norm(x) * (1 + scale) + shift
+
+
+class ConditionalNormGenerator(nn.Module):
+    """(z [B, z_dim], y) -> images [B, *shape] in [-1, 1]: DCGAN's generator with conditional BatchNorm.
+
+    shape: (C, H, W); H and W are each 4 to 8 times a power of two above 1.  width: channels of the last hidden layer.
+    """
+
+    def __init__(self, shape: Sequence[int], z_dim: int, classes: int, width: int):
+        super().__init__()
+        smallest, n = smallest_map(shape)
+        widths = channels_of_layers(n, width)[::-1]
+        layers = [nn.ConvTranspose2d(z_dim, widths[0], smallest, bias=False)]
+        layers += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in pairwise(widths)]
+        self.layers = nn.ModuleList(layers)
+        self.norms = nn.ModuleList([ConditionalBatchNorm(channels, classes) for channels in widths])
+        self.image = nn.ConvTranspose2d(width, shape[0], 4, 2, 1)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        x = z[:, :, None, None]
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = relu(norm(layer(x), y))
+        return self.image(x).tanh()
+
+
+class ProjectionDiscriminator(nn.Module):
+    """(images [B, *shape], y) -> scores [B]: v_y . phi(x) + psi(phi(x)). Miyato & Koyama 2018, eq. 3.
+
+    phi(x) are the features of DCGAN's discriminator, summed over the pixels; psi is linear.
+    """
+
+    def __init__(self, shape: Sequence[int], classes: int, width: int, batch_norm: bool = False):
+        super().__init__()
+        unconditional = Discriminator(shape, width, batch_norm)
+        self.features, channels = unconditional.features, unconditional.channels
+        self.psi, self.v = nn.Linear(channels, 1), nn.Embedding(classes, channels)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        phi = self.features(x).sum((2, 3))
+        return self.psi(phi).squeeze(1) + (self.v(y) * phi).sum(1)
