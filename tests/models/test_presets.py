@@ -33,8 +33,8 @@ def kodali(d, x, fake):
 
 
 def huang(d, x, fake):
-    """Huang et al. 2024, eq. 3, with gamma 1 for both."""
-    return sum(0.5 * (slope(d, points) ** 2).sum(1).mean() for points in (x, fake))
+    """Huang et al. 2024, eq. 3, with gamma 10 for both."""
+    return sum(10 / 2 * (slope(d, points) ** 2).sum(1).mean() for points in (x, fake))
 
 
 ALGORITHMS = {  # loss of D, loss of G, penalty, (learning rate, betas)

@@ -277,7 +277,7 @@ def test_a_dry_run_lists_the_points_and_writes_nothing(capfd, tmp_path):
     assert main([*RING, "model.d_steps=1,2", "seed=3,4", "dry_run=true"]) == 0
     err = capfd.readouterr().err
     assert "point 1  model.d_steps=2" in err
-    assert "2 points by grid, each with seed 3, 4, in outputs/sweeps/k+seed-" in err
+    assert "2 points by grid, each with seed 3, 4, in outputs/sweeps/d_steps+seed-" in err
     assert main([*RING, INTERVAL, "sweep=tpe", "dry_run=true"]) == 0
     assert "50 points by tpe" in capfd.readouterr().err
     assert main([*RING, "seed=1,2", "folder=mine", "dry_run=true"]) == 0

@@ -24,7 +24,7 @@ CONFIG = {
     "batch_size": 8,
     "clip": None,
     "ema": {"half_life_kimg": None, "ramp_up": 0.05},
-    "model": {"_target_": "GAN", "k": 2, "generator": {"hidden": [4]}},
+    "model": {"_target_": "GAN", "d_steps": 2, "generator": {"hidden": [4]}},
     "network": {"generator": {"_target_": "Generator", "hidden": [4], "shape": [2], "z_dim": 5}},
     "optimizer": {"_target_": "Adam", "_partial_": True, "lr": 0.1},
     "optimizers": {"generator": {"lr": 0.1}, "discriminator": {"lr": 0.4}},
