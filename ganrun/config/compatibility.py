@@ -201,7 +201,8 @@ def check_accumulation(cfg: DictConfig, model: Adversarial, device_count: int) -
         joint = cfg.batch_size * cfg.accumulate
         log.warning(
             "accumulate=%d: BatchNorm takes its statistics from each batch of %d examples, not from the %d of a step, "
-            "so this is not quite batch_size=%d. Networks without BatchNorm give the same: network=mlp, for example.",
+            "and so does a minibatch layer. This is not quite batch_size=%d. Networks without them give the same: "
+            "network=mlp, for example.",
             *(cfg.accumulate, cfg.batch_size, joint, joint),
         )
 

@@ -2,10 +2,11 @@
 
 from ganrun.config import value_types as types
 from ganrun.config.setting import NOT_NEGATIVE, POSITIVE, SHAPE, SHARE, WHOLE_OR_NULL, Setting
-from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, list_of, number
+from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, list_of, number, one_of
 
 PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "r1": "gamma", "r2": "gamma"}
 AUGMENTING = ("diffaugment", "ada")
+MINIBATCH = one_of("standard_deviation", "discrimination", optional=True)
 MODEL_SETTINGS = {
     # model
     "model.z_dim": Setting(COUNT, in_hparams=True),
@@ -41,6 +42,7 @@ MODEL_SETTINGS = {
     **{f"network.{net}.dropout": Setting(SHARE, True, in_hparams=True) for net in ("generator", "discriminator")},
     "network.discriminator.pieces": Setting(COUNT, True, in_hparams=True),
     "network.discriminator.batch_norm": Setting(FLAG, True, in_hparams=True),
+    "network.discriminator.minibatch": Setting(MINIBATCH, True, in_hparams=True),
     "network.**.width": Setting(COUNT, True, in_hparams=True),
     "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
     "network.**": Setting(in_hparams=True),

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from ganrun.networks.minibatch import minibatch_layers
 from ganrun.networks.sizes import UnfitSizeError, advise_size
 
 MOST_CHANNELS = 16  # in units of `width`: the paper's 1024 for 64, reached at 128 pixels; larger images add layers only
@@ -78,9 +79,10 @@ class Discriminator(nn.Module):
 
     `features(x)` are the features before the last convolution: [B, channels, *smallest].
     batch_norm: False omits BatchNorm; the convolutions before it get biases instead.
+    minibatch: name of a layer of networks/minibatch.py after the features; None: none.
     """
 
-    def __init__(self, shape: Sequence[int], width: int = 64, batch_norm: bool = True):
+    def __init__(self, shape: Sequence[int], width: int = 64, batch_norm: bool = True, minibatch: str | None = None):
         super().__init__()
         self.smallest, n = smallest_map(shape)
         widths = channels_of_layers(n, width)
@@ -89,8 +91,8 @@ class Discriminator(nn.Module):
             layers.append(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=not batch_norm))
             layers += [nn.BatchNorm2d(outputs)] if batch_norm else []
             layers.append(nn.LeakyReLU(0.2, True))
-        self.features = nn.Sequential(*layers)
-        self.channels = widths[-1]
+        comparison, self.channels = minibatch_layers(minibatch, (widths[-1], *self.smallest))
+        self.features = nn.Sequential(*layers, *comparison)
         self.score = nn.Conv2d(self.channels, 1, self.smallest)
 
     def forward(self, x: Tensor) -> Tensor:

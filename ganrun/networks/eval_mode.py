@@ -6,17 +6,19 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
+from ganrun.networks.minibatch import MinibatchLayer
+
 
 def forward_batches(network: nn.Module, *batches: Tensor) -> list[Tensor]:
-    """Return network(batch) for each batch [B, ...]; in one pass, unless BatchNorm would mix their statistics."""
+    """Return network(batch) for each batch [B, ...]; in one pass, if none of its layers would mix them."""
     if has_batch_norm(network):
         return [network(batch) for batch in batches]
     return [*network(torch.cat(batches)).split([len(batch) for batch in batches])]
 
 
 def has_batch_norm(network: nn.Module) -> bool:
-    """Return whether the network normalizes with statistics of its batch."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    """Return whether the network computes something over its batch, with BatchNorm or a minibatch layer."""
+    return any(isinstance(module, (nn.modules.batchnorm._BatchNorm, MinibatchLayer)) for module in network.modules())
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from math import prod
 
 from torch import Tensor, nn
 
+from ganrun.networks.minibatch import minibatch_layers
+
 
 class Maxout(nn.Module):
     """Maximum of `pieces` linear maps for each unit: [B, inputs] -> [B, outputs]. Goodfellow et al. 2013."""
@@ -41,9 +43,17 @@ class Discriminator(nn.Module):
     """Images or points [B, *shape] -> scores [B]; hidden layers have leaky ReLU, or maxout if `pieces` > 1.
 
     hidden: units of the hidden layers.  dropout: share of activations dropped after each hidden layer in training.
+    minibatch: name of a layer of networks/minibatch.py before the last one; None: none.
     """
 
-    def __init__(self, shape: Sequence[int], hidden: Sequence[int], pieces: int = 1, dropout: float = 0.0):
+    def __init__(
+        self,
+        shape: Sequence[int],
+        hidden: Sequence[int],
+        pieces: int = 1,
+        dropout: float = 0.0,
+        minibatch: str | None = None,
+    ):
         super().__init__()
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in zip([prod(shape), *hidden], hidden, strict=False):
@@ -52,7 +62,8 @@ class Discriminator(nn.Module):
             else:
                 layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2)]
             layers += [nn.Dropout(dropout)] if dropout else []
-        self.layers = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+        comparison, features = minibatch_layers(minibatch, [hidden[-1]])
+        self.layers = nn.Sequential(*layers, *comparison, nn.Linear(features, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).squeeze(1)

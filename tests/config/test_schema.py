@@ -108,6 +108,7 @@ MEANINGFUL = {  # by the description of a type: those of VALUES that some settin
     "one of median, hyperband or null": [None],
     "one of fork, spawn or null": [None],
     "one of min, max or null": [None],
+    "one of standard_deviation, discrimination or null": [None],
     "true or false": [True],
     "true, false or null": [True, None],
 }
