@@ -13,11 +13,12 @@ MODEL_SETTINGS = {
     "model.classes": Setting(number(least=0, whole=True, optional=True), True, in_hparams=True),
     **{
         f"model.{name}": Setting(OBJECT, True)
-        for name in ("generator", "discriminator", "a_to_b", "b_to_a", "d_a", "d_b", "loss")
+        for name in ("generator", "discriminator", "a_to_b", "b_to_a", "d_a", "d_b", "loss", "reconstructor")
     },
     "model.regularizers": Setting(TABLE, True),
     "model.d_steps": Setting(COUNT, True, in_hparams=True),
     "model.pack": Setting(COUNT, True, in_hparams=True),
+    "model.sigma": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.n_critic": Setting(COUNT, in_hparams=True),
     "model.c": Setting(POSITIVE, in_hparams=True),
     "model.weight": Setting(NOT_NEGATIVE, in_hparams=True),
@@ -32,7 +33,7 @@ MODEL_SETTINGS = {
     "model.extrapolation": Setting(POSITIVE, in_hparams=True),
     "model.*": Setting(in_hparams=True),
     # network
-    **{f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator")},
+    **{f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator", "joint", "encoder")},
     "network.**.shape": Setting(SHAPE, True),  # these three follow from data and model
     "network.**.z_dim": Setting(COUNT, True),
     "network.**.classes": Setting(number(least=0, whole=True, optional=True), True),
@@ -40,6 +41,10 @@ MODEL_SETTINGS = {
     "network.blocks": Setting(WHOLE_OR_NULL, in_hparams=True),
     **{f"network.{net}.hidden": Setting(types.UNITS, True, in_hparams=True) for net in ("generator", "discriminator")},
     **{f"network.{net}.dropout": Setting(SHARE, True, in_hparams=True) for net in ("generator", "discriminator")},
+    **{f"network.{net}.hidden": Setting(types.UNITS, True) for net in ("joint", "encoder")},  # as the discriminator's
+    "network.joint.pieces": Setting(COUNT, True),
+    "network.joint.dropout": Setting(SHARE, True),
+    "network.joint.minibatch": Setting(MINIBATCH, True),
     "network.discriminator.pieces": Setting(COUNT, True, in_hparams=True),
     "network.discriminator.batch_norm": Setting(FLAG, True, in_hparams=True),
     "network.discriminator.minibatch": Setting(MINIBATCH, True, in_hparams=True),

@@ -79,6 +79,13 @@ class Minimax(Logistic):
         return minimax(fake)
 
 
+class DensityRatio(Logistic):
+    """Cross entropy makes the score log p/q of real to fake; G minimizes E_q log q/p. Srivastava et al. 2017."""
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return -at_least_float32(fake).mean()
+
+
 @dataclass
 class LeastSquares:
     """Mao et al. 2017, eq. 2: E (D(x) - b)^2 / 2 + E (D(G(z)) - a)^2 / 2, and E (D(G(z)) - c)^2 / 2.

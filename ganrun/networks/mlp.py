@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
 from ganrun.networks.minibatch import minibatch_layers
@@ -39,6 +40,15 @@ class Generator(nn.Module):
         return self.layers(z).unflatten(1, self.shape)
 
 
+def hidden_layers(inputs: int, hidden: Sequence[int], pieces: int = 1, dropout: float = 0.0) -> list[nn.Module]:
+    """Return linear layers with leaky ReLU, or maxout if `pieces` > 1, after flattening; see Discriminator."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, units in zip([inputs, *hidden], hidden, strict=False):
+        layers += [Maxout(before, units, pieces)] if pieces > 1 else [nn.Linear(before, units), nn.LeakyReLU(0.2)]
+        layers += [nn.Dropout(dropout)] if dropout else []
+    return layers
+
+
 class Discriminator(nn.Module):
     """Images or points [B, *shape] -> scores [B]; hidden layers have leaky ReLU, or maxout if `pieces` > 1.
 
@@ -55,15 +65,32 @@ class Discriminator(nn.Module):
         minibatch: str | None = None,
     ):
         super().__init__()
-        layers: list[nn.Module] = [nn.Flatten()]
-        for inputs, outputs in zip([prod(shape), *hidden], hidden, strict=False):
-            if pieces > 1:
-                layers += [Maxout(inputs, outputs, pieces)]
-            else:
-                layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2)]
-            layers += [nn.Dropout(dropout)] if dropout else []
         comparison, features = minibatch_layers(minibatch, [hidden[-1]])
-        self.layers = nn.Sequential(*layers, *comparison, nn.Linear(features, 1))
+        self.layers = nn.Sequential(
+            *hidden_layers(prod(shape), hidden, pieces, dropout), *comparison, nn.Linear(features, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).squeeze(1)
+
+
+class JointDiscriminator(nn.Module):
+    """Pairs of latents [B, z_dim] and images or points [B, *shape] -> scores [B]; settings as Discriminator's."""
+
+    def __init__(self, shape: Sequence[int], z_dim: int, **settings):
+        super().__init__()
+        self.net = Discriminator([prod(shape) + z_dim], **settings)
+
+    def forward(self, z: Tensor, x: Tensor) -> Tensor:
+        return self.net(torch.cat([z, x.flatten(1)], dim=1))
+
+
+class Encoder(nn.Module):
+    """Images or points [B, *shape] -> latents [B, z_dim]; hidden layers have leaky ReLU."""
+
+    def __init__(self, shape: Sequence[int], z_dim: int, hidden: Sequence[int]):
+        super().__init__()
+        self.layers = nn.Sequential(*hidden_layers(prod(shape), hidden), nn.Linear(hidden[-1], z_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
