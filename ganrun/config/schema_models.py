@@ -4,7 +4,7 @@ from ganrun.config import value_types as types
 from ganrun.config.setting import NOT_NEGATIVE, POSITIVE, SHAPE, SHARE, WHOLE_OR_NULL, Setting
 from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, list_of, number, one_of
 
-PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "r1": "gamma", "r2": "gamma"}
+PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "consistency": "weight", "r1": "gamma", "r2": "gamma"}
 AUGMENTING = ("diffaugment", "ada")
 MINIBATCH = one_of("standard_deviation", "discrimination", optional=True)
 MODEL_SETTINGS = {
@@ -60,6 +60,7 @@ MODEL_SETTINGS = {
     "regularizer.gradient_penalty.one_sided": Setting(FLAG, True, in_hparams=True),
     "regularizer.dragan.deviation": Setting(POSITIVE, True, in_hparams=True),
     "regularizer.weight_clamp.c": Setting(POSITIVE, True, in_hparams=True),
+    "regularizer.consistency.shift": Setting(types.INDEX, True, in_hparams=True),
     "regularizer.spectral_norm.iterations": Setting(COUNT, True, in_hparams=True),
     **{f"regularizer.{name}.policy": Setting(list_of(NAME, "names, such as [colour]"), True) for name in AUGMENTING},
     "regularizer.diffaugment.share": Setting(number(least=0, most=1), True, in_hparams=True),

@@ -17,6 +17,7 @@ from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
 from ganrun.models.player import Batch, Player
+from ganrun.networks.sizes import UnfitSizeError
 
 PACKAGE = str(Path(ganrun.__file__).parent)
 INSTALLED = {PACKAGE, *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))}
@@ -121,7 +122,7 @@ def unwrap(loss: Any) -> Any:
 
 def explain_error(error: Exception) -> Misfit:
     """Return the reason of an error, with file and line if it was raised in the user's own code."""
-    if isinstance(error, LossError):
+    if isinstance(error, UserError) and not isinstance(error, UnfitSizeError):
         return Misfit(str(error), True)
     reason = f"{str(error).splitlines()[0] if str(error) else type(error).__name__}."
     if "positional argument" in reason:

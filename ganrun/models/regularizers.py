@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import pad, relu
 
+from ganrun.errors import UserError
 from ganrun.models.losses import at_least_float32
 from ganrun.models.player import Batch, Player, Terms, as_terms
 from ganrun.networks.eval_mode import outside_autocast
@@ -104,6 +105,36 @@ class R2(R1):
         return super().penalty(score, fake, real, draw)
 
 
+class Consistency(Regularizer):
+    """weight E (D(x) - D(T(x)))^2 at real images, T: a random shift and flip. Zhang et al. 2020 (CR-GAN), eq. 3.
+
+    shift: largest, in pixels, of rows and of columns; what is shifted in is a mirror image.
+    """
+
+    def __init__(self, weight: float, shift: int, every: int = 1):
+        self.weight, self.shift, self.every = weight, shift, every
+
+    def penalty(self, score: Score, real: Tensor, fake: Tensor, draw: Draw) -> Tensor:
+        change = score(real) - score(shift_and_flip(real, self.shift, draw))
+        return self.weight * at_least_float32(change).square().mean()
+
+
+def shift_and_flip(images: Tensor, most: int, draw: Draw) -> Tensor:
+    """Return images [B, C, H, W], each shifted by up to `most` pixels and mirrored with probability 1/2."""
+    if images.ndim != 4:
+        raise UserError("regularizer=consistency shifts and flips images; these examples are none. Leave it out.")
+    batch, _, height, width = images.shape
+    shifts = draw(lambda n: torch.randint(2 * most + 1, (n, 2), device=images.device), batch)
+    flips = draw(lambda n: torch.rand(n, 1, device=images.device) < 0.5, batch)
+    rows = shifts[:, :1] + torch.arange(height, device=images.device)
+    columns = shifts[:, 1:] + torch.arange(width, device=images.device)
+    columns = torch.where(flips, columns.flip(1), columns)
+    padded = pad(images, (most, most, most, most), mode="reflect")
+    examples = torch.arange(batch, device=images.device)[:, None, None]
+    moved = padded.permute(0, 2, 3, 1)[examples, rows[:, :, None], columns[:, None, :]]
+    return moved.permute(0, 3, 1, 2)
+
+
 class WeightClamp(Regularizer):
     """Weights in [-c, c]. Arjovsky et al. 2017, Algorithm 1."""
 
@@ -143,9 +174,9 @@ class Regularizers:
             regularizer.prepare(network)
 
     def due(self, model: Any) -> tuple[str, ...]:
-        """Return the names of those whose penalty is part of the discriminator's next step."""
-        step = model.steps_taken["discriminator"] + 1
-        return tuple(name for name, r in self.by_name.items() if has_penalty(r) and step % r.every == 0)
+        """Return the names of those whose penalty is part of the discriminator's next step; all, in a trial of it."""
+        step, is_trial = model.steps_taken["discriminator"] + 1, model._trainer is None
+        return tuple(n for n, r in self.by_name.items() if has_penalty(r) and (is_trial or step % r.every == 0))
 
     def penalized(self, player: Player, model: Any) -> Player:
         """Return the discriminator's player with the penalties in its loss; as it is if there are none.

@@ -37,8 +37,8 @@ class UnitSpectralNorm(nn.Module):
     def iterate(self, matrix: Tensor, iterations: int) -> None:
         """Move u and v towards the first singular vectors, in place."""
         for _ in range(iterations):
-            self.u.copy_(normalize(matrix @ self.v, dim=0))
-            self.v.copy_(normalize(matrix.T @ self.u, dim=0))
+            self.u.copy_(normalize(torch.mv(matrix, self.v), dim=0))
+            self.v.copy_(normalize(torch.mv(matrix.T, self.u), dim=0))
 
     def forward(self, weight: Tensor) -> Tensor:
         with outside_autocast(weight):
@@ -46,7 +46,7 @@ class UnitSpectralNorm(nn.Module):
             if self.training:
                 self.iterate(matrix, self.iterations)
             # clones: the next pass changes u and v in place, before the backward pass of this one
-            return weight / (self.u.clone() @ matrix @ self.v.clone())
+            return weight / torch.dot(self.u.clone(), torch.mv(matrix, self.v.clone()))
 
     def right_inverse(self, value: Tensor) -> Tensor:
         """Return the weight to store for a new value, such as an initial one, and find its singular vectors."""

@@ -55,6 +55,16 @@ BAD = [
     (f"{D} network.width=abc", ["network.width must be an integer of at least 1, got abc"]),
     (f"{D} ema.half_life_kimg=-1", ["ema.half_life_kimg must be a number above 0 or null, got -1"]),
     (f"{D} data.channels=2", ["data.channels must be 1 (grey) or 3 (colour), got 2"]),
+    (
+        "train model=gan data=ring regularizer=[consistency] regularizer.consistency.every=9",
+        ["regularizer=consistency shifts and flips images"],
+    ),
+    ("train model=gan data=ring regularizer=[r1,foo]", ['Unknown regularizer "foo"']),
+    (
+        "train model=gan data=ring regularizer=[r1] regularizer.r1.gamma=-1",
+        ["regularizer.r1.gamma must be a number of at least 0"],
+    ),
+    ("train model=cyclegan data=unpaired_digits loss=hinge", ["no group loss"]),
     (f"{D} loss=foo", ['Unknown loss "foo"', "logistic", "minimax"]),
     (f"{S} metrics.samples=1", ["metrics.samples must be an integer of at least 2, got 1"]),
     ("train model=wgan data=digits model.n_critic=0", ["model.n_critic must be an integer of at least 1, got 0"]),

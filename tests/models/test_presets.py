@@ -61,7 +61,7 @@ ALGORITHMS = {  # loss of D, loss of G, penalty, (learning rate, betas)
         lambda r, f: -logsigmoid(r - f).mean(),
         lambda f, r: -logsigmoid(f - r).mean(),
         huang,
-        (2e-4, (0.0, 0.99)),
+        (5e-4, (0.0, 0.99)),
     ),
 }
 

@@ -85,6 +85,42 @@ def test_the_noise_of_dragan_has_its_deviation_in_units_of_the_batchs():
     assert float((seen[0] - real).std()) == pytest.approx(1.5, rel=0.03)
 
 
+def test_consistency_compares_each_image_with_its_shifted_and_mirrored_copy():
+    """A critic that sums the image cannot tell shifts of a constant one; a linear one is compared by a slow loop."""
+    images = torch.randn(40, 2, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    weight = torch.randn(2, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    drawn = []
+
+    def recorded(sample, n):
+        drawn.append(sample(n))
+        return drawn[-1]
+
+    found = regularizers.Consistency(10.0, 2).penalty(lambda x: (x * weight).sum((1, 2, 3)), images, images, recorded)
+    shifts, flips = drawn
+    expected = 0.0
+    for x, (down, right), flip in zip(images, shifts.tolist(), flips.tolist(), strict=True):
+        moved = torch.zeros_like(x)
+        for row in range(6):
+            for column in range(5):
+                source = 4 - column if flip[0] else column
+                moved[:, row, column] = x[:, mirror(row + down - 2, 6), mirror(source + right - 2, 5)]
+        expected += float(((x - moved) * weight).sum()) ** 2 / len(images)
+    assert found.item() == pytest.approx(10 * expected)
+    assert {*shifts.flatten().tolist()} == {0, 1, 2, 3, 4}
+    assert 5 < flips.sum() < 35
+    flat = torch.ones(3, 1, 8, 8)
+    assert regularizers.Consistency(10.0, 4).penalty(lambda x: x.mean((1, 2, 3)), flat, flat, draw).item() == 0
+
+
+def mirror(index, size):
+    return -index if index < 0 else 2 * (size - 1) - index if index >= size else index
+
+
+def test_consistency_trains_a_discriminator_of_images():
+    model = train(regularized("consistency", data=MLP), 3).model
+    assert float(model.terms["discriminator"]["consistency"]) > 0
+
+
 def test_weights_are_clamped_after_the_step():
     network = nn.Linear(3, 1)
     network.weight.data = torch.tensor([[0.5, -0.5, 0.001]])

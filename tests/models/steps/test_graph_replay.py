@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from helpers.model_training import RING, SMALL, SpoiltData, Stop, ganrun_records, job_of, train
+from helpers.model_training import PRESETS, RING, SMALL, SpoiltData, Stop, ganrun_records, job_of, train
 from helpers.recorder import Recorder
 from helpers.run_context import bound
 
@@ -161,3 +161,12 @@ def test_a_nan_is_found_at_the_same_step(batch, tmp_path):
         result.append(str(failure.value))
     assert result[0] == result[1]
     assert f"(batch {batch})" in result[0]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_replayed_steps_of_a_preset_give_the_same_weights_bit_for_bit(name):
+    overrides = [*PRESETS[name], "schedule=constant", "model.d_steps=2"]
+    replaying = Replaying()
+    job = train(job_of(*overrides), 20, replaying)
+    assert replaying.recorder.replayed == count_replays(job.model, 20)
+    assert_same(job.model.state_dict(), weights(*overrides, batches=20))
