@@ -24,6 +24,7 @@ SIBLINGS = {
     "main": {"ganrun.cli", "ganrun.cli.commands"},  # the command line, and commands without a config
     "Generator": {"ganrun.networks"},
     "Discriminator": {"ganrun.networks"},
+    "Encoder": {"ganrun.networks"},
 }
 MODULES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
 

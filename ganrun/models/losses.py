@@ -117,6 +117,23 @@ class Hinge:
         return -at_least_float32(fake).mean()
 
 
+@dataclass
+class Margin:
+    """E E(x) + E max(0, m - E(G(z))), and E E(G(z)), for scores -E that are minus energies. Zhao et al. 2017, eq. 1, 2.
+
+    m: energy above which fakes no longer count.
+    """
+
+    m: float
+    is_relative = False
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return relu(self.m + at_least_float32(fake)).mean() - at_least_float32(real).mean()
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return -at_least_float32(fake).mean()
+
+
 class Wasserstein:
     """Arjovsky et al. 2017, eq. 2. The term `distance` is the critic's estimate, up to its Lipschitz constant."""
 

@@ -3,29 +3,32 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from ganrun.networks.dcgan import Discriminator, channels_of_layers, smallest_map
 
+SPREAD = 0.5
+
 
 class ConditionalBatchNorm(nn.Module):
     """BatchNorm whose scale and shift belong to the class y, int64 [B]: x [B, C, H, W] -> same shape.
 
-    Dumoulin et al. 2017, eq. 5, with batch statistics, as in Miyato & Koyama 2018, section 4. The scale is 1 plus a
-    weight, so that initializations of weights around 0 start at the plain BatchNorm.
+    Dumoulin et al. 2017, eq. 5, with batch statistics, as in Miyato & Koyama 2018, section 4.
+    Departure: scales ~ N(1, SPREAD) and shifts ~ N(0, SPREAD) at first, where the paper has 1 and 0: Adam moves a
+    parameter by its learning rate at most, and from equal classes it takes some thousand steps until they differ.
     """
 
     def __init__(self, channels: int, classes: int):
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False)
-        self.scale, self.shift = (nn.Embedding(classes, channels) for _ in range(2))
-        for embedding in (self.scale, self.shift):
-            nn.init.zeros_(embedding.weight)
+        self.scale = nn.Parameter(1 + SPREAD * torch.randn(classes, channels))
+        self.shift = nn.Parameter(SPREAD * torch.randn(classes, channels))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        scale, shift = (embedding(y)[:, :, None, None] for embedding in (self.scale, self.shift))
-        return self.norm(x) * (1 + scale) + shift
+        scale, shift = (table[y][:, :, None, None] for table in (self.scale, self.shift))
+        return self.norm(x) * scale + shift
 
 
 class ConditionalNormGenerator(nn.Module):
@@ -54,15 +57,18 @@ class ConditionalNormGenerator(nn.Module):
 class ProjectionDiscriminator(nn.Module):
     """(images [B, *shape], y) -> scores [B]: v_y . phi(x) + psi(phi(x)). Miyato & Koyama 2018, eq. 3.
 
-    phi(x) are the features of DCGAN's discriminator, summed over the pixels; psi is linear.
+    phi(x): a layer of 8 x width units over all of the last feature maps of DCGAN's discriminator; psi is linear.
+    Departure: the paper sums the features over the pixels. Here, each of a 28x28 image sees 10x10 pixels, and their sum
+    hardly tells one digit from another: the generator then learns to ignore the class.
     """
 
     def __init__(self, shape: Sequence[int], classes: int, width: int, batch_norm: bool = False):
         super().__init__()
         unconditional = Discriminator(shape, width, batch_norm)
-        self.features, channels = unconditional.features, unconditional.channels
-        self.psi, self.v = nn.Linear(channels, 1), nn.Embedding(classes, channels)
+        self.features, units = unconditional.features, 8 * width
+        self.phi = nn.Conv2d(unconditional.channels, units, unconditional.smallest)
+        self.psi, self.v = nn.Linear(units, 1), nn.Embedding(classes, units)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        phi = self.features(x).sum((2, 3))
+        phi = relu(self.phi(self.features(x))).flatten(1)
         return self.psi(phi).squeeze(1) + (self.v(y) * phi).sum(1)

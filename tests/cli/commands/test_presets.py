@@ -1,11 +1,11 @@
-"""The models that are configs alone or have classes, by the real command: two batches, samples, a kill in between."""
+"""The models that are configs alone, and some others, by the real command: two batches, samples, a kill in between."""
 
 import os
 import signal
 
 import numpy as np
 import pytest
-from helpers.model_training import CONDITIONED, PRESETS
+from helpers.model_training import CONDITIONED, PRESETS, RECONSTRUCTING
 from helpers.runs import equal, status, weights
 
 from ganrun.cli.main import main
@@ -24,7 +24,7 @@ class Kill(Callback):
             Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 """
-ALL = PRESETS | CONDITIONED
+ALL = PRESETS | CONDITIONED | RECONSTRUCTING
 TINY = ["metrics=none", "logger=none", "seed=4"]
 
 
