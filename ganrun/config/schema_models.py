@@ -19,6 +19,7 @@ MODEL_SETTINGS = {
     "model.d_steps": Setting(COUNT, True, in_hparams=True),
     "model.pack": Setting(COUNT, True, in_hparams=True),
     "model.sigma": Setting(NOT_NEGATIVE, True, in_hparams=True),
+    "model.unrolled_steps": Setting(number(least=0, whole=True), True, in_hparams=True),
     "model.n_critic": Setting(COUNT, in_hparams=True),
     "model.c": Setting(POSITIVE, in_hparams=True),
     "model.stall_kimg": Setting(POSITIVE, in_hparams=True),
