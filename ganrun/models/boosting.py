@@ -17,7 +17,8 @@ def example_weights(ratios: Tensor, beta: float) -> Tensor:
     ordered, count = ratios.sort()[0], torch.arange(1, len(ratios) + 1, device=ratios.device)
     candidates = (beta * len(ratios) + (1 - beta) * ordered.cumsum(0)) / count
     is_part = (1 - beta) * ordered < candidates  # true up to the last example that gets a weight
-    return (candidates[is_part.sum() - 1] - (1 - beta) * ratios).relu() / beta
+    last = candidates.index_select(0, is_part.sum()[None] - 1)  # candidates[...] would wait for the device
+    return (last - (1 - beta) * ratios).relu() / beta
 
 
 @torch.no_grad()
