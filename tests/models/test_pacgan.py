@@ -73,6 +73,16 @@ def test_a_batch_that_is_no_multiple_of_the_pack_is_refused_before_anything_is_w
     assert not [*tmp_path.iterdir()]
 
 
+def test_the_share_of_each_device_must_be_a_multiple_of_the_pack(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    devices = ["trainer.accelerator=cpu", "trainer.devices=2"]
+    assert main(["train", "model=pacgan", "data=ring", "batch_size=6", *devices]) == 2
+    error = capsys.readouterr().err
+    assert "batch_size must be a multiple of 4" in error
+    assert "on 2 devices" in error
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_killed_training_resumes_exactly(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert_resumes_exactly(tmp_path, "model=pacgan", *NETWORKS["points"])

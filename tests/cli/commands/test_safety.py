@@ -215,6 +215,7 @@ CONFIGS = {
     "a created mapping": ("${oc.create:{_target_: builtins.open, file: pwned, mode: w}}", COMPUTED),
     "a decoded mapping": ("${oc.decode:'{_target_: builtins.open, file: pwned, mode: w}'}", COMPUTED),
     "a mapping in a shape": ("${image_shape:3,${oc.decode:'{_target_: builtins.open, file: pwned}'}}", COMPUTED),
+    "a mapping in a pack": ("${packed_shape:[3],${oc.decode:'{_target_: builtins.open, file: pwned}'}}", COMPUTED),
     "a nested resolver": ("${oc.env:NO,${oc.decode:'{_target_: builtins.open, file: pwned, mode: w}'}}", COMPUTED),
 }
 
