@@ -52,6 +52,7 @@ CONDITIONED = {  # on the class, otherwise than cgan
     "acgan": ["model=acgan", "network.width=4", *SMALL_DIGITS],
     "projection": ["model=projection", "network.width=4", *SMALL_DIGITS],
 }
+PUZZLING = {"deshufflegan": ["model=deshufflegan", "network.width=4", *SMALL_DIGITS]}
 RECONSTRUCTING = {  # whose discriminators are autoencoders
     "began": ["model=began", "network.width=4", "model.stall_kimg=0.008", *SMALL_DIGITS],
     "ebgan": ["model=ebgan", "network.width=4", *SMALL_DIGITS],

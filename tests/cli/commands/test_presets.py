@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 import pytest
-from helpers.model_training import CONDITIONED, PRESETS, RECONSTRUCTING
+from helpers.model_training import CONDITIONED, PRESETS, PUZZLING, RECONSTRUCTING
 from helpers.runs import equal, status, weights
 
 from ganrun.cli.main import main
@@ -24,7 +24,7 @@ class Kill(Callback):
             Path("killed").touch()
             os.kill(os.getpid(), signal.SIGKILL)
 """
-ALL = PRESETS | CONDITIONED | RECONSTRUCTING
+ALL = PRESETS | CONDITIONED | RECONSTRUCTING | PUZZLING
 TINY = ["metrics=none", "logger=none", "seed=4"]
 
 
