@@ -56,7 +56,9 @@ MODEL_SETTINGS = {
     "network.joint.dropout": Setting(SHARE, True),
     "network.joint.minibatch": Setting(MINIBATCH, True),
     "network.discriminator.pieces": Setting(COUNT, True, in_hparams=True),
-    "network.**.batch_norm": Setting(FLAG, True, in_hparams=True),
+    **{
+        f"network.discriminator.{key}": Setting(FLAG, True, in_hparams=True) for key in ("batch_norm", "net.batch_norm")
+    },
     "network.discriminator.minibatch": Setting(MINIBATCH, True, in_hparams=True),
     "network.**.width": Setting(COUNT, True, in_hparams=True),
     "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
