@@ -125,14 +125,14 @@ def test_a_sweep_of_a_setting_of_version_0_1_and_a_condition_on_it_are_understoo
 
 def test_a_model_of_ones_own_may_have_a_setting_k(folder):
     (folder / "mine" / "model").mkdir(parents=True, exist_ok=True)
-    (folder / "mine" / "model" / "began.yaml").write_text(
-        "# @package _global_\n# Own k\ndefaults: [gan, _self_]\nmodel: {_target_: began.Began, k: 0.5}\n"
+    (folder / "mine" / "model" / "own_began.yaml").write_text(
+        "# @package _global_\n# Own k\ndefaults: [gan, _self_]\nmodel: {_target_: own_began.Began, k: 0.5}\n"
     )
-    (folder / "began.py").write_text(
+    (folder / "own_began.py").write_text(
         "from ganrun.models.gan import GAN\n\n\nclass Began(GAN):\n    def __init__(self, *args, k, **kwargs):\n"
         "        super().__init__(*args, **kwargs)\n        assert (k, self.d_steps) == (0.25, 1)\n"
     )
-    assert main(["train", "--config-dir", "mine", "model=began", *SHORT, "model.k=0.25"]) == 0
+    assert main(["train", "--config-dir", "mine", "model=own_began", *SHORT, "model.k=0.25"]) == 0
 
 
 def test_a_class_of_ones_own_may_pass_on_the_arguments_of_version_0_1(folder):

@@ -13,7 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
 from hydra.utils import get_class
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
 from ganrun.config import build, memory, schema, user_modules
@@ -108,10 +108,26 @@ def check_network_settings(cfg: DictConfig, data: DataModule) -> None:
             raise UserError(f"{key} must be model.classes={cfg.model.classes}, got {value}. Leave it out.")
 
 
-def drop_unused_network(cfg: DictConfig) -> None:
-    """Empty the network of a model that refers to none: data may have chosen one, with settings of other models."""
-    if "${network" not in OmegaConf.to_yaml(cfg.model):
+def drop_unused_networks(cfg: DictConfig) -> None:
+    """Remove the networks of the network group that the model does not refer to, unless the command sets them.
+
+    They may name settings that the model lacks, and a run does not depend on them: one that began before there was an
+    encoder among the networks goes on.
+    """
+    if not (OmegaConf.is_dict(cfg.get("model")) and OmegaConf.is_dict(cfg.get("network"))):  # refused later
+        return
+    used = OmegaConf.to_yaml(cfg.model)
+    if "${network" not in used:
         cfg.network = {}
+        return
+    used += OmegaConf.to_yaml(cfg.network) + " ".join(
+        HydraConfig.get().overrides.task if HydraConfig.initialized() else ()
+    )
+    with open_dict(cfg.network):
+        for name, node in [*cfg.network.items_ex(resolve=False)]:
+            is_network = OmegaConf.is_dict(node) and "_target_" in node
+            if is_network and "${network}" not in used and not re.search(rf"\bnetwork\.{re.escape(str(name))}\b", used):
+                del cfg.network[name]
 
 
 def check_model_settings(cfg: DictConfig) -> None:

@@ -66,7 +66,7 @@ def build_data_and_model(cfg: DictConfig) -> tuple[DataModule, Adversarial]:
     check_trainer_arguments(cfg.trainer)
     data = build.build_data(cfg)
     compatibility.check_batch_keys(cfg, data)
-    compatibility.drop_unused_network(cfg)
+    compatibility.drop_unused_networks(cfg)
     compatibility.check_model_settings(cfg)
     compatibility.check_network_settings(cfg, data)
     model = compatibility.build_fitting_model(cfg, data)

@@ -12,7 +12,7 @@ BAD = [
     ("trian", ['Unknown command "trian"', "Did you mean train"]),
     ("train modle=wgan", ["Unknown key modle", "Did you mean model"]),
     ("train kmig=3", ["Unknown key kmig", "Did you mean kimg"]),
-    ("train model=dcgam", ['Unknown model "dcgam"', "Did you mean dcgan", "cgan, cyclegan, dcgan, dragan"]),
+    ("train model=dcgam", ['Unknown model "dcgam"', "Did you mean dcgan", "cgan, cyclegan, dcgan, deshufflegan"]),
     ("train data=mnits", ['Unknown data "mnits"', "Did you mean mnist"]),
     ("train optimizer=foo", ['Unknown optimizer "foo"', "Allowed: adam"]),
     ("train lr=1", ["Unknown key lr", "Did you mean optimizer.lr"]),

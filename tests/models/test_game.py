@@ -102,7 +102,7 @@ def test_an_unknown_surface_is_refused(tmp_path, monkeypatch, capsys):
     ("settings", "missing", "fits"),
     [
         (["model=game", "data=digits"], "data.function, which data=digits does not have", "data=surface."),
-        (["model=gan", "data=surface"], "network.generator, which network=none does not have", "network=points."),
+        (["model=gan", "data=surface"], "network.generator, which network=none does not have", "network=points,"),
     ],
 )
 def test_what_a_model_needs_of_data_and_network_is_named(settings, missing, fits, tmp_path, monkeypatch, capsys):

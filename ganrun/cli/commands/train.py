@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from ganrun.config.compatibility import drop_unused_networks
 from ganrun.config.experiment import build_experiment
 from ganrun.config.interpolations import quote_text
 from ganrun.config.unused import check_added_settings
@@ -16,6 +17,7 @@ from ganrun.training.manifest import has_checkpoints
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
+    drop_unused_networks(cfg)
     plan = cfg.copy()  # building replaces references to other settings by their values
     cfg.started_in = quote_text(os.getcwd())
     if cfg.resume:
