@@ -103,9 +103,8 @@ def check_network_settings(cfg: DictConfig, data: DataModule) -> None:
     if setting := missing_setting(cfg.network):
         refuse_network(cfg, data, f"it needs the setting {setting}, which this model does not have.")
     for key, value, owner, _ in schema.iterate_settings(cfg.network, "network."):
-        is_of_classes = key.endswith(".classes") and owner.startswith("ganrun.") and "classes" in cfg.model
-        if is_of_classes and value != cfg.model.classes:
-            raise UserError(f"{key} must be model.classes={cfg.model.classes}, got {value}. Leave it out.")
+        if key.endswith(".classes") and owner.startswith("ganrun.") and value != cfg.model.get("classes"):
+            raise UserError(f"{key} must be model.classes={cfg.model.get('classes')}, got {value}. Leave it out.")
 
 
 def drop_unused_networks(cfg: DictConfig) -> None:

@@ -25,6 +25,9 @@ def is_override(arg: str) -> bool:
     return bool(OVERRIDE.match(arg) or re.fullmatch(r"~[\w.@]+", arg))
 
 
+GAMES = {"game", "game_alternating", "game_extragradient", "game_optimistic"}  # models that need data=surface
+
+
 def with_default_experiment(verb: str, args: list[str]) -> list[str]:
     """Add experiment=digits to a `train` that names neither model, data nor experiment, and experiment=game to a game.
 
@@ -33,7 +36,8 @@ def with_default_experiment(verb: str, args: list[str]) -> list[str]:
     given = override_keys(args) & {"model", "data", "experiment"}
     if verb == "train" and not given:
         return ["experiment=digits", *args]
-    if verb == "train" and given == {"model"} and any(arg.startswith("model=game") for arg in args):
+    models = {name for arg in args if arg.startswith("model=") for name in arg.removeprefix("model=").split(",")}
+    if verb == "train" and given == {"model"} and models <= GAMES:
         return ["experiment=game", *args]
     return [arg for arg in args if arg != "experiment=null"]
 

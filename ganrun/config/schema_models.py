@@ -44,6 +44,7 @@ MODEL_SETTINGS = {
     **{f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator", "joint", "encoder")},
     "network.**.shape": Setting(SHAPE, True),  # these three follow from data and model
     "network.**.z_dim": Setting(COUNT, True),
+    "network.**.outputs": Setting(WHOLE_OR_NULL, True),
     "network.**.classes": Setting(number(least=0, whole=True, optional=True), True),
     "network.width": Setting(COUNT, in_hparams=True),
     "network.code": Setting(COUNT, in_hparams=True),

@@ -111,10 +111,13 @@ def limit_arrays(arrays: Batch, keys: Mapping[str, Key], limit: int | None) -> B
 
     Keys that move together keep the same examples.
     """
-    limited = {}
-    for name, array in arrays.items():
-        chosen = torch.randperm(len(array), generator=named_generator("limit", keys[name].moves_with or name))[:limit]
-        limited[name] = array if limit is None or limit >= len(array) else array.index_select(0, chosen.sort().values)
+    if limit is None:
+        return arrays
+    limited = dict(arrays)
+    for first, names in names_by_order(keys, arrays).items():
+        count = len(arrays[names[0]])
+        chosen = torch.randperm(count, generator=named_generator("limit", first))[:limit].sort().values
+        limited |= {name: arrays[name].index_select(0, chosen) for name in names if limit < count}
     return limited
 
 

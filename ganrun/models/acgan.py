@@ -5,7 +5,7 @@ from torch.nn.functional import cross_entropy
 
 from ganrun.models.base import Batch, as_terms
 from ganrun.models.cgan import CGAN
-from ganrun.models.losses import at_least_float32
+from ganrun.models.losses import at_least_float32, loss_of_fakes
 
 
 def classification(logits: Tensor, y: Tensor) -> Tensor:
@@ -37,6 +37,5 @@ class ACGAN(CGAN):
 
     def generator_loss(self, batch: Batch):
         fake, logits = self.discriminator(self.fake_like(batch))
-        real = self.score(batch["x"], batch) if self.objective.is_relative else None
         classes = classification(logits, batch["y"])
-        return {"loss": self.objective.generator(fake, real) + self.weight * classes, "classes": classes}
+        return {"loss": loss_of_fakes(self, fake, batch) + self.weight * classes, "classes": classes}

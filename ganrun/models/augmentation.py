@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from ganrun.errors import UserError
 from ganrun.models.regularizers import Regularizer
 from ganrun.networks.augmentation import Augmentation, augment_input
 
@@ -39,6 +40,10 @@ class AdaptiveDiffAugment(DiffAugment):
     @torch.no_grad()
     def observe(self, network: nn.Module, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
         share = cast("Augmentation", network.augmentation).share
+        if "real" not in terms:
+            raise UserError(
+                "regularizer=ada needs scores that are positive for real examples. Use diffaugment instead."
+            )
         real = terms["real"]
         share += (real.sign().mean() - self.target).sign() * len(real) / (1000 * self.kimg)
         share.clamp_(0, 1)

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
-from ganrun.models.base import Batch, as_terms
+from ganrun.models.base import Batch
 from ganrun.models.gan import GAN
-from ganrun.models.losses import at_least_float32
+from ganrun.models.losses import at_least_float32, loss_of_fakes
 from ganrun.networks.tiles import far_permutations, shuffle_tiles
 
 
@@ -42,7 +42,5 @@ class DeshuffleGAN(GAN):
 
     def generator_loss(self, batch: Batch):
         x = self.fake_like(batch)
-        real = self.score(batch["x"], batch) if self.objective.is_relative else None
-        adversarial = as_terms(self.objective.generator(self.score(x, batch), real))
-        deshuffled = self.deshuffling(x)
-        return {"loss": adversarial["loss"] + self.of_fake * deshuffled, "deshuffled": deshuffled}
+        adversarial, deshuffled = loss_of_fakes(self, self.score(x, batch), batch), self.deshuffling(x)
+        return {"loss": adversarial + self.of_fake * deshuffled, "deshuffled": deshuffled}

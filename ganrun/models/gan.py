@@ -4,7 +4,7 @@ from torch import Generator, Tensor
 
 from ganrun import seeds
 from ganrun.models.base import Adversarial, Batch, Player, Terms, as_terms
-from ganrun.models.losses import choose_objective
+from ganrun.models.losses import choose_objective, loss_of_fakes
 from ganrun.models.regularizers import Regularizers
 from ganrun.networks import latents
 from ganrun.networks.eval_mode import eval_mode
@@ -26,8 +26,8 @@ class GAN(Adversarial):
 
     def players(self) -> list[Player]:
         discriminator = Player("discriminator", [self.discriminator], self.discriminator_loss)
-        generator = Player("generator", [self.generator], self.generator_loss, every=self.d_steps)
-        return [self.regularizers.penalized(discriminator, self), generator]
+        discriminator = self.regularizers.penalized(discriminator, self)
+        return [discriminator, Player("generator", [self.generator], self.generator_loss, every=self.d_steps)]
 
     def discriminator_loss(self, batch: Batch):
         real, x = self.score(batch["x"], batch), self.fake_like(batch)
@@ -35,8 +35,7 @@ class GAN(Adversarial):
         return {**as_terms(self.objective.discriminator(real, fake)), "real": real, "fake": fake}
 
     def generator_loss(self, batch: Batch) -> Tensor | Terms:
-        fake = self.score(self.fake_like(batch), batch)
-        return self.objective.generator(fake, self.score(batch["x"], batch) if self.objective.is_relative else None)
+        return loss_of_fakes(self, self.score(self.fake_like(batch), batch), batch)
 
     def after_turn(self, player: Player) -> None:
         self.regularizers.after_turn(player, self)

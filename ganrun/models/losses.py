@@ -5,6 +5,7 @@ log}, and `generator(fake, real)` a scalar. There, real is None unless the objec
 needs the scores of real examples, too.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -60,6 +61,15 @@ class Objective(Protocol):
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor: ...
 
 
+class Linear:
+    """What objectives share whose generator raises the mean score of its examples."""
+
+    is_relative = False
+
+    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        return -at_least_float32(fake).mean()
+
+
 class Logistic:
     """Cross entropy, with the generator's loss of practice. Goodfellow et al. 2014, section 3."""
 
@@ -79,11 +89,8 @@ class Minimax(Logistic):
         return minimax(fake)
 
 
-class DensityRatio(Logistic):
+class DensityRatio(Linear, Logistic):
     """Cross entropy makes the score log p/q of real to fake; G minimizes E_q log q/p. Srivastava et al. 2017."""
-
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -at_least_float32(fake).mean()
 
 
 @dataclass
@@ -105,46 +112,32 @@ class LeastSquares:
         return 0.5 * least_squares(fake, self.c)
 
 
-class Hinge:
+class Hinge(Linear):
     """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), and -E D(G(z)). Lim & Ye 2017; Miyato et al. 2018, eq. 16 and 17."""
-
-    is_relative = False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return relu(1 - at_least_float32(real)).mean() + relu(1 + at_least_float32(fake)).mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -at_least_float32(fake).mean()
-
 
 @dataclass
-class Margin:
+class Margin(Linear):
     """E E(x) + E max(0, m - E(G(z))), and E E(G(z)), for scores -E that are minus energies. Zhao et al. 2017, eq. 1, 2.
 
     m: energy above which fakes no longer count.
     """
 
     m: float
-    is_relative = False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return relu(self.m + at_least_float32(fake)).mean() - at_least_float32(real).mean()
 
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -at_least_float32(fake).mean()
 
-
-class Wasserstein:
+class Wasserstein(Linear):
     """Arjovsky et al. 2017, eq. 2. The term `distance` is the critic's estimate, up to its Lipschitz constant."""
-
-    is_relative = False
 
     def discriminator(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
         loss = wasserstein(real, fake)
         return {"loss": loss, "distance": -loss}
-
-    def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
-        return -at_least_float32(fake).mean()
 
 
 class Relativistic:
@@ -158,6 +151,12 @@ class Relativistic:
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         assert real is not None
         return relativistic(fake, real)
+
+
+def loss_of_fakes(model: Any, fake: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    """Return the loss of a GAN's generator for the scores of its examples; real ones are scored only where needed."""
+    real = model.score(batch["x"], batch) if model.objective.is_relative else None
+    return model.objective.generator(fake, real)
 
 
 def choose_objective(loss: Objective | None, old_name: str | None) -> Objective:

@@ -14,6 +14,7 @@ from torch.nn.functional import pad, relu
 from ganrun.errors import UserError
 from ganrun.models.losses import at_least_float32
 from ganrun.models.player import Batch, Player, Terms, as_terms
+from ganrun.networks.augmentation import pick_lines
 from ganrun.networks.eval_mode import outside_autocast
 from ganrun.networks.spectral_norm import normalize_spectrum
 
@@ -129,10 +130,7 @@ def shift_and_flip(images: Tensor, most: int, draw: Draw) -> Tensor:
     rows = shifts[:, :1] + torch.arange(height, device=images.device)
     columns = shifts[:, 1:] + torch.arange(width, device=images.device)
     columns = torch.where(flips, columns.flip(1), columns)
-    padded = pad(images, (most, most, most, most), mode="reflect")
-    examples = torch.arange(batch, device=images.device)[:, None, None]
-    moved = padded.permute(0, 2, 3, 1)[examples, rows[:, :, None], columns[:, None, :]]
-    return moved.permute(0, 3, 1, 2)
+    return pick_lines(pad(images, (most, most, most, most), mode="reflect"), rows, columns)
 
 
 class WeightClamp(Regularizer):

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from ganrun.models.base import Batch, Player, as_terms
 from ganrun.models.gan import GAN
+from ganrun.models.losses import loss_of_fakes
 
 
 class VEEGAN(GAN):
@@ -40,7 +41,6 @@ class VEEGAN(GAN):
     def generator_loss(self, batch: Batch):
         z = self.draw(self.noise, len(batch["x"]))
         x = self.generator(z)
-        real = self.score(batch["x"], batch) if self.objective.is_relative else None
-        adversarial = self.objective.generator(self.discriminator(z, x), real)
+        adversarial = loss_of_fakes(self, self.discriminator(z, x), batch)
         reconstruction = (z - self.reconstructor(x)).square().sum(1).mean()
         return {"loss": adversarial + reconstruction, "adversarial": adversarial, "reconstruction": reconstruction}

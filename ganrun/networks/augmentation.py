@@ -27,9 +27,13 @@ def change_colour(x: Tensor) -> Tensor:
 def translate(x: Tensor) -> Tensor:
     """Shift each image by up to an eighth of its height and of its width, filled with 0."""
     rows, columns = (shifted_index(x, axis) for axis in (2, 3))
+    return pick_lines(nn.functional.pad(x, (1, 1, 1, 1)), rows, columns)
+
+
+def pick_lines(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return, for images [B, C, ., .], those of these rows, int64 [B, H], and columns, int64 [B, W]: [B, C, H, W]."""
     batch = torch.arange(len(x), device=x.device)[:, None, None]
-    padded = nn.functional.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)
-    return padded[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return x.permute(0, 2, 3, 1)[batch, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def shifted_index(x: Tensor, axis: int) -> Tensor:

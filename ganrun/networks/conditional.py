@@ -75,16 +75,16 @@ class HiddenJoinDiscriminator(nn.Module):
 
 
 class ClassifyingDiscriminator(nn.Module):
-    """Images [B, *shape] -> scores [B] and class logits [B, classes], from the same features. Odena et al. 2017.
+    """Images [B, *shape] -> scores [B] and logits [B, outputs], from the same features. Odena et al. 2017.
 
     net: builds a ganrun.networks.dcgan.Discriminator from its shape.
     """
 
-    def __init__(self, net: Callable[..., Discriminator], shape: Sequence[int], classes: int):
+    def __init__(self, net: Callable[..., Discriminator], shape: Sequence[int], outputs: int):
         super().__init__()
         unconditional = net(shape=shape)
         self.features, self.score = unconditional.features, unconditional.score
-        self.classify = nn.Conv2d(unconditional.channels, classes, unconditional.smallest)
+        self.classify = nn.Conv2d(unconditional.channels, outputs, unconditional.smallest)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.features(x)

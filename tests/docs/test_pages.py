@@ -94,9 +94,7 @@ def test_commands_in_the_text_of_a_page_are_right(page, tmp_path, monkeypatch, c
 
 
 def test_the_readme_is_short():
-    lines = (REPOSITORY / "README.md").read_text().splitlines()
-    prose = [line for line in lines if not line.startswith("|")]  # a table has a line per model
-    assert len(" ".join(prose).split()) <= 600
+    assert len((REPOSITORY / "README.md").read_text().split()) <= 700
 
 
 def test_links_of_the_readme_lead_to_files():

@@ -90,3 +90,9 @@ def test_a_limit_keeps_a_fixed_subset_with_its_labels_and_all_of_the_reference()
     assert found == examples(other, 6)
     assert found.items() < examples(whole, 9000 // 8).items()
     assert part.reference_count() == whole.reference_count() == 10_000
+
+
+def test_scores_that_say_nothing_of_overfitting_cannot_steer_the_share(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "model=began", "data=digits", "network.width=4", "regularizer=[ada]"]) == 2
+    assert "regularizer=ada needs scores" in capsys.readouterr().err

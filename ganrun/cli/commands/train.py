@@ -17,12 +17,12 @@ from ganrun.training.manifest import has_checkpoints
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Train in the new run folder `folder`; with resume=true, continue the run that is there."""
-    drop_unused_networks(cfg)
     plan = cfg.copy()  # building replaces references to other settings by their values
     cfg.started_in = quote_text(os.getcwd())
     if cfg.resume:
         run_folder.check_contents(folder, command=ganrun_command("resume", folder, "trust=true"))
     if cfg.resume and ((folder / run_folder.STATUS).exists() or has_checkpoints(folder / "checkpoints")):
+        drop_unused_networks(cfg)
         continuation.resume_existing(cfg, folder)
         return
     experiment = build_experiment(cfg)

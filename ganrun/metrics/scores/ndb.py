@@ -8,7 +8,7 @@ from torch import Tensor
 from ganrun import seeds
 from ganrun.metrics.score_inputs import ScoreInputs
 from ganrun.metrics.scores import score
-from ganrun.metrics.scores.nearest import as_rows, squared_distances
+from ganrun.metrics.scores.nearest import squared_distances, unit_rows
 
 BINS = 100  # Richardson & Weiss 2018
 LEVEL = 1.959963984540054  # |z| beyond which two shares differ at the paper's significance level of 0.05
@@ -25,7 +25,7 @@ ITERATIONS = 50  # of k-means, at most
 def ndb_of_samples(inputs: ScoreInputs) -> tuple[float, float]:
     if min(len(inputs.images), len(inputs.real_images)) < BINS:
         return math.nan, math.nan
-    real, fake = (as_rows(images, images.device) / 255 for images in (inputs.real_images, inputs.images))
+    real, fake = unit_rows(inputs.real_images), unit_rows(inputs.images)
     centers = kmeans(real, BINS, seeds.generator(4))
     real_counts, fake_counts = (nearest_center(x, centers).bincount(minlength=BINS) for x in (real, fake))
     return different_bins(real_counts, fake_counts) / BINS, jensen_shannon(real_counts, fake_counts)

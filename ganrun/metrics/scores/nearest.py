@@ -17,6 +17,11 @@ def as_rows(x: Tensor, device: torch.device) -> Tensor:
     return x.flatten(1).to(float64_device(device), torch.float64)
 
 
+def unit_rows(images: Tensor) -> Tensor:
+    """Return uint8 images [N, C, H, W] as rows of pixels from 0 to 1, float64 [N, C * H * W]."""
+    return as_rows(images, images.device) / 255
+
+
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
     """Squared Euclidean distances of the rows of x [n, d] and y [m, d], both float64: [n, m].
 

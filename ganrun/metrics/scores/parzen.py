@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganrun.metrics.score_inputs import ScoreInputs
 from ganrun.metrics.scores import score
-from ganrun.metrics.scores.nearest import as_rows, squared_distances
+from ganrun.metrics.scores.nearest import squared_distances, unit_rows
 
 VALIDATION = 1000  # real images that choose the width of the window; the others are scored
 WIDTHS = tuple(10 ** (-1 + i / 9) for i in range(10))  # 0.1 to 1 in pixels of 0..1, as in the authors' code
@@ -28,7 +28,7 @@ def parzen_of_samples(inputs: ScoreInputs) -> tuple[float, float]:
     count = min(VALIDATION, len(inputs.real_images) // 2)
     if not count or not len(inputs.images):
         return math.nan, math.nan
-    real, samples = (as_rows(images, images.device) / 255 for images in (inputs.real_images, inputs.images))
+    real, samples = unit_rows(inputs.real_images), unit_rows(inputs.images)
     validation = log_likelihoods(real[:count], samples, WIDTHS).mean(1)
     scored = log_likelihoods(real[count:], samples, [WIDTHS[int(validation.argmax())]])[0]
     return scored.mean().item(), (scored.std() / math.sqrt(len(scored))).item()

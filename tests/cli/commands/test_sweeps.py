@@ -50,8 +50,9 @@ LENGTHS = [(0.008, 4, 2), (0.01, 4, 3), (0.001, 4, 1), (2.007, 223, 9)]  # 1000 
 @pytest.mark.parametrize(("kimg", "size", "batches"), LENGTHS)
 def test_training_ends_with_the_first_batch_that_reaches_kimg(train, kimg, size, batches):
     run = train(*RING, f"kimg={kimg}", f"batch_size={size}")
-    seen = load_checkpoint(run)["seen"]
-    assert (seen["batches"], seen["images"], seen["progress"]) == (batches, batches * size, 1.0)
+    players, images = ("discriminator", "generator"), batches * size
+    each = {"steps": dict.fromkeys(players, batches), "images_at_step": dict.fromkeys(players, images)}
+    assert load_checkpoint(run)["seen"] == {"batches": batches, "images": images, "progress": 1.0, **each}
     assert status(run)["kimg"] == batches * size / 1000
 
 
