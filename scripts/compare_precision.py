@@ -10,15 +10,13 @@ not repeated: start it again after an interruption, or with more seeds.
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 
 from scipy.stats import t
+from trainings import parse_seeds, read_status, train_once
 
 MODELS = {  # dcgan: the default run
     "dcgan": [],
@@ -37,22 +35,13 @@ def run_folder(out: Path, model: str, seed: int, precision: str) -> Path:
 def train(out: Path, model: str, seed: int, precision: str, length: list[str]) -> None:
     """Train, unless that is done. Raises CalledProcessError if it fails."""
     folder = run_folder(out, model, seed, precision)
-    settings = [f"seed={seed}", f"trainer.precision={precision}", *length, "resume=true", f"folder={folder}"]
-    command = [sys.executable, "-m", "ganrun", "train", *MODELS[model], *settings, "logger=none"]
-    with open(out / f"{folder.name}.log", "a") as log:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        subprocess.run(command, check=True, stdout=log, stderr=log, env=environment)
-    print(f"{folder.name}: {score_of(folder):.4g}", flush=True)
-
-
-def score_of(folder: Path) -> float:
-    """Return the score at the end of a run that is done. Raises OSError or KeyError if it is not."""
-    return json.loads((folder / "status.json").read_text())["last"][SCORE]
+    status = train_once(folder, [*MODELS[model], f"seed={seed}", f"trainer.precision={precision}", *length])
+    print(f"{folder.name}: {status['last'][SCORE]:.4g}", flush=True)
 
 
 def compare(out: Path, model: str, seeds: range) -> dict:
     """Return the means of both precisions and the mean paired relative difference, with its 95 % interval."""
-    scores = {p: [score_of(run_folder(out, model, seed, p)) for seed in seeds] for p in PRECISIONS}
+    scores = {p: [read_status(run_folder(out, model, seed, p))["last"][SCORE] for seed in seeds] for p in PRECISIONS}
     differences = [b / a - 1 for a, b in zip(*scores.values(), strict=True)]
     half = t.ppf(0.975, len(seeds) - 1) * stdev(differences) / len(seeds) ** 0.5 if len(seeds) > 1 else float("inf")
     means = {precision: round(mean(values), 2) for precision, values in scores.items()}
@@ -64,11 +53,6 @@ def length_settings(kimg: float, minutes: float | None) -> list[str]:
     if minutes is None:
         return [f"kimg={kimg:g}", "minutes=null", f"validate_kimg={kimg / 2:g}", f"pictures_kimg={kimg:g}"]
     return ["kimg=10000", f"minutes={minutes:g}", "validate_kimg=10000", "pictures_kimg=10000"]
-
-
-def parse_seeds(text: str) -> range:
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
 
 
 def main() -> None:
