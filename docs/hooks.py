@@ -1,12 +1,18 @@
-"""Fills tables of the documentation from the comments of the config files, so that they cannot go stale.
+"""Fills the documentation's tables from the config files and benchmarks/models.json, so that they cannot go stale.
 
 In a page, `<!-- settings: verbs -->` and `<!-- settings: groups -->` become the tables of all settings, and
-`<!-- choices: data -->` becomes the table of the choices of the group data.
+`<!-- choices: data -->` becomes the table of the choices of the group data. `<!-- results: ring -->` becomes the table
+of all models compared on the ring, and `<!-- figures: gan -->` the rows of model=gan in each, with their commands.
+Blocks of ```math become MathML, which browsers show without a script.
 """
 
 import html
+import json
 import re
+import shlex
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from ganrun import files
@@ -14,13 +20,22 @@ from ganrun.config import docs
 from ganrun.config.schema import find_setting
 
 VERBS = ("train", "resume", "eval", "sample", "translate")
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "models.json"  # written by scripts/compare_models.py
+PAGES = {"gaussian": "gmm"}  # of models that have none of their own
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Return the page with its markers replaced by tables."""
+    """Return the page with its markers replaced by tables, and its equations by MathML."""
     for kind, section in SECTIONS.items():
         markdown = re.sub(rf"<!-- {kind}: (\w+) -->", lambda match, section=section: section(match[1]), markdown)
-    return markdown
+    return re.sub(r"^```math\n(.+?)^```$", lambda match: equation(match[1]), markdown, flags=re.DOTALL | re.MULTILINE)
+
+
+def equation(latex: str) -> str:
+    """Return a block of HTML with the equation as MathML."""
+    from latex2mathml.converter import convert
+
+    return f'<div class="equation">{convert(latex.strip(), display="block")}</div>'
 
 
 def settings(which: str) -> str:
@@ -75,6 +90,60 @@ def meaning(key: docs.DocumentedKey) -> str:
     return f"{text(key.comment)}<br><small>{text('; '.join(notes))}</small>" if notes else text(key.comment)
 
 
+def results(name: str) -> str:
+    """Return the table of a comparison, with a link to the page of each model; nothing if there are no rows."""
+    return results_table([row for row in read_results() if row["table"] == name], name, "models/")
+
+
+def figures(page: str) -> str:
+    """Return a section with a model's rows in all comparisons, and the command of each; nothing if it has none."""
+    rows = [row for row in read_results() if page_of(row) == page]
+    names = list(dict.fromkeys(row["table"] for row in rows))
+    if not rows:
+        return ""
+    tables = [results_table([row for row in rows if row["table"] == name], name, "") for name in names]
+    commands = [f"ganrun train {shlex.join(row['settings'])} seed={row['seeds'][0]}" for row in rows]
+    heading = "## Figures\n\n[Comparison](../comparison.md) says how they were measured."
+    return "\n\n".join([heading, *tables, "\n".join(["```bash", *commands, "```"])])
+
+
+def read_results() -> list[dict]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+
+
+def page_of(row: dict) -> str:
+    """Return the name of the page of a row's model."""
+    model = next(setting.removeprefix("model=") for setting in row["settings"] if setting.startswith("model="))
+    return PAGES.get(model, model)
+
+
+def results_table(rows: list[dict], name: str, folder: str) -> str:
+    """Return the table of these rows: scores at the end and, in small print, at the best checkpoint.
+
+    folder: of the models' pages, seen from this page.
+    """
+    if not rows:
+        return ""
+    scores = list(dict.fromkeys(score for row in rows for score in row["last"]))
+    titles = [name, *(code(score.removeprefix("val/")) for score in scores), "seeds", "kimg", "seconds"]
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
+    for row in rows:
+        cells = [score_cell(row["last"].get(score), row["best"].get(score)) for score in scores]
+        cells += [str(len(row["seeds"])), f"{row['kimg']:.0f}", f"{mean(row['seconds']):.0f}"]
+        lines.append([f"[{text(row['row'])}]({folder}{page_of(row)}.md)", *cells])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def score_cell(last: list[float] | None, best: list[float] | None) -> str:
+    """Return mean and deviation over seeds; empty if a model has no such score."""
+    small = f"<br><small>best {mean_and_deviation(best)}</small>" if best else ""
+    return mean_and_deviation(last) + small if last else ""
+
+
+def mean_and_deviation(values: list[float]) -> str:
+    return f"{mean(values):.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
+
+
 def code(value: str) -> str:
     """Return inline code for a table cell; HTML, because a pipe in backticks would end the cell."""
     escaped = (
@@ -90,4 +159,9 @@ def text(value: str) -> str:
     return value
 
 
-SECTIONS: dict[str, Callable[[str], str]] = {"settings": settings, "choices": choices}
+SECTIONS: dict[str, Callable[[str], str]] = {
+    "settings": settings,
+    "choices": choices,
+    "results": results,
+    "figures": figures,
+}

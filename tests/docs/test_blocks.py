@@ -108,7 +108,7 @@ def test_every_skip_has_a_reason_and_every_directive_a_meaning(page):
 def test_no_command_hides_from_the_tests(page):
     """Commands stand in bash blocks: not in blocks of another language, and not in indented ones."""
     for block in BLOCKS[page]:
-        assert block.language in ("bash", "python", "yaml", "text"), f"{block}: {block.language}"
+        assert block.language in ("bash", "python", "yaml", "text", "math"), f"{block}: {block.language}"
         if block.language == "text":
             assert "ganrun " not in block.text, block
     is_in_block = False

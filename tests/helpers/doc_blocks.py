@@ -62,7 +62,7 @@ class Block:
 
 
 def pages() -> list[Path]:
-    return [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+    return [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def read_blocks(page: Path) -> list[Block]:

@@ -1,0 +1,103 @@
+"""Each model has a page, with equations that browsers show, and the figures of benchmarks/models.json."""
+
+import importlib.util
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from helpers.doc_blocks import REPOSITORY
+
+from ganrun.config import docs
+
+OVERVIEW = (REPOSITORY / "docs" / "models.md").read_text()
+PAGES = sorted((REPOSITORY / "docs" / "models").glob("*.md"))
+ROW = {
+    "table": "ring",
+    "row": "pacgan2",
+    "settings": ["experiment=pilot_ring", "model=pacgan", "batch_size=256"],
+    "seeds": [1, 2, 3],
+    "kimg": 3072.0,
+    "seconds": [40, 42, 44],
+    "last": {"val/modes": [8, 8, 7], "val/high_quality": [0.9, 0.92, 0.94]},
+    "best": {"val/modes": [8, 8, 8], "val/high_quality": []},
+}
+GMM = {
+    "table": "digits",
+    "row": "gmm",
+    "settings": ["model=gmm", "data=digits"],
+    "seeds": [2],
+    "kimg": 270.0,
+    "seconds": [7],
+    "last": {"val/fd_lenet": [321.25]},
+    "best": {},
+}
+
+
+@pytest.fixture
+def hooks():
+    spec = importlib.util.spec_from_file_location("docs_hooks", REPOSITORY / "docs" / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def fill(hooks, tmp_path, monkeypatch):
+    """Return a function: rows of models.json, a page -> the page as the site shows it."""
+
+    def filled(rows, markdown):
+        (tmp_path / "models.json").write_text(json.dumps(rows))
+        monkeypatch.setattr(hooks, "RESULTS", tmp_path / "models.json")
+        return hooks.on_page_markdown(markdown, page=None)
+
+    return filled
+
+
+def test_a_table_has_mean_and_deviation_of_each_score_at_the_end_and_at_the_best_checkpoint(fill):
+    assert fill([ROW, GMM], "<!-- results: ring -->").splitlines() == [
+        "| ring | <code>modes</code> | <code>high&#95;quality</code> | seeds | kimg | seconds |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| [pacgan2](models/pacgan.md) | 7.667 ± 0.58<br><small>best 8 ± 0</small> | 0.92 ± 0.02 | 3 | 3072 | 42 |",
+    ]
+
+
+def test_a_score_that_some_models_lack_leaves_their_cells_empty(fill):
+    acgan = {**GMM, "row": "acgan", "settings": ["model=acgan"], "last": {"val/fd_lenet": [9], "val/accuracy": [0.9]}}
+    assert fill([GMM, acgan], "<!-- results: digits -->").splitlines()[2:] == [
+        "| [gmm](models/gmm.md) | 321.2 |  | 1 | 270 | 7 |",
+        "| [acgan](models/acgan.md) | 9 | 0.9 | 1 | 270 | 7 |",
+    ]
+
+
+def test_the_page_of_a_model_has_its_rows_and_their_commands(fill):
+    page = fill([ROW, GMM], "<!-- figures: gmm -->").splitlines()
+    assert "| [gmm](gmm.md) | 321.2 | 1 | 270 | 7 |" in page
+    assert page[-3:] == ["```bash", "ganrun train model=gmm data=digits seed=2", "```"]
+    assert not any("pacgan" in line for line in page)
+
+
+def test_without_rows_there_is_nothing(fill, hooks, tmp_path):
+    assert fill([ROW], "a<!-- results: grid --><!-- figures: gan -->b") == "ab"
+    hooks.RESULTS = tmp_path / "none.json"
+    assert hooks.on_page_markdown("a<!-- figures: gan -->b", page=None) == "ab"
+
+
+@pytest.mark.parametrize("name", docs.group_choices("model", docs.conf_dirs()))
+def test_each_model_has_a_page_with_its_settings_and_figures(name):
+    link = re.search(rf"\[`{name}`\]\(models/(\w+)\.md\)", OVERVIEW)
+    assert link, f"docs/models.md has no row for model={name}"
+    page = (REPOSITORY / "docs" / "models" / f"{link[1]}.md").read_text()
+    assert f"../settings.md#model-{name})" in page
+    assert re.search(rf"^ganrun train .*model={link[1]}\b", page, re.MULTILINE)
+    assert name.startswith("game") or f"<!-- figures: {link[1]} -->" in page
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_the_equations_of_a_page_become_mathml(path, fill):
+    page = fill([], path.read_text())
+    equations = re.findall(r'<div class="equation">(.*)</div>', page)
+    assert equations
+    assert "```math" not in page
+    for equation in equations:
+        assert "\\" not in "".join(ET.fromstring(equation).itertext())
