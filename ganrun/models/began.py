@@ -11,7 +11,7 @@ class BEGAN(GAN):
     """Berthelot et al. 2017: the discriminator is an autoencoder, judged by `Equilibrium`.
 
     stall_kimg: thousand images without a smaller M, on average over so many, after which all learning rates are halved.
-    k follows the fakes of D's turn: the paper does not say whether they are those of D's or of G's.
+    Departure: k follows the fakes of D's turn, where the paper's update has those of G's.
     """
 
     totals: Tensor  # of M and of batches since the last look, and the smallest mean M so far
