@@ -285,6 +285,10 @@ def is_unfinished(path: Path) -> bool:
     return any(part.endswith(UNFINISHED) for part in path.parts)
 
 
-def cpu_count() -> int:
-    """Return the number of CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cpu_count(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Return the number of CPUs that this process may use. quota: file with a container's limit."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        microseconds, period = map(int, quota.read_text().split())  # "max" instead of a number: no limit
+        return max(1, min(count, round(microseconds / period)))
+    return count

@@ -146,7 +146,7 @@ SETTINGS: dict[str, Setting] = {
     "sweep.pruner": Setting(one_of("median", "hyperband", optional=True)),
     "sweep.pruner_startup": Setting(COUNT),
     **{f"sweep.{name}": Setting(TEXT, in_sweep_identity=False) for name in ("name", "sbatch")},
-    "sweep.jobs": Setting(COUNT, in_sweep_identity=False),
+    "sweep.jobs": Setting(number(least=1, whole=True, optional=True), in_sweep_identity=False),
     "sweep.threads": Setting(number(least=1, most=MAX_THREADS, whole=True, optional=True), in_sweep_identity=False),
     "sweep.start": Setting(one_of("fork", "spawn", optional=True), in_sweep_identity=False),
     "sweep.jobs_per_gpu": Setting(COUNT, in_sweep_identity=False),

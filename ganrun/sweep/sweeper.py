@@ -12,8 +12,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from ganrun.config.json_forms import MAX_THREADS
+from ganrun.config.memory import free_main_memory
 from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError, ganrun_command, heeded_signals, interrupted_by
+from ganrun.files import cpu_count
 from ganrun.sweep import hydra_context, saved_command, state, validate
 from ganrun.sweep.executors.base import Executor
 from ganrun.sweep.executors.fork_server import HAS_FORK, ForkServer
@@ -33,10 +35,13 @@ from ganrun.training.run_folder import check_contents, check_writable
 
 log = logging.getLogger(__name__)
 
+MEMORY_OF_A_JOB = 2 * 2**30  # bytes; a training on the shipped digits takes about half of it
+
 
 def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str], command: CommandContext) -> None:
     """Train what is left of a sweep, and write its leaderboard. Put names and exit codes into command.outcomes."""
     validate.check_settings(config, command.overrides)
+    config.sweep.jobs = config.sweep.jobs or jobs_at_once(config)
     plan = build_plan(context, config, overrides, command)
     is_early = is_new(plan, config) and not config.dry_run  # its imports take as long as the checks
     server = start_server(config, SweepState(plan.folder, {})) if is_early else None
@@ -134,6 +139,21 @@ def start_server(config: DictConfig, sweep: SweepState) -> ForkServer | None:
     if settings.sbatch is not None or validate.chosen_launcher(config) or settings.start == "spawn" or not HAS_FORK:
         return None
     return ForkServer(local_environment(settings.jobs, job_environment(sweep, settings)))
+
+
+def jobs_at_once(config: DictConfig) -> int:
+    """Return how many jobs run at the same time where sweep.jobs is null.
+
+    Jobs on the CPU share it and the memory. Each of the others may want all of its GPUs or its place in a queue. And a
+    search or pruner that looks at the scores so far would depend on which job ends first.
+    """
+    settings = config.sweep
+    is_here = settings.sbatch is None and not validate.chosen_launcher(config)
+    if not is_here or visible_gpus() or settings.pruner or settings.sampler not in ("grid", "random", "sobol"):
+        return 1
+    room = cpu_count() // threads_per_job(SweepState(Path(), {}), settings)
+    free = free_main_memory()
+    return max(1, room if free is None else min(room, free // MEMORY_OF_A_JOB))
 
 
 def job_environment(sweep: SweepState, settings: DictConfig) -> dict[str, str]:

@@ -31,10 +31,10 @@ def check_settings(config: DictConfig, overrides: Sequence[str]) -> None:
             )
     if launcher and settings.sbatch is not None:
         raise UserError(f"hydra/launcher={launcher} and sweep.sbatch both start the jobs. Give only one of them.")
-    if launcher and settings.jobs == 1 and settings.sampler == "grid":
+    if launcher and settings.jobs in (None, 1) and settings.sampler == "grid":
         raise UserError(
-            f"hydra/launcher={launcher} gets sweep.jobs jobs at a time, and sweep.jobs is 1. Give the number of jobs: "
-            "sweep.jobs=8."
+            f"hydra/launcher={launcher} gets sweep.jobs jobs at a time; sweep.jobs={settings.jobs or 'null'} is one. "
+            "Give the number of jobs: sweep.jobs=8."
         )
     if settings.metric and not settings.direction and score_mode(settings.metric) is None:
         raise UserError(

@@ -32,7 +32,7 @@ OUTSIDE = ("../../x", "/tmp/x", "a/../b", ".", ".x", "a//b", "x" * 201)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["sweep.jobs=0"], "sweep.jobs must be an integer of at least 1, got 0"),
+        (["sweep.jobs=0"], "sweep.jobs must be an integer of at least 1 or null, got 0"),
         (["sweep.fail_fast=null"], "sweep.fail_fast must be an integer of at least 1, got null"),
         (["sweep=tpe", INTERVAL, "sweep.trials=null"], "sweep.trials must be an integer of at least 1, got null"),
         (["sweep.retries=-1"], "sweep.retries must be an integer of at least 0, got -1"),
@@ -43,7 +43,7 @@ OUTSIDE = ("../../x", "/tmp/x", "a/../b", ".", ".x", "a//b", "x" * 201)
         (["sweep.sbatch=5"], "sweep.sbatch must be a string or null, got the number 5"),
         (["hydra.sweep.dir=x"], "hydra.sweep.dir=x has no effect on ganrun's sweeper"),
         (["hydra/launcher=foo"], 'Unknown hydra/launcher "foo"'),
-        (["seed=1,2", "hydra/launcher=joblib"], "gets sweep.jobs jobs at a time, and sweep.jobs is 1"),
+        (["seed=1,2", "hydra/launcher=joblib"], "gets sweep.jobs jobs at a time; sweep.jobs=null is one"),
         (["hydra/launcher=joblib", "sweep.sbatch=x"], "hydra/launcher=joblib and sweep.sbatch both start the jobs"),
         *((["seed=1,2", f"sweep.name={name}"], "sweep.name must be the name of a folder") for name in OUTSIDE),
         (["sweep.seeds=2000000000"], "sweep.seeds must be an integer from 1 to 100000 or null"),
