@@ -120,12 +120,13 @@ def page_of(row: dict) -> str:
 def results_table(rows: list[dict], name: str, folder: str) -> str:
     """Return the table of these rows: scores at the end and, in small print, at the best checkpoint.
 
-    folder: of the models' pages, seen from this page.
+    Names of scores are without the extractor.  folder: of the models' pages, seen from this page.
     """
     if not rows:
         return ""
     scores = list(dict.fromkeys(score for row in rows for score in row["last"]))
-    titles = [name, *(code(score.removeprefix("val/")) for score in scores), "seeds", "kimg", "seconds"]
+    names = [text(score.removeprefix("val/").removesuffix("_lenet")) for score in scores]
+    titles = [name, *names, "seeds", "kimg", "seconds"]
     lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
     for row in rows:
         cells = [score_cell(row["last"].get(score), row["best"].get(score)) for score in scores]
@@ -135,13 +136,11 @@ def results_table(rows: list[dict], name: str, folder: str) -> str:
 
 
 def score_cell(last: list[float] | None, best: list[float] | None) -> str:
-    """Return mean and deviation over seeds; empty if a model has no such score."""
-    small = f"<br><small>best {mean_and_deviation(best)}</small>" if best else ""
-    return mean_and_deviation(last) + small if last else ""
-
-
-def mean_and_deviation(values: list[float]) -> str:
-    return f"{mean(values):.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
+    """Return mean and deviation over seeds, and the mean of the best; empty if a model has no such score."""
+    if not last:
+        return ""
+    deviation = f" ± {stdev(last):.2g}" if len(last) > 1 else ""
+    return f"{mean(last):.3g}{deviation}" + (f"<br><small>best {mean(best):.3g}</small>" if best else "")
 
 
 def code(value: str) -> str:

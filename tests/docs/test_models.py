@@ -56,23 +56,27 @@ def fill(hooks, tmp_path, monkeypatch):
 
 def test_a_table_has_mean_and_deviation_of_each_score_at_the_end_and_at_the_best_checkpoint(fill):
     assert fill([ROW, GMM], "<!-- results: ring -->").splitlines() == [
-        "| ring | <code>modes</code> | <code>high&#95;quality</code> | seeds | kimg | seconds |",
+        "| ring | modes | high&#95;quality | seeds | kimg | seconds |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
-        "| [pacgan2](models/pacgan.md) | 7.667 ± 0.58<br><small>best 8 ± 0</small> | 0.92 ± 0.02 | 3 | 3072 | 42 |",
+        "| [pacgan2](models/pacgan.md) | 7.67 ± 0.58<br><small>best 8</small> | 0.92 ± 0.02 | 3 | 3072 | 42 |",
     ]
+
+
+def test_the_names_of_scores_leave_the_extractor_out(fill):
+    assert fill([GMM], "<!-- results: digits -->").startswith("| digits | fd | seeds |")
 
 
 def test_a_score_that_some_models_lack_leaves_their_cells_empty(fill):
     acgan = {**GMM, "row": "acgan", "settings": ["model=acgan"], "last": {"val/fd_lenet": [9], "val/accuracy": [0.9]}}
     assert fill([GMM, acgan], "<!-- results: digits -->").splitlines()[2:] == [
-        "| [gmm](models/gmm.md) | 321.2 |  | 1 | 270 | 7 |",
+        "| [gmm](models/gmm.md) | 321 |  | 1 | 270 | 7 |",
         "| [acgan](models/acgan.md) | 9 | 0.9 | 1 | 270 | 7 |",
     ]
 
 
 def test_the_page_of_a_model_has_its_rows_and_their_commands(fill):
     page = fill([ROW, GMM], "<!-- figures: gmm -->").splitlines()
-    assert "| [gmm](gmm.md) | 321.2 | 1 | 270 | 7 |" in page
+    assert "| [gmm](gmm.md) | 321 | 1 | 270 | 7 |" in page
     assert page[-3:] == ["```bash", "ganrun train model=gmm data=digits seed=2", "```"]
     assert not any("pacgan" in line for line in page)
 
