@@ -160,6 +160,7 @@ SETTINGS: dict[str, Setting] = {
     **{name: Setting(NAME) for name in ("run", "input", "which", "device", "as", "to")},
     **{name: Setting(FLAG) for name in ("branch", "fresh", "trust")},
     "classes": Setting(types.CLASSES),
+    "conditions": Setting(types.TABLE_OR_NULL),
     "out": Setting(TEXT),
 }
 

@@ -9,8 +9,10 @@ from omegaconf import DictConfig, ListConfig
 from torch import Tensor
 
 from ganrun.data.images import save_png, to_uint8
+from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
+from ganrun.training.given_conditions import read_conditions
 from ganrun.training.inference import TrainedModel, is_named, load_trained_model, number_classes
 from ganrun.training.run_folder import make_run_folder
 
@@ -28,8 +30,14 @@ def run(cfg: DictConfig, folder: Path) -> None:
         raise UserError(f"{what}. Use as=grid (a scatter plot) or as=npz.")
     trained.check_count(cfg.n)
     classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
-    conditions = trained.conditions(cfg.n, classes)
-    x = trained.sample(cfg.n, seed=cfg.seed, batch_size=cfg.batch_size, show_progress=True, **conditions)
+    given = read_conditions(cfg.conditions, trained.data.offered, keys_taken(trained.model), cfg.n)
+    conditions = {**trained.conditions(cfg.n, classes, given), **given}
+    try:
+        x = trained.sample(cfg.n, seed=cfg.seed, batch_size=cfg.batch_size, show_progress=True, **conditions)
+    except (IndexError, RuntimeError) as error:  # such as a word that an embedding does not have
+        if not given:
+            raise
+        raise UserError(f"The model cannot use the conditions {', '.join(given)}: {error}") from error
     write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}
     out = make_run_folder(Path(cfg.out or folder), lambda partial: write(trained, x, conditions, partial, cfg), "out")
     console = PlainConsole(soft_wrap=True)
