@@ -64,9 +64,7 @@ def read_array(name: str, path: Path) -> np.ndarray:
             return to_numbers(name, np.load(path, allow_pickle=False))
         with np.load(path, allow_pickle=False) as arrays:
             if name not in arrays:
-                raise UserError(
-                    f"conditions.{name}={path} holds no array {name}, but {', '.join(arrays) or 'nothing'}."
-                )
+                raise UserError(f"conditions.{name}={path} has no array {name}, but {', '.join(arrays) or 'nothing'}.")
             return to_numbers(name, arrays[name])
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise UserError(f"conditions.{name}={path} cannot be read: {error}.") from error
