@@ -113,10 +113,7 @@ CYCLEGAN = Work(
 PENALIZED_WGAN = Work(
     "wgan-gp 1x28x28, fully connected, batch 64",
     [
-        "model=wgan",
-        "model._target_=bench_projects.PenalizedWGAN",
-        "~model.c",
-        "+model.penalty=10",
+        "model=wgan_gp",
         "network=mlp",
         "optimizer=adam",
         "data=digits",
@@ -143,7 +140,7 @@ WORKS = [SMALL, RING, DCGAN, DIGITS, WGAN, CYCLEGAN]
 WORKS += [alone(DCGAN, other) for other in (PyTorchGANDcgan, TorchganTrainer, HyperGANStep)]
 WORKS += [alone(SMALL, HyperGANStep), alone(PENALIZED_WGAN, PyTorchGANWganGp)]
 if computes_bfloat16():
-    WORKS += [in_bfloat16(work) for work in (DCGAN, DIGITS, CYCLEGAN)]
+    WORKS += [in_bfloat16(work) for work in (DCGAN, DIGITS, CYCLEGAN, PENALIZED_WGAN)]
 
 
 @dataclass

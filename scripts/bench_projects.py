@@ -16,8 +16,6 @@ from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_
 
 from ganrun.config.experiment import Experiment
 from ganrun.models import losses
-from ganrun.models.base import Batch
-from ganrun.models.gan import GAN
 
 
 class PyTorchGAN(PlainAdam):
@@ -73,27 +71,6 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, at: Tensor) 
     return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-class PenalizedWGAN(GAN):
-    """ganrun's side, as a class of a user's own: n_critic steps of the critic, one of G (Gulrajani et al. 2017)."""
-
-    def __init__(self, *args, n_critic: int, penalty: float, **kwargs):
-        super().__init__(*args, k=n_critic, **kwargs)
-        self.penalty = penalty
-
-    def discriminator_loss(self, batch: Batch):
-        x, fake = batch["x"], self.fake_like(batch)
-        real_score, fake_score = self.score(x, batch), self.score(fake, batch)
-        penalty = gradient_penalty(self.discriminator, x, fake, self.points_like(x))
-        loss = losses.wasserstein(real_score, fake_score) + self.penalty * penalty
-        return {"loss": loss, "penalty": penalty, "real": real_score, "fake": fake_score}
-
-    def generator_loss(self, batch: Batch):
-        return -self.score(self.fake_like(batch), batch).mean()
-
-    def points_like(self, x: Tensor) -> Tensor:
-        return torch.rand((len(x), *[1] * (x.ndim - 1)), device=x.device)
-
-
 class PyTorchGANWganGp(PyTorchGAN):
     """PyTorch-GAN's wgan_gp: the critic's loss is backpropagated into the generator too, which is not used.
 
@@ -104,7 +81,7 @@ class PyTorchGANWganGp(PyTorchGAN):
 
     def __init__(self, job: Experiment):
         super().__init__(job)
-        self.steps = 0
+        self.steps, self.weight = 0, self.nets.regularizers.by_name["gradient_penalty"].weight
 
     def points(self, n: int) -> Tensor:
         return torch.from_numpy(self.random.random((n, 1, 1, 1))).float()
@@ -117,7 +94,7 @@ class PyTorchGANWganGp(PyTorchGAN):
         score = critic(x)
         fake_score = critic(fake)
         penalty = gradient_penalty(critic, x, fake.detach(), self.points(len(x)))
-        loss_d = -score.mean() + fake_score.mean() + self.nets.penalty * penalty
+        loss_d = -score.mean() + fake_score.mean() + self.weight * penalty
         loss_d.backward()
         self.optimizer_d.step()
 

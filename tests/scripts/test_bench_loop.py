@@ -30,7 +30,7 @@ def small(bench, name):
 
 def test_rows_in_bfloat16_are_measured_where_the_cpu_computes_it(bench):
     names = [work.name for work in bench.WORKS if work.name.endswith(", bf16")]
-    expected = [f"{work.name}, bf16" for work in (bench.DCGAN, bench.DIGITS, bench.CYCLEGAN)]
+    expected = [f"{work.name}, bf16" for work in (bench.DCGAN, bench.DIGITS, bench.CYCLEGAN, bench.PENALIZED_WGAN)]
     assert names == (expected if bench.computes_bfloat16() else [])
     assert [*bench.parts(None, False)] == [work.title for work in bench.WORKS]
 
