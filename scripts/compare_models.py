@@ -75,7 +75,30 @@ def digits() -> Table:
     return Table(scores, {**rows, "gmm": ["model=gmm", "data=digits"]})
 
 
-TABLES = {"ring": mixture("ring", 1536), "grid": mixture("grid", 2560), "digits": digits()}
+def few_digits() -> Table:
+    """Return the comparison on 1,000 digits: what augmentation gains where the discriminator overfits."""
+    common = ["experiment=pilot_digits", "model=projection", "data.limit=1000"]
+    augmented = ["regularizer=[spectral_norm,diffaugment]", "regularizer.diffaugment.policy=[translation,cutout]"]
+    scores = ["val/fd_lenet", "val/is_lenet", "val/precision_lenet", "val/recall_lenet", "val/accuracy_lenet"]
+    return Table(scores, {"projection": common, "diffaugment": [*common, *augmented]})
+
+
+def stacked_digits() -> Table:
+    """Return the comparison on stacked digits, with equal numbers of generator steps and of packs."""
+    common = ["experiment=pilot_digits", "data=stacked_digits", "metrics=stacked"]
+    packs = ["model=pacgan", "network=dcgan", "init=normal", "batch_size=128", "kimg=600"]
+    rows = {"dcgan": ["model=dcgan"], "pacgan2": packs, "r3gan": ["model=r3gan"]}
+    scores = ["val/modes", "val/reverse_kl"]
+    return Table(scores, {name: [*common, *own] for name, own in rows.items()})
+
+
+TABLES = {
+    "ring": mixture("ring", 1536),
+    "grid": mixture("grid", 2560),
+    "digits": digits(),
+    "few_digits": few_digits(),
+    "stacked_digits": stacked_digits(),
+}
 
 
 def folder_of(out: Path, table: str, row: str, seed: int) -> Path:
