@@ -43,7 +43,7 @@ def mixture(data: str, kimg: int) -> Table:
         "sngan": ["model=sngan", f"kimg={5 * kimg}"],
         "dragan": ["model=dragan", "regularizer.dragan.weight=0.1"],  # 10 lets no slope grow that sigma .01 needs
         "r3gan": ["model=r3gan", "regularizer.r1.gamma=0.1", "regularizer.r2.gamma=0.1"],
-        "veegan": ["model=veegan", "model.z_dim=254"],
+        "veegan": ["model=veegan", "model.z_dim=8"],
         "pacgan2": ["model=pacgan", "batch_size=256", f"kimg={2 * kimg}"],
         "pacgan4": ["model=pacgan", "model.pack=4", "batch_size=512", f"kimg={4 * kimg}"],
         "unrolled": ["model=unrolled"],
