@@ -2,8 +2,8 @@
 
 In a page, `<!-- settings: verbs -->` and `<!-- settings: groups -->` become the tables of all settings, and
 `<!-- choices: data -->` becomes the table of the choices of the group data. `<!-- results: ring -->` becomes the table
-of all models compared on the ring, and `<!-- figures: gan -->` the rows of model=gan in each, with their commands.
-Blocks of ```math become MathML, which browsers show without a script.
+of all models compared on the ring, and `<!-- figures: gan -->` the rows of model=gan in each, with their commands and
+its picture. Blocks of ```math become MathML, which browsers show without a script.
 """
 
 import html
@@ -21,6 +21,7 @@ from ganrun.config.schema import find_setting
 
 VERBS = ("train", "resume", "eval", "sample", "translate")
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "models.json"  # written by scripts/compare_models.py
+PICTURES = Path(__file__).parent / "images" / "models"
 PAGES = {"gaussian": "gmm"}  # of models that have none of their own
 
 
@@ -96,15 +97,21 @@ def results(name: str) -> str:
 
 
 def figures(page: str) -> str:
-    """Return a section with a model's rows in all comparisons, and the command of each; nothing if it has none."""
+    """Return a section with a model's rows in all comparisons, their commands and its picture; nothing without any."""
     rows = [row for row in read_results() if page_of(row) == page]
     names = list(dict.fromkeys(row["table"] for row in rows))
+    picture = [f"![Samples of the run with seed 1](../images/models/{page}.png)"] if has_picture(page) else []
     if not rows:
-        return ""
+        return "".join(picture)
     tables = [results_table([row for row in rows if row["table"] == name], name, "") for name in names]
     commands = [f"ganrun train {shlex.join(row['settings'])} seed={row['seeds'][0]}" for row in rows]
     heading = "## Figures\n\n[Comparison](../comparison.md) says how they were measured."
-    return "\n\n".join([heading, *tables, "\n".join(["```bash", *commands, "```"])])
+    return "\n\n".join([heading, *tables, "\n".join(["```bash", *commands, "```"]), *picture])
+
+
+def has_picture(page: str) -> bool:
+    """Return whether scripts/make_pictures.py has made one for this page."""
+    return (PICTURES / f"{page}.png").exists()
 
 
 def read_results() -> list[dict]:

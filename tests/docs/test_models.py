@@ -49,6 +49,7 @@ def fill(hooks, tmp_path, monkeypatch):
     def filled(rows, markdown):
         (tmp_path / "models.json").write_text(json.dumps(rows))
         monkeypatch.setattr(hooks, "RESULTS", tmp_path / "models.json")
+        monkeypatch.setattr(hooks, "PICTURES", tmp_path)
         return hooks.on_page_markdown(markdown, page=None)
 
     return filled
@@ -81,7 +82,14 @@ def test_the_page_of_a_model_has_its_rows_and_their_commands(fill):
     assert not any("pacgan" in line for line in page)
 
 
-def test_without_rows_there_is_nothing(fill, hooks, tmp_path):
+def test_the_picture_of_a_model_comes_last(fill, tmp_path):
+    (tmp_path / "gmm.png").touch()
+    picture = "![Samples of the run with seed 1](../images/models/gmm.png)"
+    assert fill([GMM], "<!-- figures: gmm -->").endswith(f"```\n\n{picture}")
+    assert fill([], "<!-- figures: gmm -->") == picture
+
+
+def test_without_rows_and_picture_there_is_nothing(fill, hooks, tmp_path):
     assert fill([ROW], "a<!-- results: grid --><!-- figures: gan -->b") == "ab"
     hooks.RESULTS = tmp_path / "none.json"
     assert hooks.on_page_markdown("a<!-- figures: gan -->b", page=None) == "ab"
