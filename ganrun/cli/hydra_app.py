@@ -17,7 +17,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-import ganrun.config.resolvers  # noqa: F401  also for jobs that a launcher of Hydra starts elsewhere
+import ganrun.config.precedence
+import ganrun.config.resolvers  # noqa: F401  both also for jobs that a launcher of Hydra starts elsewhere
 from ganrun import files
 from ganrun.cli import hydra_errors
 from ganrun.cli.arguments import Command
