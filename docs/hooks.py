@@ -72,9 +72,8 @@ def group_sections(group: str, folders: list) -> Iterable[str]:
     yield f"### {group}= {{#{group}}}"
     for name, path in docs.group_choices(group, folders).items():
         yield f"#### {group}={name} {{#{group}-{name}}}"
-        yield f"`conf/{group}/{name}.yaml`: {text(docs.one_line_summary(path))}"
-        keys = [key._replace(name=docs.key_prefix(group, path) + key.name) for key in docs.documented_keys(path)]
-        if keys:
+        yield f"`conf/{path.parent.name}/{name}.yaml`: {text(docs.one_line_summary(path))}"
+        if keys := docs.choice_keys(group, path):
             yield table(keys)
 
 

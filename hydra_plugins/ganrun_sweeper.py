@@ -6,7 +6,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 
-import ganrun.config.precedence  # Hydra imports this module before it composes a config
+import ganrun.config.network_parts  # Hydra imports this module before it composes a config
+import ganrun.config.precedence
 import ganrun.config.resolvers  # noqa: F401
 
 

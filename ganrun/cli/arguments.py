@@ -201,9 +201,12 @@ def check_choices(args: list[str], folders: list[Path]) -> None:
 
 
 def check_choice(group: str, name: str, folders: list[Path]) -> None:
-    files = [path for folder in folders if (path := folder / group / f"{name}.yaml").is_file()]
+    kinds = docs.group_folders(group)
+    files = [path for folder in folders for kind in kinds if (path := folder / kind / f"{name}.yaml").is_file()]
     if len(files) > 1:
         raise UserError(f"{files[1]} would be ignored: ganrun has a {group} of that name. Rename the file.")
+    if group in docs.NETWORK_PARTS and name not in docs.group_choices(group, folders):  # a set without this part
+        files = []
     is_misspelt = not files and (not name or bool(CHOICE_NAME.fullmatch(name)))
     if is_misspelt and (group, name) != ("experiment", "null"):
         raise UserError(f'Unknown {group} "{name}".{did_you_mean(name, docs.group_choices(group, folders))}')

@@ -10,7 +10,7 @@ from ganrun import __version__
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean
 
-FIRST_GROUPS = ["model", "network", "data", "metrics", "protocol"]  # listed before the others
+FIRST_GROUPS = ["model", "network", *docs.NETWORK_PARTS, "data", "metrics", "protocol"]  # listed before the others
 
 OVERVIEW = """\
 ganrun {version}: train, score, sample and compare generative adversarial networks (GANs).
@@ -130,6 +130,7 @@ def group_section(path: Path, folders: list[Path]) -> str:
     for group, choice in list(chosen.items()):
         file = docs.group_choices(group, folders).get(choice)
         chosen |= docs.default_choices(file) if file else {}
+    chosen |= dict.fromkeys(docs.NETWORK_PARTS, "") if "model" in chosen else {}
     groups = sort_groups(chosen.keys() & {*docs.group_names(folders)})
     width = max(map(len, groups), default=0) + 3
     lines = ["config groups and their choices ([default])"] if groups else []
@@ -162,7 +163,7 @@ def choice_section(arg: str, folders: list[Path]) -> str:
     file = docs.group_choices(group, folders).get(choice) if docs.is_group(group, folders) else None
     if file is None:
         return ""
-    settings = key_section(f"settings of {arg}", docs.documented_keys(file), docs.key_prefix(group, file))
+    settings = key_section(f"settings of {arg}", docs.choice_keys(group, file))
     choices = [
         f"{name}={choice}" for name, choice in docs.default_choices(file).items() if not name.startswith("hydra")
     ]

@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+import ganrun.config.network_parts
 import ganrun.config.precedence
 import ganrun.config.resolvers  # noqa: F401  both also for jobs that a launcher of Hydra starts elsewhere
 from ganrun import files

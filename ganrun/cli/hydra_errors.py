@@ -206,7 +206,7 @@ COMPOSITION = {
 
 
 def missing_config(error: MissingConfigException, command: Command) -> str:
-    group, _, name = (error.missing_cfg_file or "").rpartition("/")
+    group, _, name = (error.missing_cfg_file or "").partition("~")[0].rpartition("/")  # without network_parts.OF
     if not group:
         return f"No config {name}.yaml in {', '.join(map(str, conf_folders(command)))}."
     configs = [path for folder in conf_folders(command) for path in folder.glob("*/*.yaml")]

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError
 
 from ganrun.config import build, memory, schema, user_modules
+from ganrun.config.docs import NETWORK_PARTS
 from ganrun.config.trial import find_misfit
 from ganrun.data.batches import share_batch
 from ganrun.data.keys import LABELS, Key, describe_keys, kinds_needed, kinds_of, with_index
@@ -27,7 +28,9 @@ from ganrun.networks.eval_mode import has_batch_norm
 from ganrun.networks.sizes import UnfitSizeError
 
 log = logging.getLogger(__name__)
-KEPT_CHOICES = {"data": ["model"], "model": ["data"], "network": ["model", "data"]}  # with another choice in a group
+# the choices that stay with another one in a group
+KEPT_CHOICES = {"data": ["model"], "model": ["data"], "network": ["model", "data", *NETWORK_PARTS]}
+KEPT_CHOICES |= {part: ["model", "data", "network", *NETWORK_PARTS] for part in NETWORK_PARTS}
 
 
 def check_complete(cfg: DictConfig) -> None:
@@ -168,12 +171,14 @@ def build_fitting_model(cfg: DictConfig, data: DataModule) -> Adversarial:
 
 
 def refuse_network(cfg: DictConfig, data: DataModule, reason: str) -> NoReturn:
-    """Raise UserError with the reason and the networks that fit model and data."""
+    """Raise UserError with the reason and the networks that fit model and data, or the parts of networks that do."""
     names = chosen_options()
-    fitting = working_choices(cfg, "network", lambda other: is_playable(other, data))
+    groups = [group for group in (*NETWORK_PARTS, "network") if names.get(group)]
+    fitting = {group: working_choices(cfg, group, lambda other: is_playable(other, data)) for group in groups}
+    advice = [f"{group.capitalize()}s that fit: {', '.join(found)}." for group, found in fitting.items() if found]
     raise UserError(
-        f"network={names['network']} does not fit model={names['model']} on data={names['data']}: {reason} "
-        f"Networks that fit: {', '.join(fitting) or 'none'}."
+        f"{' '.join(f'{group}={names[group]}' for group in reversed(groups))} does not fit model={names['model']} on "
+        f"data={names['data']}: {reason} {' '.join(advice) or 'Networks that fit: none.'}"
     )
 
 
@@ -258,12 +263,14 @@ def compose_with(group: str, name: str) -> DictConfig:
     config_name = HydraConfig.get().job.config_name
     if config_name != "train":  # a run that goes on: the command has only what changes
         choices = chosen_options()
-        overrides = [f"{kept}={choices[kept]}" for kept in KEPT_CHOICES[group]]
+        kept = [kept for kept in KEPT_CHOICES[group] if kept != group and choices.get(kept)]
+        overrides = [f"{group}={choices[group]}" for group in kept]
         return compose("train", [*overrides, f"{group}={name}"])
     try:
         return compose(config_name, [*overrides, f"{group}={name}"])
     except ConfigCompositionException:
-        return compose(config_name, [*(o for o in overrides if not o.startswith(f"{group}.")), f"{group}={name}"])
+        node = f"network.{group}." if group in NETWORK_PARTS else f"{group}."
+        return compose(config_name, [*(o for o in overrides if not o.startswith(node)), f"{group}={name}"])
 
 
 def chosen_options() -> dict[str, str]:

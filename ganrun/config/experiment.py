@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from ganrun.config import build, compatibility, memory, schema
 from ganrun.config.hardware import Hardware, check_hardware, count_devices, resolve_hardware
 from ganrun.config.trainer_arguments import check_trainer_arguments
+from ganrun.config.unused import check_network_parts
 from ganrun.data.keys import kinds_needed
 from ganrun.data.module import DataModule
 from ganrun.models.base import Adversarial
@@ -67,6 +68,7 @@ def build_data_and_model(cfg: DictConfig) -> tuple[DataModule, Adversarial]:
     data = build.build_data(cfg)
     compatibility.check_batch_keys(cfg, data)
     compatibility.drop_unused_networks(cfg)
+    check_network_parts(cfg)
     compatibility.check_model_settings(cfg)
     compatibility.check_network_settings(cfg, data)
     model = compatibility.build_fitting_model(cfg, data)

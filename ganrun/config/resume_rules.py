@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,7 +35,7 @@ def apply_overrides(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
     for override in parsed:
         if override.is_sweep_override() or override.is_delete():
             raise UserError(f"{override.input_line} is not possible for an existing run. Give one value: key=value.")
-    for override in filter(is_choice, parsed):
+    for override in sorted(filter(is_choice, parsed), key=lambda choice: choice.key_or_group in docs.NETWORK_PARTS):
         _apply_choice(cfg, override)
     if any(override.key_or_group == "data" for override in parsed):
         _keep_image_format(cfg, saved, {override.key_or_group for override in parsed})
@@ -45,17 +45,20 @@ def apply_overrides(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return make_changes_absolute(saved, cfg)
 
 
-def restore_references(saved: DictConfig, network: str) -> DictConfig:
+def restore_references(saved: DictConfig, choices: Mapping[str, str]) -> DictConfig:
     """Return a copy of a run's config whose networks follow its other settings again, as in conf/network.
+
+    choices: of the run, in config groups.
 
     Building a run has put values in the places of references such as ${data.shape}. A value that the user has set
     stays.
     """
     cfg = saved.copy()
-    if not re.fullmatch(r"[\w-]+", network):  # a stranger may have chosen it
+    chosen = [f"{group}={choices[group]}" for group in ("network", *docs.NETWORK_PARTS) if choices.get(group)]
+    if not chosen or not all(re.fullmatch(r"\w+=[\w-]+", choice) for choice in chosen):  # a stranger may have chosen
         return cfg
     with suppress(Exception):  # a file of the user's own that is not there any more
-        for key, reference in iterate_values(OmegaConf.to_container(compose("train", [f"network={network}"]).network)):
+        for key, reference in iterate_values(OmegaConf.to_container(compose("train", chosen).network)):
             old = OmegaConf.select(saved.network, key)
             if isinstance(reference, str) and "${" in reference and old is not None:
                 OmegaConf.update(cfg.network, key, reference)
@@ -68,6 +71,13 @@ def chosen_groups(overrides: Sequence[str]) -> dict[str, str]:
     """Return {group: name} of the overrides that choose a file of a config group."""
     parsed = OverridesParser.create().parse_overrides([*overrides])
     return {override.key_or_group: str(override.value()) for override in parsed if is_choice(override)}
+
+
+def update_choices(choices: Mapping[str, str], overrides: Sequence[str]) -> dict[str, str]:
+    """Return the choices of a run with those of the overrides; network= replaces all parts of the networks."""
+    given = chosen_groups(overrides)
+    replaced = docs.NETWORK_PARTS if "network" in given else ()
+    return {group: name for group, name in choices.items() if group not in replaced} | given
 
 
 def is_choice(override: Override) -> bool:
@@ -88,6 +98,10 @@ def _keep_image_format(cfg: DictConfig, saved: DictConfig, given: set[str]) -> N
 def _apply_choice(cfg: DictConfig, override: Override) -> None:
     """Replace the settings of a group. Raises UserError if the config has no node of the group's name."""
     group = override.key_or_group
+    if group in docs.NETWORK_PARTS and "network" in cfg:
+        part = compose("train", ["network=none", override.input_line or ""]).network[group]
+        OmegaConf.update(cfg.network, group, part, merge=False, force_add=True)
+        return
     if group not in cfg:
         raise UserError(f"{override.input_line} makes another experiment. Start it with ganrun train.")
     with open_dict(cfg):

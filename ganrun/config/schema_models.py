@@ -7,6 +7,8 @@ from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, list_of,
 PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "consistency": "weight", "r1": "gamma", "r2": "gamma"}
 AUGMENTING = ("diffaugment", "ada")
 MINIBATCH = one_of("standard_deviation", "discrimination", optional=True)
+SHARED = ("width", "net.width", "blocks_per_size")  # settings of network sets that become those of one part
+OF_AUTOENCODER = ("power", "encoder.width", "encoder.outputs", "decoder.width", "decoder.z_dim")
 MODEL_SETTINGS = {
     # model
     "model.z_dim": Setting(COUNT, in_hparams=True),
@@ -61,6 +63,9 @@ MODEL_SETTINGS = {
         f"network.discriminator.{key}": Setting(FLAG, True, in_hparams=True) for key in ("batch_norm", "net.batch_norm")
     },
     "network.discriminator.minibatch": Setting(MINIBATCH, True, in_hparams=True),
+    **{f"network.generator.{key}": Setting(COUNT, True, in_hparams=True) for key in SHARED},  # of generator=NAME
+    **{f"network.discriminator.{key}": Setting(COUNT, True, in_hparams=True) for key in (*SHARED, *OF_AUTOENCODER)},
+    "network.generator.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
     "network.**.width": Setting(COUNT, True, in_hparams=True),
     "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
     "network.**": Setting(in_hparams=True),

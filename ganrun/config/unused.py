@@ -1,4 +1,4 @@
-"""Settings that a command adds and nothing reads."""
+"""Settings of a command that nothing reads."""
 
 import re
 from collections.abc import Iterable
@@ -8,11 +8,40 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config import trust
-from ganrun.config.overrides import OVERRIDE
+from ganrun.config.docs import NETWORK_PARTS
+from ganrun.config.overrides import OVERRIDE, override_keys
 from ganrun.config.renames import INTERPOLATION, iterate_values
 from ganrun.config.schema import GROUPS, SETTINGS
 from ganrun.errors import UserError, did_you_mean
 from ganrun.files import conf_dir
+
+
+def check_network_parts(cfg: DictConfig) -> None:
+    """Raise UserError for a part of the networks that the model does not take, and for settings that lost their parts.
+
+    Must run when networks that are not used are gone. Without generator= and its like, nothing is refused.
+    """
+    names = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    chosen = {part: names[part] for part in NETWORK_PARTS if names.get(part) and part not in cfg}
+    model = OmegaConf.to_yaml(cfg.model)
+    taken = sorted({*re.findall(r"\$\{network\.(\w+)", model)})
+    for part, name in chosen.items():
+        if part not in taken and "${network}" not in model:
+            takes = f"its networks are {', '.join(taken)}" if taken else "it takes no networks"
+            raise UserError(f"{part}={name} has no effect on model={names['model']}: {takes}. Leave it out.")
+    for key in sorted(override_keys(HydraConfig.get().overrides.task)) if chosen else ():
+        if is_shared_setting(cfg, key) and f"${{{key}}}" not in model + OmegaConf.to_yaml(cfg.network):
+            parts = " and ".join(f"{part}={name}" for part, name in chosen.items())
+            raise UserError(
+                f"{key} has no effect with {parts}: a part of another set than network={names['network']} has settings "
+                f"of its own. To list them: ganrun train {' '.join(parts.split(' and '))} --help"
+            )
+
+
+def is_shared_setting(cfg: DictConfig, key: str) -> bool:
+    """Return whether this is a key of the network set itself, such as network.width, for its parts to share."""
+    group, _, name = key.partition(".")
+    return group == "network" and name in cfg.network and not OmegaConf.is_config(cfg.network[name])
 
 
 def check_added_settings(cfg: DictConfig, players: Iterable[str]) -> None:

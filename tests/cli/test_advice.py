@@ -49,6 +49,7 @@ SCENARIOS = {
     "sweep settings": (["train", *POINTS, "sweep.jobs=2"], "need -m: ", ["dry_run=true"]),
     "several values": (["train", "model=gan,wgan", "data=ring"], "one job per value: ", ["dry_run=true"]),
     "no group": (["train", "optimizer@net=adam"], "list its groups: ", []),
+    "parts of networks": (["train", *DIGITS, "generator=resnet", "discriminator=r3gan"], "To list them: ", []),
     "interpolation": (["train", "seed=${nothing}"], "print the config: ", None),
     "no metrics": (["eval", "digits"], "as in ", ["samples=4", "copies=0"]),
     "nowhere": (["resume", "nowhere"], "start one: ", ["dry_run=true"]),

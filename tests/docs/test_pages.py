@@ -47,16 +47,12 @@ def settings_page():
 def all_settings():
     """(file, dotted key) of every setting in conf/."""
     folders = docs.conf_dirs()
-    files = [("", REPOSITORY / "conf" / f"{verb}.yaml") for verb in VERBS]
-    files += [
-        (group, path) for group in docs.group_names(folders) for path in docs.group_choices(group, folders).values()
-    ]
-    return [
-        (path, (docs.key_prefix(group, path) if group else "") + key.name)
-        for group, path in files
-        if path.is_file()
-        for key in docs.documented_keys(path)
-    ]
+    verbs = [path for verb in VERBS if (path := REPOSITORY / "conf" / f"{verb}.yaml").is_file()]
+    keys = [(path, key.name) for path in verbs for key in docs.documented_keys(path)]
+    for group in docs.group_names(folders):
+        files = docs.group_choices(group, folders).values()
+        keys += [(path, key.name) for path in files for key in docs.choice_keys(group, path)]
+    return keys
 
 
 def test_the_settings_page_has_every_setting(settings_page):

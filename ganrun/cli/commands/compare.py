@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
 from ganrun.config import resume_rules, schema
+from ganrun.config.docs import NETWORK_PARTS
 from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError, ganrun_command
 from ganrun.sweep import state
@@ -61,6 +62,8 @@ def build_state(folders: Sequence[Path]) -> SweepState:
     """Return the runs as jobs of one sweep, whose axes are the settings in which they differ."""
     configs, statuses = zip(*map(load_run, folders), strict=True)
     choices = [status.get("choices", {}) for status in statuses]
+    parts = {part for choice in choices for part in NETWORK_PARTS if part in choice}
+    choices = [dict.fromkeys(parts, choice.get("network")) | choice for choice in choices]  # else network= has it
     groups = sorted({group for choice in choices for group in choice})
     differing = [group for group in groups if len({choice.get(group) for choice in choices}) > 1]
     settings = sorted({key for config in configs for key in config if not key.endswith("_target_")})

@@ -1,6 +1,7 @@
 """ganrun resume: continues a run from its last checkpoint, or starts a branch of it."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ def run(cfg: DictConfig, folder: Path) -> None:
     run_dir, path = checkpoint.find_run(cfg.run, cfg.which if cfg.branch else "last", bool(cfg.trust))
     overrides = list(cfg.get("changes") or [])
 
-    def build_config(content: Any, network: str | None = None) -> DictConfig:
+    def build_config(content: Any, choices: Mapping[str, str] | None = None) -> DictConfig:
         saved = anchor_paths(trust.open_saved_config(content, path or run_dir, bool(cfg.trust)))
         if not cfg.trust:
             trust.check_logger_paths(saved, run_dir, path or run_dir)
-        saved = resume_rules.restore_references(saved, network) if network else saved
+        saved = resume_rules.restore_references(saved, choices) if choices else saved
         config = resume_rules.apply_overrides(saved, overrides)
         resume_rules.check_init_from(saved, config)
         return config if cfg.branch else continuation.check_changes(cfg.run, saved, config, overrides)
@@ -35,8 +36,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
             raise UserError(f"{run_dir} has no checkpoint to branch from. Continue it first: {command}")
         content = checkpoint.load_checkpoint(path)
         saved, choices = continuation.load_plan(run_dir, content)
-        config = build_config(saved, choices.get("network"))
-        choices |= resume_rules.chosen_groups(overrides)
+        config = build_config(saved, choices)
+        choices = resume_rules.update_choices(choices, overrides)
         if branch := branching.make_branch(config, choices, path, content, cfg.folder, bool(cfg.fresh)):
             continuation.continue_training(*checkpoint.find_run(str(branch)), DictConfig)
         return

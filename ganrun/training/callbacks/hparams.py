@@ -18,6 +18,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams
 
 from ganrun.config import schema
+from ganrun.config.docs import NETWORK_PARTS
 from ganrun.config.resume_rules import flatten_config
 from ganrun.files import replacing
 from ganrun.training.callbacks.base import RunCallback, RunContext
@@ -73,7 +74,7 @@ def session_end(status: int) -> Summary:
 def hyperparameters(cfg: DictConfig, choices: Mapping[str, str]) -> dict[str, Any]:
     """Return the choices and settings that are `in_hparams` in config/schema.py: few enough for a readable table."""
     settings = {**choices, **flatten_config(cfg)}
-    shown = {key: value for key, value in settings.items() if schema.find_setting(key).in_hparams}
+    shown = {key: v for key, v in settings.items() if key in NETWORK_PARTS or schema.find_setting(key).in_hparams}
     if not cfg.ema.half_life_kimg:
         shown.pop("ema.ramp_up", None)
     for player, special in cfg.optimizers.items():
