@@ -31,6 +31,7 @@ from ganrun.training.checkpoint_io import DurableIO
 from ganrun.training.csv_history import keep_csv_history
 from ganrun.training.run_folder import explain_lost_folder, log_to_file
 from ganrun.training.run_record import RunRecord
+from ganrun.training.threads import warn_if_busy
 
 log = logging.getLogger(__name__)
 REQUIRED = (RandomStates, Length, NanGuard, LossCurves, Checkpointing, Signals)  # callbacks of every training
@@ -86,6 +87,8 @@ def run_training(
     cfg.folder, os.environ["GANRUN_FOLDER"] = quote_text(str(folder)), str(folder)
     record = RunRecord(folder, cfg, choices, experiment.hardware.precision, is_main_process())
     record.restore(experiment.model.images_seen)
+    if experiment.hardware.device == "cpu" and not experiment.model.images_seen and is_main_process():
+        warn_if_busy()
     with log_to_file(folder):
         fit_model(RunContext(experiment, record, choices, DurableIO(), checkpoint_path))
 

@@ -1,6 +1,7 @@
 """The number of CPU threads of a run. Sums are split among them, so the last bits of its weights depend on it."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,18 @@ import torch
 from ganrun.files import cpu_count
 
 log = logging.getLogger(__name__)
+
+
+def warn_if_busy() -> None:
+    """Warn if other processes keep so many CPUs busy that the threads of a new run would wait for each other."""
+    threads, load = torch.get_num_threads(), os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if threads > 1 and (os.cpu_count() or 1) - load < threads - 0.5:
+        log.warning(
+            "other processes keep %.1f CPUs of this machine busy, and %d threads that wait for each other can be many "
+            "times slower than one. If this run is slow, stop it and start it with OMP_NUM_THREADS=1.",
+            load,
+            threads,
+        )
 
 
 @contextmanager

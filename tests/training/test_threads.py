@@ -43,6 +43,19 @@ def test_more_threads_than_cpus_are_kept_with_a_warning(monkeypatch, capfd):
     assert "this machine has only 1 CPUs, so 2 threads are slow" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("threads", "load", "is_said"), [(2, 1.4, False), (2, 3.0, True), (4, 0.4, False), (4, 1.1, True), (1, 8.0, False)]
+)
+def test_a_new_run_on_a_busy_machine_is_told_that_threads_wait(monkeypatch, capfd, threads, load, is_said):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    train(threads, "train", *RING, "folder=run")
+    said = f"other processes keep {load} CPUs of this machine busy, and {threads} threads"
+    assert (said in capfd.readouterr().err) == is_said
+    train(threads, "resume", "run", "kimg=0.064")
+    assert "other processes" not in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("value", [0, -1, 10**6, "2", 1.5])
 def test_a_number_of_threads_that_cannot_be_is_ignored_in_a_status(tmp_path, value):
     train(1, "train", *RING, "folder=run")
