@@ -25,6 +25,8 @@ def check_network_parts(cfg: DictConfig) -> None:
     chosen = {part: names[part] for part in NETWORK_PARTS if names.get(part) and part not in cfg}
     model = OmegaConf.to_yaml(cfg.model)
     taken = sorted({*re.findall(r"\$\{network\.(\w+)", model)})
+    if chosen and "${network" not in model and HydraConfig.get().job.config_name != "train":
+        return  # the config of a run without a checkpoint, in which values are in the places of interpolations
     for part, name in chosen.items():
         if part not in taken and "${network}" not in model:
             takes = f"its networks are {', '.join(taken)}" if taken else "it takes no networks"

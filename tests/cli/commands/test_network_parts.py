@@ -1,6 +1,7 @@
 """Networks from parts of several sets by the real command: training, sweeps, resuming, branches, refusals, help."""
 
 import json
+import shutil
 
 import pytest
 from helpers.runs import QUIET, equal, rows, status, weights
@@ -56,11 +57,22 @@ def test_a_mixed_run_resumes_exactly(cli, train):
     assert choices(part) == choices(whole)
 
 
+def test_a_mixed_run_without_a_checkpoint_yet_starts_again(cli, train):
+    run, whole = train(*MIXED, "kimg=0.008"), train(*MIXED, "kimg=0.008", folder="whole")
+    shutil.rmtree(run / "checkpoints")
+    (run / "metrics.jsonl").unlink()
+    (run / "status.json").write_text(json.dumps(status(run) | {"state": "running", "kimg": 0.0}))
+    assert cli.run("resume", "run") == 0
+    assert equal(weights(run), weights(whole))
+
+
 def test_a_branch_takes_another_part_or_a_whole_set(cli, train, capsys):
     train(*MIXED, "kimg=0.008")
     assert cli.run("resume", "run", "generator=mlp") == 2
     assert "network.generator._target_ cannot change from ganrun.networks.dcgan.Generator" in capsys.readouterr().err
     args = ["resume", "run", "branch=true", "fresh=true"]
+    assert cli.run(*args, "encoder=mlp") == 2
+    assert "encoder=mlp has no effect on model=dcgan" in capsys.readouterr().err
     assert cli.run(*args, "generator=mlp", "network.generator.hidden=[8]", "folder=branch") == 0
     branch = OmegaConf.load("branch/config.yaml").network
     assert (branch.generator.hidden, branch.discriminator.width) == ([8], 4)
