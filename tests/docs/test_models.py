@@ -95,6 +95,14 @@ def test_without_rows_and_picture_there_is_nothing(fill, hooks, tmp_path):
     assert hooks.on_page_markdown("a<!-- figures: gan -->b", page=None) == "ab"
 
 
+def test_each_table_of_the_comparison_has_its_place(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "scripts")
+    import compare_models
+
+    page = (REPOSITORY / "docs" / "comparison.md").read_text()
+    assert re.findall(r"<!-- results: (\w+) -->", page) == list(compare_models.TABLES)
+
+
 @pytest.mark.parametrize("name", docs.group_choices("model", docs.conf_dirs()))
 def test_each_model_has_a_page_with_its_settings_and_figures(name):
     link = re.search(rf"\[`{name}`\]\(models/(\w+)\.md\)", OVERVIEW)
