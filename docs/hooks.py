@@ -132,11 +132,11 @@ def results_table(rows: list[dict], name: str, folder: str) -> str:
         return ""
     scores = list(dict.fromkeys(score for row in rows for score in row["last"]))
     names = [text(score.removeprefix("val/").removesuffix("_lenet")) for score in scores]
-    titles = [name, *names, "seeds", "kimg", "seconds"]
+    titles = [name, *names, "seeds", "kimg"]
     lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
     for row in rows:
         cells = [score_cell(row["last"].get(score), row["best"].get(score)) for score in scores]
-        cells += [str(len(row["seeds"])), f"{row['kimg']:.0f}", f"{mean(row['seconds']):.0f}"]
+        cells += [str(len(row["seeds"])), f"{row['kimg']:.0f}"]
         lines.append([f"[{text(row['row'])}]({folder}{page_of(row)}.md)", *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -128,7 +128,6 @@ def collect(out: Path, table: str, row: str, seeds: range) -> dict | None:
         "settings": TABLES[table].rows[row],
         "seeds": done,
         "kimg": statuses[0]["kimg"],
-        "seconds": [round(status["seconds"]) for status in statuses],
         "precision": statuses[0]["precision"],
         "last": {score: [round(status["last"][score], 4) for status in statuses] for score in scores},
         "best": {

@@ -18,7 +18,6 @@ ROW = {
     "settings": ["experiment=pilot_ring", "model=pacgan", "batch_size=256"],
     "seeds": [1, 2, 3],
     "kimg": 3072.0,
-    "seconds": [40, 42, 44],
     "last": {"val/modes": [8, 8, 7], "val/high_quality": [0.9, 0.92, 0.94]},
     "best": {"val/modes": [8, 8, 8], "val/high_quality": []},
 }
@@ -28,7 +27,6 @@ GMM = {
     "settings": ["model=gmm", "data=digits"],
     "seeds": [2],
     "kimg": 270.0,
-    "seconds": [7],
     "last": {"val/fd_lenet": [321.25]},
     "best": {},
 }
@@ -57,9 +55,9 @@ def fill(hooks, tmp_path, monkeypatch):
 
 def test_a_table_has_mean_and_deviation_of_each_score_at_the_end_and_at_the_best_checkpoint(fill):
     assert fill([ROW, GMM], "<!-- results: ring -->").splitlines() == [
-        "| ring | modes | high&#95;quality | seeds | kimg | seconds |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
-        "| [pacgan2](models/pacgan.md) | 7.67 ± 0.58<br><small>best 8</small> | 0.92 ± 0.02 | 3 | 3072 | 42 |",
+        "| ring | modes | high&#95;quality | seeds | kimg |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        "| [pacgan2](models/pacgan.md) | 7.67 ± 0.58<br><small>best 8</small> | 0.92 ± 0.02 | 3 | 3072 |",
     ]
 
 
@@ -70,14 +68,14 @@ def test_the_names_of_scores_leave_the_extractor_out(fill):
 def test_a_score_that_some_models_lack_leaves_their_cells_empty(fill):
     acgan = {**GMM, "row": "acgan", "settings": ["model=acgan"], "last": {"val/fd_lenet": [9], "val/accuracy": [0.9]}}
     assert fill([GMM, acgan], "<!-- results: digits -->").splitlines()[2:] == [
-        "| [gmm](models/gmm.md) | 321 |  | 1 | 270 | 7 |",
-        "| [acgan](models/acgan.md) | 9 | 0.9 | 1 | 270 | 7 |",
+        "| [gmm](models/gmm.md) | 321 |  | 1 | 270 |",
+        "| [acgan](models/acgan.md) | 9 | 0.9 | 1 | 270 |",
     ]
 
 
 def test_the_page_of_a_model_has_its_rows_and_their_commands(fill):
     page = fill([ROW, GMM], "<!-- figures: gmm -->").splitlines()
-    assert "| [gmm](gmm.md) | 321 | 1 | 270 | 7 |" in page
+    assert "| [gmm](gmm.md) | 321 | 1 | 270 |" in page
     assert page[-3:] == ["```bash", "ganrun train model=gmm data=digits seed=2", "```"]
     assert not any("pacgan" in line for line in page)
 
