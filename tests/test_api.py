@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from helpers.model_training import job_of
+from hydra.core.hydra_config import HydraConfig
 
 import ganrun
 from ganrun.cli.main import main
@@ -160,3 +162,12 @@ def test_a_failure_is_raised(folder):
     with pytest.raises(ValueError, match="out of order"):
         ganrun.train([*broken, "folder=failed"])
     assert ganrun.api.describe_run("failed").state == "failed"
+
+
+def test_the_settings_of_a_command_do_not_reach_what_comes_after_it(folder, capfd):
+    before = HydraConfig.instance().cfg
+    assert main(["train", "--cfg", "job", "--resolve", "seed=${nope}"]) == 2
+    assert "'nope' not found" in capfd.readouterr().err
+    assert HydraConfig.instance().cfg is before
+    assert ganrun.load("outputs/cgan").sample(2).shape == (2, 1, 28, 28)
+    job_of("model=gan", "data=ring")

@@ -81,9 +81,24 @@ def run_hydra(command: Command, context: CommandContext, task: Callable[[DictCon
     texts = user_modules.user_texts([*command.overrides, *command.changes], command.flags)
     user_modules.allow_modules(user_modules.modules_in_texts(texts))
     args = [*flags, *command.overrides, *sweep_dir_override(command)]
-    with hydra_context.activate(context, args), known_mode(command), renames.accepted_old_overrides():
+    with (
+        hydra_context.activate(context, args),
+        known_mode(command),
+        renames.accepted_old_overrides(),
+        kept_hydra_config(),
+    ):
         start = hydra.main(config_path=str(files.conf_dir()), config_name=command.verb, version_base="1.3")
         start(task)()
+
+
+@contextmanager
+def kept_hydra_config() -> Iterator[None]:
+    """Keep the settings of a command, which may be wrong, from what is composed or loaded after it in this process."""
+    before = HydraConfig.instance().cfg
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
 
 
 @contextmanager

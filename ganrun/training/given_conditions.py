@@ -14,7 +14,7 @@ from torch import Tensor
 from ganrun.data.keys import WHOLE, Key
 from ganrun.errors import UserError, did_you_mean
 
-HOW = "numbers, such as [0.5,-1], or a file of them, NAME.npy, or NAME.npz as `ganrun sample as=npz` writes it"
+HOW = "numbers, such as [0.5,-1], or a file of them: NAME.npy, or NAME.npz with an array of this name"
 
 
 def read_conditions(
