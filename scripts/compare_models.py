@@ -37,9 +37,10 @@ def mixture(data: str, kimg: int) -> Table:
     """
     gans = {
         "gan": ["model=gan"],
+        "minibatch": ["model=gan", "network.discriminator.minibatch=standard_deviation"],
         "lsgan": ["model=lsgan"],
-        "wgan": ["model=wgan", f"kimg={5 * kimg}"],
-        "wgan_gp": ["model=wgan_gp", f"kimg={5 * kimg}"],
+        "wgan": ["model=wgan", "model.c=0.5", f"kimg={5 * kimg}"],
+        "wgan_gp": ["model=wgan_gp", "regularizer.gradient_penalty.weight=0.1", f"kimg={5 * kimg}"],
         "sngan": ["model=sngan", f"kimg={5 * kimg}"],
         "dragan": ["model=dragan", "regularizer.dragan.weight=0.1"],  # 10 lets no slope grow that sigma .01 needs
         "r3gan": ["model=r3gan", "regularizer.r1.gamma=0.1", "regularizer.r2.gamma=0.1"],
@@ -65,6 +66,7 @@ def digits() -> Table:
         "dragan": [],
         "r3gan": [],
         "began": ["batch_size=32", "network.width=16", "loss.gamma=0.95", "loss.rate=0.01", "optimizer.lr=4e-4"],
+        "ebgan": ["network.width=16"],
         "deshufflegan": [],
         "acgan": [],
         "projection": [],
