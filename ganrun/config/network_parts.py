@@ -4,10 +4,12 @@ To Hydra, each part is a config group, whose choices are the files in conf/netwo
 the replaced one is left, and settings that it shares with the rest of its set, ${network.width}, become values of it.
 """
 
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 from hydra._internal import config_loader_impl
@@ -26,6 +28,9 @@ from ganrun.errors import UserError, did_you_mean
 OF = "~"  # the config generator/NAME~SET puts that generator in the place of the one of network=SET
 REMOVAL = "~removal"  # and generator/NAME~SET~removal removes that of the set before
 SHARED = re.compile(r"\$\{network\.([\w.]+)\}")
+
+
+LOADED: dict[tuple, bytes] = {}  # pickled configs of this process; copying them takes longer
 
 
 @dataclass
@@ -60,14 +65,14 @@ class PartsRepository(ConfigRepository):
     def load_config(self, config_path: str) -> ConfigResult | None:
         part, name, network = parse_path(config_path)
         if not network:
-            result = super().load_config(config_path)
+            result = self._load_file(config_path)
             return result and self._offer_parts(result)
         if config_path.endswith(REMOVAL):
             return make_result(config_path, "network", remove_part(read_set(self, network), part), [])
         if name == network:
             return make_result(config_path, "network", {}, [])
         removal, myself = ConfigDefault(path=f"/{config_path}{REMOVAL}"), ConfigDefault(path="_self_")
-        if own := super().load_config(f"{part}/{name}"):
+        if own := self._load_file(f"{part}/{name}"):
             package = own.header["package"] or f"network.{part}"
             return make_result(config_path, package, own.config, [removal, *(own.defaults_list or [])])
         if not self.config_exists(config_path):
@@ -91,6 +96,17 @@ class PartsRepository(ConfigRepository):
         sets = super().get_group_options("network", results_filter)
         return sorted({*names, *(name for name in sets if group_name in read_set(self, name))})
 
+    def _load_file(self, config_path: str) -> ConfigResult | None:
+        """Return a config; a file that has not changed since it was read in this process is not read again."""
+        source = self._find_object_source(config_path, ObjectType.CONFIG)
+        if source is None or source.scheme() not in ("file", "pkg"):
+            return super().load_config(config_path)
+        path = Path(source.path, source._normalize_file_name(config_path))
+        version = (source.scheme(), str(path), numbers_of_file(path))
+        if version not in LOADED:
+            LOADED[version] = pickle.dumps(super().load_config(config_path))
+        return pickle.loads(LOADED[version])
+
     def _offer_parts(self, result: ConfigResult) -> ConfigResult:
         """Return a config in whose defaults list the parts follow `/network: NAME`, if it has that."""
         entries: list[Any] = [*(result.defaults_list or [])]
@@ -102,6 +118,15 @@ class PartsRepository(ConfigRepository):
                 entries[place:place] = [PartDefault(group=f"/{part}") for part in NETWORK_PARTS if part not in self.own]
                 result.defaults_list = entries
         return result
+
+
+def numbers_of_file(path: Path) -> tuple[int, ...]:
+    """Return numbers that change with a file; empty if it is no file, as in a zipped package."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def parse_path(config_path: str) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 import pytest
 from helpers.model_training import PLAIN, job_of
 from hydra import compose, initialize_config_dir
+from hydra.errors import MissingConfigException
 from omegaconf import OmegaConf
 
 from ganrun.cli.main import main
@@ -227,3 +228,18 @@ def test_networks_of_the_command_count_then_of_the_experiment_then_those_that_th
         search_path = f"hydra.searchpath=['file://{tmp_path}']"
         cfg = compose("train", [search_path, *PLAIN[:1], *overrides], return_hydra_config=True)
     assert cfg.hydra.runtime.choices["network"] == NETWORKS[overrides]
+
+
+def test_a_file_that_has_changed_is_read_again_and_no_composition_changes_another(tmp_path):
+    write(tmp_path, network__mine="width: 3\ngenerator: {_target_: a.B, sizes: [1, 2]}\n")
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        arguments = [f"hydra.searchpath=['file://{tmp_path}']", "model=gan", "network=mine"]
+        first = compose("train", arguments)
+        first.network.generator.sizes.append(9)
+        assert compose("train", arguments).network.generator.sizes == [1, 2]
+        write(tmp_path, network__mine="width: 4\ngenerator: {_target_: a.B, sizes: [3]}\n")
+        second = compose("train", arguments).network
+        assert (second.width, second.generator.sizes) == (4, [3])
+        (tmp_path / "network" / "mine.yaml").unlink()
+        with pytest.raises(MissingConfigException, match="mine"):
+            compose("train", arguments)
