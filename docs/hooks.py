@@ -19,6 +19,7 @@ from ganrun import files
 from ganrun.config import docs
 from ganrun.config.schema import find_setting
 
+WHEN = ("last", "best")  # checkpoints of a run that models.json has the scores of
 VERBS = ("train", "resume", "eval", "sample", "translate")
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "models.json"  # written by scripts/compare_models.py
 PICTURES = Path(__file__).parent / "images" / "models"
@@ -103,7 +104,7 @@ def figures(page: str) -> str:
     if not rows:
         return "".join(picture)
     tables = [results_table([row for row in rows if row["table"] == name], name, "") for name in names]
-    commands = [f"ganrun train {shlex.join(row['settings'])} seed={row['seeds'][0]}" for row in rows]
+    commands = [f"ganrun train {shlex.join(row['settings'])} seed={min(row['runs'])}" for row in rows]
     heading = "## Figures\n\n[Comparison](../comparison.md) says how they were measured."
     return "\n\n".join([heading, *tables, "\n".join(["```bash", *commands, "```"]), *picture])
 
@@ -130,18 +131,21 @@ def results_table(rows: list[dict], name: str, folder: str) -> str:
     """
     if not rows:
         return ""
-    scores = list(dict.fromkeys(score for row in rows for score in row["last"]))
+    scores = list(dict.fromkeys(score for row in rows for run in row["runs"].values() for score in run["last"]))
     names = [text(score.removeprefix("val/").removesuffix("_lenet")) for score in scores]
     titles = [name, *names, "seeds", "kimg"]
     lines = [titles, ["---", *["---:"] * (len(titles) - 1)]]
     for row in rows:
-        cells = [score_cell(row["last"].get(score), row["best"].get(score)) for score in scores]
-        cells += [str(len(row["seeds"])), f"{row['kimg']:.0f}"]
+        runs = [*row["runs"].values()]
+        cells = [
+            score_cell(*([run[when][score] for run in runs if score in run[when]] for when in WHEN)) for score in scores
+        ]
+        cells += [str(len(runs)), f"{runs[0]['kimg']:.0f}"]
         lines.append([f"[{text(row['row'])}]({folder}{page_of(row)}.md)", *cells])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def score_cell(last: list[float] | None, best: list[float] | None) -> str:
+def score_cell(last: list[float], best: list[float]) -> str:
     """Return mean and deviation over seeds, and the mean of the best; empty if a model has no such score."""
     if not last:
         return ""

@@ -4,8 +4,8 @@ python scripts/compare_models.py ring OUT --seeds 1-3 --jobs 2
 python scripts/compare_models.py digits OUT --models dcgan,wgan_gp
 
 Trains on one thread per run, prints the last and the best scores of each row, mean and standard deviation over the
-seeds, and replaces these rows in benchmarks/models.json, from which the tables of the documentation are made. Runs that
-are done are not repeated, and an interrupted one goes on: start the command again.
+seeds, and writes them into benchmarks/models.json, from which the tables of the documentation are made. Runs that are
+done are not repeated, and an interrupted one goes on: start the command again.
 """
 
 import argparse
@@ -117,35 +117,35 @@ def format_scores(table: str, scores: dict) -> str:
     return "  ".join(f"{score} {scores[score]:.4g}" for score in TABLES[table].scores if score in scores)
 
 
-def collect(out: Path, table: str, row: str, seeds: range) -> dict | None:
-    """Return the row of benchmarks/models.json: scores of each seed whose run is done; None if there is none."""
-    done = [seed for seed in seeds if is_done(folder_of(out, table, row, seed))]
-    statuses = [read_status(folder_of(out, table, row, seed)) for seed in done]
-    if not statuses:
-        return None
-    scores = [score for score in TABLES[table].scores if score in statuses[0]["last"]]
-    return {
-        "table": table,
-        "row": row,
-        "settings": TABLES[table].rows[row],
-        "seeds": done,
-        "kimg": statuses[0]["kimg"],
-        "precision": statuses[0]["precision"],
-        "last": {score: [round(status["last"][score], 4) for status in statuses] for score in scores},
-        "best": {
-            score: [round(status["best"][score], 4) for status in statuses if score in status["best"]]
-            for score in scores
-        },
-        "machine": describe_machine(),
-    }
+def collect(out: Path, table: str, row: str, seeds: range) -> dict:
+    """Return the row of benchmarks/models.json: the last and the best scores of each seed that is done."""
+    runs = {}
+    for seed in seeds:
+        if is_done(folder := folder_of(out, table, row, seed)):
+            status = read_status(folder)
+            wanted = [score for score in TABLES[table].scores if score in status["last"]]
+            runs[str(seed)] = {
+                "kimg": status["kimg"],
+                "precision": status["precision"],
+                **{
+                    when: {s: round(status[when][s], 4) for s in wanted if s in status[when]}
+                    for when in ("last", "best")
+                },
+            }
+    settings = TABLES[table].rows[row]
+    return {"table": table, "row": row, "settings": settings, "runs": runs, "machine": describe_machine()}
 
 
 def write(rows: list[dict]) -> None:
-    """Replace these rows in benchmarks/models.json and keep the others."""
-    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    new = {(row["table"], row["row"]): row for row in [*old, *rows]}
+    """Put these rows into benchmarks/models.json. Other rows stay, and so do other seeds with the same settings."""
+    new = {(row["table"], row["row"]): row for row in rows}
+    for row in json.loads(RESULTS.read_text()) if RESULTS.exists() else []:
+        known = new.setdefault((row["table"], row["row"]), row)
+        if row["settings"] == known["settings"]:
+            known["runs"] = dict(sorted({**row["runs"], **known["runs"]}.items()))
     order = [(table, row) for table in TABLES for row in TABLES[table].rows]
-    RESULTS.write_text(json.dumps([new[key] for key in order if key in new], indent=1) + "\n")
+    found = [new[key] for key in order if key in new and new[key]["runs"]]
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def mean_and_deviation(values: list[float]) -> str:
@@ -164,11 +164,15 @@ def main() -> None:
     names = options.models.split(",") if options.models else list(TABLES[options.table].rows)
     with ThreadPoolExecutor(options.jobs) as pool:
         futures = [pool.submit(train, options.out, options.table, row, s) for s, row in product(options.seeds, names)]
-    rows = [row for name in names if (row := collect(options.out, options.table, name, options.seeds))]
+    rows = [collect(options.out, options.table, name, options.seeds) for name in names]
     write(rows)
     for row in rows:
-        scores = "  ".join(f"{score} {mean_and_deviation(values)}" for score, values in row["last"].items())
-        print(f"{row['row']:12} {len(row['seeds'])} seeds  {scores}")
+        runs = row["runs"].values()
+        scores = {
+            score: [run["last"][score] for run in runs if score in run["last"]] for score in TABLES[row["table"]].scores
+        }
+        texts = [f"{score} {mean_and_deviation(values)}" for score, values in scores.items() if values]
+        print(f"{row['row']:12} {len(runs)} seeds  {'  '.join(texts)}")
     for future in futures:
         future.result()
 

@@ -12,23 +12,25 @@ from ganrun.config import docs
 
 OVERVIEW = (REPOSITORY / "docs" / "models.md").read_text()
 PAGES = sorted((REPOSITORY / "docs" / "models").glob("*.md"))
+MODES = [(8, 0.9, 8), (8, 0.92, 8), (7, 0.94, 8)]  # of each seed: modes and high quality at the end, modes at the best
 ROW = {
     "table": "ring",
     "row": "pacgan2",
     "settings": ["experiment=pilot_ring", "model=pacgan", "batch_size=256"],
-    "seeds": [1, 2, 3],
-    "kimg": 3072.0,
-    "last": {"val/modes": [8, 8, 7], "val/high_quality": [0.9, 0.92, 0.94]},
-    "best": {"val/modes": [8, 8, 8], "val/high_quality": []},
+    "runs": {
+        str(seed): {
+            "kimg": 3072.0,
+            "last": {"val/modes": modes, "val/high_quality": quality},
+            "best": {"val/modes": best},
+        }
+        for seed, (modes, quality, best) in enumerate(MODES, 1)
+    },
 }
 GMM = {
     "table": "digits",
     "row": "gmm",
     "settings": ["model=gmm", "data=digits"],
-    "seeds": [2],
-    "kimg": 270.0,
-    "last": {"val/fd_lenet": [321.25]},
-    "best": {},
+    "runs": {"2": {"kimg": 270.0, "last": {"val/fd_lenet": 321.25}, "best": {}}},
 }
 
 
@@ -66,7 +68,8 @@ def test_the_names_of_scores_leave_the_extractor_out(fill):
 
 
 def test_a_score_that_some_models_lack_leaves_their_cells_empty(fill):
-    acgan = {**GMM, "row": "acgan", "settings": ["model=acgan"], "last": {"val/fd_lenet": [9], "val/accuracy": [0.9]}}
+    run = {"kimg": 270.0, "last": {"val/fd_lenet": 9, "val/accuracy": 0.9}, "best": {}}
+    acgan = {**GMM, "row": "acgan", "settings": ["model=acgan"], "runs": {"1": run}}
     assert fill([GMM, acgan], "<!-- results: digits -->").splitlines()[2:] == [
         "| [gmm](models/gmm.md) | 321 |  | 1 | 270 |",
         "| [acgan](models/acgan.md) | 9 | 0.9 | 1 | 270 |",
