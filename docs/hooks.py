@@ -104,7 +104,7 @@ def figures(page: str) -> str:
     if not rows:
         return "".join(picture)
     tables = [results_table([row for row in rows if row["table"] == name], name, "") for name in names]
-    commands = [f"ganrun train {shlex.join(row['settings'])} seed={min(row['runs'])}" for row in rows]
+    commands = [f"ganrun train {shlex.join(row['settings'])} seed={min(row['runs'], key=int)}" for row in rows]
     heading = "## Figures\n\n[Comparison](../comparison.md) says how they were measured."
     return "\n\n".join([heading, *tables, "\n".join(["```bash", *commands, "```"]), *picture])
 
@@ -150,7 +150,8 @@ def score_cell(last: list[float], best: list[float]) -> str:
     if not last:
         return ""
     deviation = f" ± {stdev(last):.2g}" if len(last) > 1 else ""
-    return f"{mean(last):.3g}{deviation}" + (f"<br><small>best {mean(best):.3g}</small>" if best else "")
+    at_best = f"<br><small>best {mean(best):.3g}</small>" if len(best) == len(last) else ""
+    return f"{mean(last):.3g}{deviation}{at_best}"
 
 
 def code(value: str) -> str:

@@ -141,8 +141,10 @@ def write(rows: list[dict]) -> None:
     new = {(row["table"], row["row"]): row for row in rows}
     for row in json.loads(RESULTS.read_text()) if RESULTS.exists() else []:
         known = new.setdefault((row["table"], row["row"]), row)
-        if row["settings"] == known["settings"]:
-            known["runs"] = dict(sorted({**row["runs"], **known["runs"]}.items()))
+        if not known["runs"]:
+            new[row["table"], row["row"]] = row
+        elif row["settings"] == known["settings"]:
+            known["runs"] = dict(sorted({**row["runs"], **known["runs"]}.items(), key=lambda run: int(run[0])))
     order = [(table, row) for table in TABLES for row in TABLES[table].rows]
     found = [new[key] for key in order if key in new and new[key]["runs"]]
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
@@ -162,6 +164,8 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     names = options.models.split(",") if options.models else list(TABLES[options.table].rows)
+    if unknown := [name for name in names if name not in TABLES[options.table].rows]:
+        parser.error(f"no rows {', '.join(unknown)}; there are {', '.join(TABLES[options.table].rows)}")
     with ThreadPoolExecutor(options.jobs) as pool:
         futures = [pool.submit(train, options.out, options.table, row, s) for s, row in product(options.seeds, names)]
     rows = [collect(options.out, options.table, name, options.seeds) for name in names]

@@ -12,6 +12,10 @@ def train_once(folder: Path, settings: list[str]) -> dict:
 
     Raises CalledProcessError if the training fails; its output is in FOLDER.log.
     """
+    record = Path(f"{folder}.json")  # a finished run of other settings must not pass for one of these
+    if record.exists() and json.loads(record.read_text()) != settings:
+        raise SystemExit(f"{folder} is a run of other settings, {record}. Remove both, or give another folder.")
+    record.write_text(json.dumps(settings))
     if not is_done(folder):
         command = [sys.executable, "-m", "ganrun", "train", *settings, "resume=true", f"folder={folder}", "logger=none"]
         with open(f"{folder}.log", "a") as log:

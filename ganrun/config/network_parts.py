@@ -99,10 +99,11 @@ class PartsRepository(ConfigRepository):
     def _load_file(self, config_path: str) -> ConfigResult | None:
         """Return a config; a file that has not changed since it was read in this process is not read again."""
         source = self._find_object_source(config_path, ObjectType.CONFIG)
-        if source is None or source.scheme() not in ("file", "pkg"):
+        numbers = numbers_of_file(Path(source.path, source._normalize_file_name(config_path))) if source else ()
+        is_of_hydra = source is not None and source.scheme() == "pkg" and source.path.split(".")[0] == "hydra"
+        if source is None or not (numbers or is_of_hydra):
             return super().load_config(config_path)
-        path = Path(source.path, source._normalize_file_name(config_path))
-        version = (source.scheme(), str(path), numbers_of_file(path))
+        version = (source.scheme(), source.provider, source.path, config_path, numbers)
         if version not in LOADED:
             LOADED[version] = pickle.dumps(super().load_config(config_path))
         return pickle.loads(LOADED[version])

@@ -15,7 +15,8 @@ class RankedOverrides(Overrides):
     def add_override(self, parent_config_path: str, default: GroupDefault) -> None:
         key = default.get_override_key()
         earlier = self.override_metadata.get(key)
-        if key == "metrics" and earlier and (earlier.containing_config_path or "").startswith("data/"):
+        is_of_data = earlier and (earlier.containing_config_path or "").startswith("data/")
+        if key == "metrics" and is_of_data and not parent_config_path.startswith("data/"):
             del self.override_choices[key]
         super().add_override(parent_config_path, default)
 

@@ -41,10 +41,12 @@ MEMORY_OF_A_JOB = 2 * 2**30  # bytes; a training on the shipped digits takes abo
 def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str], command: CommandContext) -> None:
     """Train what is left of a sweep, and write its leaderboard. Put names and exit codes into command.outcomes."""
     validate.check_settings(config, command.overrides)
-    config.sweep.jobs = config.sweep.jobs or jobs_at_once(config)
     plan = build_plan(context, config, overrides, command)
     is_early = is_new(plan, config) and not config.dry_run  # its imports take as long as the checks
-    server = start_server(config, SweepState(plan.folder, {})) if is_early else None
+    sweep = SweepState(plan.folder, {})
+    if is_early:
+        config.sweep.jobs = config.sweep.jobs or jobs_at_once(config, sweep)
+    server = start_server(config, sweep) if is_early else None
     with closing(server) if server else nullcontext():
         run_plan(context, config, command, plan, server)
 
@@ -103,6 +105,7 @@ def build_runner(context, config: DictConfig, plan: SweepPlan, configs: Sequence
     settings = config.sweep
     sweep = state.load_sweep(plan.folder, plan.definition)
     saved_command.check_jobs(sweep, plan.space)
+    settings.jobs = settings.jobs or jobs_at_once(config, sweep)
     sweep.study = sweep.study or plan.name
     sweep.command = repeatable_overrides("train", [*plan.command.overrides])
     sweep.flags = {name: value for name, value in plan.command.flags.items() if name == "--config-dir"}
@@ -141,7 +144,7 @@ def start_server(config: DictConfig, sweep: SweepState) -> ForkServer | None:
     return ForkServer(local_environment(settings.jobs, job_environment(sweep, settings)))
 
 
-def jobs_at_once(config: DictConfig) -> int:
+def jobs_at_once(config: DictConfig, sweep: SweepState) -> int:
     """Return how many jobs run at the same time where sweep.jobs is null.
 
     Jobs on the CPU share it and the memory. Each of the others may want all of its GPUs or its place in a queue. And a
@@ -151,7 +154,7 @@ def jobs_at_once(config: DictConfig) -> int:
     is_here = settings.sbatch is None and not validate.chosen_launcher(config)
     if not is_here or visible_gpus() or settings.pruner or settings.sampler not in ("grid", "random", "sobol"):
         return 1
-    room = cpu_count() // threads_per_job(SweepState(Path(), {}), settings)
+    room = cpu_count() // threads_per_job(sweep, settings)
     free = free_main_memory()
     return max(1, room if free is None else min(room, free // MEMORY_OF_A_JOB))
 

@@ -1,5 +1,6 @@
 """Conditions of samples that a user gives on the command line: numbers, or arrays in a file."""
 
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from ganrun.data.keys import WHOLE, Key
+from ganrun.data.keys import SCALED, WHOLE, Key
 from ganrun.errors import UserError, did_you_mean
 
 HOW = "numbers, such as [0.5,-1], or a file of them: NAME.npy, or NAME.npz with an array of this name"
@@ -60,13 +61,14 @@ def read_array(name: str, path: Path) -> np.ndarray:
     if path.suffix not in (".npy", ".npz"):
         raise UserError(f"conditions.{name}={path} must be {HOW}.")
     try:
-        if path.suffix == ".npy":
-            return to_numbers(name, np.load(path, allow_pickle=False))
-        with np.load(path, allow_pickle=False) as arrays:
+        content = np.load(path, allow_pickle=False)  # what the file is, whatever its name says
+        if isinstance(content, np.ndarray):
+            return to_numbers(name, content)
+        with content as arrays:
             if name not in arrays:
                 raise UserError(f"conditions.{name}={path} has no array {name}, but {', '.join(arrays) or 'nothing'}.")
             return to_numbers(name, arrays[name])
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise UserError(f"conditions.{name}={path} cannot be read: {error}.") from error
 
 
@@ -79,6 +81,15 @@ def in_shape(name: str, array: np.ndarray, key: Key) -> Tensor:
             f"conditions.{name} has the shape {[*array.shape]}. An example of {name} has {[*key.shape]}, and k "
             f"examples have [{sizes}]."
         )
-    if array.dtype.kind == "f" and (key.kind in WHOLE or not np.isfinite(array).all()):
-        raise UserError(f"conditions.{name} must be {'integers' if key.kind in WHOLE else 'finite numbers'}.")
-    return torch.from_numpy(np.ascontiguousarray(array if array.dtype.kind != "f" else array.astype(np.float32)))
+    is_whole = array.dtype.kind != "f"
+    if key.kind in WHOLE and not is_whole:
+        raise UserError(f"conditions.{name} must be integers.")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.int64 if is_whole else np.float32)
+    if not np.isfinite(array).all():
+        raise UserError(f"conditions.{name} must be finite numbers, as float32 holds them.")
+    if key.kind in SCALED and is_whole:
+        if array.min() < 0 or array.max() > 255:
+            raise UserError(f"conditions.{name} must be integers from 0 to 255, or float in [-1, 1].")
+        array = array.astype(np.uint8)
+    return torch.from_numpy(np.ascontiguousarray(array))

@@ -87,9 +87,9 @@ def run_training(
     cfg.folder, os.environ["GANRUN_FOLDER"] = quote_text(str(folder)), str(folder)
     record = RunRecord(folder, cfg, choices, experiment.hardware.precision, is_main_process())
     record.restore(experiment.model.images_seen)
-    if experiment.hardware.device == "cpu" and not experiment.model.images_seen and is_main_process():
-        warn_if_busy()
     with log_to_file(folder):
+        if experiment.hardware.device == "cpu" and not experiment.model.images_seen and is_main_process():
+            warn_if_busy()
         fit_model(RunContext(experiment, record, choices, DurableIO(), checkpoint_path))
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -13,12 +13,17 @@ log = logging.getLogger(__name__)
 
 
 def warn_if_busy() -> None:
-    """Warn if other processes keep so many CPUs busy that the threads of a new run would wait for each other."""
-    threads, load = torch.get_num_threads(), os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    if threads > 1 and (os.cpu_count() or 1) - load < threads - 0.5:
+    """Warn if the machine has been so busy that the threads of a new run would wait for each other.
+
+    What it did in the last minute counts, the start of this run included: that is up to one CPU.
+    """
+    threads, load = torch.get_num_threads(), 0.0
+    with suppress(AttributeError, OSError):  # not on every system
+        load = os.getloadavg()[0]
+    if threads > 1 and (os.cpu_count() or 1) - load < threads - 1:
         log.warning(
-            "other processes keep %.1f CPUs of this machine busy, and %d threads that wait for each other can be many "
-            "times slower than one. If this run is slow, stop it and start it with OMP_NUM_THREADS=1.",
+            "this machine has been busy (a load of %.1f in the last minute). Beside other work, %d threads wait for "
+            "each other and can be many times slower than one. If this run is slow, start it with OMP_NUM_THREADS=1.",
             load,
             threads,
         )

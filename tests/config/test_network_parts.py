@@ -193,6 +193,7 @@ PRECEDENCE = {  # overrides: the scores that count, each by a choice that counts
     ("model=chosen", "data=cifar10"): "lenet",
     ("model=heir", "data=ring"): "stacked_small",
     ("model=gan", "data=ring"): "modes",
+    ("model=gan", "data=closer"): "stacked",  # data that choose other scores than those that they build on
     ("model=gan", "data=cifar10"): "inception",
 }
 
@@ -203,6 +204,7 @@ def test_metrics_of_the_command_count_then_of_experiment_model_data_and_the_defa
         tmp_path,
         model__chosen=CHOSEN,
         model__heir="# @package _global_\ndefaults:\n  - chosen\n  - override /metrics: stacked_small\n",
+        data__closer="defaults:\n  - digits\n  - override /metrics@_global_.metrics: stacked\n",
         experiment__own="# @package _global_\ndefaults:\n"
         "  - override /model: chosen\n  - override /data: ring\n  - override /metrics: none\n",
     )

@@ -14,7 +14,7 @@ SETTINGS = ["model=gan", "data=ring", "batch_size=20", "kimg=0.1", "metrics.samp
 @pytest.fixture
 def script(monkeypatch, tmp_path):
     with load_script("compare_models", monkeypatch) as module:
-        rows = {"one": SETTINGS, "two": [*SETTINGS, "model.z_dim=3"]}
+        rows = {"one": [*SETTINGS], "two": [*SETTINGS, "model.z_dim=3"]}
         monkeypatch.setattr(module, "TABLES", {"tiny": module.Table(["val/modes", "val/high_quality"], rows)})
         monkeypatch.setattr(module, "RESULTS", tmp_path / "models.json")
         monkeypatch.chdir(tmp_path)
@@ -49,7 +49,22 @@ def test_other_rows_and_other_seeds_stay_unless_the_settings_changed(script):
     assert write(row("two", [2], ["b"])) == {"two": ["2"]}
     assert write(row("one", [1, 2], ["a"])) == {"one": ["1", "2"], "two": ["2"]}
     assert write(row("one", [3], ["a"]), row("two", [], ["b"])) == {"one": ["1", "2", "3"], "two": ["2"]}
+    assert write(row("one", [10], ["a"])) == {"one": ["1", "2", "3", "10"], "two": ["2"]}
+    assert write(row("one", [], ["changed"])) == {"one": ["1", "2", "3", "10"], "two": ["2"]}
     assert write(row("one", [1], ["changed"])) == {"one": ["1"], "two": ["2"]}
+
+
+def test_runs_of_other_settings_do_not_pass_for_those_of_a_row(script, monkeypatch):
+    compare(script, monkeypatch, "--seeds", "1", "--models", "one")
+    script.TABLES["tiny"].rows["one"][:] = [*SETTINGS, "model.z_dim=7"]
+    with pytest.raises(SystemExit, match="tiny-one-1 is a run of other settings"):
+        compare(script, monkeypatch, "--seeds", "1", "--models", "one")
+
+
+def test_a_row_that_is_not_there_is_refused_before_any_training(script, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        compare(script, monkeypatch, "--models", "one,three")
+    assert "no rows three; there are one, two" in capsys.readouterr().err
 
 
 def test_every_row_of_a_table_can_be_composed(monkeypatch):

@@ -7,20 +7,25 @@ from omegaconf import OmegaConf
 from ganrun.cli.main import main
 from ganrun.files import cpu_count
 from ganrun.sweep import sweeper
+from ganrun.sweep.state import SweepState
 
 
 @pytest.fixture
-def jobs(monkeypatch):
-    """Returns the number of jobs of a machine with 6 CPUs and 9 GiB of free memory. memory: bytes; gpus: names."""
+def jobs(monkeypatch, tmp_path):
+    """Returns a function: settings of a sweep -> its number of jobs on a machine with 6 CPUs.
+
+    memory: free bytes.  gpus: their names.  began_with: threads of the jobs that the sweep has already, if any.
+    """
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(sweeper, "cpu_count", lambda: 6)
 
-    def jobs(memory=100 * 2**30, gpus=(), launcher="basic", **settings):
+    def jobs(memory=100 * 2**30, gpus=(), launcher="basic", began_with=0, **settings):
         monkeypatch.setattr(sweeper, "free_main_memory", lambda: memory)
         monkeypatch.setattr(sweeper, "visible_gpus", lambda: list(gpus))
         settings = {"sampler": "grid", "threads": None, "pruner": None, "sbatch": None, **settings}
         choices = {"hydra/launcher": launcher}
-        return sweeper.jobs_at_once(OmegaConf.create({"sweep": settings, "hydra": {"runtime": {"choices": choices}}}))
+        config = OmegaConf.create({"sweep": settings, "hydra": {"runtime": {"choices": choices}}})
+        return sweeper.jobs_at_once(config, SweepState(tmp_path, {}, threads=began_with))
 
     return jobs
 
@@ -30,6 +35,7 @@ def test_jobs_whose_order_does_not_matter_share_the_cpus(jobs, sampler):
     assert jobs(sampler=sampler) == 6
     assert jobs(sampler=sampler, threads=2) == 3
     assert jobs(sampler=sampler, threads=8) == 1
+    assert jobs(sampler=sampler, began_with=3) == 2
 
 
 @pytest.mark.parametrize(("memory", "count"), [(9 * 2**30, 4), (2**30, 1), (None, 6)])
@@ -52,6 +58,7 @@ def test_a_launcher_of_hydra_gets_one_at_a_time(jobs):
 def test_the_command_starts_so_many_jobs_unless_it_says_how_many(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sweeper, "cpu_count", lambda: 3)
+    monkeypatch.setattr(sweeper, "free_main_memory", lambda: None)
     sizes, build = [], sweeper.LocalExecutor
 
     def record(size, *args):

@@ -1,6 +1,7 @@
 """The number of CPU threads is part of a run: it is recorded, and kept when the run goes on."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,16 +45,18 @@ def test_more_threads_than_cpus_are_kept_with_a_warning(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(
-    ("threads", "load", "is_said"), [(2, 1.4, False), (2, 3.0, True), (4, 0.4, False), (4, 1.1, True), (1, 8.0, False)]
+    ("threads", "load", "is_said"), [(2, 2.9, False), (2, 3.1, True), (4, 0.9, False), (4, 1.1, True), (1, 8.0, False)]
 )
 def test_a_new_run_on_a_busy_machine_is_told_that_threads_wait(monkeypatch, capfd, threads, load, is_said):
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
     train(threads, "train", *RING, "folder=run")
-    said = f"other processes keep {load} CPUs of this machine busy, and {threads} threads"
+    said = f"a load of {load} in the last minute). Beside other work, {threads} threads"
     assert (said in capfd.readouterr().err) == is_said
+    log = Path("run", "train.log")
+    assert (log.exists() and said in log.read_text()) == is_said
     train(threads, "resume", "run", "kimg=0.064")
-    assert "other processes" not in capfd.readouterr().err
+    assert "Beside other work" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("value", [0, -1, 10**6, "2", 1.5])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from omegaconf import DictConfig, ListConfig
 from torch import Tensor
 
@@ -35,7 +36,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     try:
         x = trained.sample(cfg.n, seed=cfg.seed, batch_size=cfg.batch_size, show_progress=True, **conditions)
     except (IndexError, RuntimeError) as error:  # such as a word that an embedding does not have
-        if not given:
+        if not given or isinstance(error, torch.OutOfMemoryError):
             raise
         raise UserError(f"The model cannot use the conditions {', '.join(given)}: {error}") from error
     write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}

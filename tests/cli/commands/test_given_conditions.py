@@ -1,8 +1,16 @@
 """Conditions besides classes for `ganrun sample`: numbers, arrays in files, and what is wrong with them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 from helpers.scenes import write_scenes
+
+from ganrun.data.keys import Key
+from ganrun.errors import UserError
+from ganrun.training.given_conditions import in_shape
 
 SCENERY = ["--config-dir", "mine", "model=scenery", "data=scenes", "logger=none", "kimg=0.08"]
 
@@ -42,6 +50,26 @@ def test_arrays_come_from_files_and_decide_the_samples(sample):
     flat = sample("conditions={tokens: [2,0], layout: flat.npy}", out="flat")
     assert not flat["layout"].any()
     assert not np.array_equal(flat["x"], first["x"])
+
+
+def test_a_file_is_what_it_holds_in_any_order_of_bytes(sample):
+    np.save("maps.npy", np.ones((6, 6), ">i8"))
+    Path("maps.npy").rename("maps.npz")
+    assert (sample("conditions={layout: maps.npz}")["layout"] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("key", "array", "message"),
+    [
+        (Key("vector", (2,)), np.array([1.0, 1e39]), "must be finite numbers, as float32 holds them"),
+        (Key("vector", (2,)), np.array([1.0, np.nan]), "must be finite numbers"),
+        (Key("picture", (1, 1, 2)), np.array([[[0, 300]]]), "must be integers from 0 to 255, or float in [-1, 1]"),
+    ],
+)
+def test_values_that_would_be_changed_are_refused(key, array, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        in_shape("code", array, key)
+    assert in_shape("x", np.array([[[0, 255]]]), Key("picture", (1, 1, 2))).dtype == torch.uint8
 
 
 @pytest.mark.parametrize(
