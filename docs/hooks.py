@@ -100,7 +100,8 @@ def figures(page: str) -> str:
     """Return a section with a model's rows in all comparisons, their commands and its picture; nothing without any."""
     rows = [row for row in read_results() if page_of(row) == page]
     names = list(dict.fromkeys(row["table"] for row in rows))
-    picture = [f"![Samples of the run with seed 1](../images/models/{page}.png)"] if has_picture(page) else []
+    data = "digits" if any(row["table"] == "digits" and "1" in row["runs"] for row in rows) else "the ring"
+    picture = [f"![Samples of {data}, seed 1](../images/models/{page}.png)"] if has_picture(page) else []
     if not rows:
         return "".join(picture)
     tables = [results_table([row for row in rows if row["table"] == name], name, "") for name in names]

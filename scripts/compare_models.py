@@ -32,8 +32,8 @@ class Table(NamedTuple):
 def mixture(data: str, kimg: int) -> Table:
     """Return the comparison on a mixture of Gaussians.
 
-    Each GAN takes as many generator steps, and its discriminator sees 128 examples or packs at a time. A GAN that did
-    best with other settings of its own paper has them here.
+    Each GAN takes as many generator steps, and its discriminator sees 128 examples or packs at a time. Settings of five
+    papers do not suit Gaussians as narrow as these; docs/comparison.md says what was found.
     """
     gans = {
         "gan": ["model=gan"],

@@ -4,6 +4,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 
+from ganrun.config import docs
+from ganrun.files import conf_dir
+
 OVERRIDE = re.compile(r"(?P<sign>\+{1,2}|~)?(?P<key>[\w./@$-]+)=(?P<value>.*)", re.DOTALL)
 UNQUOTED = re.compile(r"[\w./+-]*", re.ASCII)  # values that need no quotes
 OTHER_THAN_TEXT = re.compile(
@@ -25,21 +28,29 @@ def is_override(arg: str) -> bool:
     return bool(OVERRIDE.match(arg) or re.fullmatch(r"~[\w.@]+", arg))
 
 
-GAMES = {"game", "game_alternating", "game_extragradient", "game_optimistic"}  # models that need data=surface
-
-
 def with_default_experiment(verb: str, args: list[str]) -> list[str]:
-    """Add experiment=digits to a `train` that names neither model, data nor experiment, and experiment=game to a game.
+    """Add experiment=digits to a `train` that names neither model, data nor experiment, and to a model alone its own.
 
     Remove experiment=null, which stands for none and which Hydra does not know.
     """
     given = override_keys(args) & {"model", "data", "experiment"}
     if verb == "train" and not given:
         return ["experiment=digits", *args]
-    models = {name for arg in args if arg.startswith("model=") for name in arg.removeprefix("model=").split(",")}
-    if verb == "train" and given == {"model"} and models <= GAMES:
-        return ["experiment=game", *args]
+    if verb == "train" and given == {"model"}:
+        models = {name for arg in args if arg.startswith("model=") for name in arg.removeprefix("model=").split(",")}
+        experiments = {own_experiment(name) for name in models}
+        if len(experiments) == 1 and (name := experiments.pop()):
+            return [f"experiment={name}", *args]
     return [arg for arg in args if arg != "experiment=null"]
+
+
+def own_experiment(model: str) -> str | None:
+    """Return the experiment in conf/ that has the name of the model, or of conf/model/base/NAME that it builds on."""
+    path = conf_dir() / "model" / f"{model}.yaml"
+    if not path.is_file():
+        return None
+    names = [model, *(name.removeprefix("base/") for name in docs.parent_names(path) if name.startswith("base/"))]
+    return next((name for name in names if (conf_dir() / "experiment" / f"{name}.yaml").is_file()), None)
 
 
 def repeatable_overrides(verb: str, args: list[str]) -> list[str]:

@@ -33,10 +33,11 @@ def check_network_parts(cfg: DictConfig) -> None:
             raise UserError(f"{part}={name} has no effect on model={names['model']}: {takes}. Leave it out.")
     for key in sorted(override_keys(HydraConfig.get().overrides.task)) if chosen else ():
         if is_shared_setting(cfg, key) and f"${{{key}}}" not in model + OmegaConf.to_yaml(cfg.network):
-            parts = " and ".join(f"{part}={name}" for part, name in chosen.items())
+            parts = [f"{part}={name}" for part, name in chosen.items()]
             raise UserError(
-                f"{key} has no effect with {parts}: a part of another set than network={names['network']} has settings "
-                f"of its own. To list them: ganrun train {' '.join(parts.split(' and '))} --help"
+                f"{key} has no effect with {' and '.join(parts)}: a part of another set than "
+                f"network={names['network']} has settings of its own. To list them: "
+                f"ganrun train {' '.join(parts)} --help"
             )
 
 

@@ -85,8 +85,10 @@ def test_the_page_of_a_model_has_its_rows_and_their_commands(fill):
 
 def test_the_picture_of_a_model_comes_last(fill, tmp_path):
     (tmp_path / "gmm.png").touch()
-    picture = "![Samples of the run with seed 1](../images/models/gmm.png)"
-    assert fill([GMM], "<!-- figures: gmm -->").endswith(f"```\n\n{picture}")
+    for seed, data in {"1": "digits", "2": "the ring"}.items():  # of seed 1, that of digits where there is one
+        picture = f"![Samples of {data}, seed 1](../images/models/gmm.png)"
+        row = {**GMM, "runs": {seed: GMM["runs"]["2"]}}
+        assert fill([row], "<!-- figures: gmm -->").endswith(f"```\n\n{picture}")
     assert fill([], "<!-- figures: gmm -->") == picture
 
 

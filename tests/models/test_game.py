@@ -8,6 +8,8 @@ from helpers.model_training import job_of, train
 from PIL import Image
 
 from ganrun.cli.main import main
+from ganrun.config.overrides import with_default_experiment
+from ganrun.files import conf_dir
 from ganrun.networks.surfaces import SURFACES
 
 RATE = 0.1
@@ -120,3 +122,15 @@ def test_a_game_neither_samples_nor_translates(tmp_path, monkeypatch, capsys):
     Image.new("L", (8, 8)).save("image.png")
     assert main(["translate", "run", "input=image.png"]) == 2
     assert capsys.readouterr().err.endswith("game does not translate.\n")
+
+
+def test_each_game_alone_runs_the_experiment_of_the_game_and_other_models_none():
+    of_games = {path.stem for path in (conf_dir() / "model").glob("game*.yaml")}
+    assert len(of_games) == 4
+    for path in (conf_dir() / "model").glob("*.yaml"):
+        expected = ["experiment=game"] if path.stem in of_games else []
+        assert with_default_experiment("train", [f"model={path.stem}"]) == [*expected, f"model={path.stem}"]
+    both = ["model=game,game_optimistic"]
+    assert with_default_experiment("train", both) == ["experiment=game", *both]
+    for args in (["model=game,gan"], ["model=game", "data=surface"], ["model=nothing"], ["model=../gan"]):
+        assert with_default_experiment("train", args) == args
