@@ -2,31 +2,42 @@
 
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
 
 from ganrun.files import cpu_count
 
 log = logging.getLogger(__name__)
+LOOKS = 4  # 5 ms apart
 
 
-def warn_if_busy() -> None:
-    """Warn if the machine has been so busy that the threads of a new run would wait for each other.
-
-    What it did in the last minute counts, the start of this run included: that is up to one CPU.
-    """
-    threads, load = torch.get_num_threads(), 0.0
-    with suppress(AttributeError, OSError):  # not on every system
-        load = os.getloadavg()[0]
-    if threads > 1 and (os.cpu_count() or 1) - load < threads - 1:
+def warn_if_busy(busy: Path = Path("/proc/loadavg")) -> None:
+    """Warn if other processes keep so many CPUs busy that the threads of a new run would wait for each other."""
+    threads, others = torch.get_num_threads(), count_running(busy) - 1
+    if threads > 1 and (os.cpu_count() or 1) - others < threads:
         log.warning(
-            "this machine has been busy (a load of %.1f in the last minute). Beside other work, %d threads wait for "
-            "each other and can be many times slower than one. If this run is slow, start it with OMP_NUM_THREADS=1.",
-            load,
+            "other processes keep %d CPUs of this machine busy. Beside them, %d threads wait for each other and can be "
+            "many times slower than one. If this run is slow, start it with OMP_NUM_THREADS=1.",
+            others,
             threads,
         )
+
+
+def count_running(busy: Path) -> int:
+    """Return how many threads of all processes run or wait for a CPU at each of a few looks, this one included.
+
+    busy: the file in which Linux counts them. Averages over a minute would count the run that has just ended.
+    """
+    counts = []
+    with suppress(OSError, ValueError, IndexError):  # other systems
+        for _ in range(LOOKS):
+            counts.append(int(busy.read_text().split()[3].split("/")[0]))
+            time.sleep(0.005)
+    return min(counts, default=1)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from helpers.runs import RING, equal, load_checkpoint, status, weights
 
 from ganrun.cli.main import main
+from ganrun.training.threads import count_running
 
 SPLIT = ["model=gan", "data=ring", "batch_size=512", "network.generator.hidden=[512]", "metrics=none", "logger=none"]
 
@@ -45,18 +46,29 @@ def test_more_threads_than_cpus_are_kept_with_a_warning(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize(
-    ("threads", "load", "is_said"), [(2, 2.9, False), (2, 3.1, True), (4, 0.9, False), (4, 1.1, True), (1, 8.0, False)]
+    ("threads", "others", "is_said"), [(2, 2, False), (2, 3, True), (4, 0, False), (4, 1, True), (1, 8, False)]
 )
-def test_a_new_run_on_a_busy_machine_is_told_that_threads_wait(monkeypatch, capfd, threads, load, is_said):
+def test_a_new_run_on_a_busy_machine_is_told_that_threads_wait(monkeypatch, capfd, threads, others, is_said):
     monkeypatch.setattr("os.cpu_count", lambda: 4)
-    monkeypatch.setattr("os.getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr("ganrun.training.threads.count_running", lambda busy: others + 1)
     train(threads, "train", *RING, "folder=run")
-    said = f"a load of {load} in the last minute). Beside other work, {threads} threads"
+    said = f"other processes keep {others} CPUs of this machine busy. Beside them, {threads} threads"
     assert (said in capfd.readouterr().err) == is_said
     log = Path("run", "train.log")
     assert (log.exists() and said in log.read_text()) == is_said
     train(threads, "resume", "run", "kimg=0.064")
-    assert "Beside other work" not in capfd.readouterr().err
+    assert "other processes" not in capfd.readouterr().err
+
+
+def test_who_runs_is_counted_at_the_quietest_of_a_few_looks(tmp_path, monkeypatch):
+    looks = iter(["5/200", "3/200", "4/200", "6/200"])
+    busy = tmp_path / "loadavg"
+    monkeypatch.setattr(Path, "read_text", lambda path: f"9.0 9.0 9.0 {next(looks)} 1234\n")
+    assert count_running(busy) == 3
+    monkeypatch.undo()
+    assert count_running(busy) == 1  # a system without this file
+    busy.write_text("nonsense")
+    assert count_running(busy) == 1
 
 
 @pytest.mark.parametrize("value", [0, -1, 10**6, "2", 1.5])
