@@ -59,8 +59,9 @@ class Gaussians(nn.Module):
         component = torch.multinomial(shares, n, replacement=True, generator=generator)
         noise = torch.randn(n, means.shape[1], generator=generator, dtype=torch.float32).double()
         x = torch.empty_like(noise)
-        for k in component.unique():
-            x[component == k] = means[k] + noise[component == k] @ factors[k].T
+        for k, (mean, factor) in enumerate(zip(means, factors, strict=True)):
+            is_k = component == k
+            x[is_k] = mean + noise[is_k] @ factor.T
         return x.to(self.means).unflatten(1, self.shape)
 
 
