@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from ganrun.config.overrides import (
     take_names_literally,
     with_default_experiment,
 )
-from ganrun.errors import UserError, did_you_mean, ganrun_command
+from ganrun.errors import UserError, did_you_mean, ganrun_command, suggest
 
 FLAGS = {  # {name: allowed values, () for any}; None for a flag without a value
     "--help": None,
@@ -31,6 +31,7 @@ FLAGS = {  # {name: allowed values, () for any}; None for a flag without a value
 }
 FOLDER_FLAGS = {"--folder": "pictures", "--against": "against"}  # flags of eval, and the keys that they set
 ALIASES = {"-h": "--help", "-m": "--multirun", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-i": "--info"}
+OWN_ALIASES = {"-y": "--yes", "-f": "--follow"}  # of flags that single commands without a config take
 CHOICE_NAME = re.compile(r"[\w./+-]+")
 
 
@@ -60,6 +61,35 @@ def unknown_verb(arg: str, verbs: Iterable[str]) -> UserError:
     if "=" in arg:
         return UserError(f"The command comes before its settings, as in: {ganrun_command('train', arg)}")
     return UserError(f'Unknown command "{arg}".{did_you_mean(arg, verbs)}')
+
+
+def parse_own_flags(verb: str, args: list[str], own: Sequence[str]) -> list[str]:
+    """Return the arguments of a command without a config, its flags by their long names. UserError for other flags.
+
+    own: the flags that it takes besides --help; they have no values.
+    """
+    parsed = [(OWN_ALIASES | ALIASES).get(arg, arg) for arg in args]
+    allowed = (*own, "--help")
+    for arg, name in zip(args, parsed, strict=True):
+        if arg.startswith("-") and name not in allowed:
+            hint = f"ganrun {verb} takes {', '.join(allowed)}. A name that begins with - is written ./{arg}"
+            raise UserError(f'Unknown flag "{arg}".{suggest(get_close_matches(arg, allowed, n=1, cutoff=0.6))} {hint}')
+    return parsed
+
+
+def split_settings(verb: str, args: Iterable[str], allowed: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Split the arguments of a command without a config into names and {key: value}. UserError for another key."""
+    names, settings = [], {}
+    for arg in args:
+        key, equals, value = arg.partition("=")
+        if not equals or os.path.exists(arg) or "/" in key:
+            names.append(os.path.expanduser(arg))
+        elif key in allowed:
+            settings[key] = value
+        else:
+            takes = did_you_mean(key, allowed) if allowed else " It takes none."
+            raise UserError(f"ganrun {verb} has no setting {key}.{takes}")
+    return names, settings
 
 
 def parse_flags(args: list[str]) -> tuple[dict[str, str], list[str]]:

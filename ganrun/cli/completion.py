@@ -5,7 +5,7 @@ Hydra's own completion does not know our verbs, and its bash script removes "=" 
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ganrun import files
@@ -41,6 +41,7 @@ function _ganrun
 end
 complete -c ganrun -f -a '(_ganrun)'
 """
+RUN_VERBS = {"runs": ("state", "tag"), "status": (), "logs": ("lines",), "stop": ("limit", "now"), "save": ("limit",)}
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 REMOVALS = {
     "bash": "complete -r ganrun\nunset -f _ganrun\n",
@@ -90,6 +91,8 @@ def list_candidates(args: list[str], word: str, verbs: Mapping) -> list[str]:
     verb, *args = args
     if verb not in verbs:
         return []
+    if verb in RUN_VERBS:
+        return complete_run_verbs(verb, verbs[verb].flags, args, word)
     if word.startswith("-"):
         flags = [name for name in arguments.FLAGS if verb == "eval" or name not in arguments.FOLDER_FLAGS]
         return [*flags, *arguments.ALIASES]
@@ -103,13 +106,30 @@ def list_candidates(args: list[str], word: str, verbs: Mapping) -> list[str]:
         return []
 
 
+def complete_run_verbs(verb: str, flags: Iterable[str], args: list[str], word: str) -> list[str]:
+    """Return the words that follow a command which looks after runs: flags, actions, settings and run folders."""
+    if word.startswith("-"):
+        return [*flags, "--help"]
+    settings = [f"{key}=" for key in RUN_VERBS[verb]]
+    if verb != "runs":
+        return settings if args else ["last", *saved_runs()]
+    if not args:
+        return ["rm", "clean", "du", "tag", "diff", *settings]
+    return ["last", *saved_runs()] if args[0] in ("rm", "tag", "diff") else settings if len(args) == 1 else []
+
+
+def saved_runs() -> list[str]:
+    """Return the run folders below outputs/ that have checkpoints."""
+    found = [path.parent for path in Path("outputs").glob("*/*/*/checkpoints") if path.is_dir()]
+    return [str(path) for path in found if not files.is_unfinished(path)]
+
+
 def complete_settings_or_runs(verb: str, takes_run: bool, args: list[str], word: str) -> list[str]:
     flags, args = arguments.parse_flags(args)
     is_folder_eval = bool(arguments.pop_folder_flags(verb, flags)) or arguments.is_folder_eval(verb, args)
     run, overrides = arguments.split_run(args) if takes_run else (None, args)
     if takes_run and run is None and not is_folder_eval and "=" not in word:
-        found = [path.parent for path in Path("outputs").glob("*/*/*/checkpoints") if path.is_dir()]
-        return ["last", *(str(path) for path in found if not files.is_unfinished(path))]
+        return ["last", *saved_runs()]
     return complete_settings(verb, flags, overrides, word)
 
 

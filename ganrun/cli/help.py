@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ganrun import __version__
+from ganrun.cli import run_help
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean
 
@@ -30,6 +31,7 @@ examples
   ganrun eval last which=best                  scores of its best checkpoint
   ganrun eval --folder A --against B           scores of the images in A, compared with those in B
   ganrun list model                            all models, with one line about each
+  ganrun runs                                  all runs, and what they are doing
 
 more
   ganrun COMMAND --help                        examples, choices and settings of a command
@@ -107,6 +109,8 @@ def verb_help(name: str, verb, args: list[str], folders: list[Path]) -> str:
         grid, search = (docs.documented_keys(base / f"{file}.yaml") for file in ("settings", "search"))
         sections = key_section("settings of a sweep", grid, "sweep.")
         return f"{SWEEP_HELP}{sections}\n\n{key_section('settings of a search (sweep=tpe etc.)', search, 'sweep.')}\n"
+    if name in run_help.TEXTS:
+        return run_help.TEXTS[name]
     if name == "compare":
         return COMPARE_HELP
     if not verb.is_hydra:

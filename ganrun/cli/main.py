@@ -29,11 +29,13 @@ class Verb(NamedTuple):
 
     summary: its line in the help.  takes_run: its first argument is a run folder, a checkpoint file or `last`.
     is_hydra: its config is conf/VERB.yaml and ganrun/cli/commands/VERB.py has run(cfg, folder).
+    flags: that a verb without a config takes besides --help.
     """
 
     summary: str
     takes_run: bool = False
     is_hydra: bool = True
+    flags: tuple[str, ...] = ()
 
 
 VERBS = {
@@ -44,9 +46,22 @@ VERBS = {
     "translate": Verb("translate images from one domain to the other", takes_run=True),
     "sweep": Verb("show the results of a sweep, or continue it", is_hydra=False),
     "compare": Verb("compare runs, or the runs of a sweep", is_hydra=False),
+    "runs": Verb("list runs, tag, compare and remove them", is_hydra=False, flags=("--json", "--yes")),
+    "status": Verb("show all that is known of a run", takes_run=True, is_hydra=False, flags=("--json",)),
+    "logs": Verb("show the messages of a run", takes_run=True, is_hydra=False, flags=("--follow",)),
+    "save": Verb("have a running training save a checkpoint now", takes_run=True, is_hydra=False),
+    "stop": Verb("end a running training, which saves first", takes_run=True, is_hydra=False),
     "list": Verb("list models, networks, data sets, metrics and other choices", is_hydra=False),
 }
-PLAIN_VERBS = ("sweep", "compare")  # verbs without a config: ganrun/cli/commands/VERB.py has main(args)
+PLAIN_VERBS = (
+    "sweep",
+    "compare",
+    "runs",
+    "status",
+    "logs",
+    "save",
+    "stop",
+)  # verbs without a config: ganrun/cli/commands/VERB.py has main(args)
 
 
 def run_program() -> NoReturn:
@@ -112,10 +127,13 @@ def dispatch(args: list[str]) -> int:
 
 
 def run_verb(verb: str, args: list[str]) -> int:
+    if verb in PLAIN_VERBS:
+        parsed = arguments.parse_own_flags(verb, args, VERBS[verb].flags)
+        if "--help" not in parsed:
+            return import_module(f"ganrun.cli.commands.{verb}").main(parsed)
+        args = ["--help"]
     flags, others = arguments.parse_flags(args)
     is_help = "--help" in flags
-    if verb in PLAIN_VERBS and not is_help:
-        return import_module(f"ganrun.cli.commands.{verb}").main(others)
     others += arguments.pop_folder_flags(verb, flags)
     if is_help or verb == "list":
         folders = docs.conf_dirs(flags.get("--config-dir"))

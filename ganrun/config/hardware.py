@@ -76,6 +76,19 @@ def count_devices(trainer: DictConfig) -> int:
     return (len(devices) if isinstance(devices, ListConfig) else int(devices)) * trainer.num_nodes
 
 
+def name_devices(trainer: DictConfig, kind: str) -> str:
+    """Return what a run computes on, as lists of runs show it: "cpu", "cuda:3" (its number there), "cuda x4"."""
+    count, devices = count_devices(trainer), trainer.devices
+    if count > 1:
+        return f"{kind} x{count}"
+    if kind != "cuda":
+        return kind
+    number = int(devices[0]) if isinstance(devices, ListConfig) else 0
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    name = visible[number] if number < len(visible) and visible[number] else str(number)
+    return f"{kind}:{name}" if name.isdecimal() else kind
+
+
 def check_hardware(trainer: DictConfig, hardware: Hardware) -> None:
     """Raise UserError for GPUs that are not there, and for a compilation that cannot work here."""
     available = torch.cuda.device_count()

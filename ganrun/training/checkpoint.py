@@ -23,7 +23,7 @@ from ganrun.config.json_forms import (
 from ganrun.data.cache import LoadedData
 from ganrun.data.tensor_files import TensorFileError, check_archive
 from ganrun.errors import UserError
-from ganrun.files import UnsafeFileError, is_unfinished, open_regular, sha256_of_file, user_path
+from ganrun.files import UnsafeFileError, open_regular, sha256_of_file
 from ganrun.models.base import Adversarial
 from ganrun.training.checkpoint_io import describe_refusal, plain_content, read_checkpoint, write_checkpoint
 from ganrun.training.manifest import (
@@ -35,6 +35,7 @@ from ganrun.training.manifest import (
     newest_last,
 )
 from ganrun.training.run_folder import STATUS, check_contents, package_versions
+from ganrun.training.runs.find import resolve_run
 
 log = logging.getLogger(__name__)
 SCHEMA = 2  # since 2 with random and callback states, so that a run can be resumed exactly
@@ -80,12 +81,12 @@ def write_branch_checkpoint(folder: Path, content: dict[str, Any]) -> Path:
     return path
 
 
-def find_checkpoint(run: str, which: str = "last", trust: bool = False) -> Path:
+def find_checkpoint(run: str, which: str = "last", trust: bool = False, uses_registry: bool = False) -> Path:
     """Return the checkpoint file that a user names: a file, a run folder, or "last" for the newest run in outputs/.
 
-    trust: whether links may lead out of the run folder.
+    trust: whether links may lead out of the run folder.  uses_registry: see `resolve_run`.
     """
-    path = resolve_run(run, f"checkpoints/{MANIFEST}")
+    path = resolve_run(run, f"checkpoints/{MANIFEST}", uses_registry)
     check_run_contents(path, trust)
     if path.is_file():
         return path
@@ -124,26 +125,6 @@ def check_run_contents(path: Path, trust: bool) -> None:
     folder = folder.parent if folder.name == "checkpoints" else folder if path.is_dir() else None
     if folder and any(os.path.lexists(folder / name) for name in (STATUS, "config.yaml", "checkpoints", MANIFEST)):
         check_contents(folder, trust)
-
-
-def resolve_run(run: str, marker: str) -> Path:
-    """Return the path that a user names; "last" is the run folder in outputs/ with the newest `marker`.
-
-    marker: a file of each run. In a copy that lacks it, the newest checkpoint counts.
-    """
-    if "://" in run:
-        raise UserError(f"{run} is a URL. Download the file, if you trust its source, and give its path.")
-    if run != "last" or Path(run).exists():
-        return user_path(run)
-    outputs = Path("outputs")
-    folders = {path: path.parents[marker.count("/")] for path in outputs.glob(f"**/{marker}")}
-    for path in outputs.glob("**/checkpoints/*.ckpt"):
-        if not (path.parents[1] / marker).exists():
-            folders[path] = path.parents[1]
-    folders = {path: folder for path, folder in folders.items() if not is_unfinished(folder)}
-    if not folders:
-        raise UserError(f"There is no run in {outputs.absolute()} yet. Start one: ganrun train")
-    return folders[max(folders, key=lambda path: path.lstat().st_mtime)]
 
 
 def checkpoint_by_role(folder: Path, which: str) -> Path:

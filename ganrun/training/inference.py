@@ -172,7 +172,7 @@ class TrainedModel:
 
 def load_trained_model(command: DictConfig) -> TrainedModel:
     """Load the model that a command names by `run` and `which`, to its `device`."""
-    path = checkpoint.find_checkpoint(command.run, command.which, bool(command.get("trust")))
+    path = checkpoint.find_checkpoint(command.run, command.which, bool(command.get("trust")), uses_registry=True)
     content = checkpoint.load_checkpoint(path)
     kimg, choices = content["seen"]["images"] / 1000, content["ganrun"]["choices"]
     cfg = trust.open_saved_config(content["ganrun"]["config"], path, bool(command.get("trust")), without="callbacks")

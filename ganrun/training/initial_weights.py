@@ -17,6 +17,7 @@ from ganrun.models.base import Adversarial
 from ganrun.training import checkpoint, session
 from ganrun.training.fitting_weights import check_misfits, load_fitting_weights
 from ganrun.training.manifest import MANIFEST
+from ganrun.training.runs.find import resolve_run
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ def start_from_source(cfg: DictConfig, model: Adversarial) -> None:
 
 def last_run(is_sweep: bool) -> Path:
     """Return the newest run, which init_from=last names. Raises UserError in a sweep, whose jobs are runs, too."""
-    path = checkpoint.resolve_run("last", f"checkpoints/{MANIFEST}")
+    path = resolve_run("last", f"checkpoints/{MANIFEST}")
     if is_sweep:
         name = quote_name(str(path))
         raise UserError(f"init_from=last is another run for each job of a sweep. Name the run: init_from={name}")

@@ -41,7 +41,8 @@ MAX_STATUS = 2**20  # bytes
 SCORES = {str: is_shallow}  # a user's own may be other things than numbers
 STATUS_FORM = {
     **{"threads": is_thread_count, "precision": is_text},
-    **{"state": is_text, "host": is_text, "pid": is_count, "commit": optional(is_text)},
+    **{"state": is_text, "host": is_text, "pid": is_count, "commit": optional(is_text), "device": is_text},
+    **{"monitor": optional(is_text), "limit": {"kimg": optional(is_amount), "minutes": optional(is_amount)}},
     **{"kimg": is_amount, "seconds": is_amount, "images_per_second": is_amount, "best": SCORES, "last": SCORES},
     **{name: {str: is_text} for name in ("versions", "choices", "diagnosis", "verdict")},  # verdict: of version 0.1
 }

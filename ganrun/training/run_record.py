@@ -64,6 +64,8 @@ class RunRecord:
             "versions": package_versions(),
             "commit": git_commit(),
             "choices": dict(choices),
+            "monitor": self.monitor,
+            "limit": {"kimg": cfg.kimg, "minutes": cfg.minutes},
         }
         if is_main_process:
             write_config(folder, cfg)

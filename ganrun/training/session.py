@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger
 
 from ganrun.config import build, compatibility
 from ganrun.config.experiment import Experiment
+from ganrun.config.hardware import name_devices
 from ganrun.config.interpolations import quote_text
 from ganrun.errors import Interrupted, UserError, ganrun_command
 from ganrun.files import remove_abandoned
@@ -31,6 +32,7 @@ from ganrun.training.checkpoint_io import DurableIO
 from ganrun.training.csv_history import keep_csv_history
 from ganrun.training.run_folder import explain_lost_folder, log_to_file
 from ganrun.training.run_record import RunRecord
+from ganrun.training.runs.registry import note_run
 from ganrun.training.threads import warn_if_busy
 
 log = logging.getLogger(__name__)
@@ -86,6 +88,9 @@ def run_training(
     cfg = experiment.cfg
     cfg.folder, os.environ["GANRUN_FOLDER"] = quote_text(str(folder)), str(folder)
     record = RunRecord(folder, cfg, choices, experiment.hardware.precision, is_main_process())
+    record.facts["device"] = name_devices(cfg.trainer, experiment.hardware.device)
+    if is_main_process():
+        note_run(folder)
     record.restore(experiment.model.images_seen)
     with log_to_file(folder):
         if experiment.hardware.device == "cpu" and not experiment.model.images_seen and is_main_process():

@@ -17,7 +17,8 @@ from ganrun.config.overrides import quote_override
 from ganrun.errors import ganrun_command
 
 PACKAGE = Path(ganrun.__file__).parent
-ADVICE = re.compile(r"ganrun (?:(?:train|resume|eval|sample|translate|sweep|compare|list)\b[^.;\n]*|$)")
+VERBS = "train|resume|eval|sample|translate|sweep|compare|list|runs|status|logs|save|stop"
+ADVICE = re.compile(rf"ganrun (?:(?:{VERBS})\b[^.;\n]*|$)")
 RUN = "it's a [/red] run, 1=2"  # with what bash, Hydra or a terminal could take for something else
 SHORT = ["kimg=0.02", "batch_size=4"]
 POINTS = ["model=gan", "data=ring", "metrics=none", "logger=none", *SHORT]
@@ -86,7 +87,33 @@ SCENARIOS = {
 }
 IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}
 # What no scenario brings about, and why not
+AFTER_RUNS = "executed in commands/test_looking_after_runs.py"
 ELSEWHERE = {
+    "cli/arguments.py: ganrun ": "the name of a command in a message about its flags and settings",
+    "cli/commands/runs.py: ganrun ": "the name of a command in a message about its flags",
+    "cli/commands/runs.py: ganrun runs ": AFTER_RUNS,
+    "cli/commands/runs.py: ganrun runs diff RUN RUN": AFTER_RUNS,
+    "cli/commands/runs.py: ganrun runs rm outputs/train/gan-ring/2026-01-31-120000": AFTER_RUNS,
+    "cli/commands/runs.py: ganrun runs tag last baseline": AFTER_RUNS,
+    "cli/commands/runs.py: ganrun_command('runs', 'clean', *names, '--yes')": AFTER_RUNS,
+    "cli/commands/runs.py: ganrun_command('runs', 'rm', *folders, *(['all=true'] if takes_all else []), '--yes')": (
+        AFTER_RUNS
+    ),
+    "cli/commands/runs.py: ganrun_command('train')": AFTER_RUNS,
+    "cli/commands/save.py: ganrun_command('save', folder, f'limit={2 * limit + 1:g}')": AFTER_RUNS,
+    "cli/commands/save.py: ganrun_command('status', folder)": AFTER_RUNS,
+    "cli/commands/stop.py: ganrun_command('stop', folder)": AFTER_RUNS,
+    "cli/commands/stop.py: ganrun_command('stop', folder, 'now=true')": AFTER_RUNS,
+    "cli/commands/stop.py: ganrun_command('stop', folder.absolute())": "on another machine: as for this one",
+    "cli/runs/live.py: ganrun ": AFTER_RUNS,
+    "cli/runs/live.py: ganrun_command('resume', folder)": AFTER_RUNS,
+    "cli/runs/live.py: ganrun_command('status', folder)": AFTER_RUNS,
+    "cli/runs/report.py: ganrun_command(*words)": AFTER_RUNS,
+    "training/runs/find.py: ganrun_command('runs')": AFTER_RUNS,
+    "training/runs/removal.py: ganrun_command('runs', 'rm', folder, 'all=true')": AFTER_RUNS,
+    "training/runs/removal.py: ganrun_command('stop', folder)": AFTER_RUNS,
+    "training/runs/removal.py: ganrun_command('stop', locked)": AFTER_RUNS,
+    "training/runs/tags.py: ganrun runs tag RUN baseline": AFTER_RUNS,
     "cli/hydra_errors.py: ganrun ": "of errors that no message explains: train --info defaults",
     "cli/hydra_errors.py: ganrun_command(command.verb, command.run, *flags, *given, 'data.root=NEW')": (
         "executed in commands/test_fine_tuning.py"
@@ -121,7 +148,7 @@ def advised_commands():
 
     Docstrings are left out, and the examples of --help, which tests/docs and test_help.py execute.
     """
-    for path in {*PACKAGE.rglob("*.py")} - {PACKAGE / "cli" / "help.py"}:
+    for path in {*PACKAGE.rglob("*.py")} - {PACKAGE / "cli" / "help.py", PACKAGE / "cli" / "run_help.py"}:
         nodes = [*ast.walk(ast.parse(path.read_text()))]
         docstrings = [node.body[0].value for node in nodes if isinstance(node, DOCUMENTED) and ast.get_docstring(node)]
         for node in nodes:

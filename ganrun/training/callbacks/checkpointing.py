@@ -10,6 +10,7 @@ from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.manifest import Manifest, checkpoint_name, remove_partial_files
 from ganrun.training.plain_types import plain_entries
+from ganrun.training.runs.save_request import SaveRequests
 from ganrun.training.unsaved_state import UnsavedState
 
 
@@ -39,9 +40,11 @@ class Checkpointing(RunCallback):
         for cadence in self.cadences.values():
             cadence.start(pl_module)
         self.unsaved = UnsavedState(pl_module)
+        self.requests = SaveRequests(self.run.record.folder)
         if trainer.is_global_zero:
             self.folder.mkdir(exist_ok=True)
             remove_partial_files(self.folder)
+            self.requests.answer()  # of a process that was killed while it saved
             if self.manifest.last:
                 self.manifest.commit(self.folder)
 
@@ -77,6 +80,8 @@ class Checkpointing(RunCallback):
             if trainer.is_global_zero:
                 self.unsaved.warn_of_changes(model)
             self.run.checkpoint_io.wait()
+            if trainer.is_global_zero:
+                self.requests.take()
             for logger in trainer.loggers:
                 logger.save()  # what a kill loses of the curves is then after the checkpoint
             is_permanent = "for_good" in self.cadences and self.cadences["for_good"].is_due(model)
@@ -98,6 +103,8 @@ class Checkpointing(RunCallback):
             manifest.sha256[manifest.last] = digest
         manifest.commit(self.folder)
         self.manifest = manifest
+        if digest:
+            self.requests.answer()
 
     def _is_new_best(self, model) -> bool:
         return self.run.record.best.get("kimg") == model.images_seen / 1000 and self.manifest.best != self._best_name()

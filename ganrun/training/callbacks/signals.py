@@ -13,10 +13,11 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
 from ganrun.errors import Interrupted, heeded_signals, is_repeated
-from ganrun.training.callbacks.base import RunCallback
+from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.checkpointing import Checkpointing
 
 log = logging.getLogger(__name__)
+SAVE = 0.5  # a request for a checkpoint, below the numbers of all signals
 SHOW_CURSOR = b"\x1b[?25h"  # the progress line hides it
 T = TypeVar("T")
 
@@ -30,7 +31,8 @@ class Signals(RunCallback):
 
     After SIGUSR1 it also requeues the Slurm job. A second signal other than SIGHUP ends the process at once; saved
     files stay intact. A signal that the process ignores, as under nohup, stays ignored.
-    every: batches after which several ranks ask each other for signals.
+    If `ganrun save` asks for a checkpoint, it saves after the current batch, and the training goes on.
+    every: batches after which several ranks ask each other for signals and requests.
     """
 
     acts_last = True  # after Checkpointing, which must have started before this can save
@@ -40,6 +42,11 @@ class Signals(RunCallback):
         self.trainer: Trainer | None = None  # set once there is something to save
         self.signum: int | None = None  # the first one received, or the one after a SIGHUP
         self.is_droppable = self.has_dropped = False
+        self.checkpointing: Checkpointing | None = None
+
+    def bind(self, run: RunContext) -> None:
+        super().bind(run)
+        self.checkpointing = run.find(Checkpointing)
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -64,10 +71,18 @@ class Signals(RunCallback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.world_size > 1 and pl_module.batches_seen % self.every:
             return
-        signum = self.signum if trainer.world_size == 1 else highest_signal(self.signum or 0, pl_module.device)
-        if signum:
+        asked = self._asked() if trainer.world_size == 1 else highest_signal(self._asked(), pl_module.device)
+        if asked >= 1:
             self.save(trainer, pl_module)
-            raise self._interrupted(trainer, signum)
+            raise self._interrupted(trainer, int(asked))
+        if asked and self.checkpointing:
+            self.checkpointing.save(trainer, pl_module)
+
+    def _asked(self) -> float:
+        """Return the number of the signal that has come, else SAVE if a checkpoint is asked for, else 0."""
+        if self.signum:
+            return self.signum
+        return SAVE if self.checkpointing and self.checkpointing.requests.is_waiting() else 0
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if self.has_dropped and self.signum:
@@ -131,11 +146,11 @@ def log_signal(name: str) -> None:
     log.warning("%s: stopping after this batch and saving; a second signal stops at once", name)
 
 
-def highest_signal(signum: int, device: torch.device) -> int:
-    """Return the highest of all ranks' signal numbers."""
-    highest = torch.tensor(signum, device=device)
+def highest_signal(asked: float, device: torch.device) -> float:
+    """Return the highest number that a rank is asked to act on."""
+    highest = torch.tensor(float(asked), device=device)
     torch.distributed.all_reduce(highest, torch.distributed.ReduceOp.MAX)
-    return int(highest)
+    return highest.item()
 
 
 @rank_zero_only
