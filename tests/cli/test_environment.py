@@ -190,7 +190,8 @@ def stranger(tmp_path_factory):
     folder.chmod(0o777)
 
     def run(*args: str, **env: str) -> subprocess.CompletedProcess:
-        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **env}
+        kept = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS")}
+        env = {**kept, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **env}
         return subprocess.run([*user, *GANRUN, *args], cwd=folder, env=env, capture_output=True, text=True, timeout=120)
 
     yield SimpleNamespace(run=run, folder=folder)

@@ -43,7 +43,8 @@ def user():
     (folder / "away.py").write_text(AWAY)
 
     def run(*args: str) -> subprocess.CompletedProcess:
-        env = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        kept = {name: os.environ[name] for name in ("PATH", "OMP_NUM_THREADS")}
+        env = {**kept, "HOME": str(folder), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [*prefix, sys.executable, "-m", "ganrun", *args]
         return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120)
 

@@ -29,9 +29,15 @@ def config(run):
     return OmegaConf.load(run / "config.yaml")
 
 
+@pytest.fixture(scope="module")
+def trained_source(workplace):
+    assert main(["train", "model=dcgan", "data=digits", *SMALL, "seed=5", "folder=source"]) == 0
+    return workplace / "source"
+
+
 @pytest.fixture
-def source(train):
-    return train("model=dcgan", "data=digits", *SMALL, "seed=5", folder="source")
+def source(cli, trained_source):
+    return shutil.copytree(trained_source, cli.folder / "source")
 
 
 @pytest.mark.parametrize("place", ["source", "source/checkpoints/kimg000000.016.ckpt", "source/checkpoints"])
