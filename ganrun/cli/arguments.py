@@ -166,8 +166,8 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
         args = [arg for arg in args if arg not in changes]
     if verb in ("eval", "sample", "translate") and "data" not in override_keys(args):  # the place of the run's own data
         args = [f"+{arg}" if arg.startswith("data.root=") else arg for arg in args]
-    if is_folder_eval(verb, args) and not override_keys(args) & {"metrics", "protocol"}:
-        args = ["metrics=inception", *args]  # two folders have no metrics of their own, unlike a run
+    if is_folder_eval(verb, args) and not override_keys(args) & {"metrics", "protocol", "data"}:
+        args = ["metrics=inception", *args]  # two folders have no metrics of their own, unlike a run or data
     return Command(verb, run, flags, [expand_home(arg) for arg in with_default_experiment(verb, args)], changes)
 
 
@@ -190,7 +190,7 @@ def check_run(verb: str, run: str | None, args: list[str]) -> None:
     """Raise UserError if RUN is missing, or if it is given although eval compares two folders."""
     if is_folder_eval(verb, args) and run:
         raise UserError(
-            f"--folder and --against compare two image folders without a run, but RUN is given too: {run}. Remove one. "
+            f"--folder and --against score image folders without a run, but RUN is given too: {run}. Remove one. "
             f"To compare the run's samples with a folder: {ganrun_command('eval', run)} data=folder data.root=FOLDER"
         )
     if not is_folder_eval(verb, args) and not run:

@@ -41,9 +41,10 @@ class Verb(NamedTuple):
 VERBS = {
     "train": Verb("train a model on a data set"),
     "resume": Verb("continue an interrupted training run", takes_run=True),
-    "eval": Verb("score a trained model, or compare two image folders", takes_run=True),
+    "eval": Verb("score a trained or exported model, or image folders", takes_run=True),
     "sample": Verb("generate images with a trained model", takes_run=True),
     "translate": Verb("translate images from one domain to the other", takes_run=True),
+    "export": Verb("write a trained model for use without ganrun", takes_run=True),
     "sweep": Verb("show the results of a sweep, or continue it", is_hydra=False),
     "compare": Verb("compare runs, or the runs of a sweep", is_hydra=False),
     "runs": Verb("list runs, tag, compare and remove them", is_hydra=False, flags=("--json", "--yes")),

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import lcm, prod
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,15 @@ from ganrun.config.relative_paths import anchor_paths
 from ganrun.data.keys import keys_taken
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, ganrun_command
+from ganrun.files import nan_for_null
 from ganrun.metrics.sampling import draw_samples
 from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
+from ganrun.training.export.card_file import CARD, find_bundle
+from ganrun.training.export.loading import open_programs, read_bundle, restore_exported
+from ganrun.training.export.openers import PROGRAM_FILES
 from ganrun.training.metric_lines import split_metrics
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,7 @@ class TrainedModel:
     path: the checkpoint file.   config: of the training, resolved.   choices: the choice in each config group.
     class_names: in the order of their numbers; empty if the checkpoint is of version 0.1 and the data do not tell.
     fingerprint: of the training's data; None if the checkpoint has none.
+    card: of an exported model, whose `path` is its card; None for a run.
     """
 
     path: Path
@@ -48,6 +53,7 @@ class TrainedModel:
     choices: dict[str, str]
     class_names: Sequence[str] = ()
     fingerprint: str | None = None
+    card: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<{self.choices['model']} on {self.choices['data']} after {self.kimg:g} kimg, {self.path}>"
@@ -55,9 +61,17 @@ class TrainedModel:
     @property
     def scores(self) -> dict[str, float]:
         """The scores that the training computed for this checkpoint; empty if it computed none."""
+        return self.scoring[0]
+
+    @cached_property
+    def scoring(self) -> tuple[dict[str, float], dict[str, Any]]:
+        """The scores that the training computed for this checkpoint, and their protocol; both empty if it did not."""
+        if self.card is not None:
+            return nan_for_null(self.card.get("scores", {})), dict(self.card.get("protocol", {}))
         lines = split_metrics(self.run_dir / "metrics.jsonl")
         scored = [line for _, kimg, line in lines if line is not None and "protocol" in line and kimg == self.kimg]
-        return {name: value for name, value in scored[-1].items() if name.startswith("val/")} if scored else {}
+        line = scored[-1] if scored else {}
+        return {name: value for name, value in line.items() if name.startswith("val/")}, line.get("protocol", {})
 
     @property
     def generators(self) -> dict[str, nn.Module]:
@@ -166,25 +180,41 @@ class TrainedModel:
 
     @property
     def run_dir(self) -> Path:
-        """The run folder that holds the checkpoint."""
-        return self.path.parent.parent
+        """The run folder that holds the checkpoint, or the folder of the exported model."""
+        return self.path.parent if self.card is not None else self.path.parent.parent
 
 
 def load_trained_model(command: DictConfig) -> TrainedModel:
-    """Load the model that a command names by `run` and `which`, to its `device`."""
-    path = checkpoint.find_checkpoint(command.run, command.which, bool(command.get("trust")), uses_registry=True)
-    content = checkpoint.load_checkpoint(path)
+    """Load the model that a command names by `run` and `which`, to its `device`. An exported model is a run, too."""
+    is_trusted, bundle = bool(command.get("trust")), find_bundle(command.run)
+    if bundle:
+        path, content = bundle / CARD, read_bundle(bundle, is_trusted)
+    else:
+        path = checkpoint.find_checkpoint(command.run, command.which, is_trusted, uses_registry=True)
+        content = checkpoint.load_checkpoint(path)
     kimg, choices = content["seen"]["images"] / 1000, content["ganrun"]["choices"]
-    cfg = trust.open_saved_config(content["ganrun"]["config"], path, bool(command.get("trust")), without="callbacks")
+    cfg = trust.open_saved_config(content["ganrun"]["config"], path, is_trusted, without="callbacks")
     with trust.explain_unusable_settings(path):
         take_moved_root(anchor_paths(cfg), command, choices)
         data = build.build_data(cfg)
-        model = build.build_model(cfg, data)
-        checkpoint.restore_weights(model, content, path)
+        model = restore_model(cfg, data, content, path)
     log.info("%s of %s, after %g kimg", choices.get("model"), path, kimg)
     names = content["ganrun"].get("classes") or data.source.classes
     model, fingerprint = model.to(select_device(command.device)).eval(), content["ganrun"].get("data")
-    return TrainedModel(path, cfg, model, data, kimg, choices, names, fingerprint)
+    return TrainedModel(path, cfg, model, data, kimg, choices, names, fingerprint, content.get("card"))
+
+
+def restore_model(cfg: DictConfig, data: DataModule, content: Mapping[str, Any], path: Path) -> Any:
+    """Return the model of a checkpoint, or of the bundle whose card is at `path`, with its weights."""
+    card = content.get("card")
+    if card and card["format"] in PROGRAM_FILES:
+        return open_programs(path.parent, card)
+    model = build.build_model(cfg, data)
+    if card:
+        restore_exported(model, path.parent, content)
+    else:
+        checkpoint.restore_weights(model, content, path)
+    return model
 
 
 def class_number(label: Any, count: int, names: Sequence[str]) -> Any:

@@ -1,4 +1,4 @@
-"""ganrun eval: scores a trained model, or a folder of images against another."""
+"""ganrun eval: scores a trained or exported model, or a folder of images against data or another folder."""
 
 import logging
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from ganrun.metrics.scores import ScoreNote, copies
 from ganrun.metrics.scores.declarations import score_of_setting
 from ganrun.metrics.suite import Generation
 from ganrun.terminal import PlainConsole
-from ganrun.training.inference import TrainedModel, data_for, load_trained_model, select_device
+from ganrun.training.inference import TrainedModel, data_for, load_trained_model, names_other_data, select_device
 from ganrun.training.run_folder import make_run_folder, package_versions
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class EvalResult:
     of: what was scored.  floors: {score: its value for real data}.  shared_protocol: settings behind all scores.
     equals: the packages that compute the same FID, in words; "" if none does.
     collapsed: the reason if the samples are collapsed.  pictures: {name: uint8 [3, H, W]}.
+    differences: what keeps the scores from being compared with those of the training; None if that has none of them.
     """
 
     of: dict
@@ -47,6 +48,7 @@ class EvalResult:
     shared_protocol: dict
     equals: str
     collapsed: str | None = None
+    differences: list[str] | None = None
     pictures: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -61,6 +63,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
         "basis": {name: result.notes[name]._asdict() for name in result.scores},
         "collapsed": result.collapsed,
         "protocol": result.shared_protocol,
+        "differs_from_training": result.differences,
         "equals": result.equals or None,
         "versions": package_versions(),
     }
@@ -90,14 +93,16 @@ def score_run(cfg: DictConfig) -> EvalResult:
     data.setup()
     warn_of_changed_data(trained, data)
     suite.prepare(data, model.device)
+    protocol = suite.protocol(data, cfg.samples)
     result = EvalResult(
-        {"checkpoint": str(trained.path), "kimg": trained.kimg},
+        {"checkpoint": str(trained.path), "kimg": trained.kimg, "data": data.name},
         suite.score(model, data, samples=cfg.samples, seed=cfg.seed, is_final=True),
         suite.real_baselines(data, cfg.samples),
         suite.score_notes(data, cfg.samples),
-        shared_protocol(cfg, suite.protocol(data, cfg.samples), model.device, averaged_weights=bool(model.averaged)),
+        shared_protocol(cfg, protocol, model.device, averaged_weights=bool(model.averaged)),
         suite.equals,
     )
+    result.differences = eval_protocol.training_differences(trained, data, result.scores, protocol)
     result.collapsed = suite.collapsed(result.scores)
     if cfg.copies and isinstance(suite, Generation) and data.train_count > copies.NEIGHBOURS:
         add_copies(result, trained, data, suite, cfg)
@@ -144,9 +149,9 @@ def check_same_kind(trained: TrainedModel, data: DataModule) -> None:
 
 
 def score_folders(cfg: DictConfig) -> EvalResult:
-    """Score the images of one folder against those of another."""
+    """Score the images of a folder against those of another, or against a data set as the samples of a run are."""
     check_folders(cfg)
-    fakes, real = PictureFolder(cfg.pictures, cfg.seed), PictureFolder(cfg.against)
+    fakes, real = PictureFolder(cfg.pictures, cfg.seed), real_images(cfg)
     count, device = cfg.samples or len(fakes.paths), select_device(cfg.device)
     if count > len(fakes.paths):
         raise UserError(f"{cfg.pictures} has only {len(fakes.paths):,} images, fewer than samples={count}.")
@@ -161,9 +166,12 @@ def score_folders(cfg: DictConfig) -> EvalResult:
     batches = ((images, None) for images in fakes.reference("x", count))
     scores = suite.score_images(batches, real, device, cfg.seed)
     protocol = suite.protocol(real, count)
-    del protocol["reference_splits"]
+    against = {"data": real.name}
+    if isinstance(real, PictureFolder):
+        del protocol["reference_splits"]
+        against = {"against": str(real.folder)}
     return EvalResult(
-        {"pictures": str(fakes.folder), "against": str(real.folder)},
+        {"pictures": str(fakes.folder), **against},
         scores,
         suite.real_baselines(real, count),
         suite.score_notes(real, count),
@@ -173,16 +181,33 @@ def score_folders(cfg: DictConfig) -> EvalResult:
     )
 
 
+def real_images(cfg: DictConfig) -> PictureFolder | DataModule:
+    """Return what the images of a folder are compared with: another folder, or the chosen data."""
+    if cfg.against:
+        return PictureFolder(cfg.against)
+    data = build.build_data(OmegaConf.create({"data": cfg.data, "batch_size": 1, "seed": cfg.seed}))
+    eval_protocol.check_protocol_data(data)
+    data.reference_splits = tuple(cfg.splits or data.reference_splits)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
 def check_folders(cfg: DictConfig) -> None:
-    """Raise UserError for one folder without the other, and for settings that apply only to runs."""
-    if not cfg.pictures or not cfg.against:
+    """Raise UserError for one folder without the other or data, and for settings that apply only to runs."""
+    has_data = names_other_data(cfg)
+    if not cfg.pictures or (not cfg.against and not has_data):
+        missing = "--against, or data=NAME, is" if cfg.pictures else "--folder is"
         raise UserError(
-            f"{'--folder' if cfg.against else '--against'} is missing. To compare two folders of images: "
-            "ganrun eval --folder A --against B"
+            f"{missing} missing. To score a folder of images: ganrun eval --folder A --against B, or against a data "
+            "set as the samples of a run are: ganrun eval --folder A data=NAME"
         )
+    if cfg.against and has_data:
+        raise UserError("--against and data= are both what to compare with. Leave one of them out.")
+    useless = ("which", "network", "copies", *(() if has_data else ("data", "splits")))
     for key in sorted(overrides.override_keys(HydraConfig.get().overrides.task)):
-        if key.partition(".")[0] in ("which", "data", "network", "splits", "copies"):
-            raise UserError(f"{key}= has no effect on two folders of images. Leave it out.")
+        if key.partition(".")[0] in useless:
+            raise UserError(f"{key}= has no effect on folders of images. Leave it out.")
 
 
 def print_scores(content: dict, path: Path) -> None:
@@ -192,7 +217,8 @@ def print_scores(content: dict, path: Path) -> None:
         console.width = max(console.width, 120)
     console.print(score_table(content))
     same = f"FID of {content['equals']}, from the same images and weights" if content["equals"] else None
-    more = {"equals": same, "collapsed": content["collapsed"], "written to": path}
+    more = {"as in training": describe_differences(content["differs_from_training"])}
+    more |= {"equals": same, "collapsed": content["collapsed"], "written to": path}
     for key, value in {**content["protocol"], **more}.items():
         if value is not None and not SHOWN_IN_TABLE.fullmatch(key) and score_of_setting(key) is None:
             text = ", ".join(value) if isinstance(value, list) else value
@@ -201,6 +227,15 @@ def print_scores(content: dict, path: Path) -> None:
     for image in sorted(path.parent.glob("*.png")):
         note = "(samples beside their nearest training images)"
         console.print(f"{'nearest images':<20}{image}   {note}", highlight=False)
+
+
+def describe_differences(differences: list[str] | None) -> str | None:
+    """Return whether the scores compare with those of the training, in words; None if that has none of them."""
+    if differences is None:
+        return None
+    return (
+        f"no, other {'; '.join(differences)}" if differences else "yes: the scores compare with those of the training"
+    )
 
 
 def score_table(content: dict) -> Table:

@@ -1,6 +1,7 @@
 """The named protocol of an evaluation (protocol=fid50k), and the settings in which a command departs from it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
@@ -8,8 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganrun.config import compatibility, schema
 from ganrun.data.keys import describe_keys, kinds_of
+from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.weights import INCEPTION_DIGEST
+from ganrun.metrics.scores.declarations import comparable_protocol
+from ganrun.training.inference import TrainedModel
 
 
 def chosen_protocol() -> str | None:
@@ -39,6 +43,27 @@ def check_protocol_data(data) -> None:
             f"protocol={chosen_protocol()} scores generated images, but data={data.name} has "
             f"{describe_keys(kinds_of(data.keys))}. Leave out protocol=."
         )
+
+
+def training_differences(
+    trained: TrainedModel, data: DataModule, scores: Mapping[str, float], protocol: Mapping[str, Any]
+) -> list[str] | None:
+    """Return in what the protocol of these scores differs from that of the training, by name and both values.
+
+    Empty if they compare; None if the training has none of these scores for this checkpoint.
+    """
+    before, its = trained.scoring
+    shared = [name for name in scores if name in before]
+    if not shared:
+        return None
+    here, there = {}, {}
+    for name in shared:
+        here |= comparable_protocol(name, protocol)
+        there |= comparable_protocol(name, its)
+    differing = [key for key in {**there, **here} if here.get(key) != there.get(key)]
+    named = [f"{key}: {here.get(key)} (training: {there.get(key)})" for key in differing]
+    other = [f"data: {data.name} (training: {trained.data.name})"] if data is not trained.data else []
+    return other + named
 
 
 def protocol_name(cfg: DictConfig, used: Mapping) -> str | None:

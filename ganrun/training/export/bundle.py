@@ -1,0 +1,79 @@
+"""Writes a bundle: the programs of a trained model, its card, and a script that runs without ganrun."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganrun.data.images import save_png
+from ganrun.errors import Failure, UserError
+from ganrun.files import write_json
+from ganrun.training.export.card import TOLERANCE, describe_export, export_title, hash_files, write_readme
+from ganrun.training.export.card_file import CARD
+from ganrun.training.export.formats import FORMATS
+from ganrun.training.export.openers import OPENERS
+from ganrun.training.export.programs import ModelProgram, build_programs
+from ganrun.training.export.script import write_script
+from ganrun.training.inference import TrainedModel
+
+BATCHES = (16, 5, 1)  # numbers of examples with which a program is tried
+
+
+def write_bundle(trained: TrainedModel, form: str, license_text: str | None, folder: Path) -> dict:
+    """Fill the folder with the bundle, and return its card.
+
+    Raises UserError for a model that cannot be exported in this format, and Failure if the programs do not compute
+    what the model does.
+    """
+    trained.model.requires_grad_(False)
+    programs = build_programs(trained)
+    title = export_title(trained)
+    FORMATS[form].write(programs, trained.model, title, folder)
+    difference = max(difference_to_model(each, form, folder) for each in programs)
+    script = write_script(form, programs, title)
+    (folder / script.name).write_text(script.text)
+    conditions = [] if programs[0].is_translation else [each for each in programs[0].inputs if each.is_condition]
+    for given in conditions:
+        (folder / f"{given.name}.json").write_text(json.dumps(given.examples.tolist()))
+    has_picture = hasattr(trained.model, "sample") and write_preview(trained, programs[0], folder)
+    card = describe_export(trained, programs, form, license_text, difference)
+    card["files"] = hash_files(folder)
+    write_json(folder / CARD, card)
+    (folder / "README.md").write_text(write_readme(card, script, has_picture))
+    return card
+
+
+@torch.no_grad()
+def difference_to_model(program: ModelProgram, form: str, folder: Path) -> float:
+    """Return the largest difference between a program in a file and the model. Failure if it is above TOLERANCE."""
+    run, differences = OPENERS[form](folder, program.name), []
+    for n in BATCHES:
+        expected = program.expected[:n]
+        try:
+            result = run(*(each[:n] for each in program.examples))
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            others = " or ".join(f"format={name}" for name in FORMATS if name != form)
+            raise UserError(
+                f"The model cannot be exported as format={form} for any number of samples ({reason}). Use {others}."
+            ) from error
+        if result.shape != expected.shape:
+            raise Failure(f"As format={form} the model gives {[*result.shape]} instead of {[*expected.shape]}.")
+        differences.append((result - expected).abs().max().item())
+    worst, scale = max(differences), max(1.0, program.expected.abs().max().item())
+    if not worst <= TOLERANCE * scale:
+        raise Failure(
+            f"As format={form} the samples differ from the model's by {worst:.2g}; allowed is {TOLERANCE * scale:.2g}."
+        )
+    return worst
+
+
+def write_preview(trained: TrainedModel, program: ModelProgram, folder: Path) -> bool:
+    """Write a picture of samples, if they are images. Return whether they are."""
+    if len(program.output_shape) != 3 or program.output_shape[0] not in (1, 3) or trained.data.kind != "picture":
+        return False
+    given: dict[str, Any] = {each.name: each.examples for each in program.inputs if each.is_condition}
+    n = 16 if given else 64
+    save_png(folder / "preview.png", trained.data.draw(trained.sample(n, **given)))
+    return True

@@ -1,0 +1,63 @@
+"""Runs the programs in the files of an exported model. The files are code: open only those that are trusted."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ganrun.errors import UserError
+
+WEIGHTS, SOURCE = "weights.safetensors", "network.py"
+PROGRAM_FILES = {"torchscript": "pt", "onnx": "onnx"}  # suffix of the file of a program, per format
+CONSTANT = "constant."  # begins the names of tensors in WEIGHTS that are no weights of the model
+RunProgram = Callable[..., Tensor]
+
+
+def open_source(folder: Path, name: str) -> RunProgram:
+    """Return the function of a bundle's own Python code. This runs the code."""
+    from safetensors.torch import load_file
+
+    spec = spec_from_file_location("exported_network", folder / SOURCE)
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return partial(getattr(module, name), load_file(folder / WEIGHTS))
+
+
+def open_torchscript(folder: Path, name: str) -> RunProgram:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.load(folder / f"{name}.pt", map_location="cpu")
+
+
+def open_onnx(folder: Path, name: str) -> RunProgram:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def run_session(*inputs: Tensor) -> Tensor:
+        values = {name: each.numpy() for name, each in zip(names, inputs, strict=True)}
+        return torch.from_numpy(session.run(None, values)[0])
+
+    return run_session
+
+
+OPENERS: dict[str, Callable[[Path, str], RunProgram]] = {  # per format: (folder, name of a program) -> the program
+    "safetensors": open_source,
+    "torchscript": open_torchscript,
+    "onnx": open_onnx,
+}
+
+
+def require_packages(packages: tuple[str, ...], purpose: str) -> None:
+    """Raise UserError if one of the packages is not installed."""
+    if missing := [name for name in packages if find_spec(name) is None]:
+        raise UserError(f"{purpose} needs {', '.join(missing)}. Install: pip install 'ganrun[export]'")

@@ -1,0 +1,100 @@
+"""The texts of the scripts in bundles: $names are filled in by `script.py`."""
+
+SAMPLE_TORCH = r'''"""$title: samples without ganrun. Usage: $usage. Needs $packages."""
+
+$imports
+
+here = pathlib.Path(__file__).parent
+n = int(sys.argv[1]) if len(sys.argv) > 1 else $count
+random = torch.Generator().manual_seed($seed)  # of: ganrun sample RUN seed=0
+$inputs
+with torch.inference_mode():
+    x = $call
+$save
+'''
+SAMPLE_NUMPY = r'''"""$title: samples without ganrun. Usage: $usage. Needs $packages."""
+
+$imports
+
+here = pathlib.Path(__file__).parent
+n = int(sys.argv[1]) if len(sys.argv) > 1 else $count
+random = np.random.default_rng(0)
+$inputs
+x = $call
+$save
+'''
+SAVE_PNG_TORCH = r"""
+pixels = ((x + 1) * 127.5).round().clamp(0, 255).byte()
+pixels = torch.cat([pixels, pixels.new_zeros(-n % 8, *pixels.shape[1:])])
+grid = torch.cat([torch.cat([*row], 2) for row in pixels.split(8)], 1).permute(1, 2, 0)
+header = struct.pack(">2I5B", grid.shape[1], grid.shape[0], 8, $colour, 0, 0, 0)
+lines = zlib.compress(b"".join(b"\0" + bytes(line.flatten().tolist()) for line in grid))
+with open("samples.png", "wb") as file:
+    file.write(b"\x89PNG\r\n\x1a\n")
+    for name, data in ((b"IHDR", header), (b"IDAT", lines), (b"IEND", b"")):
+        file.write(struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)))
+""".strip()
+SAVE_PNG_NUMPY = """
+pixels = ((x + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+pixels = np.concatenate([pixels, np.zeros((-n % 8, *pixels.shape[1:]), np.uint8)])
+rows = [np.concatenate([*row], 2) for row in np.split(pixels, len(pixels) // 8)]
+grid = np.concatenate(rows, 1).transpose(1, 2, 0)
+Image.frombytes("$mode", (grid.shape[1], grid.shape[0]), grid.tobytes()).save("samples.png")
+""".strip()
+SAVE_CSV = r"""
+rows = [",".join(f"{value:.6g}" for value in row) for row in x.reshape(n, -1).tolist()]
+pathlib.Path("samples.csv").write_text("\n".join(rows) + "\n")
+""".strip()
+TRANSLATE_TORCH = '''"""$title without ganrun. Usage: $usage. Needs $packages."""
+
+$imports
+
+here = pathlib.Path(__file__).parent
+source, target, name = [*sys.argv[1:], "a_to_b"][:3]
+image = Image.open(source).convert("$mode")$resize
+(width, height), channels = image.size, $channels
+x = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(1, height, width, channels)
+x = x.permute(0, 3, 1, 2) * (1 / 127.5) - 1$pad
+with torch.inference_mode():
+    y = $call[0, :, :height, :width]
+pixels = ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
+Image.frombytes("$mode", (width, height), bytes(pixels.flatten().tolist())).save(target)
+'''
+TRANSLATE_NUMPY = '''"""$title without ganrun. Usage: $usage. Needs $packages."""
+
+$imports
+
+here = pathlib.Path(__file__).parent
+source, target, name = [*sys.argv[1:], "a_to_b"][:3]
+image = Image.open(source).convert("$mode")$resize
+(width, height), channels = image.size, $channels
+x = np.asarray(image, np.float32).reshape(1, height, width, channels).transpose(0, 3, 1, 2)
+x = x * np.float32(1 / 127.5) - np.float32(1)$pad
+y = $call[0, :, :height, :width]
+pixels = ((y + 1) * 127.5).round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
+Image.frombytes("$mode", (width, height), pixels.tobytes()).save(target)
+'''
+PAD_TORCH = '\nx = torch.nn.functional.pad(x, (0, -width % $multiple, 0, -height % $multiple), mode="replicate")'
+PAD_NUMPY = '\nx = np.pad(x, ((0, 0), (0, 0), (0, -height % $multiple), (0, -width % $multiple)), mode="edge")'
+CALLS = {  # per format
+    "safetensors": 'network.$name(load_file(here / "weights.safetensors"), $arguments)',
+    "torchscript": 'torch.jit.load(here / f"$name.pt")($arguments)',
+    "onnx": 'onnxruntime.InferenceSession(here / f"$name.onnx").run(None, {$arguments})[0]',
+}
+IMPORTS = {  # per format, besides the standard library
+    "safetensors": ["torch", "from safetensors.torch import load_file", "network"],
+    "torchscript": ["torch"],
+    "onnx": ["numpy as np", "onnxruntime"],
+}
+TORCH_DRAWS = {
+    "normal": "torch.randn($size, generator=random, dtype=torch.$dtype)",
+    "uniform": "torch.rand($size, generator=random, dtype=torch.$dtype)",
+    "integers": "torch.randint($low, $high, ($size), generator=random)",
+    "choice": "torch.multinomial(torch.tensor($shares, dtype=torch.float64), n, True, generator=random)",
+}
+NUMPY_DRAWS = {
+    "normal": "random.standard_normal(($size), dtype=np.$dtype)",
+    "uniform": "random.random(($size), dtype=np.$dtype)",
+    "integers": "random.integers($low, $high, ($size))",
+    "choice": "random.choice($count, n, p=$shares)",
+}
