@@ -19,6 +19,7 @@ from ganrun.training.export.programs import ModelProgram, weights_of
 from ganrun.training.export.torch_source import write_source
 
 OPSET = 18
+AXES = {0: "n", 2: "height", 3: "width"}  # names in ONNX files of the axes that may have any length
 
 
 class ExportFormat(NamedTuple):
@@ -62,11 +63,13 @@ def write_torchscript(programs: list[ModelProgram], model: Adversarial, title: s
 
 def write_onnx(programs: list[ModelProgram], model: Adversarial, title: str, folder: Path) -> None:
     for program in programs:
+        named = tuple({axis: AXES[axis] for axis in axes} for axes in program.dynamic)
         with quiet_exporter():
-            module = fold_constants(plain_module(program))
-            exported = torch.export.export(
-                module, program.examples, dynamic_shapes=tuple(program.dynamic), strict=False
-            )
+            exported, module, shapes = program.exported, plain_module(program), (named,)
+            if fold_constants(module):  # ONNX has no matrix factorization, for example
+                dynamic = tuple(program.dynamic)
+                exported = torch.export.export(module, program.examples, dynamic_shapes=dynamic, strict=False)
+                shapes = named
             torch.onnx.export(
                 exported,
                 (),
@@ -74,6 +77,7 @@ def write_onnx(programs: list[ModelProgram], model: Adversarial, title: str, fol
                 input_names=[each.name for each in program.inputs],
                 output_names=["samples"],
                 opset_version=OPSET,
+                dynamic_shapes=shapes,
                 dynamo=True,
                 external_data=False,
                 verbose=False,

@@ -17,9 +17,12 @@ def plain_module(program: ModelProgram) -> fx.GraphModule:
     return fx.GraphModule(module, module.graph)
 
 
-def fold_constants(module: fx.GraphModule) -> fx.GraphModule:
-    """Replace what depends on weights alone, such as a matrix factorization, by its value, in place."""
-    values = constant_values(module)
+def fold_constants(module: fx.GraphModule) -> bool:
+    """Replace what depends on weights alone, such as a matrix factorization, by its value, in place.
+
+    Returns whether there was any.
+    """
+    values, has_folded = constant_values(module), False
     for node, value in values.items():
         users = [user for user in node.users if user not in values]
         if node.op == "call_function" and users and isinstance(value, Tensor):
@@ -28,9 +31,10 @@ def fold_constants(module: fx.GraphModule) -> fx.GraphModule:
                 constant = module.graph.get_attr(name)
             for user in users:
                 user.replace_input_with(node, constant)
+            has_folded = True
     module.graph.eliminate_dead_code()
     module.recompile()
-    return module
+    return has_folded
 
 
 def constant_values(module: fx.GraphModule) -> dict[fx.Node, Any]:

@@ -1,0 +1,1 @@
+from helpers.fixtures import model_cache, one_quiet_thread  # noqa: F401
