@@ -25,13 +25,15 @@ from ganrun.training import checkpoint
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.manifest import Manifest
 from ganrun.training.run_folder import has_strays, read_status
+from ganrun.training.runs.states import observe_state
 
 
 @dataclass(frozen=True)
 class Run:
     """A run folder: how far its training came, and its scores.
 
-    state: running, done, failed, interrupted or pruned.   kimg: thousands of images seen.
+    state: running, done, failed, interrupted or pruned; dead if its process was killed, elsewhere if it seems to run on
+    another machine.   kimg: thousands of images seen.
     metric: the score that names the best checkpoint, None if nothing is scored.   score: its best value, else NaN.
     best, last: all scores at the best and at the last scoring, such as {"val/fd_lenet": 5.6, "val/is_lenet": 9.7}.
     """
@@ -62,8 +64,10 @@ def load(
     Raises UserError if there is no such run, or if its checkpoint cannot be read.
     """
     try:
-        if which == "best" and Manifest.read(checkpoint.find_checkpoint(str(run), "last", trust).parent).best is None:
-            which = "last"
+        if which == "best":
+            last = checkpoint.find_checkpoint(str(run), trust=trust, uses_registry=True)
+            run = last.parent.parent if str(run) == "last" else run
+            which = "best" if Manifest.read(last.parent).best else "last"
         return load_trained_model(OmegaConf.create({"run": str(run), "which": which, "device": device, "trust": trust}))
     except UntrustedError as error:
         raise UntrustedError(error.advice, f"ganrun.load({str(run)!r}, trust=True)") from None
@@ -98,7 +102,7 @@ def describe_run(folder: str | PathLike[str]) -> Run:
     choices = status.get("choices", {})
     return Run(
         folder=str(path),
-        state=status.get("state", ""),
+        state=str(observe_state(path, status)),
         model=choices.get("model", ""),
         data=choices.get("data", ""),
         seed=result.seed,

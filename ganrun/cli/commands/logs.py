@@ -23,7 +23,7 @@ def main(args: Sequence[str]) -> int:
     folder, settings = take_run("logs", [arg for arg in args if arg != "--follow"], ("lines",), uses_registry=True)
     count, follow = line_count(settings), "--follow" in args
     if not follow and not (folder / LOG).exists():
-        log.info("%s has no %s: nothing was logged there yet", folder, LOG)
+        log.info("%s has no %s: nothing was logged there", folder, LOG)
     lines = [*read_lines(folder, 0)]
     for line, _ in lines if count is None else lines[max(0, len(lines) - count) :]:
         print_text(line)

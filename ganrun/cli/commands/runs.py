@@ -10,6 +10,7 @@ from ganrun.cli.runs.remove import remove_after_question
 from ganrun.cli.runs.table import describe_use, format_json, format_runs, terminal_width
 from ganrun.errors import UserError, did_you_mean, ganrun_command, print_error, print_text, printable
 from ganrun.terminal import configure_logging
+from ganrun.training.run_folder import check_contents
 from ganrun.training.runs.find import OUTPUTS, find_run_folder, iterate_run_folders
 from ganrun.training.runs.overview import RunOverview, read_overview
 from ganrun.training.runs.removal import check_removable
@@ -156,10 +157,13 @@ def tag(args: Sequence[str]) -> int:
 def show_difference(args: Sequence[str]) -> int:
     """Print the settings in which two runs differ, and their scores."""
     refuse_flags("runs diff", {arg for arg in args if arg.startswith("--")})
-    names, _ = split_settings("runs diff", args, ())
+    names, settings = split_settings("runs diff", args, ("trust",))
     if len(names) != 2:
         raise UserError(f"runs diff needs two runs, got {len(names)}: ganrun runs diff RUN RUN. For more: compare.")
-    print_text(format_difference([find_run_folder(name, uses_registry=True) for name in names]))
+    folders = [find_run_folder(name, uses_registry=True) for name in names]
+    for folder in folders:
+        check_contents(folder, settings.get("trust") == "true")
+    print_text(format_difference(folders))
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ganrun.cli.arguments import split_settings
 from ganrun.errors import UserError, ganrun_command
-from ganrun.training.run_folder import check_contents, read_status
+from ganrun.training.run_folder import read_status
 from ganrun.training.runs.find import find_run_folder
 from ganrun.training.runs.states import RunState, observe_state
 
@@ -35,7 +35,6 @@ def seconds_of(settings: dict[str, str], default: float) -> float:
 
 def check_running(folder: Path) -> RunState:
     """Return the state of a run that is running. Raises UserError for one that is not, with what can be done."""
-    check_contents(folder, command="leave it to its owner: ganrun writes nothing there")
     state = observe_state(folder, read_status(folder))
     if state == RunState.DEAD:
         raise UserError(
@@ -45,7 +44,7 @@ def check_running(folder: Path) -> RunState:
     if not state.is_live:
         advice = {
             RunState.DONE: f"To see its scores: {ganrun_command('status', folder)}",
-            RunState.DAMAGED: f"Its status.json cannot be read. To see more: {ganrun_command('status', folder)}",
+            RunState.DAMAGED: f"Its status.json cannot be used. To see more: {ganrun_command('status', folder)}",
         }
         raise UserError(f"{folder} is not running ({state}). {advice.get(state, resume_advice(folder))}")
     return state

@@ -10,12 +10,12 @@ from typing import Any
 
 from ganrun.cli.runs.table import describe_as_json, format_table
 from ganrun.config.json_forms import is_number
-from ganrun.errors import ganrun_command, printable
+from ganrun.errors import UserError, ganrun_command, printable
 from ganrun.files import open_regular
 from ganrun.metrics.scores.declarations import better_direction
 from ganrun.terminal import format_duration, round_bytes
 from ganrun.training.manifest import Manifest, checkpoint_files
-from ganrun.training.run_folder import read_config, read_status
+from ganrun.training.run_folder import check_contents, read_config, read_status
 from ganrun.training.runs.overview import RunOverview, read_overview
 from ganrun.training.runs.states import RunState
 
@@ -70,14 +70,15 @@ def describe_progress(run: RunOverview) -> str:
 
 def describe_origin(folder: Path) -> dict[str, str]:
     """Return the seed and the checkpoint that the run started from, if its config can be read."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, UserError):
+        check_contents(folder)
         config = read_config(folder)
         return {name: str(config.get(name)) for name in ("seed", "parent") if config.get(name) is not None}
-    return {"config": "config.yaml is missing or damaged"}
+    return {"config": "config.yaml is missing or damaged, or something in the folder leads out of it"}
 
 
 def describe_device(run: RunOverview, status: Mapping[str, Any]) -> str:
-    threads = f"{status['threads']} threads" if "threads" in status else ""
+    threads = f"{status['threads']} thread{'s' * (status['threads'] != 1)}" if "threads" in status else ""
     where = f"on {run.host}" if run.host and run.host != platform.node() else ""
     return ", ".join(filter(None, [run.device, where, threads, status.get("precision")]))
 

@@ -3,6 +3,7 @@
 import math
 import platform
 import shutil
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -76,8 +77,9 @@ def format_runs(runs: Sequence[RunOverview], width: int) -> str:
         del table[name]
     lines = [f"in {above}"] if above else []
     lines += format_table(table) if table_width(table) <= width else format_pairs(table)
-    lines += ["", sum_up(runs) + (f" (no room for: {', '.join(dropped)})" if dropped else "")]
-    lines += [f"{run.folder}: {run.problem}" for run in runs if run.problem]
+    summary = sum_up(runs) + (f" (no room for {', '.join(dropped)}: --json has all)" if dropped else "")
+    lines += ["", *textwrap.wrap(summary, width)]
+    lines += [f"{name}: {run.problem}" for name, run in zip(table["run"], runs, strict=True) if run.problem]
     return "\n".join(lines) + "\n"
 
 

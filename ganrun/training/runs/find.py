@@ -54,6 +54,8 @@ def find_run_folder(run: str, uses_registry: bool = False) -> Path:
         names = {*os.listdir(folder)}
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist. {ganrun_command('runs')} lists the runs.") from error
+    except NotADirectoryError:
+        names = set()
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}.") from error
     if not is_run(names):

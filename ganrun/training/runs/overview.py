@@ -66,9 +66,9 @@ def read_overview(folder: Path, names: set[str] | None = None) -> RunOverview:
 
     names: of the entries in the folder, if they are known.
     """
-    status = read_status(folder)
+    status = {} if (folder / STATUS).is_symlink() else read_status(folder)
     run = RunOverview(folder, observe_state(folder, status), disk=measure_disk(folder), changed=last_change(folder))
-    run.problem = "" if status else describe_problem(folder)
+    run.problem = describe_problem(folder) if run.state == RunState.DAMAGED else ""
     take_status(run, status)
     if names is None or TAGS in names:
         run.tags = read_tags(folder)
@@ -82,14 +82,12 @@ def read_overview(folder: Path, names: set[str] | None = None) -> RunOverview:
 
 
 def describe_problem(folder: Path) -> str:
-    """Return why a run has no status that can be read."""
+    """Return why a run has no status that can be used."""
     try:
-        with open_regular(folder / STATUS, follow_links=True):
+        with open_regular(folder / STATUS):
             return f"{STATUS} is damaged"
-    except FileNotFoundError:
-        return "its training has not begun"
     except OSError as error:
-        return f"{STATUS} cannot be read: {error.strerror or 'it is no regular file'}"
+        return f"{STATUS} cannot be read: {error.strerror or 'it is not a regular file'}"
 
 
 def take_status(run: RunOverview, status: Mapping[str, Any]) -> None:
@@ -135,7 +133,7 @@ def is_point(line: Mapping[str, Any]) -> bool:
 def read_tail(path: Path) -> list[dict]:
     """Return the last lines of a metrics.jsonl, parsed, without those that are damaged or not whole."""
     try:
-        with open_regular(path, follow_links=True) as file:
+        with open_regular(path) as file:
             start = file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
             texts = file.read(TAIL).split(b"\n")[bool(start) : -1]
     except OSError:
@@ -158,7 +156,7 @@ def seconds_left(run: RunOverview, pace: float) -> float:
 
 def read_limits(run: RunOverview) -> None:
     """Take the length of a run from its config.yaml, if its status.json is of an earlier version."""
-    with suppress(OSError, ValueError), open_regular(run.folder / "config.yaml", follow_links=True) as file:
+    with suppress(OSError, ValueError), open_regular(run.folder / "config.yaml") as file:
         found = {name: float(value) for name, value in LIMIT_LINE.findall(file.read(TAIL))}
         run.kimg_limit, run.minutes_limit = found.get(b"kimg"), found.get(b"minutes")
 
