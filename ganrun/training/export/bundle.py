@@ -46,26 +46,27 @@ def write_bundle(trained: TrainedModel, form: str, license_text: str | None, fol
 
 @torch.no_grad()
 def difference_to_model(program: ModelProgram, form: str, folder: Path) -> float:
-    """Return the largest difference between a program in a file and the model. Failure if it is above TOLERANCE."""
+    """Return the largest difference between a program in a file and the model.
+
+    Raises UserError if it takes only one number of examples, and Failure if the difference is above TOLERANCE.
+    """
     run, differences = OPENERS[form](folder, program.name), []
     for n in BATCHES:
-        expected = program.expected[:n]
+        expected, reason = program.expected[:n], ""
         try:
             result = run(*(each[:n] for each in program.examples))
-        except (RuntimeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[-1]
-            others = " or ".join(f"format={name}" for name in FORMATS if name != form)
+            reason = "" if result.shape == expected.shape else f"{[*result.shape]} instead of {[*expected.shape]}"
+        except Exception as error:  # of torch, of TorchScript's interpreter or of onnxruntime
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        if reason:
             raise UserError(
-                f"The model cannot be exported as format={form} for any number of samples ({reason}). Use {others}."
-            ) from error
-        if result.shape != expected.shape:
-            raise Failure(f"As format={form} the model gives {[*result.shape]} instead of {[*expected.shape]}.")
+                f"The model cannot be exported as format={form}: it takes {BATCHES[0]} samples, not {n} ({reason}). "
+                "It must compute with the number of samples as x.shape[0], not as len(x)."
+            )
         differences.append((result - expected).abs().max().item())
-    worst, scale = max(differences), max(1.0, program.expected.abs().max().item())
-    if not worst <= TOLERANCE * scale:
-        raise Failure(
-            f"As format={form} the samples differ from the model's by {worst:.2g}; allowed is {TOLERANCE * scale:.2g}."
-        )
+    worst, allowed = max(differences), TOLERANCE * max(1.0, program.expected.abs().max().item())
+    if not worst <= allowed:
+        raise Failure(f"As format={form}, samples differ from the model's by {worst:.2g}; allowed is {allowed:.2g}.")
     return worst
 
 

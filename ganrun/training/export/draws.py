@@ -43,13 +43,19 @@ class RecordedDraws(TorchFunctionMode):
 
 
 class GivenDraws(TorchFunctionMode):
-    """Lets torch's random functions return these tensors inside the block, one after the other."""
+    """Lets torch's random functions return these tensors inside the block, one after the other.
 
-    def __init__(self, values: Iterable[Tensor]):
+    count: what len() of a batch is while a model is exported for any number of examples. Models ask for it to draw as
+    many; where it becomes part of what is computed, the program fails its trial with other numbers.
+    """
+
+    def __init__(self, values: Iterable[Tensor], count: int):
         super().__init__()
-        self.values = [*values]
+        self.values, self.count = [*values], count
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is Tensor.__len__ and isinstance(args[0].shape[0], torch.SymInt):
+            return self.count
         return self.values.pop(0) if func in KINDS_OF_DRAWS else func(*args, **(kwargs or {}))
 
 

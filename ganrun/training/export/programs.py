@@ -84,7 +84,7 @@ class Sampling(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         count = len(inputs) - len(self.keys)
         conditions = dict(zip(self.keys, inputs[count:], strict=True))
-        with GivenDraws(inputs[:count]):
+        with GivenDraws(inputs[:count], CHECKED):
             return draw_samples(self.model, inputs[0].shape[0], seeds.generator(0), conditions)
 
 
@@ -123,7 +123,8 @@ def explain_unexportable(trained: TrainedModel) -> Iterator[None]:
         reason = next((line.strip(" -") for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(
             f"model={trained.choices['model']} cannot be exported: torch.export does not follow how it generates "
-            f"({reason}). It must use the number of samples as x.shape[0], not len(x), and must not branch on values."
+            f"({reason.partition(' For more information')[0]}). It must not branch on values, and must compute with "
+            "the number of samples as x.shape[0], not as len(x)."
         ) from error
 
 
