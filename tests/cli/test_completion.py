@@ -45,6 +45,14 @@ def complete(cli, monkeypatch):
         ("ganrun eval --folder it's --against it's whi", ["which="]),
         ("ganrun eval pictures=a against=b metrics=l", ["metrics=lenet"]),
         ("ganrun nonsense ", []),
+        ("ganrun st", ["status", "stop"]),
+        ("ganrun runs ", ["clean", "diff", "du", "rm", "state=", "tag", "tag="]),
+        ("ganrun runs --", ["--help", "--json", "--yes"]),
+        ("ganrun runs rm ", ["last"]),
+        ("ganrun runs diff a la", ["last"]),
+        ("ganrun stop l", ["last"]),
+        ("ganrun stop last ", ["limit=", "now="]),
+        ("ganrun logs last -", ["--follow", "--help"]),
     ],
 )
 def test_a_line_is_completed(complete, line, expected):

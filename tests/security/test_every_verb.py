@@ -25,6 +25,15 @@ VERBS = {
     "sweep": ["sweep", "RUN"],
     "sweep resume": ["sweep", "resume", "RUN"],
     "compare": ["compare", "RUN", "known"],
+    "runs": ["runs", "."],
+    "status": ["status", "RUN"],
+    "logs": ["logs", "RUN"],
+    "stop": ["stop", "RUN"],
+    "save": ["save", "RUN", "limit=0.1"],
+    "tag": ["runs", "tag", "RUN", "mine"],
+    "diff": ["runs", "diff", "RUN", "known"],
+    "rm": ["runs", "rm", "RUN", "all=true", "--yes"],
+    "clean": ["runs", "clean", ".", "--yes"],
 }
 
 
