@@ -195,19 +195,18 @@ def real_images(cfg: DictConfig) -> PictureFolder | DataModule:
 
 def check_folders(cfg: DictConfig) -> None:
     """Raise UserError for one folder without the other or data, and for settings that apply only to runs."""
-    has_data = names_other_data(cfg)
-    if not cfg.pictures or (not cfg.against and not has_data):
-        missing = "--against, or data=NAME, is" if cfg.pictures else "--folder is"
+    if not cfg.pictures or not (cfg.against or names_other_data(cfg)):
+        missing = "--against is missing (or data=NAME)" if cfg.pictures else "--folder is missing"
         raise UserError(
-            f"{missing} missing. To score a folder of images: ganrun eval --folder A --against B, or against a data "
-            "set as the samples of a run are: ganrun eval --folder A data=NAME"
+            f"{missing}. To compare two folders of images: ganrun eval --folder A --against B; to score one as the "
+            "samples of a run on some data: ganrun eval --folder A data=NAME"
         )
-    if cfg.against and has_data:
-        raise UserError("--against and data= are both what to compare with. Leave one of them out.")
-    useless = ("which", "network", "copies", *(() if has_data else ("data", "splits")))
+    useless = ("which", "network", "copies", *(("data", "splits") if cfg.against else ()))
     for key in sorted(overrides.override_keys(HydraConfig.get().overrides.task)):
         if key.partition(".")[0] in useless:
-            raise UserError(f"{key}= has no effect on folders of images. Leave it out.")
+            raise UserError(
+                f"{key}= has no effect on {'two folders' if cfg.against else 'a folder'} of images. Leave it out."
+            )
 
 
 def print_scores(content: dict, path: Path) -> None:

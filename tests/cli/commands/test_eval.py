@@ -125,6 +125,7 @@ def test_facts_about_all_scores_are_printed_once_below_the_table(scored, evaluat
     below = capsys.readouterr().out.partition("└")[2].splitlines()[1:]
     printed = dict(re.split(r"  +", line, maxsplit=1) for line in below)
     facts = ["extractor", "weights", "resize", "reference_splits", "averaged_weights", "seed", "device"]
+    assert printed.pop("as in training") == "yes: the scores compare with those of the training"
     assert [key for key in printed if key not in ("collapsed", "written to")] == facts
     assert (printed["extractor"], printed["reference_splits"], printed["device"]) == ("lenet", "train, test", "cpu")
 
@@ -287,3 +288,30 @@ def test_an_eval_of_two_folders_writes_only_scores_json(digits, evaluate):
     evaluate("--folder", digits["small"], "--against", digits["small"], "metrics=lenet")
     (new,) = files(Path()) - before
     assert new.endswith("scores.json")
+
+
+def test_a_folder_of_samples_scores_against_data_under_the_protocol_of_a_run(digits, evaluate, tmp_path):
+    samples, settings = tmp_path / "samples", ["metrics.reference=200", "samples=40"]
+    assert main(["sample", "scored", "n=40", "as=folder", f"out={samples}"]) == 0
+    of_folder = evaluate("--folder", samples, "data=digits", *settings)
+    of_run = evaluate("scored", "data=digits", "metrics=lenet", "copies=0", *settings)
+    assert of_folder["protocol"] == {k: v for k, v in of_run["protocol"].items() if k != "averaged_weights"}
+    assert of_folder["data"] == of_run["data"] == "digits"
+    assert of_folder["floors"] == of_run["floors"]
+    assert {"reference_splits", "samples"} <= of_folder["protocol"].keys()
+    real = evaluate("--folder", digits["first"], "data=digits", "splits=[test]")
+    assert real["protocol"]["reference_splits"] == ["test"]
+    assert real["scores"]["val/fd_lenet"] < of_folder["scores"]["val/fd_lenet"] / 2
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["data=ring"], "metrics=modes cannot compare folders"),
+        (["data=digits", "copies=10"], "copies= has no effect on a folder of images"),
+        (["data=unpaired_digits", "protocol=fid50k"], "scores generated images, but data=unpaired_digits has"),
+    ],
+)
+def test_a_folder_of_samples_is_refused_where_it_cannot_be_scored(digits, evaluate, args, message, capsys):
+    assert main(["eval", "--folder", str(digits["small"]), *args]) == 2
+    assert message in capsys.readouterr().err
