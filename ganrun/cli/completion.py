@@ -112,10 +112,17 @@ def complete_run_verbs(verb: str, flags: Iterable[str], args: list[str], word: s
         return [*flags, "--help"]
     settings = [f"{key}=" for key in RUN_VERBS[verb]]
     if verb != "runs":
-        return settings if args else ["last", *saved_runs()]
+        return settings if args else ["last", *all_runs()]
     if not args:
         return ["rm", "clean", "du", "tag", "diff", *settings]
-    return ["last", *saved_runs()] if args[0] in ("rm", "tag", "diff") else settings if len(args) == 1 else []
+    return ["last", *all_runs()] if args[0] in ("rm", "tag", "diff") else settings if len(args) == 1 else []
+
+
+def all_runs() -> list[str]:
+    """Return the run folders below outputs/."""
+    from ganrun.training.runs.find import OUTPUTS, iterate_run_folders
+
+    return [str(folder) for folder in iterate_run_folders(OUTPUTS)]
 
 
 def saved_runs() -> list[str]:

@@ -87,7 +87,7 @@ SCENARIOS = {
 }
 IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}
 # What no scenario brings about, and why not
-AFTER_RUNS = "executed in commands/test_looking_after_runs.py"
+AFTER_RUNS = "executed in runs/test_advised_commands.py"
 ELSEWHERE = {
     "cli/arguments.py: ganrun ": "the name of a command in a message about its flags and settings",
     "cli/commands/runs.py: ganrun ": "the name of a command in a message about its flags",
@@ -108,8 +108,10 @@ ELSEWHERE = {
     "cli/runs/live.py: ganrun ": AFTER_RUNS,
     "cli/runs/live.py: ganrun_command('resume', folder)": AFTER_RUNS,
     "cli/runs/live.py: ganrun_command('status', folder)": AFTER_RUNS,
+    "cli/runs/live.py: ganrun_command('train')": AFTER_RUNS,
     "cli/runs/report.py: ganrun_command(*words)": AFTER_RUNS,
     "training/runs/find.py: ganrun_command('runs')": AFTER_RUNS,
+    "training/runs/find.py: ganrun_command('runs', folder)": AFTER_RUNS,
     "training/runs/removal.py: ganrun_command('runs', 'rm', folder, 'all=true')": AFTER_RUNS,
     "training/runs/removal.py: ganrun_command('stop', folder)": AFTER_RUNS,
     "training/runs/removal.py: ganrun_command('stop', locked)": AFTER_RUNS,

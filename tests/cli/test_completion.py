@@ -74,6 +74,14 @@ def test_runs_with_checkpoints_are_completed(complete, cli):
     assert complete(f"ganrun eval {start}/a\\ ", "bash") == [f"{start}/a\\ b "]
 
 
+def test_all_runs_are_completed_for_commands_that_look_after_them(complete, cli):
+    for name in ("outputs/a", "outputs/sweeps/s/0-seed-1"):
+        (cli.folder / name).mkdir(parents=True)
+        (cli.folder / name / "status.json").touch()
+    assert complete("ganrun runs rm ") == ["last", "outputs/a", "outputs/sweeps/s/0-seed-1"]
+    assert complete("ganrun status outputs/s") == ["outputs/sweeps/s/0-seed-1"]
+
+
 def test_folders_are_completed_after_the_flags_of_eval(complete, cli):
     for name in ("fakes", "faces"):
         (cli.folder / name).mkdir()

@@ -44,6 +44,7 @@ def check_running(folder: Path) -> RunState:
     if not state.is_live:
         advice = {
             RunState.DONE: f"To see its scores: {ganrun_command('status', folder)}",
+            RunState.EMPTY: f"It ended before its training began. To start one: {ganrun_command('train')}",
             RunState.DAMAGED: f"Its status.json cannot be used. To see more: {ganrun_command('status', folder)}",
         }
         raise UserError(f"{folder} is not running ({state}). {advice.get(state, resume_advice(folder))}")

@@ -122,18 +122,17 @@ def score_lines(status: Mapping[str, Any]) -> list[str]:
 
 def next_commands(run: RunOverview) -> dict[str, str]:
     """Return what can be done with the run."""
-    if run.state == RunState.RUNNING:
-        verbs = {
+    go_on, logs = {"go on": ("resume", run.folder)}, {"messages": ("logs", run.folder)}
+    verbs = {
+        RunState.RUNNING: {
             "messages": ("logs", run.folder, "-f"),
             "checkpoint": ("save", run.folder),
             "end": ("stop", run.folder),
-        }
-    elif run.state == RunState.DONE:
-        verbs = {"samples": ("sample", run.folder)}
-    elif run.state in (RunState.ELSEWHERE, RunState.DAMAGED):
-        verbs = {"messages": ("logs", run.folder)}
-    else:
-        verbs = {"go on": ("resume", run.folder)}
+        },
+        RunState.ELSEWHERE: {**logs, "checkpoint": ("save", run.folder)},
+        **dict.fromkeys(ENDED_BADLY, go_on),
+        RunState.EMPTY: {"remove": ("runs", "rm", run.folder)},
+    }.get(run.state, logs)
     return {name: ganrun_command(*words) for name, words in verbs.items()}
 
 

@@ -58,6 +58,8 @@ def find_run_folder(run: str, uses_registry: bool = False) -> Path:
         names = set()
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}.") from error
+    if "sweep.json" in names:
+        raise UserError(f"{folder} is a sweep, whose jobs are runs: {ganrun_command('runs', folder)}")
     if not is_run(names):
         raise UserError(f"{folder} is not a run folder. {ganrun_command('runs')} lists the runs.")
     return folder

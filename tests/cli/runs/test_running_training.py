@@ -15,6 +15,7 @@ from ganrun.cli.main import main
 from ganrun.files import cache_dir
 from ganrun.training.lock import is_locked
 from ganrun.training.runs.registry import REGISTRY
+from ganrun.training.runs.removal import foreign_entries
 
 ENDLESS = ["train", *RING, "kimg=100000", "log_every=1"]
 
@@ -138,3 +139,12 @@ def test_a_save_on_request_changes_nothing_of_the_training(start, tmp_path):
     assert asked.wait() == 0
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "asked"))
     assert not {".save", ".saving"} & {entry.name for entry in (tmp_path / "asked").iterdir()}
+
+
+@pytest.mark.parametrize("logger", ["tensorboard", "csv"])
+def test_all_that_a_training_leaves_is_removed_with_it(start, tmp_path, logger):
+    points = [arg for arg in RING if not arg.startswith("logger=")]
+    assert start("train", *points, f"logger={logger}", "profile=true", "folder=run").wait() == 0
+    assert foreign_entries(tmp_path / "run") == []
+    assert main(["runs", "rm", "run", "--yes"]) == 0
+    assert not (tmp_path / "run").exists()

@@ -43,7 +43,10 @@ REFUSED = {
         "rm": ASKS,
         "diff": (2, "The settings of run are unknown: its config.yaml is missing or damaged."),
     },
-    "not begun": {"stop save": (2, f"run is not running (empty). {GO_ON}"), "rm": ASKS},
+    "not begun": {
+        "stop save": (2, "run is not running (empty). It ended before its training began. To start one: ganrun train"),
+        "rm": ASKS,
+    },
     "fifo": {
         "stop save": (2, "Its status.json cannot be used."),
         "logs": (2, "train.log is a FIFO, not a regular file."),
@@ -56,7 +59,9 @@ REFUSED = {
         "rm": ASKS,
     },
     "hostile": {"stop save": (2, "Its status.json cannot be used."), "rm": ASKS},
-    "sweep": {"status|status json|logs|stop|save|tag|rm|rm --yes|diff": NO_RUN},
+    "sweep": {
+        "status|status json|logs|stop|save|tag|rm|rm --yes|diff": (2, "run is a sweep, whose jobs are runs: ganrun")
+    },
     "no run": {"status|status json|logs|stop|save|tag|rm|rm --yes|diff": NO_RUN},
     "missing": {"status|status json|logs|stop|save|tag|rm|rm --yes|diff": MISSING},
 }

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from helpers.hostile import make_link, write_sweep
@@ -12,7 +13,7 @@ from ganrun.cli.main import main
 from ganrun.errors import UserError
 from ganrun.sweep.state import RunnerRegistry
 from ganrun.training.runs import removal
-from ganrun.training.runs.removal import check_removable, remove_run
+from ganrun.training.runs.removal import check_removable, foreign_entries, remove_run
 
 
 @pytest.fixture
@@ -24,6 +25,10 @@ def work(tmp_path, monkeypatch):
     (folder / "mine" / "precious").write_text("precious")
     yield folder
     assert (folder / "mine" / "precious").read_text() == "precious"
+
+
+def test_version_0_1_has_written_nothing_foreign():
+    assert not foreign_entries(Path(__file__).parents[2] / "fixtures" / "v0.1" / "run")
 
 
 def everything(folder):
@@ -51,7 +56,7 @@ REFUSED = {
     "a link to a run": (lambda work: make_link(work / "run", make_run(work / "real")), "run is a link to "),
     "a file": (lambda work: (work / "run").write_text("x"), "is not a run folder"),
     "no run": (lambda work: (work / "run").mkdir(), "is not a run folder"),
-    "a sweep": (lambda work: write_sweep(work / "run", [{"model": "gan"}]), "is not a run folder"),
+    "a sweep": (lambda work: write_sweep(work / "run", [{"model": "gan"}]), "run is a sweep, whose jobs are runs"),
     "notes in it": (lambda work: (make_run(work / "run") / "notes.md").touch(), "has not written: notes.md"),
     "a run in it": (lambda work: make_run(make_run(work / "run") / "branch"), "has not written: branch"),
     "elsewhere": (lambda work: make_elsewhere(work / "run"), "says that it runs on node17"),
