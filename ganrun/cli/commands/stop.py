@@ -1,13 +1,14 @@
 """ganrun stop: ends a running training, which saves its state first."""
 
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 
 from ganrun.cli.runs.live import check_running, resume_advice, seconds_of, take_run
 from ganrun.errors import Failure, UserError, ganrun_command, print_text
 from ganrun.terminal import configure_logging
+from ganrun.training.lock import read_owner
 from ganrun.training.run_folder import read_status
-from ganrun.training.runs.states import RunState
 from ganrun.training.runs.stopping import ask_to_stop, wait_for_end
 
 LIMIT = 300.0  # seconds
@@ -18,8 +19,9 @@ def main(args: Sequence[str]) -> int:
     configure_logging()
     folder, settings = take_run("stop", args, ("limit", "now"))
     limit, now = seconds_of(settings, LIMIT), settings.get("now") == "true"
-    if check_running(folder) == RunState.ELSEWHERE:
-        host = read_status(folder).get("host")
+    check_running(folder)
+    host = read_owner(folder).get("host") or read_status(folder).get("host")
+    if host not in (None, platform.node()):
         raise UserError(f"{folder} runs on {host}. Stop it there: {ganrun_command('stop', folder.absolute())}")
     pid, is_first = ask_to_stop(folder, now)
     asked = "was asked to stop before" if not is_first and not now else "got SIGTERM"
@@ -38,6 +40,8 @@ def describe_end(folder: Path) -> str:
     """Return how a run has ended, and the command that goes on."""
     status = read_status(folder)
     state, kimg = status.get("state"), status.get("kimg", 0.0)
+    if state is None:
+        return f"{folder} has ended before its training began.\n"
     if state == "running":
         return f"{folder} has ended without saving; earlier checkpoints are intact. {resume_advice(folder)}\n"
     advice = "" if state == "done" else f". {resume_advice(folder)}"

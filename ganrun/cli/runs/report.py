@@ -32,7 +32,7 @@ def describe_run_fully(folder: Path) -> str:
         "problem": run.problem,
         "progress": describe_progress(run),
         "diagnosis": status.get("diagnosis", {}).get("summary", ""),
-        "message": last_message(folder) if run.state in ENDED_BADLY else "",
+        "last message": last_message(folder) if run.state in ENDED_BADLY else "",
         "model, data": ", ".join(filter(None, [run.model, run.data])),
         **describe_origin(folder),
         "device": describe_device(run, status),

@@ -117,6 +117,21 @@ def test_stop_waits_until_the_run_has_ended_and_says_how(run, holder, capsys):
     assert not (run / ".stop").exists()
 
 
+def test_a_run_on_another_machine_that_shares_its_locks_is_to_be_stopped_there(run, holder, capsys):
+    (run / ".lock").write_text(json.dumps({"host": "node17", "pid": os.getpid()}))
+    assert main(["stop", "run"]) == 2
+    assert f"run runs on node17. Stop it there: ganrun stop {run}" in capsys.readouterr().err
+
+
+def test_a_run_that_ends_before_its_training_begins_is_told_from_one_that_has_saved(run, holder, capsys):
+    (run / "status.json").unlink()
+    end = threading.Timer(0.5, holder.let_go)
+    end.start()
+    assert main(["stop", "run"]) == 0
+    end.join()
+    assert "run has ended before its training began." in capsys.readouterr().out
+
+
 def test_stop_given_again_only_waits_as_a_second_signal_would_end_it_without_saving(run, holder, capsys):
     for expected in ("got SIGTERM", "was asked to stop before"):
         assert main(["stop", "run", "limit=0.3"]) == 1
