@@ -4,12 +4,14 @@ import copy
 import logging
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.protocol import is_renderable
 from rich.table import Table
 from rich.text import Text
 
@@ -30,7 +32,7 @@ class PlainConsole(Console):
         super().__init__(markup=False, emoji=False, **options)
 
     def print(self, *items: Any, **options: Any) -> None:
-        super().print(*(item if isinstance(item, str | Table) else str(item) for item in items), **options)
+        super().print(*(item if is_renderable(item) else str(item) for item in items), **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
@@ -99,6 +101,16 @@ def track_items(bar: Progress, items: Iterable[T], total: int | None) -> Iterabl
         yield from bar.track(items, total)
 
 
+def join_fields(fields: Sequence[str], width: int | None = None) -> str:
+    """Return the first of the fields that fit into a line of `width` columns, as many as possible; all without it."""
+    line = fields[0]
+    for field in fields[1:]:
+        if width is not None and cell_len(f"{line}  {field}") > width:
+            break
+        line = f"{line}  {field}"
+    return line
+
+
 class LiveDisplay:
     """A line or table on stderr that is redrawn in place; logs appear above it. It starts at once."""
 
@@ -109,6 +121,11 @@ class LiveDisplay:
         handlers = [h for h in handlers if not isinstance(h, logging.FileHandler)]
         # rich replaces sys.stderr to print above the display, but log handlers still hold the old stream.
         self._streams = {handler: handler.setStream(sys.stderr) for handler in handlers if handler.stream.isatty()}
+
+    @property
+    def width(self) -> int:
+        """The columns of the terminal, which may change."""
+        return self._live.console.width
 
     def update(self, content: Table | str) -> None:
         """Show a table, or a text on one line."""

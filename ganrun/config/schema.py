@@ -67,6 +67,7 @@ SETTINGS: dict[str, Setting] = {
     "callbacks.nan_guard.mode": Setting(one_of("stop", "skip"), True, resumable=True),
     "callbacks.nan_guard.skips": Setting(COUNT, True, resumable=True),
     "callbacks.loss_curves.every": Setting(COUNT, True, resumable=True),
+    "callbacks.evaluation.max_share": Setting(number(least=0, most=1), True, resumable=True),
     "callbacks.progress.seconds": Setting(POSITIVE, True, resumable=True),
     "callbacks.checkpointing.keep": Setting(WHOLE_OR_NULL, True, resumable=True),
     "callbacks.checkpointing.kimg": Setting(KIMG_OR_NULL, True, resumable=True),

@@ -75,6 +75,11 @@ class Logistic:
 
     is_relative = False
 
+    @staticmethod
+    def probability(score: Tensor) -> Tensor:
+        """Return D(x), the probability that an example of this score is real."""
+        return torch.sigmoid(at_least_float32(score))
+
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         return logistic(real, fake)
 

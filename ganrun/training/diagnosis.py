@@ -17,6 +17,8 @@ MAX_EXACT = 30  # most scores for the exact test; the normal approximation then 
 MIN_CHANGE = 0.05  # least change of a trend, relative to the score: less is not worth a longer training
 # Largest range of scores without a trend, relative to their median: five scores with 10 % noise pass 6 times in 7
 MAX_SPREAD = 1 / 3
+MIN_BATCHES = 200  # fewer say nothing yet
+LEAST_GAIN = 1.5  # times better than an untrained model: less is no sign that the training works
 TIMES_WORSE = 2  # than the best: if the whole last third is that bad, the training has diverged
 
 LAST_READINGS = 0.1  # share of the readings that count as the end of the training
@@ -27,36 +29,61 @@ SMALL_SHARE = 0.05  # of the gradient norms of both players: that player hardly 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """state: improving, converged, diverged, collapsed or unclear.  summary: a sentence that starts with it."""
+    """What one can say of a training.
+
+    state: improving, converged, stuck, diverged, collapsed or unclear.  summary: a sentence that starts with it.
+    remark: what the curves say of the discriminator; "" for nothing.  command: trains longer, where that may help.
+    """
 
     state: str
     summary: str
+    remark: str = ""
+    command: str = ""
 
 
-def diagnose(
-    name: str,
-    mode: str,
-    scores: Sequence[tuple[float, float]],
-    readings: Sequence[Mapping[str, float]] = (),
-    collapsed: str | None = None,
-    command: str = "",
-) -> Diagnosis:
+@dataclass(frozen=True)
+class Evidence:
+    """What a diagnosis is made of, beside the scores.
+
+    batches: the training had so many.  readings: of the loss curves, {"train/<player>/<term>": value}, in order.
+    collapsed: why the last samples count as collapsed.  untrained: the score of the model before its training.
+    command: trains longer.
+    """
+
+    batches: float = math.inf
+    readings: Sequence[Mapping[str, float]] = ()
+    collapsed: str | None = None
+    untrained: float | None = None
+    command: str = ""
+
+
+def diagnose(name: str | None, mode: str, scores: Sequence[tuple[float, float]], evidence: Evidence) -> Diagnosis:
     """Return the diagnosis of a training.
 
-    name, mode: of the score that selects the best checkpoint; "min" or "max".  scores: at least one (kimg, value), in
-    order.  readings: of the loss curves, {"train/<player>/<term>": value}, in order.  collapsed: why the last samples
-    count as collapsed.  command: trains longer.
+    name, mode: of the score that selects the best checkpoint; "min" or "max".  scores: (kimg, value), in order.
     """
-    curve = ScoreCurve(name, mode, scores)
-    if collapsed and not curve.is_lost:
-        summary = summarize_collapse(curve, collapsed, command)
+    curve = ScoreCurve(str(name), mode, scores) if scores else None
+    if curve and curve.is_lost:
+        summary = f"diverged {describe_loss(curve)}"
+    elif evidence.batches < MIN_BATCHES:
+        summary = f"unclear: {evidence.batches:.0f} batches are too little training to say; {MIN_BATCHES} may be enough"
+    elif not curve:
+        summary = "unclear: no score tells how good the samples are (metrics=none)"
+    elif evidence.collapsed:
+        summary = summarize_collapse(curve, evidence.collapsed)
     else:
-        summary = summarize_trend(curve, command)
+        summary = summarize_trend(curve, evidence.untrained)
     state = summary.split()[0].removesuffix(":")
+    can_gain = evidence.batches < MIN_BATCHES or bool(curve and len(curve.points) >= MIN_SCORES and curve.is_better)
+    command = evidence.command if can_gain and state != "diverged" else ""
+    return Diagnosis(state, summary, describe_players(evidence.readings), command)
+
+
+def describe_players(readings: Sequence[Mapping[str, float]]) -> str:
+    """Return what the last readings of the curves say of each discriminator."""
     last = readings[-math.ceil(LAST_READINGS * len(readings)) :] if readings else [{}]
     means = {name: fmean(reading.get(name, math.nan) for reading in last) for name in last[-1]}
-    remarks = [remark for name in means if (remark := accuracy_remark(name, means))]
-    return Diagnosis(state, "; ".join([summary, *remarks]))
+    return "; ".join(remark for name in means if (remark := accuracy_remark(name, means)))
 
 
 class ScoreCurve:
@@ -96,22 +123,31 @@ class ScoreCurve:
         last = self.points[-math.ceil(len(self.points) / 3) :]
         return self.best[1] > 0 and all(self.sign * value > limit for _, value in last)
 
+    def has_gained(self, untrained: float) -> bool:
+        """Return whether the best score is clearly better than that of the model before its training."""
+        worse, better = (untrained, self.best[1]) if self.sign > 0 else (self.best[1], untrained)
+        return worse > LEAST_GAIN * better or worse == better == 0 < self.sign
+
     def has_trend(self, direction: int, level: float = SIGNIFICANT) -> bool:
         """Return whether the scores of the window rise (direction 1) or fall (-1), with a p-value below the level."""
         (first, last), values = self.ends, [direction * value for value in self.values]
         return direction * (last - first) >= MIN_CHANGE * abs(first) and p_rising(values) < level
 
 
-def summarize_trend(curve: ScoreCurve, command: str) -> str:
+def summarize_trend(curve: ScoreCurve, untrained: float | None) -> str:
     """Say what the scores show; the text starts with a state, such as `improving`."""
-    if curve.is_lost:
-        return f"diverged {describe_loss(curve)}"
     if len(curve.points) < MIN_SCORES:
         count = f"{len(curve.points)} scores are" if len(curve.points) > 1 else "one score is"
         return f"unclear: {count} too few to tell"
     if curve.is_better:
-        return f"improving: {describe_gain(curve, command)}"
-    return f"diverged {describe_loss(curve)}" if curve.is_worse else summarize_plateau(curve)
+        return f"improving: {describe_gain(curve)}"
+    if curve.is_worse:
+        return f"diverged {describe_loss(curve)}"
+    summary = summarize_plateau(curve)
+    if untrained is not None and summary.startswith("converged") and not curve.has_gained(untrained):
+        shown = f"{curve.name} is {curve.ends[1]:.4g} at the end, and {untrained:.4g} without any training"
+        return f"stuck: {shown}"
+    return summary
 
 
 def summarize_plateau(curve: ScoreCurve) -> str:
@@ -128,19 +164,18 @@ def summarize_plateau(curve: ScoreCurve) -> str:
     return f"converged: {curve.name} shows no trend {since} (best {curve.best[1]:.4g})"
 
 
-def summarize_collapse(curve: ScoreCurve, reason: str, command: str) -> str:
+def summarize_collapse(curve: ScoreCurve, reason: str) -> str:
     """Say why the samples count as collapsed, and the trend of the scores; starts with the state."""
     if len(curve.points) >= MIN_SCORES and curve.is_better:
-        return f"collapsed: {reason}; but {describe_gain(curve, command)}"
+        return f"collapsed: {reason}; but {describe_gain(curve)}"
     if len(curve.points) >= MIN_SCORES and curve.is_worse:
         return f"collapsed {describe_loss(curve, reason)}"
     return f"collapsed: {reason}"
 
 
-def describe_gain(curve: ScoreCurve, command: str) -> str:
+def describe_gain(curve: ScoreCurve) -> str:
     span = format_kimg(curve.window[-1][0] - curve.window[0][0])
-    advice = f"; to train longer: {command}" if command else ""
-    return f"{curve.name} {describe_change(*curve.ends)} over the last {span} kimg{advice}"
+    return f"{curve.name} {describe_change(*curve.ends)} over the last {span} kimg"
 
 
 def describe_loss(curve: ScoreCurve, reason: str = "") -> str:

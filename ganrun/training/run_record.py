@@ -27,7 +27,7 @@ from ganrun.files import (
 )
 from ganrun.metrics.scores.declarations import comparable_protocol
 from ganrun.training.callbacks.length import kimg_limit
-from ganrun.training.diagnosis import Diagnosis, diagnose
+from ganrun.training.diagnosis import Diagnosis, Evidence, diagnose
 from ganrun.training.metric_lines import parse_line, split_metrics
 from ganrun.training.run_folder import STATUS, git_commit, package_versions
 
@@ -54,6 +54,8 @@ class RunRecord:
         self.measured = ""  # the protocol of the scores in `history`, as JSON
         self.readings: deque[Mapping[str, float]] = deque(maxlen=READINGS)
         self.collapsed: str | None = None
+        self.untrained: float | None = None  # the monitored score of the model before its training, where it matters
+        self.joint_batch = cfg.get("batch_size", 1) * cfg.get("accumulate", 1)  # as in build_data
         self.kimg, self.minutes = kimg_limit(cfg.kimg), cfg.minutes
         self.images = self.first = 0  # seen, and at the start of the clock
         self.overhead_seconds = 0.0
@@ -171,25 +173,26 @@ class RunRecord:
             with open_append(self.folder / "metrics.jsonl") as file:
                 file.write(text.encode())
 
-    def diagnosis(self) -> Diagnosis | None:
-        """Return how the training went so far; None without a monitored score."""
-        if not self.history:
-            return None
+    def diagnosis(self) -> Diagnosis:
+        """Return how the training went so far."""
         command = ganrun_command("resume", self.folder)  # doubles the limit that ended the run, if any
         if self.images >= 1000 * self.kimg:
             command += f" kimg={2 * self.kimg:g}"
         elif self.minutes:
             command += f" minutes={2 * self.minutes:g}"
-        return diagnose(self.monitor, self.mode, self.history, [*self.readings], self.collapsed, command)
+        batches = self.images / self.joint_batch
+        evidence = Evidence(batches, [*self.readings], self.collapsed, self.untrained, command)
+        return diagnose(self.monitor, self.mode, self.history, evidence)
 
     def write_status(self, state: str) -> None:
         """Replace status.json. At the end of a run, add the diagnosis to it and a last line to metrics.jsonl."""
         if not self.is_main_process:
             return
         kimg, scores, final = self.images / 1000, {"best": self.best, "last": self.last}, {}
-        if state != "running" and (diagnosis := self.diagnosis()):
-            final = {"diagnosis": asdict(diagnosis)}
-            self.append_line({"kimg": kimg, **scores, **final})
+        if state != "running" and (self.history or self.readings):
+            final = {"diagnosis": asdict(self.diagnosis())}
+            if self.history:
+                self.append_line({"kimg": kimg, **scores, **final})
         speed = {"images_per_second": round(self.images_per_second, 1), "seconds": round(self.seconds, 1)}
         content = {"state": state, "kimg": kimg, **speed, **scores, **final, **self.facts}
         write_json(self.folder / STATUS, content, default=plain_number)

@@ -1,15 +1,19 @@
 """The summary that a training prints at its end."""
 
+from collections.abc import Iterator, Mapping
+
 from rich.table import Table
 
 from ganrun.config import trust
 from ganrun.errors import ganrun_command, shell_quote
-from ganrun.metrics.scores.declarations import better_direction
+from ganrun.metrics.scores.declarations import better_direction, deviation_name
 from ganrun.terminal import PlainConsole, format_duration
 from ganrun.training.callbacks.base import RunContext
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.samples import Samples
 from ganrun.training.run_record import RunRecord
+
+BETTER = {"min": "lower", "max": "higher"}  # by the mode of a monitored score
 
 
 def print_summary(run: RunContext) -> None:
@@ -19,38 +23,68 @@ def print_summary(run: RunContext) -> None:
         return
     console = PlainConsole(soft_wrap=True)
     if record.last:
-        console.print(last_and_best_table(record))
-    if diagnosis := record.diagnosis():
-        console.print(diagnosis.summary, highlight=False)
+        real = run.experiment.suite.real_baselines(run.experiment.data)
+        console.print(closing_table(record, real))
     for profiling in (callback for callback in run.callbacks if isinstance(callback, Profiling)):
         console.print(*profiling.text().splitlines(), sep="\n", highlight=False)
         if (trace := profiling.folder / "trace.json.gz").exists():
             console.print(f"details       open {trace} in https://ui.perfetto.dev")
+    for label, text in closing_lines(run):
+        console.print(f"{label:<13} {text}", highlight=False)
+
+
+def closing_lines(run: RunContext) -> Iterator[tuple[str, str]]:
+    """Yield (label, text) of the lines below the scores: diagnosis, speed, files, commands."""
+    record, hardware = run.record, run.experiment.hardware
+    diagnosis = record.diagnosis()
+    yield "diagnosis", diagnosis.summary
+    yield from [("", diagnosis.remark)] if diagnosis.remark else []
     kimg, speed = record.images / 1000, record.images_per_second
-    console.print(f"{kimg:,.1f} kimg in {format_duration(record.seconds)}, {speed:,.0f} images/s")
-    hardware = run.experiment.hardware
-    console.print(f"precision     {hardware.precision}: {hardware.precision_reason}")
-    console.print(f"run folder    {record.folder}")
-    for path in (path for callback in run.callbacks if isinstance(callback, Samples) for path in callback.newest):
-        console.print(f"pictures      {path}")
-    console.print(f"TensorBoard   tensorboard --logdir {shell_quote(str(record.folder))}")
-    model, folder = run.experiment.model, record.folder
+    yield "length", f"{kimg:,.1f} kimg in {format_duration(record.seconds)}, {speed:,.0f} images/s"
+    yield "precision", f"{hardware.precision}: {hardware.precision_reason}"
+    yield "run folder", str(record.folder)
+    for path in (path for callback in run.callbacks if isinstance(callback, Samples) for path in callback.shown):
+        yield "pictures", str(path)
+    if any(record.folder.glob("events.out.tfevents.*")):
+        yield "TensorBoard", f"tensorboard --logdir {shell_quote(str(record.folder))}"
+    trust_flag = " trust=true" if trust.needs_trust(run.cfg) else ""
+    if diagnosis.command:
+        yield "train longer", f"{diagnosis.command}{trust_flag}"
+    if commands := commands_for(run):
+        yield "next", "   or   ".join(f"{command}{trust_flag}" for command in commands)
+
+
+def commands_for(run: RunContext) -> list[str]:
+    """Return the commands that make use of the trained model."""
+    model, folder = run.experiment.model, run.record.folder
     commands = [ganrun_command("sample", folder)] if hasattr(model, "sample") else []
     commands += [ganrun_command("translate", folder, "input=FOLDER")] if hasattr(model, "translate") else []
-    commands += [ganrun_command("eval", folder)] if run.experiment.suite else []
-    suffix = " trust=true" if trust.needs_trust(run.cfg) else ""
-    if commands:
-        console.print(f"next          {'   or   '.join(command + suffix for command in commands)}")
+    return commands + ([ganrun_command("eval", folder)] if run.experiment.suite else [])
 
 
-def last_and_best_table(record: RunRecord) -> Table:
-    """Return a table of the scores: at the end, at the best checkpoint, and which direction is better."""
-    table = Table("score", "last", "best", "better", title="scores", title_justify="left")
-    table.add_row("kimg", f"{record.last['kimg']:g}", f"{record.best['kimg']:g}" if record.best else "", "")
-    for name in record.last:
-        if name != "kimg":
-            mark = " *" if name == record.monitor else ""
-            best = f"{record.best[name]:.4g}" if name in record.best else ""
-            table.add_row(name + mark, f"{record.last[name]:.4g}", best, better_direction(name))
-    table.caption = f"* selects the best checkpoint ({record.mode})" if record.monitor else None
+def closing_table(record: RunRecord, real: Mapping[str, float]) -> Table:
+    """Return a table of the scores: at the end, at the best checkpoint if that is another one, and of real data.
+
+    A score and its standard deviation share a row.  real: {score: value of real data}, of some scores.
+    """
+    runs = {"last": record.last, "best": record.best} if record.best != record.last else {"last, best": record.last}
+    columns = runs | ({"real data": real} if real else {})
+    table = Table("score", *columns, "better", title="scores", title_justify="left")
+    deviations = {deviation_name(name) for name in record.last}
+    for name in (name for name in record.last if name not in deviations):
+        cells = [format_with_deviation(name, scores) for scores in columns.values()]
+        mark, better = (" *", record.mode) if name == record.monitor else ("", "")
+        table.add_row(name + mark, *cells, better_direction(name) or BETTER.get(better, ""))
+    table.columns[0].no_wrap, table.pad_edge = True, False  # names stay whole in a narrow terminal
+    table.caption = "* selects the best checkpoint" if record.monitor else None
     return table
+
+
+def format_with_deviation(name: str, scores: Mapping[str, float]) -> str:
+    """Format a score among others, with its standard deviation if that is one of them."""
+    if name not in scores:
+        return ""
+    if name == "kimg":
+        return f"{scores[name]:g}"
+    deviation = scores.get(deviation_name(name))
+    return f"{scores[name]:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}")

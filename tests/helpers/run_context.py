@@ -8,5 +8,6 @@ def bound(callback, callbacks=None, **objects):
 
     callbacks: the run's other callbacks, {class: what stands for it}.
     """
-    callback.run = SimpleNamespace(find=(callbacks or {}).__getitem__, **objects)
+    others = {"own_callbacks": [], **objects}
+    callback.run = SimpleNamespace(find=(callbacks or {}).__getitem__, **others)
     return callback

@@ -9,9 +9,11 @@ import pytest
 
 from ganrun.training.diagnosis import (
     MAX_EXACT,
+    MIN_BATCHES,
     MIN_SCORES,
     NEAR_CERTAIN,
     SIGNIFICANT,
+    Evidence,
     count_orders,
     diagnose,
     p_rising,
@@ -23,7 +25,7 @@ NAME = "val/fd_lenet"
 
 def diagnosis(values, mode="min", **options):
     """The diagnosis on scores at 100, 200, ... kimg."""
-    return diagnose(NAME, mode, [(100.0 * (k + 1), value) for k, value in enumerate(values)], **options)
+    return diagnose(NAME, mode, [(100.0 * (k + 1), value) for k, value in enumerate(values)], Evidence(**options))
 
 
 # ---- the trend -------------------------------------------------------------------------------------------------------
@@ -134,10 +136,10 @@ def test_a_curve_has_the_state_that_one_sees_and_so_has_its_mirror_image_where_m
 
 
 def test_the_summary_tells_what_is_seen():
-    assert diagnosis(FALLING, command="ganrun resume run kimg=2000").summary == (
-        "improving: val/fd_lenet fell from 46 to 38.7 over the last 400 kimg; "
-        "to train longer: ganrun resume run kimg=2000"
-    )
+    improving = diagnosis(FALLING, command="ganrun resume run kimg=2000")
+    assert improving.summary == "improving: val/fd_lenet fell from 46 to 38.7 over the last 400 kimg"
+    assert improving.command == "ganrun resume run kimg=2000"
+    assert diagnosis(NOISY, command="ganrun resume run kimg=2000").command == ""
     assert diagnosis(NOISY).summary == "converged: val/fd_lenet shows no trend since 600 kimg (best 5.64)"
     assert diagnosis(U_SHAPED).summary == (
         "diverged after 300 kimg: val/fd_lenet rose from 12.1 to 54; the best checkpoint, at 300 kimg, is kept"
@@ -191,6 +193,55 @@ def test_collapsed_samples_are_called_so_whatever_the_scores_do(values, summary)
     assert (result.state, result.summary[: len(summary)]) == ("collapsed", summary)
 
 
+LEVEL = [500, 510, 505, 498, 503, 508]
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "untrained", "state"),
+    [
+        (LEVEL, "min", 520, "stuck"),
+        (LEVEL, "min", 700, "stuck"),
+        (LEVEL, "min", 800, "converged"),
+        (LEVEL, "min", None, "converged"),  # not measured
+        ([0.02] * 6, "max", 0.02, "stuck"),
+        ([0.02] * 6, "max", 0.0, "converged"),
+        ([0.9] * 6, "max", 0.02, "converged"),
+        ([0.0] * 6, "min", 520, "converged"),
+        (FALLING, "min", 40, "improving"),
+        (U_SHAPED, "min", 13, "diverged"),
+    ],
+)
+def test_scores_like_those_without_any_training_are_never_called_converged(values, mode, untrained, state):
+    assert diagnosis(values, mode, untrained=untrained).state == state
+
+
+def test_a_training_that_is_stuck_shows_both_scores():
+    assert diagnosis(LEVEL, untrained=520).summary == (
+        "stuck: val/fd_lenet is 508 at the end, and 520 without any training"
+    )
+
+
+@pytest.mark.parametrize("values", [[5.0], LEVEL, FALLING, U_SHAPED])
+@pytest.mark.parametrize("collapsed", [None, "1 of 8 modes"])
+def test_a_few_batches_are_too_little_training_to_say(values, collapsed):
+    command = "ganrun resume run kimg=2"
+    short = diagnosis(values, batches=MIN_BATCHES - 1, collapsed=collapsed, command=command)
+    assert short.summary == "unclear: 199 batches are too little training to say; 200 may be enough"
+    assert (short.state, short.command) == ("unclear", command)
+    assert "too little" not in diagnosis(values, batches=MIN_BATCHES, collapsed=collapsed).summary
+
+
+def test_scores_that_are_not_finite_have_diverged_however_short_the_training():
+    assert diagnosis([9, math.nan], batches=2).state == "diverged"
+
+
+def test_without_scores_the_discriminator_is_what_one_knows():
+    found = diagnose(None, "min", [], Evidence(readings=readings(0.99), batches=1000))
+    assert found.summary == "unclear: no score tells how good the samples are (metrics=none)"
+    assert found.remark == "the discriminator tells real from fake in 99 % of pairs"
+    assert diagnose(None, "min", [], Evidence(batches=13)).summary.startswith("unclear: 13 batches are too little")
+
+
 def test_a_level_curve_is_seldom_called_anything_else_and_a_falling_one_never_diverged():
     rng = random.Random(0)
     for noise, share in ((0.02, 0.9), (0.05, 0.7)):  # trends of under 5 % do not count; of the others, LIKELY ones do
@@ -218,9 +269,7 @@ def readings(accuracy, d=1.0, g=1.0, side="", before=0.7, n=30):
 
 
 def remark(**values):
-    return (
-        diagnosis(NOISY, readings=readings(**values)).summary.removeprefix(diagnosis(NOISY).summary).removeprefix("; ")
-    )
+    return diagnosis(NOISY, readings=readings(**values)).remark
 
 
 @pytest.mark.parametrize(
@@ -260,5 +309,4 @@ def test_the_discriminator_is_mentioned_only_if_its_accuracy_says_something(valu
 
 def test_without_a_step_of_the_generator_the_share_of_the_gradient_is_unknown():
     first = [{"train/discriminator/accuracy": 1.0, "train/discriminator/gradient": 1.0}]
-    summary = diagnosis(NOISY, readings=first).summary
-    assert summary.endswith("tells real from fake in 100 % of pairs")
+    assert diagnosis(NOISY, readings=first).remark.endswith("tells real from fake in 100 % of pairs")

@@ -52,9 +52,9 @@ def test_at_the_end_both_files_tell_last_best_and_diagnosis(record, tmp_path, st
     status, line = json.loads((tmp_path / "status.json").read_text()), closing(tmp_path)
     assert status["state"] == state
     assert line == {"time": line["time"], "kimg": 800, **{key: status[key] for key in ("last", "best", "diagnosis")}}
-    way = f"to train longer: ganrun resume {tmp_path} kimg=1600"
-    summary = f"improving: val/fid fell from 50 to 20 over the last 300 kimg; {way}"
-    assert status["diagnosis"] == {"state": "improving", "summary": summary}
+    summary = "improving: val/fid fell from 50 to 20 over the last 300 kimg"
+    command = f"ganrun resume {tmp_path} kimg=1600"
+    assert status["diagnosis"] == {"state": "improving", "summary": summary, "remark": "", "command": command}
 
 
 def test_a_running_or_unscored_training_has_no_diagnosis(record, tmp_path):
@@ -76,15 +76,15 @@ def test_a_running_or_unscored_training_has_no_diagnosis(record, tmp_path):
     ],
 )
 def test_a_longer_training_is_one_by_the_limit_that_ended_this_one(record, tmp_path, limits, images, setting):
-    summary = record(FALLING, **limits, images=images).diagnosis().summary
-    assert summary.endswith(f"; to train longer: ganrun resume {tmp_path}{setting}")
+    assert record(FALLING, **limits, images=images).diagnosis().command == f"ganrun resume {tmp_path}{setting}"
 
 
 def test_the_diagnosis_is_that_of_the_newest_samples_and_readings(record):
     run = record([5, 5, 5, 5])
     run.add_curves(400_000, {"train/discriminator/accuracy": 0.99})
     run.add_scores(500_000, {NAME: 5}, {}, collapsed="1 of 8 modes")
-    assert run.diagnosis().summary.startswith("collapsed: 1 of 8 modes; the discriminator tells real from fake in 99 %")
+    assert run.diagnosis().summary == "collapsed: 1 of 8 modes"
+    assert run.diagnosis().remark == "the discriminator tells real from fake in 99 % of pairs"
     run.add_scores(600_000, {NAME: 5}, {})
     assert run.diagnosis().state == "converged"
 

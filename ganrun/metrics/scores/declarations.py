@@ -10,8 +10,14 @@ from typing import NamedTuple
 from ganrun.metrics import scores
 from ganrun.metrics.scores import PREFIX, Direction, Score
 
+LONGEST_ABBREVIATION = 3  # characters of a score's name
 KEPT = "kid_prdc_"  # protocol entries of all scores that read kept features, under a name of version 0.1
-FOLLOWS = ("floor", "averaged_weights", "trained_in")  # protocol entries determined by the other entries and the run
+FOLLOWS = (
+    "floor",
+    "averaged_weights",
+    "trained_in",
+    "left_out",
+)  # protocol entries that follow from others and the run
 
 
 class Declaration(NamedTuple):  # the literal part of a Score
@@ -24,6 +30,21 @@ def better_direction(name: str) -> Direction:
     """Which values of a number are better, "" for neither or unknown: val/fd_lenet -> lower, val/is_deviation -> ""."""
     number, declaration = find_declaration(name)
     return declaration.numbers[number] if declaration else ""
+
+
+def deviation_name(name: str) -> str:
+    """What the standard deviation of a score is called: val/is_lenet -> val/is_deviation_lenet."""
+    number = find_declaration(name)[0]
+    return name.replace(f"{PREFIX}{number}", f"{PREFIX}{number}_deviation", 1) if number else ""
+
+
+def short_name(name: str) -> str:
+    """What a score is called where space is scarce: val/fd_lenet -> FD, val/fid_a_to_b -> FD a to b, val/modes."""
+    number = find_declaration(name)[0]
+    side = re.search("[ab]_to_[ab]", name)
+    plain = number or name.removeprefix(PREFIX)
+    words = plain.upper() if len(plain) <= LONGEST_ABBREVIATION else plain.replace("_", " ")
+    return f"{words} {side[0].replace('_', ' ')}" if side and number else words
 
 
 def comparable_protocol(metric: str, protocol: Mapping) -> dict:

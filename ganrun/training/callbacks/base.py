@@ -38,6 +38,10 @@ class RunContext:
         """Return the run's callback of that class."""
         return next(callback for callback in self.callbacks if isinstance(callback, kind))
 
+    @property
+    def own_callbacks(self) -> list["RunCallback"]:
+        return [callback for callback in self.callbacks if isinstance(callback, RunCallback)]
+
 
 class RunCallback(Callback):
     """A callback that works with the objects of its run: `self.run`, bound before the training starts.
@@ -51,6 +55,13 @@ class RunCallback(Callback):
     def is_needed(self, run: RunContext) -> bool:
         """Return whether the run uses this callback; one that it does not use is left out."""
         return True
+
+    def seconds_at_end(self) -> float:
+        """Return the seconds that its work after the last batch takes, as far as they are known."""
+        return 0.0
+
+    def announce(self, text: str) -> None:
+        """Take note of work that now takes time beside the training."""
 
     def bind(self, run: RunContext) -> None:
         """Take what is needed from the run. All its callbacks are known by now, those after this one not yet bound."""

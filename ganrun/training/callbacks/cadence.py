@@ -21,6 +21,10 @@ class Cadence:
         self.pending = int(self._count_marks(model) > self.marks)
         return bool(self.pending)
 
+    def passed(self, model) -> int:
+        """Return the number of marks that were passed since the task was last done."""
+        return self._count_marks(model) - self.marks
+
     def mark_done(self, model) -> None:
         self.marks, self.pending, self.images = self._count_marks(model), 0, model.images_seen
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from ganrun.models.losses import at_least_float32
 from ganrun.training.callbacks.base import RunCallback
 
+PROBABILITY = "probability_"  # curves of D(x) start so
+
 
 class LossCurves(RunCallback):
     """Reads the players' terms from the device every `every` batches, for the loggers and the record of the run.
@@ -64,14 +66,28 @@ def join_rare_terms(earlier: Mapping[str, Tensor], terms: Mapping[str, Tensor]) 
 
 
 def mean_terms(model, newest: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """Return the mean of each player's terms, its accuracy and its gradient norm, as scalars on the device."""
+    """Return the mean of each player's terms, of D(x), its accuracy and its gradient norm, as scalars on the device."""
     curves = {}
     for player, terms in newest.items():
-        curves |= {f"train/{player}/{name}": at_least_float32(value).mean() for name, value in terms.items()}
-        curves |= {f"train/{player}/{name}": value for name, value in pair_accuracies(terms).items()}
+        means = {name: at_least_float32(value).mean() for name, value in terms.items()}
+        means |= mean_probabilities(model, terms) | pair_accuracies(terms)
+        curves |= {f"train/{player}/{name}": value for name, value in means.items()}
         if any(w.grad is not None for w in model.parameters_of[player]):  # none after a turn that it sat out
             curves[f"train/{player}/gradient"] = model.gradient_norm(player)
     return curves
+
+
+def mean_probabilities(model, terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return {"probability_real": mean of D(x), "probability_fake": mean of D(G(z))}.
+
+    The objective of the model, or the model itself, has the map `probability` from scores to D(x), the probability that
+    x is real. {} if it has none: where the loss gives scores no such meaning.
+    """
+    probability = getattr(getattr(model, "objective", model), "probability", None)
+    if not probability:
+        return {}
+    sides = [name for name in terms if name.split("_")[0] in ("real", "fake")]
+    return {f"{PROBABILITY}{name}": probability(terms[name]).mean() for name in sides}
 
 
 def pair_accuracies(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:

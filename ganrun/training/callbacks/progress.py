@@ -7,23 +7,26 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
-from ganrun.terminal import LiveDisplay, format_duration
+from ganrun.metrics.scores.declarations import short_name
+from ganrun.terminal import LiveDisplay, format_duration, join_fields
 from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.length import kimg_limit
-from ganrun.training.callbacks.loss_curves import LossCurves
+from ganrun.training.callbacks.loss_curves import PROBABILITY, LossCurves
 
 log = logging.getLogger(__name__)
 
 
 class Progress(RunCallback):
-    """One line: kimg of the total, images per second, time left, the players' terms, last and best score.
+    """One line: share that is done, images, images per second, time left, the score, and how the players stand.
 
-    A terminal redraws it four times a second; elsewhere it is logged every `seconds` and after each scoring.
+    A terminal redraws it four times a second, as wide as it is; elsewhere it is logged every `seconds` and after each
+    scoring.
     """
 
     def __init__(self, seconds: float = 20):
         self.is_live = sys.stderr.isatty()
         self.pause, self.live = 0.25 if self.is_live else seconds, None
+        self.newest = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.shown_at, self.shown_score = time.monotonic(), None
@@ -44,36 +47,57 @@ class Progress(RunCallback):
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         self._stop()
 
+    def announce(self, text: str) -> None:
+        if self.live:
+            self.live.update(join_fields([*self.newest.split("  ")[:2], text], self.live.width))
+
     def _stop(self) -> None:
         if self.live:
             self.live.stop()
             self.live = None
 
     def _show(self, model) -> None:
+        self.newest = self.line(model, self.live and self.live.width)
         if self.live:
-            self.live.update(self.line(model))
+            self.live.update(self.newest)
         else:
-            log.info(self.line(model))
+            log.info(self.newest)
 
     def seconds_left(self, images: int) -> float:
-        """Return the seconds until the run reaches its kimg at the speed so far, or its minutes."""
+        """Return the seconds until the run reaches its kimg, at the speed so far, or its minutes, and is scored."""
         cfg, record = self.run.cfg, self.run.record
         done, ahead = images - record.first, max(0.0, 1000 * kimg_limit(cfg.kimg) - images)
         by_kimg = record.seconds * ahead / done if done > 0 else float("inf")
-        return by_kimg if cfg.minutes is None else max(0.0, min(by_kimg, 60 * cfg.minutes - record.seconds))
+        left = by_kimg if cfg.minutes is None else max(0.0, min(by_kimg, 60 * cfg.minutes - record.seconds))
+        return left + sum(callback.seconds_at_end() for callback in self.run.own_callbacks)
 
-    def line(self, model) -> str:
-        record, terms, kimg = self.run.record, self.run.find(LossCurves).latest, self.run.cfg.kimg
+    def line(self, model, width: int | None = None) -> str:
+        """Return the line, of the most important fields that fit into `width` columns."""
+        record = self.run.record
         record.images = model.images_seen
         fields = [
-            f"{model.images_seen / 1000:.1f}{f'/{kimg:g}' if kimg else ''} kimg",
-            f"{record.images_per_second:,.0f} images/s",
+            f"{100 * model.progress:.0f} %",
+            f"{format_count(model.images_seen)} images",
+            f"{record.images_per_second:,.0f}/s",
             f"{format_duration(self.seconds_left(model.images_seen))} left",
         ]
-        for name, value in terms.items():
-            _, player, term = name.split("/")
-            if term != "gradient":
-                fields.append(f"{player[0].upper()}.{term} {value:.3g}")  # such as D.real
         if name := record.monitor if record.best else None:
-            fields.append(f"{name} {record.last[name]:.4g} (best {record.best[name]:.4g})")
-        return "  ".join(fields)
+            is_best = record.last[name] == record.best[name]
+            best = "best" if is_best else f"best {record.best[name]:.4g}"
+            fields.append(f"{short_name(name)} {record.last[name]:.4g} ({best})")
+        return join_fields([*fields, *standing_of_players(self.run.find(LossCurves).latest)], width)
+
+
+def standing_of_players(curves: dict[str, float]) -> list[str]:
+    """Return fields that show how the players stand: D(real) and D(fake), or their losses if D(x) has no meaning."""
+    terms = [(*name.split("/")[1:], value) for name, value in curves.items()]
+    if probabilities := [(term, value) for _, term, value in terms if term.startswith(PROBABILITY)]:
+        return [f"D({term.removeprefix(PROBABILITY)}) {value:.2f}" for term, value in probabilities]
+    return [f"{player[0].upper()} loss {value:.3g}" for player, term, value in terms if term == "loss"]
+
+
+def format_count(images: int) -> str:
+    """Format a number of images with three digits: 9984, 306k, 1.53M."""
+    if images < 10_000:
+        return str(images)
+    return f"{images / 1000:.0f}k" if images < 999_500 else f"{images / 1e6:.3g}M"

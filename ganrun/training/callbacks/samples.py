@@ -3,24 +3,30 @@
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from pytorch_lightning import Trainer
 from torch import Tensor
 
 from ganrun.data.images import save_png
+from ganrun.files import replacing
 from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.signals import Signals
+
+LOOKED_AT = 800  # pixels of the longer side of a picture that one looks at
 
 
 class Samples(RunCallback):
     """Writes the grids of model.pictures() regularly and at the end, to samples/ and to loggers that show images.
 
-    A signal stops the drawing, which then stays due.  newest: the files written last.
+    A signal stops the drawing, which then stays due.  newest: the files written last.  shown: at the end, enlarged
+    copies of these, to look at.
     """
 
     def __init__(self, every_kimg: float | None = None):
         self.cadence = Cadence(every_kimg)
         self.newest: list[Path] = []
+        self.shown: list[Path] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.cadence.start(pl_module)
@@ -32,6 +38,8 @@ class Samples(RunCallback):
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         if self.cadence.is_outdated(pl_module):
             self._write(trainer, pl_module)
+        if trainer.is_global_zero:
+            self.shown = [write_enlarged(path, self.run.record.folder) for path in self.newest]
 
     def state_dict(self) -> dict[str, Any]:
         return self.cadence.state_dict()
@@ -63,6 +71,17 @@ class Samples(RunCallback):
                 save_png(path, grid)
                 log_picture(trainer.loggers, name, grid, model.images_seen)
         return True
+
+
+def write_enlarged(path: Path, folder: Path) -> Path:
+    """Copy a grid, NAME-kimgN.png, to NAME.png in the folder, enlarged by a whole factor. Return the copy."""
+    with Image.open(path) as picture:
+        factor = max(1, LOOKED_AT // max(picture.size))
+        larger = picture.resize([factor * side for side in picture.size], Image.Resampling.NEAREST)
+    target = folder / f"{path.stem.rpartition('-kimg')[0]}.png"
+    with replacing(target) as copy:
+        larger.save(copy, format="PNG")
+    return target
 
 
 def log_picture(loggers, name: str, picture: Tensor, step: int) -> None:

@@ -130,15 +130,16 @@ def test_metrics_jsonl_ends_with_last_best_and_the_diagnosis(full):
     assert content["diagnosis"]["summary"] in out
 
 
-def test_without_scores_there_is_no_diagnosis(train):
+def test_without_scores_the_diagnosis_is_of_the_discriminator(train, capsys):
     run = train(*RING)
-    assert "diagnosis" not in status(run)
+    assert status(run)["diagnosis"]["summary"] == "unclear: 8 batches are too little training to say; 200 may be enough"
+    assert "diagnosis     unclear: 8 batches" in capsys.readouterr().out
     assert lines(run, "last") == []
 
 
 def test_train_log_has_a_line_for_each_scoring(full):
     run, _ = full
-    logged = re.findall(r"val/fd_lenet (\S+) \(best", (run / "train.log").read_text())
+    logged = re.findall(r"  FD (\S+) \(best", (run / "train.log").read_text())
     scored = [f"{line['val/fd_lenet']:.4g}" for line in lines(run, "protocol")]
     assert len(scored) == 2
     assert [score for score, _ in groupby(logged)] == scored  # a slow machine repeats the last one every 20 seconds
@@ -148,10 +149,22 @@ def test_the_summary_prints_scores_paths_and_next_commands(full):
     run, out = full
     last, best = status(run)["last"], status(run)["best"]
     printed = {name.removesuffix(" *"): values for name, *values in rows(out)}
-    assert printed.pop("score") == ["last", "best", "better"]
-    values = {name: [f"{last[name]:.4g}", f"{best[name]:.4g}" if name in best else ""] for name in last}
-    assert printed == {name: [*values[name], better_direction(name)] for name in last}
-    expected = ["val/fd_lenet *", "run folder    run", PICTURE, "tensorboard --logdir run", "ganrun sample run"]
+    assert printed.pop("score") == ["last", "best", "real data", "better"]
+    assert printed.keys() == {name for name in last if "deviation" not in name}
+    for name, (at_end, at_best, real, better) in printed.items():
+        spread = name.replace("_lenet", "_deviation_lenet") if "_lenet" in name else ""
+        expected = [f"{last[name]:.4g}"] + ([f"{last[spread]:.2g}"] if spread in last else [])
+        assert at_end == " ± ".join(expected)
+        assert at_best.split(" ")[0] == (f"{best[name]:.4g}" if name in best else "")
+        assert bool(real) == (name not in ("kimg", "val/accuracy_lenet"))
+        assert better == better_direction(name)
+    expected = [
+        "val/fd_lenet *",
+        "run folder    run",
+        "run/samples.png",
+        "tensorboard --logdir run",
+        "ganrun sample run",
+    ]
     assert [text for text in expected if text not in out] == []
 
 

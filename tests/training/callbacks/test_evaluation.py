@@ -1,5 +1,6 @@
 """When a run says that its scoring takes long, in a world where the clock goes by as it is told."""
 
+import json
 import logging
 import re
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import pytest
 from helpers.run_context import bound
 from omegaconf import OmegaConf
 
+from ganrun.metrics.scores.declarations import comparable_protocol
 from ganrun.training.callbacks.evaluation import Evaluation
 from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.callbacks.signals import Signals
@@ -19,7 +21,7 @@ KIMG = 1000
 class World:
     """A training of a second per kimg whose suite takes `cost` seconds per sample."""
 
-    def __init__(self, folder, monkeypatch, cost, samples=5000, every=None, features=84, rank=0):
+    def __init__(self, folder, monkeypatch, cost, samples=5000, every=None, features=84, rank=0, max_share=0.25):
         self.now, self.cost = 0.0, cost
         monkeypatch.setattr("ganrun.training.run_record.time", SimpleNamespace(monotonic=lambda: self.now))
         extractor = SimpleNamespace(num_features=features)
@@ -32,9 +34,11 @@ class World:
         )
         cfg = {"kimg": KIMG, "minutes": None, "metrics": {"monitor": "val/fid", "mode": "min"}}
         record = RunRecord(folder, OmegaConf.create(cfg), {}, "32-true", is_main_process=not rank)
+        record.diagnosis = lambda: SimpleNamespace(state="improving")
+        self.record = record
         guard = SimpleNamespace(check=lambda *_: None)
         self.evaluation = bound(
-            Evaluation(every),
+            Evaluation(every, max_share),
             {NanGuard: guard, Signals: Signals()},
             record=record,
             experiment=SimpleNamespace(suite=self.suite, data=None),
@@ -88,22 +92,51 @@ def test_scoring_of_a_tenth_and_long_final_scores_are_no_matter(world, caplog):
     assert caplog.messages == []
 
 
-def test_a_single_scoring_is_too_few_to_tell(world, caplog):
+def test_the_first_scoring_is_enough_to_say_so(world, caplog):
     world(cost=0.01).train(kimg=150)
-    assert caplog.messages == []
+    assert "Scoring took 50 % of the training time" in caplog.text
 
 
-def test_a_short_trial_is_not_advised(world, caplog):
-    world(cost=0.01, every=1).train(kimg=59)
+def test_ten_seconds_of_scoring_are_no_matter(world, caplog):
+    world(cost=0.0019, every=10).train(kimg=19)
     assert caplog.messages == []
-    world(cost=0.01, every=1).train(kimg=60)
+    world(cost=0.0021, every=10).train(kimg=19)
     assert len(caplog.messages) == 1
+
+
+@pytest.mark.parametrize("cost", [0.002, 0.01, 0.03, 0.1])
+def test_scoring_takes_no_more_than_its_share_of_a_run(world, cost):
+    """The first scoring is always done; how long one takes is not known before."""
+    run = world(cost=cost)
+    run.train()
+    assert run.evaluation.seconds <= max(0.25 * (KIMG + run.evaluation.seconds), 5000 * cost)
+    assert run.evaluation.marks + run.evaluation.left_out == 9
+    assert (run.evaluation.left_out > 0) == (cost > 0.005)
+
+
+def test_intervals_that_are_set_and_a_share_of_1_are_kept(world):
+    for settings in ({"every": 100}, {"max_share": 1}):
+        run = world(cost=0.03, **settings)
+        run.train()
+        assert (run.evaluation.marks, run.evaluation.left_out) == (9, 0)
+
+
+def test_the_protocol_counts_scorings_that_were_left_out(world):
+    run = world(cost=0.03)
+    run.train()
+    lines = [json.loads(line) for line in (run.record.folder / "metrics.jsonl").read_text().splitlines()]
+    counts = [line["protocol"].get("left_out") for line in lines]
+    assert counts[0] is None
+    assert counts[-1] == run.evaluation.left_out == 7
+    assert comparable_protocol("val/fd_lenet", lines[-1]["protocol"]) == comparable_protocol(
+        "val/fd_lenet", lines[0]["protocol"]
+    )
 
 
 def test_fewer_samples_than_features_are_not_advised(world, caplog):
     world(cost=0.01, features=2048).train()
     assert "metrics.samples" not in caplog.text
-    assert "% of the training time. validate_kimg=" in caplog.text
+    assert " validate_kimg=500 would reduce it to 10 %" in caplog.text
 
 
 def test_only_the_first_rank_warns(world, caplog):

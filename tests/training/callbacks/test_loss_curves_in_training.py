@@ -8,6 +8,9 @@ import torch
 from helpers.model_training import SMALL, job_of, train
 from helpers.run_context import bound
 
+from ganrun.models.cgan import CGAN
+from ganrun.models.dcgan import DCGAN
+from ganrun.models.gan import GAN
 from ganrun.training.callbacks.loss_curves import LossCurves
 
 
@@ -45,6 +48,10 @@ class Slowly(pl.Callback):
             for name, value in terms.items():
                 values = value.flatten().tolist()
                 self.pages[-1][f"train/{player}/{name}"] = sum(values) / len(values)
+                if name in ("real", "fake") and model.__class__ in (GAN, DCGAN, CGAN):  # with the logistic loss
+                    probabilities = [1 / (1 + math.exp(-value)) for value in values]
+                    mean = sum(probabilities) / len(probabilities)
+                    self.pages[-1][f"train/{player}/probability_{name}"] = mean
             for side in [side for side in ("", "_a", "_b") if f"real{side}" in terms]:
                 self.pages[-1][f"train/{player}/accuracy{side}"] = told_apart(terms, side)
             self.pages[-1][f"train/{player}/gradient"] = self.gradients[player]
