@@ -89,6 +89,9 @@ IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}
 # What no scenario brings about, and why not
 AFTER_RUNS = "executed in runs/test_advised_commands.py"
 ELSEWHERE = {
+    "cli/commands/export.py: ganrun_command('eval', out)": "tests/cli/commands/test_export.py executes it",
+    "training/export/card.py: ganrun eval FOLDER`": "as in `cli/commands/export.py`",
+    "training/export/script_texts.py: ganrun sample RUN seed=0": "in a comment of a script that is written",
     "cli/arguments.py: ganrun ": "the name of a command in a message about its flags and settings",
     "cli/commands/runs.py: ganrun ": "the name of a command in a message about its flags",
     "cli/commands/runs.py: ganrun runs ": AFTER_RUNS,
@@ -139,7 +142,6 @@ ELSEWHERE = {
         "executed in test_precision.py"
     ),
     "training/run_folder.py: ganrun_command('resume', folder)": "of full disks: as in `no checkpoint`",
-    "training/run_record.py: ganrun_command('resume', self.folder)": "as in `finished`",
     "training/session.py: ganrun_command('resume', record.folder)": "after Ctrl-C: as in `no checkpoint`",
 }
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)

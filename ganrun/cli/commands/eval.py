@@ -198,7 +198,7 @@ def check_folders(cfg: DictConfig) -> None:
     if not cfg.pictures or not (cfg.against or names_other_data(cfg)):
         missing = "--against is missing (or data=NAME)" if cfg.pictures else "--folder is missing"
         raise UserError(
-            f"{missing}. To compare two folders of images: ganrun eval --folder A --against B; to score one as the "
+            f"{missing}. To compare two folders of images: ganrun eval --folder A --against B. To score one as the "
             "samples of a run on some data: ganrun eval --folder A data=NAME"
         )
     useless = ("which", "network", "copies", *(("data", "splits") if cfg.against else ()))
