@@ -22,6 +22,7 @@ from ganrun.errors import UntrustedError, UserError
 from ganrun.files import is_unfinished
 from ganrun.sweep.report import results
 from ganrun.training import checkpoint
+from ganrun.training.export.card_file import find_bundle
 from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.manifest import Manifest
 from ganrun.training.run_folder import has_strays, read_status
@@ -57,14 +58,14 @@ def load(
 ) -> TrainedModel:
     """Load a trained model.
 
-    run: a run folder, a checkpoint file, or "last" for the newest run below outputs/.
+    run: a run folder, a checkpoint file, "last" for the newest run below outputs/, or what `ganrun export` has written.
     which: the checkpoint of a run folder, "best" or "last". A run without scores has no best one: its last is loaded.
     device: "auto", "cpu", "cuda" or "mps".   trust: build classes that are not ganrun's own, which runs their code,
     and follow links that lead out of the run folder.
     Raises UserError if there is no such run, or if its checkpoint cannot be read.
     """
     try:
-        if which == "best":
+        if which == "best" and not find_bundle(str(run)):
             last = checkpoint.find_checkpoint(str(run), trust=trust, uses_registry=True)
             run = last.parent.parent if str(run) == "last" else run
             which = "best" if Manifest.read(last.parent).best else "last"

@@ -31,8 +31,8 @@ ONE = {
     **{OTHER: "other file", DEAD: "dead link", UNREADABLE: "unreadable folder", WRITTEN: "folder of a run or cache"},
     VISITED: "link to a folder that is read anyway or lies above",
 }
-COMMANDS = ("train", "eval", "sample", "translate", "compare", "sweeps")  # folders below outputs/
-RUN_FILES = {"config.yaml", "status.json"}
+COMMANDS = ("train", "eval", "sample", "translate", "export", "compare", "sweeps")  # folders below outputs/
+RUN_FILES = ({"config.yaml", "status.json"}, {"card.json", "README.md"})  # of a run, and of an exported model
 SHOWN, SUFFIXES_SHOWN = 3, 5  # paths and suffixes named in a message
 
 
@@ -111,12 +111,13 @@ def _read_folder(parent: str, real: str, found: ImageFiles) -> Iterator[os.DirEn
 
 
 def is_written_by_ganrun(folder: str, names: set[str]) -> bool:
-    """Return whether a folder with these entries is a run, the folder `outputs` of all commands, or a cache."""
+    """Return whether a folder with these entries is a run, an exported model, the folder `outputs` of all commands, or a cache."""
     is_outputs = os.path.basename(folder) == "outputs" and any(
         name in names and os.path.isdir(os.path.join(folder, name)) for name in COMMANDS
     )
     is_prepared = "manifest.json" in names and any(name.endswith(".npy") for name in names)
-    return is_outputs or is_prepared or names >= RUN_FILES or folder == os.path.realpath(cache_dir())
+    is_run = any(names >= files for files in RUN_FILES)
+    return is_outputs or is_prepared or is_run or folder == os.path.realpath(cache_dir())
 
 
 def require_images(folder: Path, expected: str) -> list[Path]:

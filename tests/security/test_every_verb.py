@@ -22,6 +22,7 @@ VERBS = {
     "eval": ["eval", "RUN", "copies=0", "samples=32"],
     "sample": ["sample", "RUN", "n=4"],
     "translate": ["translate", "RUN", "input=pictures"],
+    "export": ["export", "RUN"],
     "sweep": ["sweep", "RUN"],
     "sweep resume": ["sweep", "resume", "RUN"],
     "compare": ["compare", "RUN", "known"],

@@ -13,18 +13,21 @@ from torch import Tensor
 
 from ganrun.cli.commands import eval_protocol
 from ganrun.config import build, compatibility, overrides
+from ganrun.data.image_files import list_images
 from ganrun.data.images import save_png
 from ganrun.data.keys import describe_keys, keys_taken, kinds_needed, kinds_of
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
-from ganrun.files import write_json
+from ganrun.files import user_path, write_json
 from ganrun.metrics.picture_folder import PictureFolder
 from ganrun.metrics.scores import ScoreNote, copies
 from ganrun.metrics.scores.declarations import score_of_setting
 from ganrun.metrics.suite import Generation
 from ganrun.terminal import PlainConsole
+from ganrun.training.export.card_file import find_bundle
 from ganrun.training.inference import TrainedModel, data_for, load_trained_model, names_other_data, select_device
-from ganrun.training.run_folder import make_run_folder, package_versions
+from ganrun.training.manifest import has_checkpoints
+from ganrun.training.run_folder import STATUS, make_run_folder, package_versions
 
 log = logging.getLogger(__name__)
 # Entries of the protocol that the table's columns show already, besides the settings of single scores
@@ -55,6 +58,7 @@ class EvalResult:
 def run(cfg: DictConfig, folder: Path) -> None:
     """Score the checkpoint, or the folder of images, and write folder/scores.json."""
     eval_protocol.check_protocol_metrics()
+    check_run_folder(cfg)
     result = score_run(cfg) if cfg.pictures is None and cfg.against is None else score_folders(cfg)
     content = {
         **result.of,
@@ -74,6 +78,19 @@ def run(cfg: DictConfig, folder: Path) -> None:
         write_json(out / "scores.json", content)
 
     print_scores(content, make_run_folder(folder, write) / "scores.json")
+
+
+def check_run_folder(cfg: DictConfig) -> None:
+    """Raise UserError for a folder of images in the place of a run."""
+    folder = user_path("" if OmegaConf.is_missing(cfg, "run") else cfg.run)
+    if cfg.pictures is not None or cfg.against is not None or not folder.is_dir() or (folder / STATUS).exists():
+        return
+    is_run = has_checkpoints(folder) or has_checkpoints(folder / "checkpoints") or find_bundle(str(folder))
+    if not is_run and list_images(folder).paths:
+        raise UserError(
+            f"{folder} is a folder of images, not a run. To score its images: ganrun eval --folder {folder} data=NAME, "
+            "or --against OTHER-FOLDER"
+        )
 
 
 def score_run(cfg: DictConfig) -> EvalResult:

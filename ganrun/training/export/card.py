@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ganrun.training.export.card_file import CARD, VERSION
 from ganrun.training.export.formats import OPSET
 from ganrun.training.export.programs import CHECKED, ModelProgram
 from ganrun.training.export.script import Script
-from ganrun.training.inference import TrainedModel
+from ganrun.training.inference import TrainedModel, is_named, number_classes
 from ganrun.training.run_folder import package_versions
 
 TOLERANCE = 1e-4  # of the largest difference between an exported program and the model, on CHECKED samples
@@ -92,7 +92,7 @@ def write_readme(card: Mapping[str, Any], script: Script, has_picture: bool) -> 
         f"{describe_weights(card)}, exported as {describe_format(card)}.",
         "![samples](preview.png)" if has_picture else "",
         f"## Use\n\nIt needs {needs}, and no ganrun:\n\n```\npython {script.name} {script.arguments}\n```",
-        "## Inputs\n\n" + "\n\n".join(map(inputs_table, card["programs"])),
+        "## Inputs\n\n" + "\n\n".join(inputs_table(each, card["classes"]) for each in card["programs"]),
         "## Scores\n\n" + scores_table(card["scores"], card["protocol"]),
         f"## License\n\n{cell(card['license'] or '') or 'None is stated: ask the author before you use it.'}",
         "## Files\n\n| file | SHA-256 |\n|---|---|\n" + "\n".join(f"| {n} | {d} |" for n, d in card["files"].items()),
@@ -127,11 +127,12 @@ def describe_format(card: Mapping[str, Any]) -> str:
     )
 
 
-def inputs_table(program: Mapping[str, Any]) -> str:
+def inputs_table(program: Mapping[str, Any], classes: Sequence[str]) -> str:
     """Return the inputs and the output of a program as a table."""
     rows = [f"| {program['name']} | type | shape | what |", "|---|---|---|---|"]
     for one in program["inputs"]:
         what = DRAWN.get(one["kind"], f"{one['kind']}, as in the training data").format(**{"classes": "", **one})
+        what += f": {cell(number_classes(classes))}" if "classes" in one and is_named(classes) else ""
         what += f"; sides: multiples of {one['multiple']}" if "multiple" in one else ""
         rows.append(f"| {one['name']} | {one['dtype']} | {shape_text(one['shape'])} | {what} |")
     return "\n".join([*rows, f"| output | | {shape_text(program['output'])} | |"])

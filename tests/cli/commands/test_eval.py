@@ -315,3 +315,10 @@ def test_a_folder_of_samples_scores_against_data_under_the_protocol_of_a_run(dig
 def test_a_folder_of_samples_is_refused_where_it_cannot_be_scored(digits, evaluate, args, message, capsys):
     assert main(["eval", "--folder", str(digits["small"]), *args]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_folder_of_images_in_the_place_of_a_run_is_pointed_to_the_right_command(digits, capsys):
+    assert main(["eval", str(digits["small"]), "data=digits"]) == 2
+    message = capsys.readouterr().err
+    assert "is a folder of images, not a run" in message
+    assert f"ganrun eval --folder {digits['small']} data=NAME" in message

@@ -17,7 +17,9 @@ from helpers.scenes import write_scenes
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+import ganrun
 from ganrun.cli.main import main
+from ganrun.errors import UntrustedError
 from ganrun.files import sha256_of_file
 from ganrun.training.export import bundle, formats, loading, openers
 
@@ -206,6 +208,38 @@ def test_a_model_and_data_of_the_user_are_exported_with_their_conditions(cli):
     assert len(json.loads(Path("out/tokens.json").read_text())) == 16
     assert cli.run("sample", "out", "n=4", "out=samples") == 2  # its class is not ganrun's
     assert cli.run("sample", "out", "n=4", "out=samples", "trust=true") == 0
+
+
+def test_an_exported_model_beside_images_is_not_among_them(work, tmp_path, capsys):
+    shutil.copytree("safetensors", write_pictures(tmp_path / "images", 3, size=(28, 28)) / "generator")
+    assert main(["eval", "--folder", str(tmp_path / "images"), "data=digits", "samples=3"]) == 0
+    assert "3 images used; left out: 1 folder of a run or cache" in capsys.readouterr().err
+
+
+def test_the_python_api_loads_an_exported_model(work):
+    exported, run = ganrun.load("safetensors", device="cpu"), ganrun.load("cgan", which="last", device="cpu")
+    assert torch.equal(exported.sample(5, y=3), run.sample(5, y=3))
+    assert (exported.scores, exported.kimg) == (run.scores, run.kimg)
+    with pytest.raises(UntrustedError, match=r"ganrun.load\('onnx', trust=True\)"):
+        ganrun.load("onnx")
+    program = ganrun.load("onnx", device="cpu", trust=True)
+    assert torch.allclose(program.sample(5, y=3), run.sample(5, y=3), atol=1e-4)
+
+
+def test_what_a_run_of_a_stranger_says_is_text_in_its_bundle(work, tmp_path):
+    content = torch.load(checkpoint_path("cgan"), weights_only=True)
+    hostile = '"""\nimport os; os.mkdir("ran")\n"""<script>|'
+    content["ganrun"]["choices"]["model"] = content["ganrun"]["choices"]["data"] = hostile
+    torch.save(content, tmp_path / "stranger.ckpt")
+    assert main(["export", str(tmp_path / "stranger.ckpt"), f"out={tmp_path / 'out'}"]) == 0
+    assert run_alone(tmp_path / "out" / "sample.py", "2", folder=tmp_path / "alone").returncode == 0
+    assert not (tmp_path / "alone" / "ran").exists()
+    assert "<script>" not in (tmp_path / "out" / "README.md").read_text()
+
+
+def checkpoint_path(run):
+    folder = Path(run, "checkpoints")
+    return folder / json.loads((folder / "manifest.json").read_text())["last"]
 
 
 # What is refused
