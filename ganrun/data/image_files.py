@@ -111,7 +111,7 @@ def _read_folder(parent: str, real: str, found: ImageFiles) -> Iterator[os.DirEn
 
 
 def is_written_by_ganrun(folder: str, names: set[str]) -> bool:
-    """Return whether a folder with these entries is a run, an exported model, the folder `outputs` of all commands, or a cache."""
+    """Return whether a folder with these entries is a run, an exported model, all commands' `outputs`, or a cache."""
     is_outputs = os.path.basename(folder) == "outputs" and any(
         name in names and os.path.isdir(os.path.join(folder, name)) for name in COMMANDS
     )

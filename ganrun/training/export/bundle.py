@@ -52,7 +52,7 @@ def difference_to_model(program: ModelProgram, form: str, folder: Path) -> float
     """
     run, differences = OPENERS[form](folder, program.name), []
     for n in BATCHES:
-        expected, reason = program.expected[:n], ""
+        expected, result, reason = program.expected[:n], torch.empty(0), ""
         try:
             result = run(*(each[:n] for each in program.examples))
             reason = "" if result.shape == expected.shape else f"{[*result.shape]} instead of {[*expected.shape]}"
