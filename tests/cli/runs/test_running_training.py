@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -148,3 +150,17 @@ def test_all_that_a_training_leaves_is_removed_with_it(start, tmp_path, logger):
     assert foreign_entries(tmp_path / "run") == []
     assert main(["runs", "rm", "run", "--yes"]) == 0
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_ranks_save_on_request_and_go_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    ranks = ["trainer.accelerator=cpu", "trainer.devices=2", "folder=run"]
+    command = [sys.executable, "-m", "ganrun", *ENDLESS, *ranks]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    run = tmp_path / "run"
+    wait_until(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size > 0)
+    assert main(["save", "run"]) == 0
+    assert (tmp_path / capsys.readouterr().out.strip()).exists()
+    assert main(["stop", "run"]) == 0
+    assert process.wait(60) == 143
