@@ -2,13 +2,14 @@
 
 import math
 import platform
+import textwrap
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ganrun.cli.runs.table import describe_as_json, format_table
+from ganrun.cli.runs.table import describe_as_json, format_table, terminal_width
 from ganrun.config.json_forms import is_number
 from ganrun.errors import UserError, ganrun_command, printable
 from ganrun.files import open_regular
@@ -43,10 +44,21 @@ def describe_run_fully(folder: Path) -> str:
         "versions": ", ".join(f"{name} {version}" for name, version in status.get("versions", {}).items()),
         "commit": status.get("commit") or "",
     }
-    lines = [f"{name:<13}{printable(text)}" for name, text in facts.items() if text]
+    lines = [line for name, text in facts.items() if text for line in wrap_fact(name, printable(text))]
     lines += ["", *scores] if (scores := score_lines(status)) else []
     lines += ["", *(f"{name:<13}{command}" for name, command in next_commands(run).items())]
     return "\n".join(lines) + "\n"
+
+
+def wrap_fact(name: str, text: str) -> list[str]:
+    """Return lines that fit the terminal, as far as single words do."""
+    return textwrap.wrap(
+        f"{name:<13}{text}",
+        max(40, terminal_width()),
+        subsequent_indent=" " * 13,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def describe_state(run: RunOverview) -> str:

@@ -198,3 +198,15 @@ def test_the_disk_use_is_told_by_kind(place, capsys):
     use = read_overview(run).disk
     assert 50_000 <= use.pictures < 60_000
     assert 5_000 <= use.checkpoints < 10_000
+
+
+@pytest.mark.parametrize("width", [1, 20, 80, 140])
+def test_the_status_of_a_run_fits_the_terminal_as_far_as_its_words_do(place, width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    make_run(place / "run", versions=dict.fromkeys(("python", "ganrun", "torch", "numpy", "hydra-core"), "1.2.3"))
+    assert main(["status", "run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "run          run"
+    assert max(map(len, lines)) <= max(width, 60)
+    assert main(["runs", "."]) == 0
+    assert main(["runs", "du", "."]) == 0
