@@ -58,8 +58,10 @@ def check_contents_are_own(folder: Path, takes_all: bool) -> None:
 
 
 def foreign_entries(folder: Path) -> list[str]:
-    """Return the names in a run folder that ganrun does not write."""
-    return sorted(name for name in os.listdir(folder) if not OWN_ENTRIES.fullmatch(name))
+    """Return the names in a run folder that ganrun does not write. NAME.png is an enlarged samples/NAME-kimgN.png."""
+    samples = os.listdir(folder / "samples") if (folder / "samples").is_dir() else []
+    enlarged = {f"{name.rpartition('-kimg')[0]}.png" for name in samples if "-kimg" in name}
+    return sorted(name for name in {*os.listdir(folder)} - enlarged if not OWN_ENTRIES.fullmatch(name))
 
 
 def iterate_locked_below(folder: Path) -> Iterator[Path]:
