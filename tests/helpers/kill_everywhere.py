@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-COMMANDS = ("compare", "eval", "resume", "sample", "train", "translate")
+COMMANDS = ("compare", "eval", "export", "resume", "sample", "train", "translate")
 CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.truncate", "shutil.rmtree")
 
 

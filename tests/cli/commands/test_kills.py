@@ -69,6 +69,13 @@ def test_samples_are_whole_or_absent(template, kind):
     assert_whole_or_absent(results, "made")
 
 
+def test_an_exported_model_is_whole_or_absent(template):
+    results = killed_everywhere(template, ["export", "run", "out=made"])
+    for result in results:
+        assert len(below(result.left, "made")) in (0, 7), result.change
+    assert_whole_or_absent(results, "made")
+
+
 def test_scores_and_statistics_are_whole_or_absent(template):
     args = ["eval", "run", "metrics=lenet", "samples=20", "metrics.reference=200", "copies=20"]
     for result in killed_everywhere(template, args):
