@@ -1,5 +1,6 @@
 """ganrun export: writes a trained model as a folder that works without ganrun."""
 
+import shlex
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -32,20 +33,31 @@ def run(cfg: DictConfig, folder: Path) -> None:
     out = make_run_folder(
         out, lambda partial: cards.append(write_bundle(trained, cfg.format, license_text, partial)), "out"
     )
-    report_bundle(out, cards[0])
+    report_bundle(out, cards[0], bool(cfg.trust))
 
 
-def report_bundle(out: Path, card: dict) -> None:
+def report_bundle(out: Path, card: dict, is_trusted: bool) -> None:
     """Print what was written, how exact it is, and what to do with it."""
     check = card["check"]
-    script = next(name for name in card["files"] if name in ("sample.py", "translate.py"))
     lines = {
         "bundle": f"{out}   ({', '.join(card['files'])})",
         "weights": f"{'moving average' if card['averaged_weights'] else 'not averaged'}, after {card['kimg']:g} kimg",
         "checked": f"{check['samples']} samples differ from the model's by {check['largest_difference']:.1g} at most",
         "license": card["license"] or "none stated; state one with license=TEXT",
-        "next": f"python {out / script}   or   {ganrun_command('eval', out)}",
+        "next": "   or   ".join(next_commands(out, card, is_trusted)),
     }
     PlainConsole(soft_wrap=True).print(
         *(f"{name:<10}{text}" for name, text in lines.items()), sep="\n", highlight=False
     )
+
+
+def next_commands(out: Path, card: dict, is_trusted: bool) -> list[str]:
+    """Return how to use the bundle without ganrun, and with it. is_trusted: whether the run needed trust."""
+    is_translator = "translate.py" in card["files"]
+    script = "translate.py" if is_translator else "sample.py"
+    alone = shlex.join(["python", str(out / script)]) + (" IMAGE NEW.png a_to_b" if is_translator else "")
+    trust = ["trust=true"] if is_trusted or card["format"] in PROGRAM_FILES else []
+    if (card["config"].get("metrics") or {}).get("_target_"):
+        return [alone, ganrun_command("eval", out, *trust)]
+    verb = ("translate", out, "input=IMAGE") if is_translator else ("sample", out)
+    return [alone, ganrun_command(*verb, *trust)]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -127,6 +129,16 @@ def test_the_card_says_what_was_exported_and_how_it_scored(work):
         assert text in readme
 
 
+@pytest.mark.parametrize("form", [*formats.FORMATS])
+def test_the_hints_of_an_export_work_as_they_are(work, form, tmp_path, capsys):
+    out = tmp_path / "with space"
+    assert main(["export", "cgan", f"format={form}", f"out={out}"]) == 0
+    alone, command = re.search("^next +(.*)   or   (.*)$", capsys.readouterr().out, re.MULTILINE).groups()
+    assert shlex.split(alone) == ["python", str(out / "sample.py")]
+    assert main([*shlex.split(command)[1:], "copies=0"]) == 0
+    assert shlex.split(command)[:2] == ["ganrun", "eval"]
+
+
 def test_no_path_of_this_machine_leaves_it(work, tmp_path):
     write_pictures(tmp_path / "secret-place", 8, size=(28, 28))
     data = ["data=folder", f"data.root={tmp_path / 'secret-place'}", "data.size=28", "data.channels=3"]
@@ -189,9 +201,11 @@ def test_a_translator_is_exported_in_both_directions(work, form, tmp_path):
     assert main(["sample", str(out), "trust=true", f"out={tmp_path / 'no'}"]) == 2
 
 
-def test_points_are_exported_as_a_table(work, tmp_path):
+def test_points_are_exported_as_a_table(work, tmp_path, capsys):
     assert main(["train", *RING, f"folder={tmp_path / 'ring'}"]) == 0
+    capsys.readouterr()
     assert main(["export", str(tmp_path / "ring"), "format=onnx", f"out={tmp_path / 'out'}"]) == 0
+    assert f"or   ganrun sample {tmp_path / 'out'} trust=true" in capsys.readouterr().out  # a run without scores
     result = run_alone(tmp_path / "out" / "sample.py", "5", folder=tmp_path / "alone")
     assert (result.returncode, result.stderr) == (0, "")
     assert np.loadtxt(tmp_path / "alone" / "samples.csv", delimiter=",").shape == (5, 2)
