@@ -44,14 +44,14 @@ def report_bundle(out: Path, card: dict, is_trusted: bool) -> None:
         "weights": f"{'moving average' if card['averaged_weights'] else 'not averaged'}, after {card['kimg']:g} kimg",
         "checked": f"{check['samples']} samples differ from the model's by {check['largest_difference']:.1g} at most",
         "license": card["license"] or "none stated; state one with license=TEXT",
-        "next": "   or   ".join(next_commands(out, card, is_trusted)),
+        "next": "   or   ".join(advise_commands(out, card, is_trusted)),
     }
     PlainConsole(soft_wrap=True).print(
         *(f"{name:<10}{text}" for name, text in lines.items()), sep="\n", highlight=False
     )
 
 
-def next_commands(out: Path, card: dict, is_trusted: bool) -> list[str]:
+def advise_commands(out: Path, card: dict, is_trusted: bool) -> list[str]:
     """Return how to use the bundle without ganrun, and with it. is_trusted: whether the run needed trust."""
     is_translator = "translate.py" in card["files"]
     script = "translate.py" if is_translator else "sample.py"
