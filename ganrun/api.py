@@ -65,7 +65,9 @@ def load(
     Raises UserError if there is no such run, or if its checkpoint cannot be read.
     """
     try:
-        if which == "best" and not find_bundle(str(run)):
+        if which == "best" and find_bundle(str(run)):
+            which = "last"
+        elif which == "best":
             last = checkpoint.find_checkpoint(str(run), trust=trust, uses_registry=True)
             run = last.parent.parent if str(run) == "last" else run
             which = "best" if Manifest.read(last.parent).best else "last"

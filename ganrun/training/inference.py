@@ -25,7 +25,7 @@ from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
 from ganrun.training.export.card_file import CARD, find_bundle
-from ganrun.training.export.loading import open_programs, read_bundle, restore_exported
+from ganrun.training.export.loading import check_no_choice, open_programs, read_bundle, restore_exported
 from ganrun.training.export.openers import PROGRAM_FILES
 from ganrun.training.metric_lines import split_metrics
 
@@ -188,6 +188,7 @@ def load_trained_model(command: DictConfig) -> TrainedModel:
     """Load the model that a command names by `run` and `which`, to its `device`. An exported model is a run, too."""
     is_trusted, bundle = bool(command.get("trust")), find_bundle(command.run)
     if bundle:
+        check_no_choice(bundle, command.which)
         path, content = bundle / CARD, read_bundle(bundle, is_trusted)
     else:
         path = checkpoint.find_checkpoint(command.run, command.which, is_trusted, uses_registry=True)

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ganrun.data.keys import keys_taken, kinds_needed
+from ganrun.errors import printable
 from ganrun.files import sha256_of_file
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.training.export.card_file import CARD, VERSION
@@ -104,7 +105,7 @@ def write_readme(card: Mapping[str, Any], script: Script, has_picture: bool) -> 
 def cell(value: Any) -> str:
     """Return a value as text of a table in Markdown: what a stranger's run says is no code."""
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return html.escape(" ".join(text.split())).replace("|", "\\|").replace("`", "'")
+    return html.escape(printable(" ".join(text.split()))).replace("|", "\\|").replace("`", "'")
 
 
 def yaml_text(text: str) -> str:

@@ -33,6 +33,12 @@ def read_bundle(folder: Path, trust: bool) -> dict[str, Any]:
     }
 
 
+def check_no_choice(folder: Path, which: str) -> None:
+    """Raise UserError for a checkpoint that is chosen of a bundle, which has the weights of one."""
+    if which != "last":
+        raise UserError(f"which={which} has no effect on {folder}, which holds one exported model. Leave it out.")
+
+
 def open_programs(folder: Path, card: Mapping[str, Any]) -> ExportedModel:
     """Return a model that runs the programs of a bundle. This runs code: the bundle must be trusted."""
     require_packages(("onnxruntime",) if card["format"] == "onnx" else (), f"{folder} with format={card['format']}")

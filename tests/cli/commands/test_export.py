@@ -13,6 +13,7 @@ import sysconfig
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from helpers.picture_sets import write_pictures
@@ -127,6 +128,14 @@ def test_the_card_says_what_was_exported_and_how_it_scored(work):
     assert card["config"]["model"]["_target_"] == "ganrun.models.cgan.CGAN"
     assert {each["name"]: each["shape"] for each in card["programs"][0]["inputs"]} == {"z": [64], "y": []}
     assert files(Path("onnx")) == {"README.md", "card.json", *card["files"]}
+    graph = onnx.load("onnx/generator.onnx")
+    assert [(each.domain, each.version) for each in graph.opset_import if not each.domain] == [("", 18)]
+    assert [
+        [side.dim_param or side.dim_value for side in each.type.tensor_type.shape.dim] for each in graph.graph.input
+    ] == [
+        ["n", 64],
+        ["n"],
+    ]
     for text in ("opset 18", 'license: "MIT"', "| val/fd_lenet |", "samples: 20", "from 0 to below 10", "pillow"):
         assert text in readme
 
@@ -141,11 +150,12 @@ def test_the_hints_of_an_export_work_as_they_are(work, form, tmp_path, capsys):
     assert shlex.split(command)[:2] == ["ganrun", "eval"]
 
 
-def test_no_path_of_this_machine_leaves_it(work, tmp_path):
+def test_no_path_of_this_machine_leaves_it_and_no_data_are_needed(work, tmp_path):
     write_pictures(tmp_path / "secret-place", 8, size=(28, 28))
     data = ["data=folder", f"data.root={tmp_path / 'secret-place'}", "data.size=28", "data.channels=3"]
     run, out = tmp_path / "run", tmp_path / "out"
     assert main(["train", "model=dcgan", *data, *SMALL, "kimg=0.008", "metrics=none", f"folder={run}"]) == 0
+    shutil.rmtree(tmp_path / "secret-place")
     assert main(["export", str(run), f"out={out}"]) == 0
     assert not [path for path in out.iterdir() if str(tmp_path).encode() in path.read_bytes()]
     assert main(["sample", str(out), "n=4", f"out={tmp_path / 'samples'}"]) == 0
@@ -357,6 +367,7 @@ def test_nothing_stays_of_an_export_that_fails(work, tmp_path, capsys, monkeypat
         (["none"], "none does not exist"),
         ([], "export needs a run folder, a checkpoint file or the word last"),
         (["cgan", "which=newest"], "which=newest is unknown. Allowed: last, best."),
+        (["safetensors", "which=best"], "which=best has no effect on safetensors, which holds one exported model"),
         (["onnx", "trust=true"], "only its programs are there. Export the run that it came from."),
     ],
 )
