@@ -4,7 +4,8 @@ import copy
 import logging
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from rich.cells import cell_len
@@ -109,6 +110,20 @@ def join_fields(fields: Sequence[str], width: int | None = None) -> str:
             break
         line = f"{line}  {field}"
     return line
+
+
+@contextmanager
+def working(text: str) -> Iterator[None]:
+    """Show in a terminal what takes time, until the block ends. Nothing else may be redrawn meanwhile."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    display = LiveDisplay()
+    display.update(text)
+    try:
+        yield
+    finally:
+        display.stop()
 
 
 class LiveDisplay:

@@ -30,7 +30,7 @@ from ganrun.errors import UserError, print_error, print_traceback
 from ganrun.sweep import hydra_context, naming
 from ganrun.sweep.hydra_context import CommandContext
 from ganrun.sweep.state import SWEEP_VARIABLE
-from ganrun.terminal import configure_logging
+from ganrun.terminal import configure_logging, working
 
 log = logging.getLogger(__name__)
 
@@ -129,12 +129,21 @@ def run_job(command: Command, cfg: DictConfig, outcomes: list[tuple[str, int]]) 
     """Run one job and append its outcome. An error is reported but not raised, so that the other jobs still run."""
     name, code = current_job_name(command), 0
     try:
-        with uncollected_imports():
+        with uncollected_imports(), working(describe_start(command, cfg)):
             command_module(command)
         run_isolated(command, cfg, name)
     except Exception as error:
         code = report_error(error, hydra_errors.as_user_error(error, command))
     outcomes.append((name, code))
+
+
+def describe_start(command: Command, cfg: DictConfig) -> str:
+    """Return what a command says while it loads its libraries."""
+    if command.verb != "train":
+        return f"{command.verb}: loading PyTorch ..."
+    choices, limits = HydraConfig.get().runtime.choices, {"kimg": cfg.kimg, "minutes": cfg.minutes}
+    length = " or ".join(f"{limit} {unit}" for unit, limit in limits.items() if limit is not None)
+    return f"{choices.get('model')} on {choices.get('data')}, {length}: loading PyTorch ..."
 
 
 def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:

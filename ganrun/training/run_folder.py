@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -29,7 +30,7 @@ from ganrun.config.json_forms import (
     read_form,
 )
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
-from ganrun.errors import Failure, UntrustedError, UserError, ganrun_command, is_full_disk
+from ganrun.errors import Failure, Interrupted, UntrustedError, UserError, ganrun_command, is_full_disk, printable
 from ganrun.files import building, find_stray_entry, nan_for_null, open_append, read_text
 from ganrun.terminal import LogFormatter
 
@@ -107,16 +108,27 @@ class AppendHandler(logging.FileHandler):
 
 @contextmanager
 def log_to_file(folder: Path) -> Iterator[None]:
-    """Write ganrun's log messages to train.log too."""
+    """Write ganrun's log messages to train.log, too, and the error that ends the block, with its traceback."""
     handler = AppendHandler(folder / "train.log", delay=True)  # another rank makes the folder
     handler.setFormatter(LogFormatter())
     handler.handleError = lambda record: None  # the run itself reports a full disk
     logging.getLogger("ganrun").addHandler(handler)
     try:
         yield
+    except (Exception, Interrupted) as error:
+        is_expected = isinstance(error, UserError | Interrupted)
+        copy_to_log(f"ganrun: {printable(error)}" if is_expected else "".join(format_exception(error)).rstrip())
+        raise
     finally:
         logging.getLogger("ganrun").removeHandler(handler)
         handler.close()
+
+
+def copy_to_log(text: str) -> None:
+    """Write what the terminal shows in another way to train.log, within `log_to_file`."""
+    for handler in logging.getLogger("ganrun").handlers:
+        if isinstance(handler, AppendHandler):
+            handler.handle(logging.makeLogRecord({"msg": text, "levelno": logging.INFO}))
 
 
 @contextmanager

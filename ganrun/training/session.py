@@ -93,9 +93,27 @@ def run_training(
         note_run(folder)
     record.restore(experiment.model.images_seen)
     with log_to_file(folder):
+        if is_main_process():
+            log_plan(experiment, record)
         if experiment.hardware.device == "cpu" and not experiment.model.images_seen and is_main_process():
             warn_if_busy()
         fit_model(RunContext(experiment, record, choices, DurableIO(), checkpoint_path))
+
+
+def log_plan(experiment: Experiment, record: RunRecord) -> None:
+    """Log what is trained on what, for how long, with what and where."""
+    cfg, data, model, choices = experiment.cfg, experiment.data, experiment.model, record.facts["choices"]
+    classes = f" in {len(data.classes)} classes" if len(data.classes) > 1 else ""
+    what = f"{choices.get('model')} on {choices.get('data')}"
+    kind = data.kind if data.kind == "points" else "images"
+    log.info("%s: %s %s of %s%s", what, f"{data.train_count:,}", kind, "x".join(map(str, data.shape)), classes)
+    limits = {"kimg": cfg.kimg, "minutes": cfg.minutes}
+    length = " or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit is not None)
+    begun = f"goes on at {model.images_seen / 1000:g} kimg, " if model.images_seen else ""
+    count = record.facts["threads"]
+    threads = f" with {count} {'thread' if count == 1 else 'threads'}" if experiment.hardware.device == "cpu" else ""
+    where = f"{experiment.hardware.device}{threads}, {record.facts['precision']}"
+    log.info("%s%s on %s, to %s", begun, length, where, record.folder)
 
 
 def fit_model(run: RunContext) -> None:

@@ -11,6 +11,7 @@ from ganrun.terminal import PlainConsole, format_duration
 from ganrun.training.callbacks.base import RunContext
 from ganrun.training.callbacks.profiling import Profiling
 from ganrun.training.callbacks.samples import Samples
+from ganrun.training.run_folder import copy_to_log
 from ganrun.training.run_record import RunRecord
 
 BETTER = {"min": "lower", "max": "higher"}  # by the mode of a monitored score
@@ -21,7 +22,7 @@ def print_summary(run: RunContext) -> None:
     record = run.record
     if not record.is_main_process:
         return
-    console = PlainConsole(soft_wrap=True)
+    console = PlainConsole(soft_wrap=True, record=True)
     if record.last:
         real = run.experiment.suite.real_baselines(run.experiment.data)
         console.print(closing_table(record, real))
@@ -31,6 +32,7 @@ def print_summary(run: RunContext) -> None:
             console.print(f"details       open {trace} in https://ui.perfetto.dev")
     for label, text in closing_lines(run):
         console.print(f"{label:<13} {text}", highlight=False)
+    copy_to_log(console.export_text().rstrip())
 
 
 def closing_lines(run: RunContext) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from ganrun.config.experiment import build_experiment
 from ganrun.config.interpolations import quote_text
 from ganrun.config.unused import check_added_settings
 from ganrun.errors import ganrun_command
+from ganrun.terminal import working
 from ganrun.training import continuation, initial_weights, lock, metric_lines, run_folder, run_record, session
 from ganrun.training.dry_run import print_plan
 from ganrun.training.manifest import has_checkpoints
@@ -25,7 +26,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
         drop_unused_networks(cfg)
         continuation.resume_existing(cfg, folder)
         return
-    experiment = build_experiment(cfg)
+    with working("building the networks ..."):
+        experiment = build_experiment(cfg)
     check_added_settings(plan, [player.name for player in experiment.model.players()])
     run_folder.check_writable(folder.absolute())
     initial_weights.start_from_source(cfg, experiment.model)

@@ -12,6 +12,7 @@ from ganrun.terminal import LiveDisplay, format_duration, join_fields
 from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.callbacks.loss_curves import PROBABILITY, LossCurves
+from ganrun.training.run_folder import copy_to_log
 
 log = logging.getLogger(__name__)
 
@@ -19,17 +20,17 @@ log = logging.getLogger(__name__)
 class Progress(RunCallback):
     """One line: share that is done, images, images per second, time left, the score, and how the players stand.
 
-    A terminal redraws it four times a second, as wide as it is; elsewhere it is logged every `seconds` and after each
-    scoring.
+    A terminal redraws it four times a second, as wide as it is. It is logged every `seconds` and after each scoring.
     """
 
     def __init__(self, seconds: float = 20):
         self.is_live = sys.stderr.isatty()
-        self.pause, self.live = 0.25 if self.is_live else seconds, None
+        self.seconds, self.pause, self.live = seconds, 0.25 if self.is_live else seconds, None
         self.newest = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.shown_at, self.shown_score = time.monotonic(), None
+        self.logged_at, self.logged_score = self.shown_at, None
         self.live = LiveDisplay() if self.is_live and trainer.is_global_zero else None
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -57,11 +58,15 @@ class Progress(RunCallback):
             self.live = None
 
     def _show(self, model) -> None:
-        self.newest = self.line(model, self.live and self.live.width)
-        if self.live:
-            self.live.update(self.newest)
-        else:
+        self.newest = self.line(model, self.live.width if self.live else None)
+        if not self.live:
             log.info(self.newest)
+            return
+        self.live.update(self.newest)
+        now, scored = time.monotonic(), self.run.record.last.get("kimg")
+        if now - self.logged_at > self.seconds or scored != self.logged_score:  # the log has fewer lines
+            self.logged_at, self.logged_score = now, scored
+            copy_to_log(self.line(model))
 
     def seconds_left(self, images: int) -> float:
         """Return the seconds until the run reaches its kimg, at the speed so far, or its minutes, and is scored."""
