@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,7 @@ from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 import ganrun.config.network_parts
 import ganrun.config.precedence
@@ -141,9 +142,10 @@ def describe_start(command: Command, cfg: DictConfig) -> str:
     """Return what a command says while it loads its libraries."""
     if command.verb != "train":
         return f"{command.verb}: loading PyTorch ..."
-    choices, limits = HydraConfig.get().runtime.choices, {"kimg": cfg.kimg, "minutes": cfg.minutes}
-    length = " or ".join(f"{limit} {unit}" for unit, limit in limits.items() if limit is not None)
-    return f"{choices.get('model')} on {choices.get('data')}, {length}: loading PyTorch ..."
+    choices, limits = HydraConfig.get().runtime.choices, []
+    with suppress(OmegaConfBaseException):  # a wrong interpolation: reported soon
+        limits = [f"{limit} {unit}" for unit in ("kimg", "minutes") if (limit := cfg.get(unit)) is not None]
+    return f"{choices.get('model')} on {choices.get('data')}, {' or '.join(limits)}: loading PyTorch ..."
 
 
 def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:

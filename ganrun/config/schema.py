@@ -43,6 +43,7 @@ SETTINGS: dict[str, Setting] = {
     "channels_last": Setting(FLAG),
     "guard": Setting(one_of("stop", "skip"), resumable=True),
     "guard_skips": Setting(COUNT, resumable=True),
+    **{name: Setting(one_of("continue", "stop"), resumable=True) for name in ("on_collapse", "on_diverge")},
     "profile": Setting(FLAG, resumable=True),
     "log_every": Setting(COUNT, resumable=True),
     "folder": Setting(TEXT, resumable=True),
@@ -68,6 +69,10 @@ SETTINGS: dict[str, Setting] = {
     "callbacks.nan_guard.skips": Setting(COUNT, True, resumable=True),
     "callbacks.loss_curves.every": Setting(COUNT, True, resumable=True),
     "callbacks.evaluation.max_share": Setting(number(least=0, most=1), True, resumable=True),
+    **{
+        f"callbacks.stopping.{name}": Setting(one_of("continue", "stop"), True, resumable=True)
+        for name in ("on_collapse", "on_diverge")
+    },
     "callbacks.progress.seconds": Setting(POSITIVE, True, resumable=True),
     "callbacks.checkpointing.keep": Setting(WHOLE_OR_NULL, True, resumable=True),
     "callbacks.checkpointing.kimg": Setting(KIMG_OR_NULL, True, resumable=True),

@@ -94,13 +94,13 @@ def run_training(
     record.restore(experiment.model.images_seen)
     with log_to_file(folder):
         if is_main_process():
-            log_plan(experiment, record)
+            announce_training(experiment, record)
         if experiment.hardware.device == "cpu" and not experiment.model.images_seen and is_main_process():
             warn_if_busy()
         fit_model(RunContext(experiment, record, choices, DurableIO(), checkpoint_path))
 
 
-def log_plan(experiment: Experiment, record: RunRecord) -> None:
+def announce_training(experiment: Experiment, record: RunRecord) -> None:
     """Log what is trained on what, for how long, with what and where."""
     cfg, data, model, choices = experiment.cfg, experiment.data, experiment.model, record.facts["choices"]
     classes = f" in {len(data.classes)} classes" if len(data.classes) > 1 else ""

@@ -4,7 +4,7 @@ import io
 import re
 from pathlib import Path
 
-from helpers.runs import RING
+from helpers.runs import RING, status
 
 from ganrun.cli.main import main
 from ganrun.training.callbacks.progress import Progress
@@ -111,3 +111,22 @@ def test_a_run_that_goes_on_says_from_where(cli, train, capsys):
     capsys.readouterr()
     assert main(["resume", "run", "kimg=0.064"]) == 0
     assert "goes on at 0.032 kimg, 0.064 kimg" in capsys.readouterr().err
+
+
+def test_a_collapsed_training_ends_if_it_is_told_to_and_keeps_its_best(cli, capsys):
+    args = [
+        "model=gan",
+        "data=ring",
+        "kimg=4",
+        "batch_size=4",
+        "metrics.samples=50",
+        "logger=none",
+        "validate_kimg=0.4",
+    ]
+    still = ["optimizer.lr=1e-12", "on_collapse=stop", "folder=run"]  # too small to find a mode
+    assert cli.run("train", *args, *still) == 0
+    ended = status(cli.folder / "run")
+    assert (ended["state"], ended["ended"], ended["kimg"]) == ("done", "collapsed", 1.6)
+    assert "The training ends here, as on_collapse=stop: collapsed: " in log_of()
+    assert "diagnosis     collapsed: " in capsys.readouterr().out
+    assert (cli.folder / "run" / "checkpoints" / f"kimg{ended['best']['kimg']:010.3f}.ckpt").exists()
