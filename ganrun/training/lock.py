@@ -90,7 +90,7 @@ def signal_owner(folder: Path, signum: int) -> int:
 
     Raises NotOwnerError, and sends nothing, unless the process that the lock file names is known to hold the lock.
     """
-    owner = read_owner(folder)
+    owner = read_owner(folder, lowest=1)  # in a container, a training may be the first process
     if not owner or not is_locked(folder):
         raise NotOwnerError(f"It is unknown which process is in {folder}: {LOCK_FILE} there does not say so.")
     if owner["host"] != platform.node():
@@ -147,10 +147,11 @@ def holds_lock(pid: int, path: Path) -> bool:
     return False
 
 
-def read_owner(folder: Path) -> dict:
-    """Return the host and pid of the process in the folder; {} if they are unknown."""
+def read_owner(folder: Path, lowest: int = 2) -> dict:
+    """Return the host and pid of the process in the folder; {} if they are unknown, or the pid is below `lowest`."""
+    form = {"host": is_text, "pid": lambda pid: is_count(pid) and pid >= lowest}
     try:
-        owner = read_form(folder / LOCK_FILE, 1000, {"host": is_text, "pid": lambda pid: is_count(pid) and pid > 1})
+        owner = read_form(folder / LOCK_FILE, 1000, form)
         return {"host": owner["host"], "pid": owner["pid"]}
     except (OSError, ValueError, KeyError):
         return {}

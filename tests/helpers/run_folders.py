@@ -20,7 +20,7 @@ STATUS = {
     "choices": {"model": "dcgan", "data": "digits"},
 }
 HOLDER = """
-import signal, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from ganrun.training.lock import exclusive_lock
 
@@ -28,7 +28,8 @@ folder = Path(sys.argv[1])
 signal.signal(signal.SIGTERM, lambda *_: (folder.parent / "signals").open("a").write("x"))
 with exclusive_lock(folder):
     print("in", flush=True)
-    while not (folder.parent / "end").exists():
+    parent = os.getppid()
+    while not (folder.parent / "end").exists() and os.getppid() == parent:
         time.sleep(0.02)
 """
 

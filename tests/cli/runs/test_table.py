@@ -4,7 +4,10 @@ import builtins
 import io
 import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from helpers.hostile import write_run
@@ -210,3 +213,31 @@ def test_the_status_of_a_run_fits_the_terminal_as_far_as_its_words_do(place, wid
     assert max(map(len, lines)) <= max(width, 60)
     assert main(["runs", "."]) == 0
     assert main(["runs", "du", "."]) == 0
+
+
+@pytest.mark.parametrize(("hours", "state"), [(1, "elsewhere"), (25, "dead")])
+def test_a_run_of_another_machine_that_has_been_silent_for_a_day_is_dead(place, hours, state):
+    make_elsewhere(place / "run")
+    for path in [*(place / "run").rglob("*"), place / "run"]:
+        os.utime(path, (time.time() - 3600 * hours,) * 2)
+    assert read_overview(place / "run").state == state
+
+
+NO_TORCH = """
+import sys
+from ganrun.cli.main import main
+
+for args in (["runs"], ["runs", "du"], ["runs", "tag", "run", "a"], ["runs", "diff", "run", "run"], ["status", "run"],
+             ["logs", "run"], ["stop", "run"], ["save", "run"], ["runs", "rm", "run", "--yes"]):
+    main(args)
+    assert not {"torch", "hydra", "pytorch_lightning"} & {*sys.modules}, args
+"""
+
+
+def test_the_commands_that_look_after_runs_import_neither_torch_nor_hydra(place):
+    make_run(place / "run")
+    root = Path(table.__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, "-c", NO_TORCH], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert not (place / "run").exists()

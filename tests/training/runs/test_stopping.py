@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import threading
+from contextlib import nullcontext
 
 import pytest
 from helpers.run_folders import Holder, make_run
@@ -94,6 +95,17 @@ def test_without_handles_of_processes_the_number_is_used(run, holder, monkeypatc
     monkeypatch.setattr(os, "pidfd_open", missing)
     assert signal_owner(run, signal.SIGTERM) == holder.process.pid
     wait_until(lambda: holder.signals == 1)
+
+
+def test_in_a_container_the_training_may_be_the_first_process(run, holder, monkeypatch):
+    (run / ".lock").write_text(json.dumps({"host": platform.node(), "pid": 1}))
+    sent = []
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "holds_lock", lambda pid, path: pid == 1)
+        patch.setattr(lock, "process_handle", lambda pid: nullcontext(None))
+        patch.setattr(lock.os, "kill", lambda *signal: sent.append(signal))
+        assert signal_owner(run, signal.SIGTERM) == 1
+    assert sent == [(1, signal.SIGTERM)]
 
 
 def test_looking_whether_a_folder_is_locked_neither_locks_nor_changes_it(run, holder):
