@@ -147,6 +147,14 @@ def holds_lock(pid: int, path: Path) -> bool:
     return False
 
 
+def has_lost_lock(folder: Path, pid: int | None) -> bool:
+    """Return whether this process of this machine has locked a file of the folder that somebody has removed since."""
+    lost = f"{os.path.realpath(folder)}/{LOCK_FILE} (deleted)"
+    with suppress(OSError):
+        return any(os.readlink(handle) == lost for handle in (PROC / str(pid) / "fd").iterdir())
+    return False
+
+
 def read_owner(folder: Path, lowest: int = 2) -> dict:
     """Return the host and pid of the process in the folder; {} if they are unknown, or the pid is below `lowest`."""
     form = {"host": is_text, "pid": lambda pid: is_count(pid) and pid >= lowest}

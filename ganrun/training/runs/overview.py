@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,7 +115,8 @@ def take_manifest(run: RunOverview) -> None:
 
 def take_tail(run: RunOverview) -> None:
     """Take the newest lines of metrics.jsonl, which are ahead of status.json: how far the run is, and how fast."""
-    points = [(line["kimg"], line["time"]) for line in read_tail(run.folder / "metrics.jsonl") if is_point(line)]
+    lines = read_tail(run.folder / "metrics.jsonl")
+    points = [point for order in (lines, lines[::-1]) if (point := first_point(order))]
     if not points:
         return
     run.kimg, run.seconds = max(points[-1][0], run.kimg), max(points[-1][1], run.seconds)
@@ -126,23 +127,24 @@ def take_tail(run: RunOverview) -> None:
         run.seconds_left = seconds_left(run, pace)
 
 
-def is_point(line: Mapping[str, Any]) -> bool:
-    return is_amount(line.get("time")) and is_amount(line.get("kimg"))
+def first_point(lines: Iterable[bytes]) -> tuple[float, float] | None:
+    """Return (kimg, seconds) of the first line that has both; a line may be damaged. None if there is none."""
+    for text in lines:
+        with suppress(ValueError):
+            line = parse_line(text)
+            if is_amount(line.get("time")):
+                return line["kimg"], line["time"]
+    return None
 
 
-def read_tail(path: Path) -> list[dict]:
-    """Return the last lines of a metrics.jsonl, parsed, without those that are damaged or not whole."""
+def read_tail(path: Path) -> list[bytes]:
+    """Return the last whole lines of a metrics.jsonl; none if it cannot be read."""
     try:
         with open_regular(path) as file:
             start = file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL))
-            texts = file.read(TAIL).split(b"\n")[bool(start) : -1]
+            return file.read(TAIL).split(b"\n")[bool(start) : -1]
     except OSError:
         return []
-    lines = []
-    for text in texts:
-        with suppress(ValueError):
-            lines.append(parse_line(text))
-    return lines
 
 
 def seconds_left(run: RunOverview, pace: float) -> float:

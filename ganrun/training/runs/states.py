@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from ganrun.training.lock import LOCK_FILE, is_locked, read_owner
+from ganrun.training.lock import LOCK_FILE, has_lost_lock, is_locked, read_owner
 from ganrun.training.run_folder import STATUS
 
 WRITTEN = ("metrics.jsonl", STATUS, "train.log", LOCK_FILE, "checkpoints")  # what a training writes to as it goes on
@@ -45,7 +45,9 @@ def observe_state(folder: Path, status: Mapping[str, Any]) -> RunState:
     if is_locked(folder) and (stated == "running" or can_read_lock(folder)):
         return RunState.RUNNING
     if stated == "running":
-        return RunState.ELSEWHERE if is_active_elsewhere(folder, status) else RunState.DEAD
+        if is_active_elsewhere(folder, status):
+            return RunState.ELSEWHERE
+        return RunState.RUNNING if has_lost_lock(folder, status.get("pid")) else RunState.DEAD
     if stated in STATED:
         return RunState(stated)
     return RunState.DAMAGED if os.path.lexists(folder / STATUS) else RunState.EMPTY

@@ -178,3 +178,16 @@ def test_a_run_that_was_killed_is_reported_as_such(run, holder, capsys):
     holder.process.wait()
     assert main(["stop", "run"]) == 2
     assert "its process was killed, as nobody holds its lock. To go on: ganrun resume run" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not lock.PROC.exists(), reason="only /proc tells which files a process has open")
+def test_a_run_whose_lock_file_was_removed_is_not_taken_for_dead(run, holder, capsys):
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps({**status, "pid": holder.process.pid}))
+    (run / ".lock").unlink()
+    assert main(["runs", "rm", "run", "--yes"]) == 2
+    assert "run is running. Stop it first" in capsys.readouterr().err
+    assert main(["stop", "run"]) == 2
+    assert "It is unknown which process is in run: .lock there does not say so." in capsys.readouterr().err
+    holder.close()
+    assert main(["runs", "rm", "run", "--yes"]) == 0
