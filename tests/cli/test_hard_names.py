@@ -15,6 +15,7 @@ COMMANDS = {
     **{"compare": ["compare", "run", "{}"], "sweep": ["sweep", "{}"], "go on": ["sweep", "resume", "{}"]},
     **{"sweep.name": [*POINTS, "-m", "seed=1,2", "sweep.name={}"], "configs": [*POINTS, "--config-dir", "{}"]},
     **{"list": ["list", "model", "--config-dir", "{}"], "branch": ["resume", "run", "branch=true", "folder={}"]},
+    **{"export": ["export", "{}"], "bundle": ["export", "run", "out={}"]},
     **{"model": ["train", "model={}"], "weights": ["train", "model=dcgan", "data=digits", "metrics.weights={}"]},
 }
 MARKUP = ["[red]", "[/red]", "a [/b] [bold", "]x["]

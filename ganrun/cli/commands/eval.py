@@ -1,6 +1,7 @@
 """ganrun eval: scores a trained or exported model, or a folder of images against data or another folder."""
 
 import logging
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +84,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
 def check_run_folder(cfg: DictConfig) -> None:
     """Raise UserError for a folder of images in the place of a run."""
     folder = user_path("" if OmegaConf.is_missing(cfg, "run") else cfg.run)
-    if cfg.pictures is not None or cfg.against is not None or not folder.is_dir() or (folder / STATUS).exists():
+    if cfg.pictures is not None or cfg.against is not None or not os.path.isdir(folder) or (folder / STATUS).exists():
         return
     is_run = has_checkpoints(folder) or has_checkpoints(folder / "checkpoints") or find_bundle(str(folder))
     if not is_run and list_images(folder).paths:

@@ -50,7 +50,7 @@ NEEDED = (
 def find_bundle(name: str) -> Path | None:
     """Return the folder of the bundle that a user names: the folder itself or a file in it; None if it is none."""
     path = user_path(name)
-    folder = path.parent if path.is_file() and path.suffix != ".ckpt" else path
+    folder = path.parent if os.path.isfile(path) and path.suffix != ".ckpt" else path
     return folder if os.path.lexists(folder / CARD) else None
 
 
