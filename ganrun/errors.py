@@ -156,7 +156,9 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     Of more than MAX_NAMES_LISTED names only the nearest are given.
     """
     names = sorted(allowed)
-    guess = suggest(get_close_matches(name, names, n=3, cutoff=0.5))
+    by_folded = {known.lower(): known for known in names}
+    nearest = get_close_matches(name.lower().replace("-", "_"), [*by_folded], n=3, cutoff=0.5)
+    guess = suggest([by_folded[known] for known in nearest])
     return guess if len(names) > MAX_NAMES_LISTED else f"{guess} Allowed: {', '.join(names)}."
 
 

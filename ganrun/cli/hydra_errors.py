@@ -14,6 +14,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from ganrun import files
 from ganrun.cli.arguments import Command
 from ganrun.config import docs, trainer_arguments
+from ganrun.config.foreign_words import find_own_word
 from ganrun.config.overrides import NAMES, OVERRIDE, config_dir_flags, override_keys, quote_override
 from ganrun.data.roots import MissingRootError
 from ganrun.errors import UserError, as_system_failure, did_you_mean, ganrun_command, shell_quote, suggest
@@ -142,6 +143,9 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
     same = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
     hint = suggest(same[:3]) or did_you_mean(wrong, names)
     full = f"{level}.{wrong}" if level else wrong
+    is_train = not level and command.verb in ("train", "resume")
+    if is_train and (own := find_own_word(wrong, override_of(key, command).partition("=")[2])):
+        return f"Unknown key {full}. In ganrun it is {own}"
     if full in ("sweep.trials", "sweep.storage"):
         return f"{full} needs a search method: sweep=tpe, or random, sobol, cmaes."
     if full == "data.root":

@@ -66,6 +66,7 @@ class PartsRepository(ConfigRepository):
         part, name, network = parse_path(config_path)
         if not network:
             result = self._load_file(config_path)
+            check_package(config_path, result)
             return result and self._offer_parts(result)
         if config_path.endswith(REMOVAL):
             return make_result(config_path, "network", remove_part(read_set(self, network), part), [])
@@ -119,6 +120,19 @@ class PartsRepository(ConfigRepository):
                 entries[place:place] = [PartDefault(group=f"/{part}") for part in NETWORK_PARTS if part not in self.own]
                 result.defaults_list = entries
         return result
+
+
+def check_package(config_path: str, result: ConfigResult | None) -> None:
+    """Raise UserError for a file whose settings of the whole run would be ignored: Hydra puts them below a node."""
+    group = config_path.partition("/")[0]
+    if result is None or group not in ("experiment", "model") or result.header.get("package") == "_global_":
+        return
+    keys = [str(key) for key in result.config] if OmegaConf.is_dict(result.config) else []
+    if lost := keys if group == "experiment" else [key for key in keys if key in ("model", "kimg", "batch_size")]:
+        raise UserError(
+            f"{config_path}.yaml sets {', '.join(lost)}, which would be {group}.{lost[0]} and have no effect. "
+            "Its first line must be: # @package _global_"
+        )
 
 
 def numbers_of_file(path: Path) -> tuple[int, ...]:

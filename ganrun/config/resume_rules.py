@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import docs
+from ganrun.config.foreign_words import find_own_word
 from ganrun.config.overrides import quote_override
 from ganrun.config.relative_paths import make_changes_absolute
 from ganrun.config.renames import iterate_values
@@ -114,7 +115,9 @@ def _apply_value(cfg: DictConfig, override: Override) -> None:
         with open_dict(cfg) if override.is_add() else open_dict(OmegaConf.create()):
             OmegaConf.update(cfg, key, override.value())
     except (OmegaConfBaseException, AttributeError) as error:
-        raise UserError(f"This run has no setting {key}.{did_you_mean(key, flatten_config(cfg))}") from error
+        own = find_own_word(key, override.input_line.partition("=")[2] if override.input_line else "")
+        hint = f" In ganrun it is {own}" if own else did_you_mean(key, flatten_config(cfg))
+        raise UserError(f"This run has no setting {key}.{hint}") from error
 
 
 def changed_settings(saved: DictConfig, wanted: DictConfig) -> dict[str, tuple[Any, Any]]:

@@ -24,6 +24,8 @@ CONFIGS = {
     "model/misspelt": f"{MODEL}_target_: ganrun.models.dcgan.DCGANN\n",
     "model/gan": f"{MODEL}_target_: ganrun.models.dcgan.DCGAN\n",
     "model/deeper": f"{MODEL}depth: 3\n",
+    "model/ignored": "model: {d_steps: 3}\n",
+    "experiment/ignored": "kimg: 5\n",
     "network/linear": "generator: &l {_target_: torch.nn.Linear, in_features: 3, out_features: 4}\ndiscriminator: *l\n",
 }
 

@@ -19,6 +19,7 @@ from ganrun.training.callbacks.signals import Signals
 log = logging.getLogger(__name__)
 MAX_SHARE = 0.1  # of the training time that scoring may take without a warning
 MIN_SECONDS = 10  # of scoring that a run may take whatever its share
+BATCHES_HELD_BACK = 20  # between two looks at the clock, which several ranks wait for
 THINNED = "Some scorings are left out, so that they take at most %g %% of the run (callbacks.evaluation.max_share)."
 
 
@@ -76,6 +77,8 @@ class Evaluation(RunCallback):
 
     def _score_if_due(self, trainer: Trainer, model) -> None:
         if not self.cadence.is_due(model) or model.progress >= 1:
+            return
+        if self.is_held_back and model.batches_seen % BATCHES_HELD_BACK:
             return
         if not self._is_affordable(trainer, model):
             self.is_held_back = True

@@ -44,7 +44,7 @@ class World:
             experiment=SimpleNamespace(suite=self.suite, data=None),
         )
         self.trainer = SimpleNamespace(world_size=1, precision="32-true", is_global_zero=not rank, loggers=[])
-        self.model = SimpleNamespace(images_seen=0, progress=0.0, averaged={})
+        self.model = SimpleNamespace(images_seen=0, batches_seen=0, progress=0.0, averaged={})
 
     def score(self, model, data, is_final):
         self.now += self.cost * self.suite.samples * (10 if is_final else 1)

@@ -1,0 +1,44 @@
+"""Words for settings that people bring from other programs, and what ganrun calls them."""
+
+import re
+
+LENGTH = "kimg={}: thousands of training images, so epochs x images / 1000 or steps x batch_size / 1000"
+ADVICE = {  # the words, without _ and -: what to write here; {} is the value
+    ("epochs", "maxepochs", "numepochs", "nepochs", "nepoch"): LENGTH.format("N"),
+    ("steps", "maxsteps", "numsteps", "iterations", "iters", "niter", "maxiter", "numiterations"): LENGTH.format("N"),
+    ("lr", "learningrate"): "optimizer.lr={}",
+    ("lrd", "dlr"): "+optimizers.discriminator.lr={}",
+    ("lrg", "glr"): "+optimizers.generator.lr={}",
+    ("beta1", "betas"): "optimizer.betas=[B1,B2]",
+    ("optim", "optimiser"): "optimizer={}",
+    ("weightdecay", "wd"): "optimizer.weight_decay={}",
+    ("batch", "bs", "batchsize", "minibatch"): "batch_size={}",
+    ("gpus", "ngpu", "ngpus", "numgpus", "gpu"): "trainer.devices={}",
+    ("device", "accelerator", "cuda"): "trainer.accelerator=gpu, cpu or auto",
+    ("precision", "amp", "fp16", "bf16", "mixedprecision"): "trainer.precision=auto, 32-true, 16-mixed or bf16-mixed",
+    ("dataset", "dataname"): "data={}",
+    ("dataroot", "datadir", "datapath", "datasetpath"): "data=folder data.root={}",
+    ("imagesize", "imgsize", "imsize", "resolution", "cropsize", "loadsize"): "data.size={}",
+    ("nz", "latentdim", "latentsize", "zdim", "noisedim"): "model.z_dim={}",
+    ("ngf", "ndf", "basechannels"): "network.width={}",
+    ("ncritic", "dsteps", "diters", "ndis"): "model.d_steps={}",
+    ("gamma", "lambdagp", "gpweight"): "regularizer=NAME and regularizer.NAME.weight={}",
+    ("arch", "architecture", "net", "backbone"): "network={}",
+    ("ganmode", "losstype", "objective", "advloss"): "loss={}",
+    ("output", "out", "outdir", "outputdir", "outputpath", "savedir", "savepath", "logdir", "expname", "runname"): (
+        "folder={}"
+    ),
+    ("checkpoint", "ckpt", "pretrained", "resumefrom", "load"): "init_from={}, or to go on: ganrun resume RUN",
+    ("saveevery", "savefreq", "saveinterval", "checkpointevery"): "checkpoint.kimg={}",
+    ("sampleinterval", "sampleevery", "savesampleevery"): "pictures_kimg={}",
+    ("evalevery", "evalinterval", "valcheckinterval"): "validate_kimg={}",
+    ("randomseed", "manualseed"): "seed={}",
+    ("workers", "numworkers", "ncpu"): "nothing: data that fit are kept in memory, and no worker is needed",
+}
+BY_WORD = {word: advice for words, advice in ADVICE.items() for word in words}
+
+
+def find_own_word(key: str, value: str) -> str:
+    """Return what to write for `key=value` of another program, "" if that is unknown: epochs, lr, --batch-size."""
+    advice = BY_WORD.get(re.sub("[-_.]", "", key.lower()), "")
+    return advice.format(value or "VALUE")
