@@ -19,7 +19,6 @@ BAD = [
     ("train epochs=5", ["Unknown key epochs. In ganrun it is kimg=N: thousands of training images"]),
     ("train max-steps=5", ["Unknown key max-steps. In ganrun it is kimg=N"]),
     ("train gpus=2", ["Unknown key gpus. In ganrun it is trainer.devices=2"]),
-    ("resume cgan learning_rate=1", ["This run has no setting learning_rate. In ganrun it is optimizer.lr=1"]),
     ("train model=DCGAN", ['Unknown model "DCGAN". Did you mean dcgan']),
     ("train model=WGAN-GP", ['Unknown model "WGAN-GP". Did you mean wgan_gp']),
     (
