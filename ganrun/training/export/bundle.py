@@ -8,9 +8,9 @@ import torch
 
 from ganrun.data.images import save_png
 from ganrun.errors import Failure, UserError
-from ganrun.files import write_json
+from ganrun.files import replace_text, write_json
 from ganrun.training.export.card import TOLERANCE, describe_export, export_title, hash_files, write_readme
-from ganrun.training.export.card_file import CARD
+from ganrun.training.export.card_file import CARD, README
 from ganrun.training.export.formats import FORMATS
 from ganrun.training.export.openers import OPENERS
 from ganrun.training.export.programs import ModelProgram, build_programs
@@ -32,15 +32,15 @@ def write_bundle(trained: TrainedModel, form: str, license_text: str | None, fol
     FORMATS[form].write(programs, trained.model, title, folder)
     difference = max(difference_to_model(each, form, folder) for each in programs)
     script = write_script(form, programs, title)
-    (folder / script.name).write_text(script.text)
+    replace_text(folder / script.name, script.text)
     conditions = [] if programs[0].is_translation else [each for each in programs[0].inputs if each.is_condition]
     for given in conditions:
-        (folder / f"{given.name}.json").write_text(json.dumps(given.examples.tolist()))
+        replace_text(folder / f"{given.name}.json", json.dumps(given.examples.tolist()))
     has_picture = hasattr(trained.model, "sample") and write_preview(trained, programs[0], folder)
     card = describe_export(trained, programs, form, license_text, difference)
     card["files"] = hash_files(folder)
     write_json(folder / CARD, card)
-    (folder / "README.md").write_text(write_readme(card, script, has_picture))
+    replace_text(folder / README, write_readme(card, script, has_picture))
     return card
 
 

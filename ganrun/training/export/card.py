@@ -12,7 +12,7 @@ from ganrun.data.keys import keys_taken, kinds_needed
 from ganrun.errors import printable
 from ganrun.files import sha256_of_file
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
-from ganrun.training.export.card_file import CARD, VERSION
+from ganrun.training.export.card_file import CARD, README, VERSION
 from ganrun.training.export.formats import OPSET
 from ganrun.training.export.programs import CHECKED, ModelProgram
 from ganrun.training.export.script import Script
@@ -79,7 +79,7 @@ def shared_config(trained: TrainedModel) -> dict[str, Any]:
 
 def hash_files(folder: Path) -> dict[str, str]:
     """Return {name: SHA-256} of all files of a bundle but its card and README.md."""
-    names = sorted(path.name for path in folder.iterdir() if path.name not in (CARD, "README.md"))
+    names = sorted(path.name for path in folder.iterdir() if path.name not in (CARD, README))
     return {name: sha256_of_file(folder / name) for name in names}
 
 

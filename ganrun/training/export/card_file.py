@@ -19,7 +19,7 @@ from ganrun.errors import UserError
 from ganrun.files import UnsafeFileError, sha256_of_file, user_path
 from ganrun.training.run_folder import check_contents
 
-CARD = "card.json"
+CARD, README = "card.json", "README.md"
 VERSION = 1
 MAX_CARD = 2**24  # bytes
 SIDE = optional(is_count)

@@ -1,4 +1,4 @@
-"""The formats of an exported model: how its programs are written to files, and run from them."""
+"""The formats of an exported model: how its programs are written to files."""
 
 import logging
 import warnings
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ganrun.errors import UserError
+from ganrun.files import replace_text
 from ganrun.models.base import Adversarial
 from ganrun.training.export.graphs import fold_constants, plain_module
 from ganrun.training.export.loading import network_prefixes
@@ -40,7 +41,7 @@ def write_safetensors(programs: list[ModelProgram], model: Adversarial, title: s
     weights = exported_weights(programs, model)
     # its save_file makes a file that others may not read
     (folder / WEIGHTS).write_bytes(save({name: tensor.contiguous().clone() for name, tensor in weights.items()}))
-    (folder / SOURCE).write_text(write_source(programs, title))
+    replace_text(folder / SOURCE, write_source(programs, title))
 
 
 def exported_weights(programs: list[ModelProgram], model: Adversarial) -> dict[str, Tensor]:
@@ -53,10 +54,9 @@ def exported_weights(programs: list[ModelProgram], model: Adversarial) -> dict[s
 
 def write_torchscript(programs: list[ModelProgram], model: Adversarial, title: str, folder: Path) -> None:
     for program in programs:
+        # torch.jit is deprecated, and still what programs in C++ and on phones load
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # torch.jit is deprecated, and still what programs in C++ and on phones load
+            warnings.simplefilter("ignore")
             traced = torch.jit.trace(plain_module(program), program.examples, check_trace=False)
             torch.jit.save(traced, folder / f"{program.name}.pt")
 

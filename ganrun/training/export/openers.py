@@ -3,8 +3,9 @@
 import warnings
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,12 +22,9 @@ def open_source(folder: Path, name: str) -> RunProgram:
     """Return the function of a bundle's own Python code. This runs the code."""
     from safetensors.torch import load_file
 
-    spec = spec_from_file_location("exported_network", folder / SOURCE)
-    assert spec
-    assert spec.loader
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return partial(getattr(module, name), load_file(folder / WEIGHTS))
+    namespace: dict[str, Any] = {}
+    exec(compile((folder / SOURCE).read_bytes(), str(folder / SOURCE), "exec"), namespace)  # leaves no __pycache__
+    return partial(namespace[name], load_file(folder / WEIGHTS))
 
 
 def open_torchscript(folder: Path, name: str) -> RunProgram:
