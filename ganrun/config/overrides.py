@@ -16,7 +16,7 @@ QUOTED = re.compile(r"\s*('([^'\\]|\\.)*'|\"([^\"\\]|\\.)*\")\s*", re.DOTALL)
 SWEEP_FUNCTION = re.compile(r"\s*(choice|glob|range|interval|tag|shuffle|sort|extend_list)\(.*\)\s*", re.DOTALL)
 PARTS = re.compile(r"(?:'[^']*'|\"[^\"]*\"|[^,'\"]|['\"])+")  # of a list, at its commas
 NAMES = {"data.root": ("null", "["), "run": (), "input": ()}  # settings that name files: what else they may be
-NAMES |= dict.fromkeys(("folder", "out", "pictures", "against", "sweep.name", "init_from"), ("null",))
+NAMES |= dict.fromkeys(("folder", "out", "pictures", "against", "sweep.name", "init_from", "license"), ("null",))
 
 
 def override_keys(args: Iterable[str]) -> set[str]:
@@ -78,7 +78,7 @@ def expand_home(arg: str) -> str:
 
 
 def take_names_literally(arg: str, is_sweep: bool) -> str:
-    """Return an override of a setting that names a file or folder so that Hydra reads the name as it is written.
+    """Return an override of a setting that names a file, folder or license so that Hydra reads the name as written.
 
     Unquoted, Hydra takes 2024, 1e5, true or [x] for other things than names, and stops at spaces, quotes and `=`.
     Other overrides stay. is_sweep: commas separate values; else they only do so if there is no file of the whole name.

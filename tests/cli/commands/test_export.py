@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import yaml
 from helpers.picture_sets import write_pictures
 from helpers.runs import RING, SCORED, files
 from helpers.scenes import write_scenes
@@ -151,6 +152,15 @@ def test_the_hints_of_an_export_work_as_they_are(work, form, tmp_path, capsys):
     assert shlex.split(alone) == ["python", str(out / "sample.py")]
     assert main([*shlex.split(command)[1:], "copies=0"]) == 0
     assert shlex.split(command)[:2] == ["ganrun", "eval"]
+
+
+@pytest.mark.parametrize("text", ["Ümlaut & Co. (2026)", "2.0", '"Apache 2.0", © Jane'])
+def test_a_license_may_be_any_text(work, text, tmp_path):
+    quoted = f"'{text}'" if "," in text else text
+    assert main(["export", "cgan", f"license={quoted}", f"out={tmp_path / 'out'}"]) == 0
+    assert card_of(tmp_path / "out")["license"] == text
+    front_matter = (tmp_path / "out" / "README.md").read_text().split("---")[1]
+    assert yaml.safe_load(front_matter)["license"] == text
 
 
 def test_no_path_of_this_machine_leaves_it_and_no_data_are_needed(work, tmp_path):
