@@ -68,7 +68,17 @@ def copied(work, tmp_path):
 def run_alone(script, *args, folder):
     """Run a script in a Python that cannot import ganrun, in an empty working folder."""
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-S", "-W", "ignore", "-c", ALONE, sysconfig.get_path("purelib"), str(script.absolute())]
+    command = [
+        sys.executable,
+        "-B",
+        "-S",
+        "-W",
+        "ignore",
+        "-c",
+        ALONE,
+        sysconfig.get_path("purelib"),
+        str(script.absolute()),
+    ]
     env = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
     return subprocess.run([*command, *args], cwd=folder, env=env, capture_output=True, text=True, timeout=100)
 
