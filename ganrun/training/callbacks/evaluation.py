@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
 from torch import nn
 
 from ganrun.config import build
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 MAX_SHARE = 0.1  # of the training time that scoring may take without a warning
 MIN_SECONDS = 10  # of scoring that a run may take whatever its share
 BATCHES_HELD_BACK = 20  # between two looks at the clock, which several ranks wait for
+MONITORED = "monitored"  # a group of one score: TensorBoard opens the first groups by their letters, and not val
 THINNED = "Some scorings are left out, so that they take at most %g %% of the run (callbacks.evaluation.max_share)."
 
 
@@ -54,12 +56,6 @@ class Evaluation(RunCallback):
             return
         self.is_finished = True
         self._score_untrained(trainer, pl_module)
-        scores = self.run.record.best.items()
-        # TensorBoard's table has two columns of a score: val/x for the last and best/x for the best checkpoint
-        best = {f"best/{name.removeprefix('val/')}": value for name, value in scores if name != "kimg"}
-        if best and trainer.is_global_zero:
-            for logger in trainer.loggers:
-                logger.log_metrics(best, step=pl_module.images_seen)
 
     def state_dict(self) -> dict[str, Any]:
         return {**self.cadence.state_dict(), "left_out": self.left_out}
@@ -139,7 +135,9 @@ class Evaluation(RunCallback):
         record.add_scores(model.images_seen, scores, protocol, suite.collapsed(scores))
         if trainer.is_global_zero:
             for logger in trainer.loggers:
-                logger.log_metrics(scores, step=model.images_seen)
+                first = {f"{MONITORED}/{record.monitor.removeprefix('val/')}": scores[record.monitor]}
+                is_tensorboard = isinstance(logger, TensorBoardLogger)
+                logger.log_metrics({**scores, **(first if is_tensorboard else {})}, step=model.images_seen)
         return True
 
     def _warn_if_slow(self, model) -> None:

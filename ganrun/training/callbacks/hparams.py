@@ -6,6 +6,7 @@
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
@@ -25,15 +26,27 @@ from ganrun.training.callbacks.base import RunCallback, RunContext
 
 EVENT_FILE = "events.out.tfevents.0000000000.hparams"  # sorts first: TensorBoard reads files in this order, and once
 
+CHARTS = {  # of the tab "custom scalars": the curves of a chart, as regular expressions
+    "players": {
+        "losses": ["Multiline", ["train/.*/loss"]],
+        "D(x) and D(G(z))": ["Multiline", ["train/.*/probability_(real|fake)"]],
+        "scores of D": ["Multiline", ["train/.*/(real|fake)(_[ab])?$"]],
+        "share of pairs that D tells apart": ["Multiline", ["train/.*/accuracy"]],
+    },
+}
+
 
 class HParams(RunCallback):
-    """Logs a run's settings at the start, and at the end whether it succeeded.
+    """Logs a run's settings at the start, and at the end whether it succeeded and the score of its best checkpoint.
+
+    That is a column of TensorBoard's table beside the settings: as a curve, it would be a card with a single dot.
 
     TensorBoard uses the first of several such entries of a run, so they have their own file, which a resumed training
     replaces. The columns of the table are not declared: TensorBoard would use those of one run for all.
     """
 
     def bind(self, run: RunContext) -> None:
+        super().bind(run)
         self.settings = hyperparameters(run.cfg, run.choices)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -41,12 +54,28 @@ class HParams(RunCallback):
             if not isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(self.settings)
         self._write(trainer)
+        self._write_overview(trainer)
 
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:  # after the last scores
+        record = self.run.record
+        scores = {f"best/{name.removeprefix('val/')}": value for name, value in record.best.items() if name != "kimg"}
+        for logger in trainer.loggers if trainer.is_global_zero and scores else ():
+            if not isinstance(logger, TensorBoardLogger):
+                logger.log_metrics(scores, step=pl_module.images_seen)
+        if record.best:  # the table shows five columns at first, so it has one score of these
+            self.settings |= {f"best/{str(record.monitor).removeprefix('val/')}": record.best[record.monitor]}
         self._write(trainer, session_end(api_pb2.STATUS_SUCCESS))
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         self._write(trainer, session_end(api_pb2.STATUS_FAILURE))
+
+    def _write_overview(self, trainer: Trainer) -> None:
+        """Write the run's settings as a text into TensorBoard, and which curves belong into one chart."""
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            if isinstance(logger, TensorBoardLogger):
+                text = (self.run.record.folder / "config.yaml").read_text(encoding="utf-8")
+                logger.experiment.add_text("config", indent(text, "    "), self.run.experiment.model.images_seen)
+                logger.experiment.add_custom_scalars(CHARTS)
 
     def _write(self, trainer: Trainer, *outcome: Summary) -> None:
         _, session, _ = hparams(self.settings, {})

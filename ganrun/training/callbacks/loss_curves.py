@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from ganrun.models.losses import at_least_float32
@@ -55,9 +56,10 @@ class LossCurves(RunCallback):
         record.images = model.images_seen
         if trainer.is_global_zero:
             record.add_curves(model.images_seen, self.latest)
-            values = {**self.latest, "images_per_second": record.images_per_second}
             for logger in trainer.loggers:
-                logger.log_metrics(values, step=model.images_seen)
+                group = "train/" if isinstance(logger, TensorBoardLogger) else ""  # which opens the first groups only
+                speed = {f"{group}images_per_second": record.images_per_second}
+                logger.log_metrics({**self.latest, **speed}, step=model.images_seen)
 
 
 def join_rare_terms(earlier: Mapping[str, Tensor], terms: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

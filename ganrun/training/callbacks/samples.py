@@ -13,12 +13,15 @@ from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.signals import Signals
 
+PICTURES = "pictures"  # the group of tags in TensorBoard, which opens the first two by their letters: see evaluation.py
+POINTS, IMAGES = 2500, 64  # in a picture of real examples
 LOOKED_AT = 800  # pixels of the longer side of a picture that one looks at
 
 
 class Samples(RunCallback):
     """Writes the grids of model.pictures() regularly and at the end, to samples/ and to loggers that show images.
 
+    The first are those before the training, and a grid of real examples to compare with.
     A signal stops the drawing, which then stays due.  newest: the files written last.  shown: at the end, enlarged
     copies of these, to look at.
     """
@@ -30,6 +33,9 @@ class Samples(RunCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.cadence.start(pl_module)
+        if not pl_module.images_seen:
+            self._write_real(trainer, pl_module)
+            self._write(trainer, pl_module)
         self._write_if_due(trainer, pl_module)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -50,6 +56,16 @@ class Samples(RunCallback):
     def _write_if_due(self, trainer: Trainer, model) -> None:
         if self.cadence.is_due(model) and self._write(trainer, model):
             self.cadence.mark_done(model)
+
+    def _write_real(self, trainer: Trainer, model) -> None:
+        """Write a grid of real examples, where the model's pictures are samples of the same kind."""
+        data, folder = self.run.experiment.data, self.run.record.folder / "samples"
+        if not (trainer.is_global_zero and hasattr(model, "sample") and "x" in data.keys):
+            return
+        grid = data.draw(data.test("x", POINTS if data.kind == "points" else IMAGES).float())
+        folder.mkdir(exist_ok=True)
+        save_png(folder / "real.png", grid)
+        log_picture(trainer.loggers, "real", grid, 0)
 
     def _write(self, trainer: Trainer, model) -> bool:
         """Write the grids; return False if a signal stopped it."""
@@ -88,6 +104,6 @@ def log_picture(loggers, name: str, picture: Tensor, step: int) -> None:
     """Send a picture, uint8 [3, H, W], to the loggers that can show one."""
     for logger in loggers:
         if hasattr(logger.experiment, "add_image"):
-            logger.experiment.add_image(name, picture, step)
+            logger.experiment.add_image(f"{PICTURES}/{name}", picture, step)
         elif hasattr(logger, "log_image"):
             logger.log_image(name, [picture.permute(1, 2, 0).numpy()], step=step)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from itertools import groupby
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -22,8 +23,10 @@ from tensorboard.plugins.hparams.api_pb2 import STATUS_SUCCESS
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from ganrun.cli.main import main
+from ganrun.config.build import build_data
 from ganrun.metrics.scores.declarations import better_direction
 from ganrun.training import inference
+from ganrun.training.callbacks.hparams import CHARTS
 
 CGAN = ["model=cgan", "data=digits", "network.width=4", "batch_size=4", "init.std=0.3", "kimg=0.032"]
 FULL = [*CGAN, *SCORED, "seed=3", "log_every=2", "pictures_kimg=0.016"]
@@ -98,7 +101,22 @@ def test_the_last_sample_grid_shows_the_last_checkpoint(full):
 
 
 def test_a_sample_grid_is_written_every_pictures_kimg(full):
-    assert len(list((full[0] / "samples").iterdir())) == 2
+    names = {path.name for path in (full[0] / "samples").iterdir()}
+    assert names == {"real.png", *(f"samples-kimg000000.{images:03d}.png" for images in (0, 16, 32))}
+
+
+def test_pictures_start_with_real_examples_and_samples_before_the_training(full):
+    real, untrained = (Image.open(full[0] / "samples" / name) for name in ("real.png", "samples-kimg000000.000.png"))
+    digits = build_data(OmegaConf.load(full[0] / "config.yaml"))
+    digits.prepare_data()
+    digits.setup()
+    assert np.array_equal(np.asarray(real), digits.draw(digits.test("x", 64)).permute(1, 2, 0).numpy())
+    assert np.asarray(untrained).std() > 0
+    assert np.array_equal(np.asarray(Image.open(full[0] / "samples.png").resize((302, 302), 0)), pixels_of(full[0]))
+
+
+def pixels_of(run):
+    return np.asarray(Image.open(run / PICTURE))
 
 
 def test_the_manifest_names_all_checkpoints(full):
@@ -179,12 +197,12 @@ def test_tensorboard_has_losses_and_scores_by_images_seen(full, events):
             values = [e.value for e in events.Scalars(name) if e.step == round(1000 * line["kimg"])]
             assert values == pytest.approx(len(values) * [line[name]])
             assert values
-    assert {e.step for e in events.Scalars("images_per_second")} == {8, 16, 24, 32}
+    assert {e.step for e in events.Scalars("train/images_per_second")} == {8, 16, 24, 32}
 
 
 def test_tensorboard_has_the_sample_grids(full, events):
-    first, last = events.Images("samples")
-    assert (first.step, last.step) == (16, 32)
+    *earlier, last = events.Images("pictures/samples")
+    assert [event.step for event in (*earlier, last)] == [0, 16, 32]
     shown = np.asarray(Image.open(io.BytesIO(last.encoded_image_string)))
     assert np.array_equal(shown, np.asarray(Image.open(full[0] / PICTURE)))
 
@@ -196,13 +214,31 @@ def test_tensorboard_hparams_hold_the_final_scores(full, events):
     assert "_hparams_/experiment" not in events.summary_metadata  # it would set the columns of other runs too
     for name in last.keys() - {"kimg"}:
         assert events.Scalars(name)[-1].value == pytest.approx(last[name])
-    for name in best.keys() - {"kimg"}:
-        (event,) = events.Scalars(name.replace("val/", "best/"))
-        assert (event.step, event.value) == (32, pytest.approx(best[name]))
+    assert not [tag for tag in events.Tags()["scalars"] if tag.startswith("best/")]
     assert plugin["_hparams_/session_end_info"].session_end_info.status == STATUS_SUCCESS
     settings = plugin["_hparams_/session_start_info"].session_start_info.hparams
+    assert settings["best/fd_lenet"].number_value == pytest.approx(best["val/fd_lenet"])
     assert settings["model"].string_value == "cgan"
     assert (settings["seed"].number_value, settings["optimizer.lr"].number_value) == (3, 4e-4)
+
+
+def test_tensorboard_opens_on_the_monitored_score_and_the_pictures(full, events):
+    """It opens the first two groups in the order of their letters."""
+    tags = sorted({*events.Tags()["scalars"], *events.Tags()["images"]})
+    groups = list(dict.fromkeys(tag.split("/")[0] for tag in tags))
+    assert groups == ["monitored", "pictures", "train", "val"]
+    scored = [line["val/fd_lenet"] for line in lines(full[0], "protocol")]
+    assert [event.value for event in events.Scalars("monitored/fd_lenet")] == pytest.approx(scored)
+    assert [event.step for event in events.Images("pictures/real")] == [0]
+
+
+def test_tensorboard_has_the_settings_as_a_text_and_a_chart_of_both_losses(full, events):
+    (event,) = events.Tensors("config/text_summary")
+    assert OmegaConf.create(dedent(event.tensor_proto.string_val[0].decode())).optimizer.lr == 4e-4
+    assert "custom_scalars__config__" in events.Tags()["tensors"]
+    (losses,) = [re.compile(regex) for regex in CHARTS["players"]["losses"][1]]
+    matched = {tag for tag in events.Tags()["scalars"] if losses.fullmatch(tag)}
+    assert matched == {"train/discriminator/loss", "train/generator/loss"}
 
 
 def test_logger_csv_writes_a_table_and_logger_none_nothing(train):

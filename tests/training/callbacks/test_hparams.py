@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+from helpers.run_context import bound
 from omegaconf import OmegaConf
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
@@ -35,7 +36,8 @@ def hparams(settings):
     """The callback of a run with these settings."""
     callback = HParams()
     callback.settings = settings
-    return callback
+    callback._write_overview = lambda trainer: None  # of a whole run: tests/cli/commands/test_train.py
+    return bound(callback, record=SimpleNamespace(best={"kimg": 1, "val/fd": 2.5, "val/is": 3}, monitor="val/fd"))
 
 
 def test_the_settings_are_those_that_make_the_run_what_it_is():
@@ -57,7 +59,7 @@ def test_the_outcome_is_noted_at_the_end_alone(tmp_path, fails):
     table = hparams({"seed": 3})
     table.on_train_start(trainer, None)
     assert "_hparams_/session_end_info" not in read_plugin_content(logger, tmp_path)
-    table.on_exception(trainer, None, ValueError()) if fails else table.on_train_end(trainer, None)
+    table.on_exception(trainer, None, ValueError()) if fails else table.on_fit_end(trainer, None)
     content = read_plugin_content(logger, tmp_path)
     end = content["_hparams_/session_end_info"].session_end_info
     assert end.status == (STATUS_FAILURE if fails else STATUS_SUCCESS)
@@ -65,7 +67,7 @@ def test_the_outcome_is_noted_at_the_end_alone(tmp_path, fails):
 
 
 def test_a_resumed_run_has_its_new_settings_and_outcome(tmp_path):
-    for kimg, ending in ((60, "on_exception"), (70, "on_train_end")):
+    for kimg, ending in ((60, "on_exception"), (70, "on_fit_end")):
         logger = TensorBoardLogger(tmp_path, name="", version="")
         trainer = SimpleNamespace(loggers=[logger], is_global_zero=True)
         table = hparams({"kimg": kimg})
@@ -83,7 +85,7 @@ def test_the_table_has_the_columns_of_all_runs(tmp_path):
         table = hparams({"data": name})
         table.on_train_start(trainer, None)
         logger.log_metrics({score: 1.0}, step=10)
-        table.on_train_end(trainer, None)
+        table.on_fit_end(trainer, None)
         logger.experiment.flush()
     events = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
     context = Context(TBContext(data_provider=MultiplexerDataProvider(events, str(tmp_path)), logdir=str(tmp_path)))
