@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ganrun.config.rename_table import CALLBACK_STATES, MODULES, OVERRIDES, SETTINGS, SYMBOLS
 from ganrun.files import conf_dir
 
+LATER = {"accumulate": 1, "on_collapse": "continue", "on_diverge": "continue"}  # settings that 0.1 did not have
 PACKAGES = {name.rpartition(".")[0] for name in MODULES} - {""}  # folders that held the old modules
 INTERPOLATION = re.compile(r"(?<=\$\{)[\w.]+(?=\})")
 
@@ -36,12 +37,13 @@ def update_config(cfg: DictConfig) -> DictConfig:
     """Replace the old names in a config: of settings, of classes in `_target_`, and of keys in interpolations.
 
     Changes the config in place and returns it. Must run before the config is checked for trust, or built. A training
-    of version 0.1 gets the default callbacks and no accumulation, which were not part of its config.
+    of version 0.1 gets the default callbacks and what was not part of its config: LATER.
     """
     if "trainer" in cfg and "callbacks" not in cfg:
         OmegaConf.update(cfg, "callbacks", OmegaConf.load(conf_dir() / "callbacks" / "default.yaml"), force_add=True)
-    if "trainer" in cfg and "accumulate" not in cfg:
-        OmegaConf.update(cfg, "accumulate", 1, force_add=True)
+    for key, value in LATER.items():
+        if "trainer" in cfg and key not in cfg:
+            OmegaConf.update(cfg, key, value, force_add=True)
     moved = {old: new for old, new in SETTINGS.items() if _move_setting(cfg, old, new)}
     for override, choice in OVERRIDES.items():
         _move_choice(cfg, *override.split("="), *choice.split("="))
