@@ -143,7 +143,7 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
     same = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
     hint = suggest(same[:3]) or did_you_mean(wrong, names)
     full = f"{level}.{wrong}" if level else wrong
-    is_train = not level and command.verb in ("train", "resume")
+    is_train = wrong == key and command.verb in ("train", "resume")
     if is_train and (own := find_own_word(wrong, override_of(key, command).partition("=")[2])):
         return f"Unknown key {full}. In ganrun it is {own}"
     if full in ("sweep.trials", "sweep.storage"):

@@ -190,7 +190,9 @@ class RunRecord:
             return
         kimg, scores, final = self.images / 1000, {"best": self.best, "last": self.last}, {}
         if state != "running" and (self.history or self.readings):
-            final = {"diagnosis": asdict(self.diagnosis())}
+            diagnosis = asdict(self.diagnosis())
+            del diagnosis["command"]  # which names the folder of today
+            final = {"diagnosis": diagnosis}
             if self.history:
                 self.append_line({"kimg": kimg, **scores, **final})
         speed = {"images_per_second": round(self.images_per_second, 1), "seconds": round(self.seconds, 1)}

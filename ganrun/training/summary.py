@@ -1,5 +1,6 @@
 """The summary that a training prints at its end."""
 
+import io
 from collections.abc import Iterator, Mapping
 
 from rich.table import Table
@@ -18,21 +19,28 @@ BETTER = {"min": "lower", "max": "higher"}  # by the mode of a monitored score
 
 
 def print_summary(run: RunContext) -> None:
-    """Print scores, diagnosis, speed, where the files are, and the commands that make use of the trained model."""
-    record = run.record
-    if not record.is_main_process:
+    """Print scores, diagnosis, speed, where the files are, and the commands that make use of the trained model.
+
+    First into train.log: a terminal may be gone by now.
+    """
+    if not run.record.is_main_process:
         return
-    console = PlainConsole(soft_wrap=True, record=True)
-    if record.last:
-        real = run.experiment.suite.real_baselines(run.experiment.data)
-        console.print(closing_table(record, real))
+    parts, text, console = [*summary_parts(run)], io.StringIO(), PlainConsole(soft_wrap=True)
+    PlainConsole(soft_wrap=True, file=text, width=console.width).print(*parts, sep="\n", highlight=False)
+    copy_to_log(text.getvalue().rstrip())
+    console.print(*parts, sep="\n", highlight=False)
+
+
+def summary_parts(run: RunContext) -> Iterator[Table | str]:
+    """Yield the table of scores and the lines below it."""
+    if run.record.last:
+        yield closing_table(run.record, run.experiment.suite.real_baselines(run.experiment.data))
     for profiling in (callback for callback in run.callbacks if isinstance(callback, Profiling)):
-        console.print(*profiling.text().splitlines(), sep="\n", highlight=False)
+        yield from profiling.text().splitlines()
         if (trace := profiling.folder / "trace.json.gz").exists():
-            console.print(f"details       open {trace} in https://ui.perfetto.dev")
-    for label, text in closing_lines(run):
-        console.print(f"{label:<13} {text}", highlight=False)
-    copy_to_log(console.export_text().rstrip())
+            yield f"details       open {trace} in https://ui.perfetto.dev"
+    for label, line in closing_lines(run):
+        yield f"{label:<13} {line}"
 
 
 def closing_lines(run: RunContext) -> Iterator[tuple[str, str]]:

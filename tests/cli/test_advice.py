@@ -89,7 +89,10 @@ IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}
 # What no scenario brings about, and why not
 AFTER_RUNS = "executed in runs/test_advised_commands.py"
 ELSEWHERE = {
-    "cli/commands/export.py: ganrun_command('eval', out)": "tests/cli/commands/test_export.py executes it",
+    "cli/commands/eval.py: ganrun eval --folder ": "an example with the names of folders to give",
+    "cli/commands/export.py: ganrun_command('eval', out, *trust)": "tests/cli/commands/test_export.py executes it",
+    "cli/commands/export.py: ganrun_command(*verb, *trust)": "tests/cli/commands/test_export.py executes it",
+    "config/foreign_words.py: ganrun resume RUN": "RUN is a place holder, and the verb no setting of this one",
     "training/export/card.py: ganrun eval FOLDER`": "as in `cli/commands/export.py`",
     "training/export/script_texts.py: ganrun sample RUN seed=0": "in a comment of a script that is written",
     "cli/arguments.py: ganrun ": "the name of a command in a message about its flags and settings",

@@ -19,7 +19,7 @@ BAD = [
     (["train", "what is this"], ["key=value"]),
     (["train", "modl=wgan"], ["Unknown key modl", "Did you mean model", "+modl=wgan"]),
     (["train", "kmig=3"], ["Unknown key kmig", "Did you mean kimg"]),
-    (["train", "lr=3"], ["Unknown key lr", "Did you mean optimizer.lr?"]),
+    (["train", "lr=3"], ["Unknown key lr", "In ganrun it is optimizer.lr=3"]),
     (["train", "optimizer.lrr=1"], ["Unknown key optimizer.lrr", "Did you mean lr"]),
     (["train", "optimiser.lr=1"], ["Unknown key optimiser", "Did you mean optimizer.lr?"]),
     (["train", "model=wgan", "model.d=1"], ["Unknown key model.d", "Allowed: c, z_dim"]),

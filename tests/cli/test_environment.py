@@ -52,8 +52,9 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path):
 def test_a_training_ends_as_done_whatever_becomes_of_its_output(streams, tmp_path):
     run_in_shell(f'"$@" {streams}', TINY, tmp_path)
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
-    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
-    assert not [path for path in files if b"run folder" in path.read_bytes()]
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file() and b"run folder" in path.read_bytes()]
+    assert [path.name for path in files] == ["train.log"]
+    assert files[0].read_bytes().count(b"run folder") == 1
 
 
 @pytest.mark.parametrize(

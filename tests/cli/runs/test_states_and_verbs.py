@@ -98,7 +98,8 @@ def test_a_command_on_a_run_in_this_state(condition, verb, place, capsys):
 
 
 @pytest.mark.parametrize("name", [name for name in CONDITIONS if name not in ("sweep", "no run", "missing")])
-def test_the_list_has_the_run_and_the_problem_in_one_line(name, place, capsys):
+def test_the_list_has_the_run_and_the_problem_in_one_line(name, place, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
     CONDITIONS[name](place / "outputs")
     assert main(["runs"]) == 0
     _, row, *rest = capsys.readouterr().out.splitlines()
