@@ -26,6 +26,8 @@ class Pruning(RunCallback):
     prunes the same runs every time.
     """
 
+    needs_all_scores = True
+
     def __init__(self):
         self.is_pruned = False
         self.evaluations = 0  # number that the pruner has judged

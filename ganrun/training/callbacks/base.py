@@ -47,10 +47,12 @@ class RunCallback(Callback):
     """A callback that works with the objects of its run: `self.run`, bound before the training starts.
 
     acts_last: after all others, wherever it is in the config, as it saves their states.
+    needs_all_scores: what it does depends on the scores at all marks, so that none may be left out to save time.
     """
 
     run: RunContext
     acts_last = False
+    needs_all_scores = False
 
     def is_needed(self, run: RunContext) -> bool:
         """Return whether the run uses this callback; one that it does not use is left out."""

@@ -29,8 +29,8 @@ class Evaluation(RunCallback):
     """Scores the model by the run's suite at regular intervals, and with more scores at the end.
 
     The scores go to the loggers and the record. A signal stops a scoring, which then stays due. So does one by which
-    scoring would take more than `max_share` of the run's time, unless every_kimg sets the intervals: slow scores must
-    not eat the run. The protocol counts the scorings that were left out so.
+    scoring would take more than `max_share` of the run's time, as slow scores must not eat the run; unless every_kimg
+    sets the intervals, or a callback needs all scores. The protocol counts the scorings that were left out so.
     """
 
     def __init__(self, every_kimg: float | None = None, max_share: float = 0.25):
@@ -96,10 +96,13 @@ class Evaluation(RunCallback):
         """Return whether scoring keeps to its share of the time with another one that takes as long as those so far."""
         each = self.seconds_each
         allowed = max(MIN_SECONDS, self.max_share * (self.run.record.seconds + each))
-        is_affordable = self.cadence.every_kimg is not None or self.seconds + each <= allowed
+        is_affordable = self._keeps_all_marks() or self.seconds + each <= allowed
         if trainer.world_size > 1:  # all ranks score together, so they use the clock of the first
             return bool(trainer.strategy.broadcast(torch.tensor(is_affordable, device=model.device)).item())
         return is_affordable
+
+    def _keeps_all_marks(self) -> bool:
+        return self.cadence.every_kimg is not None or any(c.needs_all_scores for c in self.run.own_callbacks)
 
     def _score_untrained(self, trainer: Trainer, model) -> None:
         """Score the model as it was before its training, if scores without a trend leave open whether it has learnt."""
@@ -152,7 +155,7 @@ class Evaluation(RunCallback):
         samples = round_to_two_digits(suite.samples * MAX_SHARE / share, math.floor)
         enough = suite.extractor.num_features if hasattr(suite, "extractor") else 2  # else a covariance lacks rank
         fewer = f"metrics.samples={samples:.10g} or " if samples >= enough else ""
-        thinned = self.cadence.every_kimg is None and self.seconds > self.max_share * self.run.record.seconds
+        thinned = not self._keeps_all_marks() and self.seconds > self.max_share * self.run.record.seconds
         log.warning(
             "Scoring took %.0f %% of the training time. %s%svalidate_kimg=%.10g would reduce it to 10 %%.",
             *(100 * share, f"{THINNED % (100 * self.max_share)} " if thinned else "", fewer, kimg),

@@ -10,6 +10,7 @@ from helpers.run_context import bound
 from omegaconf import OmegaConf
 
 from ganrun.metrics.scores.declarations import comparable_protocol
+from ganrun.sweep.pruning import Pruning
 from ganrun.training.callbacks.evaluation import Evaluation
 from ganrun.training.callbacks.nan_guard import NanGuard
 from ganrun.training.callbacks.signals import Signals
@@ -119,6 +120,13 @@ def test_intervals_that_are_set_and_a_share_of_1_are_kept(world):
         run = world(cost=0.03, **settings)
         run.train()
         assert (run.evaluation.marks, run.evaluation.left_out) == (9, 0)
+
+
+def test_a_callback_that_needs_all_scores_gets_them(world):
+    run = world(cost=0.03)
+    run.evaluation.run.own_callbacks = [Pruning()]
+    run.train()
+    assert (run.evaluation.marks, run.evaluation.left_out) == (9, 0)
 
 
 def test_the_protocol_counts_scorings_that_were_left_out(world):
