@@ -421,6 +421,8 @@ def own(work):
     """A run whose model is in own.py, which tests write anew."""
     Path("own.py").write_text(OWN.format(body="self.generator(z)"))
     assert main(["train", *RING, "model._target_=own.Own", "folder=own"]) == 0
+    yield
+    sys.modules.pop("own", None)  # imported before a test: no test forgets it
 
 
 @pytest.mark.parametrize(
