@@ -78,6 +78,12 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{m:02d}:{s:02d}" if hours else f"{m}:{s:02d}"
 
 
+def format_length(kimg: float | None, minutes: float | None) -> str:
+    """Format the limits of a training, of which None is no limit: "20 kimg or 2 minutes"."""
+    limits = {"kimg": kimg, "minutes": minutes}
+    return " or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit is not None)
+
+
 def round_bytes(count: float) -> str:
     """Format a number of bytes with three digits: 3.21 MB."""
     power = min(max(len(str(round(count))) - 1, 0) // 3, 4)

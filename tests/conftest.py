@@ -21,6 +21,15 @@ def heeding_signals():
         signal.signal(signum, handler)
 
 
+@pytest.fixture(scope="session")
+def warm():
+    """A process that has imported ganrun and forks a child for each command: see its `run`."""
+    from helpers.warm import WarmProcess  # imports ganrun, which few tests need at once
+
+    with WarmProcess() as process:
+        yield process
+
+
 @pytest.fixture(autouse=True)
 def log_handlers():
     """Remove the root handler that Hydra adds: it writes to a stdout that the next test does not have."""

@@ -23,12 +23,6 @@ HALF_MADE = (".unfinished", ".partial", ".tmp", ".kept", ".lock.lock")
 
 
 @pytest.fixture(scope="module")
-def warm():
-    with WarmProcess() as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
 def workspace(tmp_path_factory, warm):
     folder = tmp_path_factory.mktemp("fuzz")
     for name in ("home", "cache", "first"):

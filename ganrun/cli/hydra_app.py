@@ -31,7 +31,7 @@ from ganrun.errors import UserError, print_error, print_traceback
 from ganrun.sweep import hydra_context, naming
 from ganrun.sweep.hydra_context import CommandContext
 from ganrun.sweep.state import SWEEP_VARIABLE
-from ganrun.terminal import configure_logging, working
+from ganrun.terminal import configure_logging, format_length, working
 
 log = logging.getLogger(__name__)
 
@@ -142,10 +142,10 @@ def describe_start(command: Command, cfg: DictConfig) -> str:
     """Return what a command says while it loads its libraries."""
     if command.verb != "train":
         return f"{command.verb}: loading PyTorch ..."
-    choices, limits = HydraConfig.get().runtime.choices, []
-    with suppress(OmegaConfBaseException):  # a wrong interpolation: reported soon
-        limits = [f"{limit} {unit}" for unit in ("kimg", "minutes") if (limit := cfg.get(unit)) is not None]
-    return f"{choices.get('model')} on {choices.get('data')}, {' or '.join(limits)}: loading PyTorch ..."
+    choices, length = HydraConfig.get().runtime.choices, ""
+    with suppress(OmegaConfBaseException, TypeError, ValueError):  # no numbers: reported soon
+        length = f", {format_length(cfg.get('kimg'), cfg.get('minutes'))}"
+    return f"{choices.get('model')} on {choices.get('data')}{length}: loading PyTorch ..."
 
 
 def run_isolated(command: Command, cfg: DictConfig, name: str) -> Path:

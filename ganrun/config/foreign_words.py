@@ -28,7 +28,7 @@ ADVICE = {  # the words, without _ and -: what to write here; {} is the value
     ("output", "out", "outdir", "outputdir", "outputpath", "savedir", "savepath", "logdir", "expname", "runname"): (
         "folder={}"
     ),
-    ("checkpoint", "ckpt", "pretrained", "resumefrom", "load"): "init_from={}, or to go on: ganrun resume RUN",
+    ("ckpt", "pretrained", "resumefrom", "load"): "init_from={}, or to go on: ganrun resume RUN",
     ("saveevery", "savefreq", "saveinterval", "checkpointevery"): "checkpoint.kimg={}",
     ("sampleinterval", "sampleevery", "savesampleevery"): "pictures_kimg={}",
     ("evalevery", "evalinterval", "valcheckinterval"): "validate_kimg={}",

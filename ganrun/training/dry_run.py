@@ -9,7 +9,7 @@ from ganrun.config.experiment import Experiment
 from ganrun.config.memory import training_bytes
 from ganrun.config.trial import loss_name
 from ganrun.data.keys import describe_keys, kinds_of
-from ganrun.terminal import PlainConsole
+from ganrun.terminal import PlainConsole, format_length
 
 
 def print_plan(experiment: Experiment, run_dir: Path) -> None:
@@ -31,8 +31,7 @@ def plan_table(experiment: Experiment) -> Table:
     count = f"{ceil(round(cfg.kimg * 1000, 6) / data.batch_size):,} " if cfg.kimg else ""
     parts = f", each in {cfg.accumulate} parts of {cfg.batch_size}" if model.accumulation else ""
     table.add_row("batches", f"{count}batches of {data.batch_size} examples{parts}")
-    limits = {"kimg": cfg.kimg, "minutes": cfg.minutes}
-    table.add_row("length", " or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit))
+    table.add_row("length", format_length(cfg.kimg, cfg.minutes))
     table.add_row("scores", f"{suite.monitor}, {suite.samples:,} samples" if suite else "none")
     table.add_row("memory", f"{training_bytes(cfg, model) / 2**20:,.0f} MiB for weights, gradients and optimizers")
     hardware = experiment.hardware

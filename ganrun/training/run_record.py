@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +189,8 @@ class RunRecord:
             return
         kimg, scores, final = self.images / 1000, {"best": self.best, "last": self.last}, {}
         if state != "running" and (self.history or self.readings):
-            diagnosis = asdict(self.diagnosis())
-            del diagnosis["command"]  # which names the folder of today
-            final = {"diagnosis": diagnosis}
+            found = self.diagnosis()  # without its command, which names the folder of today
+            final = {"diagnosis": {"state": found.state, "summary": found.summary, "remark": found.remark}}
             if self.history:
                 self.append_line({"kimg": kimg, **scores, **final})
         speed = {"images_per_second": round(self.images_per_second, 1), "seconds": round(self.seconds, 1)}

@@ -18,6 +18,7 @@ from ganrun.config.hardware import name_devices
 from ganrun.config.interpolations import quote_text
 from ganrun.errors import Interrupted, UserError, ganrun_command
 from ganrun.files import remove_abandoned
+from ganrun.terminal import format_length
 from ganrun.training import lock, out_of_memory, summary
 from ganrun.training.callbacks.base import RunCallback, RunContext
 from ganrun.training.callbacks.callback_list import CallbackList
@@ -107,13 +108,11 @@ def announce_training(experiment: Experiment, record: RunRecord) -> None:
     what = f"{choices.get('model')} on {choices.get('data')}"
     kind = data.kind if data.kind == "points" else "images"
     log.info("%s: %s %s of %s%s", what, f"{data.train_count:,}", kind, "x".join(map(str, data.shape)), classes)
-    limits = {"kimg": cfg.kimg, "minutes": cfg.minutes}
-    length = " or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit is not None)
     begun = f"goes on at {model.images_seen / 1000:g} kimg, " if model.images_seen else ""
     count = record.facts["threads"]
     threads = f" with {count} {'thread' if count == 1 else 'threads'}" if experiment.hardware.device == "cpu" else ""
     where = f"{experiment.hardware.device}{threads}, {record.facts['precision']}"
-    log.info("%s%s on %s, to %s", begun, length, where, record.folder)
+    log.info("%s%s on %s, to %s", begun, format_length(cfg.kimg, cfg.minutes), where, record.folder)
 
 
 def fit_model(run: RunContext) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.victim import ESCAPE, SCRIPT, Victim
-from helpers.warm import WarmProcess
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -36,12 +35,6 @@ VERBS = {
     "rm": ["runs", "rm", "RUN", "all=true", "--yes"],
     "clean": ["runs", "clean", ".", "--yes"],
 }
-
-
-@pytest.fixture(scope="module")
-def warm():
-    with WarmProcess() as process:
-        yield process
 
 
 @pytest.fixture

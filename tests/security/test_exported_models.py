@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from helpers.victim import ESCAPE, MARKER, SCRIPT, Victim
-from helpers.warm import WarmProcess
 
 from ganrun.cli.main import main
 
@@ -21,12 +20,6 @@ VERBS = {
     "resume": ["resume", "theirs", "kimg=1"],
     "compare": ["compare", "theirs", "theirs"],
 }
-
-
-@pytest.fixture(scope="module")
-def warm():
-    with WarmProcess() as process:
-        yield process
 
 
 @pytest.fixture(scope="module")

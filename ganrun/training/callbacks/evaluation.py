@@ -136,11 +136,12 @@ class Evaluation(RunCallback):
         training = {"averaged_weights": bool(model.averaged), "trained_in": trainer.precision}
         protocol = {**suite.protocol(data), **training, **({"left_out": self.left_out} if self.left_out else {})}
         record.add_scores(model.images_seen, scores, protocol, suite.collapsed(scores))
-        if trainer.is_global_zero:
-            for logger in trainer.loggers:
-                first = {f"{MONITORED}/{record.monitor.removeprefix('val/')}": scores[record.monitor]}
-                is_tensorboard = isinstance(logger, TensorBoardLogger)
-                logger.log_metrics({**scores, **(first if is_tensorboard else {})}, step=model.images_seen)
+        monitored = {
+            f"{MONITORED}/{name.removeprefix('val/')}": scores[name] for name in scores if name == record.monitor
+        }
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            own = monitored if isinstance(logger, TensorBoardLogger) else {}
+            logger.log_metrics({**scores, **own}, step=model.images_seen)
         return True
 
     def _warn_if_slow(self, model) -> None:

@@ -26,7 +26,7 @@ class Progress(RunCallback):
     def __init__(self, seconds: float = 20):
         self.is_live = sys.stderr.isatty()
         self.seconds, self.pause, self.live = seconds, 0.25 if self.is_live else seconds, None
-        self.newest = ""
+        self.newest: list[str] = []
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.shown_at, self.shown_score = time.monotonic(), None
@@ -50,7 +50,7 @@ class Progress(RunCallback):
 
     def announce(self, text: str) -> None:
         if self.live:
-            self.live.update(join_fields([*self.newest.split("  ")[:2], text], self.live.width))
+            self.live.update(join_fields([*self.newest[:2], text], self.live.width))
 
     def _stop(self) -> None:
         if self.live:
@@ -58,15 +58,15 @@ class Progress(RunCallback):
             self.live = None
 
     def _show(self, model) -> None:
-        self.newest = self.line(model, self.live.width if self.live else None)
+        self.newest = self.fields(model)
         if not self.live:
-            log.info(self.newest)
+            log.info(join_fields(self.newest))
             return
-        self.live.update(self.newest)
+        self.live.update(join_fields(self.newest, self.live.width))
         now, scored = time.monotonic(), self.run.record.last.get("kimg")
         if now - self.logged_at > self.seconds or scored != self.logged_score:  # the log has fewer lines
             self.logged_at, self.logged_score = now, scored
-            copy_to_log(self.line(model))
+            copy_to_log(join_fields(self.newest))
 
     def seconds_left(self, images: int) -> float:
         """Return the seconds until the run reaches its kimg, at the speed so far, or its minutes, and is scored."""
@@ -76,8 +76,8 @@ class Progress(RunCallback):
         left = by_kimg if cfg.minutes is None else max(0.0, min(by_kimg, 60 * cfg.minutes - record.seconds))
         return left + sum(callback.seconds_at_end() for callback in self.run.own_callbacks)
 
-    def line(self, model, width: int | None = None) -> str:
-        """Return the line, of the most important fields that fit into `width` columns."""
+    def fields(self, model) -> list[str]:
+        """Return the parts of the line, the most important ones first."""
         record = self.run.record
         record.images = model.images_seen
         fields = [
@@ -90,7 +90,7 @@ class Progress(RunCallback):
             is_best = record.last[name] == record.best[name]
             best = "best" if is_best else f"best {record.best[name]:.4g}"
             fields.append(f"{short_name(name)} {record.last[name]:.4g} ({best})")
-        return join_fields([*fields, *standing_of_players(self.run.find(LossCurves).latest)], width)
+        return [*fields, *standing_of_players(self.run.find(LossCurves).latest)]
 
 
 def standing_of_players(curves: dict[str, float]) -> list[str]:

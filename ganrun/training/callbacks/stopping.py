@@ -19,8 +19,8 @@ class Stopping(RunCallback):
     """
 
     def __init__(self, on_collapse: str = "continue", on_diverge: str = "continue"):
-        actions = {"collapsed": on_collapse, "diverged": on_diverge}
-        self.final_states = [state for state, action in actions.items() if action == "stop"]
+        actions = {"collapsed": ("on_collapse", on_collapse), "diverged": ("on_diverge", on_diverge)}
+        self.final_states = {state: setting for state, (setting, action) in actions.items() if action == "stop"}
         self.judged_at: float | None = None
 
     def is_needed(self, run: RunContext) -> bool:
@@ -38,9 +38,5 @@ class Stopping(RunCallback):
         is_lasting = len(record.history) >= MIN_SCORES and not diagnosis.command
         if diagnosis.state in self.final_states and is_lasting:
             record.facts["ended"] = diagnosis.state
-            log.warning("The training ends here, as %s=stop: %s", setting_of(diagnosis.state), diagnosis.summary)
+            log.warning("The training ends here, as %s=stop: %s", self.final_states[diagnosis.state], diagnosis.summary)
             trainer.should_stop = True
-
-
-def setting_of(state: str) -> str:
-    return {"collapsed": "on_collapse", "diverged": "on_diverge"}[state]

@@ -45,7 +45,7 @@ SAVE_CSV = r"""
 rows = [",".join(f"{value:.6g}" for value in row) for row in x.reshape(n, -1).tolist()]
 pathlib.Path("samples.csv").write_text("\n".join(rows) + "\n")
 """.strip()
-TRANSLATE_TORCH = '''"""$title without ganrun. Usage: $usage. Needs $packages."""
+READ_PICTURE = '''"""$title without ganrun. Usage: $usage. Needs $packages."""
 
 $imports
 
@@ -53,27 +53,26 @@ here = pathlib.Path(__file__).parent
 source, target, name = [*sys.argv[1:], "a_to_b"][:3]
 image = Image.open(source).convert("$mode")$resize
 (width, height), channels = image.size, $channels
-x = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(1, height, width, channels)
+'''
+TRANSLATE_TORCH = (
+    READ_PICTURE
+    + """x = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(1, height, width, channels)
 x = x.permute(0, 3, 1, 2) * (1 / 127.5) - 1$pad
 with torch.inference_mode():
     y = $call[0, :, :height, :width]
 pixels = ((y + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
 Image.frombytes("$mode", (width, height), bytes(pixels.flatten().tolist())).save(target)
-'''
-TRANSLATE_NUMPY = '''"""$title without ganrun. Usage: $usage. Needs $packages."""
-
-$imports
-
-here = pathlib.Path(__file__).parent
-source, target, name = [*sys.argv[1:], "a_to_b"][:3]
-image = Image.open(source).convert("$mode")$resize
-(width, height), channels = image.size, $channels
-x = np.asarray(image, np.float32).reshape(1, height, width, channels).transpose(0, 3, 1, 2)
+"""
+)
+TRANSLATE_NUMPY = (
+    READ_PICTURE
+    + """x = np.asarray(image, np.float32).reshape(1, height, width, channels).transpose(0, 3, 1, 2)
 x = x * np.float32(1 / 127.5) - np.float32(1)$pad
 y = $call[0, :, :height, :width]
 pixels = ((y + 1) * 127.5).round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
 Image.frombytes("$mode", (width, height), pixels.tobytes()).save(target)
-'''
+"""
+)
 PAD_TORCH = '\nx = torch.nn.functional.pad(x, (0, -width % $multiple, 0, -height % $multiple), mode="replicate")'
 PAD_NUMPY = '\nx = np.pad(x, ((0, 0), (0, 0), (0, -height % $multiple), (0, -width % $multiple)), mode="edge")'
 CALLS = {  # per format

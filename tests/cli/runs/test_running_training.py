@@ -11,7 +11,6 @@ import pytest
 import torch
 from helpers.runs import RING, equal, weights
 from helpers.waiting import wait_until
-from helpers.warm import WarmProcess
 
 from ganrun.cli.main import main
 from ganrun.files import cache_dir
@@ -20,12 +19,6 @@ from ganrun.training.runs.registry import REGISTRY
 from ganrun.training.runs.removal import foreign_entries
 
 ENDLESS = ["train", *RING, "kimg=100000", "log_every=1"]
-
-
-@pytest.fixture(scope="module")
-def warm():
-    with WarmProcess() as process:
-        yield process
 
 
 @pytest.fixture

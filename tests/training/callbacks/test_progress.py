@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from helpers.run_context import bound
 
-from ganrun.terminal import format_duration
+from ganrun.terminal import format_duration, join_fields
 from ganrun.training.callbacks.loss_curves import LossCurves
 from ganrun.training.callbacks.progress import Progress, format_count
 
@@ -65,13 +65,13 @@ PROBABILITIES = {"discriminator/probability_real": 0.651, "discriminator/probabi
     ],
 )
 def test_the_line_shows_the_score_and_then_how_the_players_stand(record, terms, line):
-    assert progress(record, terms).line(MODEL) == line
+    assert join_fields(progress(record, terms).fields(MODEL)) == line
 
 
 @pytest.mark.parametrize("width", range(20, 90))
 def test_the_line_ends_with_a_whole_field_where_the_terminal_is_narrow(width):
     shown = progress(record_of(5.9, 5.9), D | PROBABILITIES)
-    whole, line = shown.line(MODEL), shown.line(MODEL, width)
+    whole, line = join_fields(shown.fields(MODEL)), join_fields(shown.fields(MODEL), width)
     assert len(line) <= max(width, len("25 %"))
     assert whole == line or whole.startswith(f"{line}  ")
     assert len(whole) <= 80
