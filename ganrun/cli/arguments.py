@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -90,6 +90,14 @@ def split_settings(verb: str, args: Iterable[str], allowed: Sequence[str]) -> tu
             takes = did_you_mean(key, allowed) if allowed else " It takes none."
             raise UserError(f"ganrun {verb} has no setting {key}.{takes}")
     return names, settings
+
+
+def is_set(settings: Mapping[str, str], key: str) -> bool:
+    """Return whether a setting of such a command is true. UserError for anything but true and false."""
+    value = settings.get(key, "false").lower()
+    if value not in ("true", "false"):
+        raise UserError(f"{key} must be true or false, got {settings[key]}. Leave it out, or: {key}=true")
+    return value == "true"
 
 
 def parse_flags(args: list[str]) -> tuple[dict[str, str], list[str]]:

@@ -22,6 +22,7 @@ except ImportError:  # Windows
     fcntl = None
 
 LOCK_FILE = ".lock"
+STOPPED = ".stop"  # says which process was asked to stop: a second signal would end it without saving
 PROC = Path("/proc")
 MOMENT = 0.3  # seconds to wait for one who only looks whether the folder is locked
 
@@ -44,6 +45,8 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
         use = "in use" + (f" by process {owner['pid']} on {owner['host']}" if owner else "")
         raise UserError(f"{folder} is {use}. Wait until that ends, or stop it; its checkpoints are kept.") from error
     try:
+        with suppress(OSError):  # who has just come was never asked to stop, whatever its number
+            (folder / STOPPED).unlink()
         (folder / LOCK_FILE).write_text(json.dumps({"host": platform.node(), "pid": os.getpid()}))
         yield
     finally:
@@ -54,8 +57,13 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
 def is_locked(folder: Path) -> bool:
     """Return whether a process is in the folder, or whether that cannot be known."""
+    return is_file_locked(folder / LOCK_FILE)
+
+
+def is_file_locked(path: Path) -> bool:
+    """Return whether a process has locked the file, or whether that cannot be known."""
     try:
-        with open_regular(folder / LOCK_FILE) as file:
+        with open_regular(path) as file:
             return is_held(file)
     except (FileNotFoundError, NotADirectoryError, UnsafeFileError):
         return False

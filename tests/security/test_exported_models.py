@@ -55,6 +55,12 @@ def hostile_scores(folder, home):
     edit_card(folder, scores={f"val/fd_lenet{ESCAPE}": 1.0, "val/fd_lenet": 2.0}, protocol={"resize": ESCAPE})
 
 
+def without_checkpoint(folder, home):
+    card = json.loads((folder / "card.json").read_text())
+    del card["checkpoint"]
+    (folder / "card.json").write_text(json.dumps(card))
+
+
 def other_class(folder, home):
     config = json.loads((folder / "card.json").read_text())["config"]
     config["model"]["generator"] = {"_target_": "os.system", "command": f"touch {home.parent / MARKER}"}
@@ -87,6 +93,8 @@ ATTACKS = {
     "modules": modules,
     "texts": hostile_texts,
     "scores": hostile_scores,
+    "scores of text": lambda folder, home: edit_card(folder, scores={"val/fd_lenet": "low"}),
+    "no checkpoint": without_checkpoint,
     "class": other_class,
     "resolver": other_resolver,
     "link of the weights": link("weights.safetensors", "secret.txt"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
+from ganrun.cli.arguments import is_set
 from ganrun.config import resume_rules, schema
 from ganrun.config.docs import NETWORK_PARTS
 from ganrun.config.overrides import OVERRIDE
@@ -30,7 +31,7 @@ def main(args: Sequence[str]) -> int:
     names = [arg for arg in args if arg.partition("=")[0] not in settings]
     if unknown := settings.keys() - {"metric", "out", "trust"}:
         raise UserError(f"Unknown setting {min(unknown)}. compare takes metric= and out=, and trust=true.")
-    folders = [folder for name in names for folder in find_runs(name, settings.get("trust") == "true")]
+    folders = [folder for name in names for folder in find_runs(name, is_set(settings, "trust"))]
     if len(folders) < 2:
         raise UserError("compare needs two or more runs, or a sweep: ganrun compare RUN RUN, or ganrun compare SWEEP.")
     configure_logging()

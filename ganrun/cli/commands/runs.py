@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from pathlib import Path
 
-from ganrun.cli.arguments import split_settings
+from ganrun.cli.arguments import is_set, split_settings
 from ganrun.cli.runs.difference import format_difference
 from ganrun.cli.runs.remove import remove_after_question
 from ganrun.cli.runs.table import describe_use, format_json, format_runs, terminal_width
@@ -91,7 +91,7 @@ def remove(args: Sequence[str]) -> int:
     names, settings = split_settings("runs rm", [arg for arg in args if arg not in flags], ("all",))
     if not names:
         raise UserError("runs rm needs run folders, as in: ganrun runs rm outputs/train/gan-ring/2026-01-31-120000")
-    takes_all = settings.get("all") == "true"
+    takes_all = is_set(settings, "all")
     folders = [*dict.fromkeys(Path(name) if name != "last" else find_run_folder(name) for name in names)]
     for folder in folders:
         if not folder.is_symlink():
@@ -162,7 +162,7 @@ def show_difference(args: Sequence[str]) -> int:
         raise UserError(f"runs diff needs two runs, got {len(names)}: ganrun runs diff RUN RUN. For more: compare.")
     folders = [find_run_folder(name, uses_registry=True) for name in names]
     for folder in folders:
-        check_contents(folder, settings.get("trust") == "true")
+        check_contents(folder, is_set(settings, "trust"))
     print_text(format_difference(folders))
     return 0
 

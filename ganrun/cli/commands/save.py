@@ -20,10 +20,11 @@ def main(args: Sequence[str]) -> int:
     configure_logging()
     folder, settings = take_run("save", args, ("limit",), uses_registry=True)
     limit, is_here = seconds_of(settings, LIMIT), check_running(folder) == RunState.RUNNING
+    before = Manifest.read(folder / "checkpoints")
     request_save(folder)
     log.info("asking %s for a checkpoint, which it saves after its batch", folder)
     try:
-        if not wait_for_answer(folder, limit, is_here):
+        if not wait_for_answer(folder, limit, is_here, before):
             raise Failure(
                 f"{folder} has not saved within {limit:g} s. It may be scoring, or be of an earlier version. To wait "
                 f"longer: {ganrun_command('save', folder, f'limit={2 * limit + 1:g}')}"
@@ -35,19 +36,24 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def wait_for_answer(folder: Path, limit: float, is_here: bool) -> bool:
-    """Return whether the checkpoint is saved within so many seconds. Raises Failure if the training ends before.
+def wait_for_answer(folder: Path, limit: float, is_here: bool, before: Manifest) -> bool:
+    """Return whether a checkpoint is saved within so many seconds. Raises Failure if the training ends before.
 
-    is_here: it runs on this machine, where its lock tells whether it has ended.
+    is_here: it runs on this machine, where its lock tells whether it has ended.  before: the manifest when it was
+    asked. A request that is gone and has changed nothing was withdrawn by another who asked: it is made again.
     """
     deadline = time.monotonic() + limit
-    while not is_answered(folder):
-        if is_here and not is_locked(folder) and not is_answered(folder):
+    while True:
+        is_live = not is_here or is_locked(folder)
+        if is_answered(folder):
+            if Manifest.read(folder / "checkpoints") != before:
+                return True
+            request_save(folder)
+        if not is_live:
             raise Failure(f"{folder} has ended meanwhile. {ganrun_command('status', folder)} says how.")
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
-    return True
 
 
 def newest_checkpoint(folder: Path) -> Path:

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
+from ganrun.cli.arguments import is_set
 from ganrun.cli.runs.live import check_running, resume_advice, seconds_of, take_run
 from ganrun.errors import Failure, UserError, ganrun_command, print_text
 from ganrun.terminal import configure_logging
@@ -18,14 +19,15 @@ def main(args: Sequence[str]) -> int:
     """Send SIGTERM to the process of a run, wait until it has ended, and say how. Settings: limit= seconds, now=."""
     configure_logging()
     folder, settings = take_run("stop", args, ("limit", "now"))
-    limit, now = seconds_of(settings, LIMIT), settings.get("now") == "true"
+    limit, now = seconds_of(settings, LIMIT), is_set(settings, "now")
     check_running(folder)
     host = read_owner(folder).get("host") or read_status(folder).get("host")
     if host not in (None, platform.node()):
         raise UserError(f"{folder} runs on {host}. Stop it there: {ganrun_command('stop', folder.absolute())}")
     pid, is_first = ask_to_stop(folder, now)
     asked = "was asked to stop before" if not is_first and not now else "got SIGTERM"
-    print_text(f"Process {pid} of {folder} {asked}; it ends after its batch, and saves.\n")
+    how = "it ends after its batch, and saves" if is_first or not now else "it ends at once"
+    print_text(f"Process {pid} of {folder} {asked}; {how}.\n")
     if not wait_for_end(folder, limit):
         raise Failure(
             f"{folder} has not ended within {limit:g} s, and may still do so. To wait longer: "

@@ -1,12 +1,13 @@
 """The table of `ganrun runs`, as wide as the terminal, and the same as JSON."""
 
 import math
+import os
 import platform
 import shutil
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 from rich.cells import cell_len
@@ -26,7 +27,7 @@ DROPPED_FIRST = ["images/s", "device", "disk", "left", "tags", "score"]  # where
 
 def format_progress(run: RunOverview) -> str:
     """Return how far a run is: "306/500", or "306" where its length is unknown or its end was not by kimg."""
-    limit = run.kimg_limit if run.state.is_live or run.state != RunState.DONE else None
+    limit = run.kimg_limit if run.state != RunState.DONE else None
     return f"{run.kimg:.4g}" + (f"/{limit:g}" if limit else "")
 
 
@@ -117,11 +118,10 @@ def format_pairs(table: dict[str, list[str]]) -> list[str]:
 
 def split_parent(names: Sequence[str]) -> tuple[str, list[str]]:
     """Return the folder above all these, and their paths below it; "" if there is none."""
-    parents = [Path(name).parent for name in names]
-    above = parents[0]
-    while not all(parent.is_relative_to(above) for parent in parents):
-        above = above.parent
-    return ("", [*names]) if above == Path() else (str(above), [str(Path(name).relative_to(above)) for name in names])
+    above = ""
+    with suppress(ValueError):  # absolute paths beside relative ones
+        above = os.path.commonpath([os.path.dirname(name) for name in names])
+    return (above, [os.path.relpath(name, above) for name in names]) if above else ("", [*names])
 
 
 def sum_up(runs: Sequence[RunOverview]) -> str:

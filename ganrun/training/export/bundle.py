@@ -14,7 +14,7 @@ from ganrun.training.export.card_file import CARD, README
 from ganrun.training.export.formats import FORMATS
 from ganrun.training.export.openers import OPENERS
 from ganrun.training.export.programs import ModelProgram, build_programs
-from ganrun.training.export.script import write_script
+from ganrun.training.export.script import is_drawable, write_script
 from ganrun.training.inference import TrainedModel
 
 BATCHES = (16, 5, 1)  # numbers of examples with which a program is tried
@@ -64,15 +64,15 @@ def difference_to_model(program: ModelProgram, form: str, folder: Path) -> float
                 "It must compute with the number of samples as x.shape[0], not as len(x)."
             )
         differences.append((result - expected).abs().max().item())
-    worst, allowed = max(differences), TOLERANCE * max(1.0, program.expected.abs().max().item())
-    if not worst <= allowed:
+    worst, allowed = torch.tensor(differences).max().item(), TOLERANCE * max(1.0, program.expected.abs().max().item())
+    if not worst <= allowed:  # or it is NaN
         raise Failure(f"As format={form}, samples differ from the model's by {worst:.2g}; allowed is {allowed:.2g}.")
     return worst
 
 
 def write_preview(trained: TrainedModel, program: ModelProgram, folder: Path) -> bool:
     """Write a picture of samples, if they are images. Return whether they are."""
-    if len(program.output_shape) != 3 or program.output_shape[0] not in (1, 3) or trained.data.kind != "picture":
+    if not is_drawable(program) or trained.data.kind != "picture":
         return False
     given: dict[str, Any] = {each.name: each.examples for each in program.inputs if each.is_condition}
     n = 16 if given else 64

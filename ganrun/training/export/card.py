@@ -8,13 +8,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from ganrun.config.relative_paths import PATHS
 from ganrun.data.keys import keys_taken, kinds_needed
 from ganrun.errors import printable
 from ganrun.files import sha256_of_file
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.training.export.card_file import CARD, README, VERSION
 from ganrun.training.export.formats import OPSET
-from ganrun.training.export.programs import CHECKED, ModelProgram
+from ganrun.training.export.programs import CHECKED, ModelProgram, format_axes
 from ganrun.training.export.script import Script
 from ganrun.training.inference import TrainedModel, is_named, number_classes
 from ganrun.training.run_folder import package_versions
@@ -22,7 +23,6 @@ from ganrun.training.run_folder import package_versions
 TOLERANCE = 1e-4  # of the largest difference between an exported program and the model, on CHECKED samples
 # What the model and its scores do not depend on, and what says where it was trained
 LEFT_OUT = ("callbacks", "logger", "folder", "started_in", "init_from", "parent", "resume", "dry_run")
-PLACES = ("data.root", "metrics.weights", "metrics.extractor.weights")  # files of the machine
 DRAWN = {
     "normal": "normal numbers, mean 0, deviation 1",
     "uniform": "uniform numbers from 0 to 1",
@@ -69,7 +69,7 @@ def describe_checkpoint(path: Path) -> dict[str, str]:
 def shared_config(trained: TrainedModel) -> dict[str, Any]:
     """Return the config that the model is rebuilt from, without the paths of this machine."""
     config = OmegaConf.create({key: trained.config[key] for key in trained.config if key not in LEFT_OUT})
-    for place in PLACES:
+    for place in PATHS:
         if OmegaConf.select(config, place) is not None:
             OmegaConf.update(config, place, None)
     content = OmegaConf.to_container(config, resolve=True)
@@ -135,12 +135,8 @@ def inputs_table(program: Mapping[str, Any], classes: Sequence[str]) -> str:
         what = DRAWN.get(one["kind"], f"{one['kind']}, as in the training data").format(**{"classes": "", **one})
         what += f": {cell(number_classes(classes))}" if "classes" in one and is_named(classes) else ""
         what += f"; sides: multiples of {one['multiple']}" if "multiple" in one else ""
-        rows.append(f"| {one['name']} | {one['dtype']} | {shape_text(one['shape'])} | {what} |")
-    return "\n".join([*rows, f"| output | | {shape_text(program['output'])} | |"])
-
-
-def shape_text(shape: list[int | None]) -> str:
-    return f"[{', '.join(['n', *('any' if side is None else str(side) for side in shape)])}]"
+        rows.append(f"| {one['name']} | {one['dtype']} | {format_axes(one['shape'])} | {what} |")
+    return "\n".join([*rows, f"| output | | {format_axes(program['output'])} | |"])
 
 
 def scores_table(scores: Mapping[str, float], protocol: Mapping[str, Any]) -> str:

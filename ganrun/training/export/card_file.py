@@ -37,13 +37,13 @@ CARD_FORM = {
         "needs": {str: optional(is_text)},
     },
     **{"programs": [{"name": is_plain_name, "inputs": [INPUT_FORM], "output": [SIDE]}], "files": {str: is_text}},
-    **{"scores": {str: is_shallow}, "protocol": {str: is_shallow}, "check": {str: is_shallow}},
+    **{"scores": {str: optional(is_number)}, "protocol": {str: is_shallow}, "check": {str: is_shallow}},
     **{"checkpoint": {str: is_text}, "fingerprint": optional(is_text), "choices": {str: is_text}},
     **{"versions": {str: is_text}, "config": is_config},
 }
 NEEDED = (
     *("bundle", "model", "data", "kimg", "format", "classes", "averaged_weights", "takes", "needs", "programs"),
-    *("files", "choices", "config"),
+    *("files", "choices", "config", "scores", "protocol", "checkpoint"),
 )
 
 

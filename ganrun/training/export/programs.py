@@ -219,3 +219,8 @@ def weights_of(program: ModelProgram) -> dict[str, tuple[str, Tensor]]:
             name = spec.target.removeprefix(f"{MODEL}.")
             weights[spec.arg.name] = (name if is_saved else f"{CONSTANT}{name}", tensor.detach())
     return weights
+
+
+def format_axes(shape: list[int | None]) -> str:
+    """Format the shape of n examples: [n, 1, 28, 28], with "any" for a side that is not fixed."""
+    return f"[{', '.join(['n', *('any' if side is None else str(side) for side in shape)])}]"

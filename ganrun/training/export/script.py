@@ -9,6 +9,7 @@ from ganrun.training.export.programs import CHECKED, ModelProgram, ProgramInput
 
 MODES = {1: "L", 3: "RGB"}  # Pillow's names, by the number of channels
 SAMPLES = 64
+ENDINGS = {"safetensors": "", "torchscript": ".pt", "onnx": ".onnx"}  # of the files of programs
 PACKAGES = {"safetensors": ("torch", "safetensors"), "torchscript": ("torch",), "onnx": ("onnxruntime", "numpy")}
 
 
@@ -53,7 +54,7 @@ def sampling_script(form: str, program: ModelProgram, title: str, packages: tupl
         count=CHECKED if given else SAMPLES,
         seed=hash_integers(0),
         inputs="\n".join(f"{each.name} = {input_source(each, is_onnx)}" for each in program.inputs),
-        call=call_of_program(form, program, program.name).replace('f"', '"'),
+        call=call_of_program(form, program, f'"{program.name}{ENDINGS[form]}"', f"network.{program.name}"),
         save=fill(
             picture if is_picture else texts.SAVE_CSV,
             colour=2 if program.output_shape[0] == 3 else 0,
@@ -77,7 +78,7 @@ def translation_script(form: str, program: ModelProgram, title: str, packages: t
         channels=channels,
         resize="" if multiple else f".resize(({width}, {height}))",
         pad=fill(pad, multiple=multiple) if multiple else "",
-        call=call_of_program(form, program, "{name}").replace("network.{name}", "getattr(network, name)"),
+        call=call_of_program(form, program, f'f"{{name}}{ENDINGS[form]}"', "getattr(network, name)"),
     )
 
 
@@ -94,11 +95,11 @@ def import_lines(form: str, modules: list[str], needs_pillow: bool) -> str:
     return "\n".join([f"import {', '.join(sorted(modules))}", *others, *own])
 
 
-def call_of_program(form: str, program: ModelProgram, name: str) -> str:
-    """Return the call of a program. name: its own, or {name} for a variable."""
+def call_of_program(form: str, program: ModelProgram, file: str, function: str) -> str:
+    """Return the call of a program. file, function: the expressions for what holds it, of which a format has one."""
     names = [each.name for each in program.inputs]
     arguments = [f'"{each}": {each}' for each in names] if form == "onnx" else names
-    return fill(texts.CALLS[form], name=name, arguments=", ".join(arguments))
+    return fill(texts.CALLS[form], file=file, function=function, arguments=", ".join(arguments))
 
 
 def input_source(given: ProgramInput, is_onnx: bool) -> str:

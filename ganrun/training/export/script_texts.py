@@ -76,9 +76,9 @@ Image.frombytes("$mode", (width, height), pixels.tobytes()).save(target)
 PAD_TORCH = '\nx = torch.nn.functional.pad(x, (0, -width % $multiple, 0, -height % $multiple), mode="replicate")'
 PAD_NUMPY = '\nx = np.pad(x, ((0, 0), (0, 0), (0, -height % $multiple), (0, -width % $multiple)), mode="edge")'
 CALLS = {  # per format
-    "safetensors": 'network.$name(load_file(here / "weights.safetensors"), $arguments)',
-    "torchscript": 'torch.jit.load(here / f"$name.pt")($arguments)',
-    "onnx": 'onnxruntime.InferenceSession(here / f"$name.onnx").run(None, {$arguments})[0]',
+    "safetensors": '$function(load_file(here / "weights.safetensors"), $arguments)',
+    "torchscript": "torch.jit.load(here / $file)($arguments)",
+    "onnx": "onnxruntime.InferenceSession(here / $file).run(None, {$arguments})[0]",
 }
 IMPORTS = {  # per format, besides the standard library
     "safetensors": ["torch", "from safetensors.torch import load_file", "network"],

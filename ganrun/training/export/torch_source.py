@@ -8,7 +8,7 @@ import torch
 from torch import fx
 
 from ganrun.errors import UserError
-from ganrun.training.export.programs import ModelProgram, weights_of
+from ganrun.training.export.programs import ModelProgram, format_axes, weights_of
 
 HEADER = '''"""{title}, as plain PyTorch operations.
 
@@ -50,12 +50,8 @@ def write_function(program: ModelProgram) -> str:
 
 
 def describe_function(program: ModelProgram) -> str:
-    shapes = [f"{each.name} {each.examples.dtype} {axes_source(each.shape)}" for each in program.inputs]
-    return f'"""{", ".join(shapes)} -> {axes_source(program.output_shape)}."""'.replace("torch.", "")
-
-
-def axes_source(shape: list[int | None]) -> str:
-    return f"[{', '.join(['n', *('any' if side is None else str(side) for side in shape)])}]"
+    shapes = [f"{each.name} {each.examples.dtype} {format_axes(each.shape)}" for each in program.inputs]
+    return f'"""{", ".join(shapes)} -> {format_axes(program.output_shape)}."""'.replace("torch.", "")
 
 
 def used_nodes(graph: fx.Graph) -> set[fx.Node]:

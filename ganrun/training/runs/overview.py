@@ -17,7 +17,7 @@ from ganrun.training.metric_lines import parse_line
 from ganrun.training.run_folder import STATUS, read_status
 from ganrun.training.runs.disk import DiskUse, measure_disk
 from ganrun.training.runs.states import RunState, last_change, observe_state
-from ganrun.training.runs.tags import TAGS, read_tags
+from ganrun.training.runs.tags import read_tags
 
 TAIL = 2**16  # bytes at the end of metrics.jsonl that tell how far a run is
 LIMIT_LINE = re.compile(rb"^(kimg|minutes): ([\d.e+]+)\s*$", re.MULTILINE)
@@ -61,17 +61,13 @@ class RunOverview:
         return min(1.0, max(shares)) if shares else math.nan
 
 
-def read_overview(folder: Path, names: set[str] | None = None) -> RunOverview:
-    """Return what the small files of a run folder say. Never fails: what is damaged is left out, and named.
-
-    names: of the entries in the folder, if they are known.
-    """
+def read_overview(folder: Path) -> RunOverview:
+    """Return what the small files of a run folder say. Never fails: what is damaged is left out, and named."""
     status = {} if (folder / STATUS).is_symlink() else read_status(folder)
     run = RunOverview(folder, observe_state(folder, status), disk=measure_disk(folder), changed=last_change(folder))
     run.problem = describe_problem(folder) if run.state == RunState.DAMAGED else ""
     take_status(run, status)
-    if names is None or TAGS in names:
-        run.tags = read_tags(folder)
+    run.tags = read_tags(folder)
     if run.metric is None and "monitor" not in status:  # written by an earlier version
         take_manifest(run)
     if run.state.is_live or run.state == RunState.DEAD:

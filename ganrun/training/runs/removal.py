@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ganrun.errors import Failure, UserError, ganrun_command
 from ganrun.files import building, user_path
-from ganrun.training.lock import LOCK_FILE, exclusive_lock, is_held, is_locked
+from ganrun.training.lock import LOCK_FILE, exclusive_lock, is_file_locked, is_locked
 from ganrun.training.run_folder import read_status
 from ganrun.training.runs.find import is_run
 from ganrun.training.runs.states import RunState, observe_state
@@ -78,15 +78,7 @@ def is_in_live_sweep(folder: Path) -> bool:
         paths = [path for path in runners.iterdir() if path.is_file() and not path.is_symlink()]
     except OSError:
         return False
-    return any(is_file_held(path) for path in paths)
-
-
-def is_file_held(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return is_held(file)
-    except OSError:
-        return False
+    return any(is_file_locked(path) for path in paths)
 
 
 def remove_run(folder: Path, takes_all: bool = False) -> None:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from ganrun.config.json_forms import is_count, read_form
 from ganrun.files import create_file
-from ganrun.training.lock import is_locked, read_owner, signal_owner
-
-STOPPED = ".stop"  # says which process was asked to stop: a second signal would end it without saving
+from ganrun.training.lock import STOPPED, is_locked, read_owner, signal_owner
 
 
 def ask_to_stop(folder: Path, now: bool = False) -> tuple[int, bool]:
@@ -20,7 +18,7 @@ def ask_to_stop(folder: Path, now: bool = False) -> tuple[int, bool]:
     A process that was asked before is asked again only with now=True, which ends it at once.
     Raises NotOwnerError, and sends nothing, if it is not certain which process that is.
     """
-    pid = read_owner(folder).get("pid")
+    pid = read_owner(folder, lowest=1).get("pid")  # as `signal_owner`
     is_first = pid is None or pid != stopped_process(folder)
     if is_first or now:
         pid = signal_owner(folder, signal.SIGTERM)

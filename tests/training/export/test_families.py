@@ -1,14 +1,19 @@
 """Every model of conf/model, exported to each format, computes what it computes in PyTorch."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
 from helpers.model_training import CONDITIONED, PRESETS, PUZZLING, RECONSTRUCTING, SMALL, job_of
 
 from ganrun.config import docs
-from ganrun.errors import UserError
+from ganrun.errors import Failure, UserError
+from ganrun.training.export.bundle import BATCHES, difference_to_model
 from ganrun.training.export.formats import FORMATS
 from ganrun.training.export.openers import OPENERS
-from ganrun.training.export.programs import build_programs
+from ganrun.training.export.programs import ProgramInput, build_programs
+from ganrun.training.export.script import write_script
 from ganrun.training.inference import TrainedModel
 
 SMALL_RING = ["data=ring", "network.generator.hidden=[8]", "network.discriminator.hidden=[8]"]
@@ -83,3 +88,31 @@ def test_a_model_without_samples_is_refused_by_name(name):
     job = job_of(f"model={name}", "data=surface")
     with pytest.raises(UserError, match=f"model={name} cannot be exported: it draws no samples and translates nothing"):
         build_programs(TrainedModel(None, None, job.model, job.data, 0.0, {"model": name, "data": "surface"}))
+
+
+@pytest.mark.parametrize("bad", BATCHES)
+def test_a_program_that_gives_nan_for_one_number_of_samples_is_refused(monkeypatch, tmp_path, bad):
+    examples = torch.arange(16.0)
+    program = SimpleNamespace(name="generator", examples=[examples], expected=2 * examples)
+    run = lambda x: 2 * x * (math.nan if len(x) == bad else 1)  # noqa: E731
+    monkeypatch.setitem(OPENERS, "torchscript", lambda folder, name: run)
+    with pytest.raises(Failure, match="samples differ from the model's by nan"):
+        difference_to_model(program, "torchscript", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("form", "sampling", "translating"),
+    [
+        ("safetensors", 'network.g(load_file(here / "weights.safetensors"), z, half)', "getattr(network, name)("),
+        ("torchscript", 'torch.jit.load(here / "g.pt")(z, half)', 'torch.jit.load(here / f"{name}.pt")('),
+        ("onnx", '(here / "g.onnx").run(None, {"z": z, "half": half})[0]', '(here / f"{name}.onnx").run('),
+    ],
+)
+def test_a_script_calls_the_program_with_its_inputs_whatever_they_are_called(form, sampling, translating):
+    def made(name, *inputs):
+        return SimpleNamespace(name=name, inputs=inputs, output_shape=[1, 8, 8], is_translation=name != "g")
+
+    drawn = [ProgramInput(name, "normal", [3], torch.zeros(2, 3)) for name in ("z", "half")]
+    assert sampling in write_script(form, [made("g", *drawn)], "title").text
+    image = ProgramInput("x", "picture", [1, 8, 8], torch.zeros(2, 1, 8, 8), {"multiple": 4})
+    assert translating in write_script(form, [made("a_to_b", image)], "title").text

@@ -1,5 +1,6 @@
 """Asking a training for a checkpoint: it looks once a second, and answers when the file is on disk."""
 
+import json
 import os
 import signal
 from types import SimpleNamespace
@@ -7,8 +8,10 @@ from types import SimpleNamespace
 import pytest
 from helpers.signalled import World
 
+from ganrun.cli.commands import save
 from ganrun.errors import UserError
 from ganrun.training.callbacks import signals
+from ganrun.training.manifest import Manifest
 from ganrun.training.runs import save_request
 from ganrun.training.runs.save_request import SaveRequests, is_answered, request_save, withdraw_request
 
@@ -57,6 +60,24 @@ def test_without_a_request_there_is_nothing_to_answer(tmp_path):
     requests.answer()
     withdraw_request(tmp_path)
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_request_that_another_withdraws_is_made_again_and_only_a_new_checkpoint_counts(tmp_path, monkeypatch):
+    (tmp_path / "checkpoints").mkdir()
+    manifest, found = tmp_path / "checkpoints" / "manifest.json", []
+    manifest.write_text(json.dumps({"last": "kimg1.ckpt"}))
+
+    def pause(seconds):
+        found.append((tmp_path / ".save").exists())
+        if len(found) == 3:
+            manifest.write_text(json.dumps({"last": "kimg2.ckpt"}))  # the training has saved
+        withdraw_request(tmp_path)
+
+    monkeypatch.setattr(save, "time", SimpleNamespace(monotonic=lambda: 0, sleep=pause))
+    before = Manifest.read(manifest.parent)
+    request_save(tmp_path)
+    assert save.wait_for_answer(tmp_path, 1, is_here=False, before=before)
+    assert found == [True, True, True]
 
 
 def test_a_request_is_not_written_through_a_link(tmp_path):

@@ -14,7 +14,8 @@ from helpers.waiting import wait_until
 
 from ganrun.cli.main import main
 from ganrun.training import lock
-from ganrun.training.lock import NotOwnerError, holds_lock, is_locked, signal_owner, terminate_owner
+from ganrun.training.lock import NotOwnerError, exclusive_lock, holds_lock, is_locked, signal_owner, terminate_owner
+from ganrun.training.runs.stopping import ask_to_stop
 
 
 @pytest.fixture
@@ -105,7 +106,14 @@ def test_in_a_container_the_training_may_be_the_first_process(run, holder, monke
         patch.setattr(lock, "process_handle", lambda pid: nullcontext(None))
         patch.setattr(lock.os, "kill", lambda *signal: sent.append(signal))
         assert signal_owner(run, signal.SIGTERM) == 1
-    assert sent == [(1, signal.SIGTERM)]
+        assert [ask_to_stop(run), ask_to_stop(run)] == [(1, True), (1, False)]
+    assert sent == 2 * [(1, signal.SIGTERM)]
+
+
+def test_who_takes_a_folder_was_never_asked_to_stop_whatever_its_number(run):
+    (run / ".stop").write_text(json.dumps({"pid": os.getpid()}))
+    with exclusive_lock(run):
+        assert not (run / ".stop").exists()
 
 
 def test_looking_whether_a_folder_is_locked_neither_locks_nor_changes_it(run, holder):
@@ -164,6 +172,16 @@ def test_a_process_that_was_asked_to_stop_and_was_killed_does_not_keep_the_next_
     assert main(["stop", "run", "limit=0"]) == 1
     wait_until(lambda: again.signals == 2)
     again.close()
+
+
+@pytest.mark.parametrize(
+    "command", [["stop", "run", "now=yes"], ["runs", "rm", "run", "all=1"], ["compare", "run", "trust=on"]]
+)
+def test_a_setting_that_is_true_or_false_is_nothing_else(run, holder, command, capsys):
+    assert main(command) == 2
+    key, value = command[-1].split("=")
+    assert f"{key} must be true or false, got {value}." in capsys.readouterr().err
+    assert holder.signals == 0
 
 
 @pytest.mark.parametrize("limit", ["soon", "-1", "nan", "inf", ""])
