@@ -54,6 +54,7 @@ class RunRecord:
         self.readings: deque[Mapping[str, float]] = deque(maxlen=READINGS)
         self.collapsed: str | None = None
         self.untrained: float | None = None  # the monitored score of the model before its training, where it matters
+        self.has_opponents = True  # else few steps may be enough, as those of expectation maximization
         self.joint_batch = cfg.get("batch_size", 1) * cfg.get("accumulate", 1)  # as in build_data
         self.kimg, self.minutes = kimg_limit(cfg.kimg), cfg.minutes
         self.images = self.first = 0  # seen, and at the start of the clock
@@ -179,7 +180,7 @@ class RunRecord:
             command += f" kimg={2 * self.kimg:g}"
         elif self.minutes:
             command += f" minutes={2 * self.minutes:g}"
-        batches = self.images / self.joint_batch
+        batches = self.images / self.joint_batch if self.has_opponents else math.inf
         evidence = Evidence(batches, [*self.readings], self.collapsed, self.untrained, command)
         return diagnose(self.monitor, self.mode, self.history, evidence)
 

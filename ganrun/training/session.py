@@ -92,6 +92,7 @@ def run_training(
     record.facts["device"] = name_devices(cfg.trainer, experiment.hardware.device)
     if is_main_process():
         note_run(folder)
+    record.has_opponents = len(experiment.model.players()) > 1
     record.restore(experiment.model.images_seen)
     with log_to_file(folder):
         if is_main_process():

@@ -88,6 +88,13 @@ def test_the_diagnosis_is_that_of_the_newest_samples_and_readings(record):
     assert run.diagnosis().state == "converged"
 
 
+def test_a_model_without_an_opponent_may_be_done_after_few_batches(record):
+    run = record([5, 5, 5, 5], images=30)
+    assert run.diagnosis().summary.startswith("unclear: 30 batches are too little training")
+    run.has_opponents = False
+    assert run.diagnosis().state == "converged"
+
+
 @pytest.mark.slow
 def test_a_resume_reads_a_million_readings_in_seconds(record, tmp_path):
     run = record([3, 2])

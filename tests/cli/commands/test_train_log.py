@@ -130,3 +130,8 @@ def test_a_collapsed_training_ends_if_it_is_told_to_and_keeps_its_best(cli, caps
     assert "The training ends here, as on_collapse=stop: collapsed: " in log_of()
     assert "diagnosis     collapsed: " in capsys.readouterr().out
     assert (cli.folder / "run" / "checkpoints" / f"kimg{ended['best']['kimg']:010.3f}.ckpt").exists()
+
+
+def test_a_mixture_of_gaussians_is_not_told_to_train_longer_for_its_few_batches(cli, capsys):
+    assert cli.run("train", "model=gmm", "data=ring", "metrics.samples=500", "logger=none", "folder=run") == 0
+    assert "too little training" not in capsys.readouterr().out
