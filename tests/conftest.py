@@ -11,6 +11,12 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share the tests: two threads each would wait for CPUs
 
 
+def pytest_configure(config):
+    """Hide the GPUs from tests that are not about them: they expect the numbers and the messages of a CPU."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def heeding_signals():
     """Background processes of a shell ignore SIGINT, and those of nohup SIGHUP; the trainings of tests must not."""

@@ -10,9 +10,14 @@ from torch import Tensor
 
 @dataclass
 class CapturedStep:
-    """A captured optimizer step: what a replay reads besides the batch, and where it leaves its results."""
+    """A captured optimizer step: what a replay reads besides the batch, and where it leaves its results.
 
-    learning_rates: list[Tensor]  # of the optimizer's groups; empty where a schedule does not change them
+    rates: the learning rates of the optimizer's groups with which it was captured, or that it was given last.
+    learning_rates: the same on the device, where a replay reads them; empty where no schedule changes them.
+    """
+
+    rates: list[float]
+    learning_rates: list[Tensor]
     shapes: dict[str, torch.Size] = field(default_factory=dict)
     values: Tensor = field(default_factory=lambda: torch.empty(0))  # all terms, one after the other
     gradients: list[Tensor | None] = field(default_factory=list)
@@ -21,6 +26,15 @@ class CapturedStep:
     def store(self, terms: Mapping[str, Tensor]) -> None:
         self.shapes = {name: value.shape for name, value in terms.items()}
         self.values = concatenate_terms(terms)
+
+    def set_rates(self, rates: list[float]) -> bool:
+        """Give the next replays these learning rates. Returns whether they can have them."""
+        if rates == self.rates:
+            return True
+        for on_device, rate in zip(self.learning_rates, rates, strict=False):
+            on_device.fill_(rate)
+        self.rates = rates
+        return bool(self.learning_rates)
 
     def terms(self) -> dict[str, Tensor]:
         """Return the terms of the last replay, in float32 or float64, as copies that the next one does not change."""

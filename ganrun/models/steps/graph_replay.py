@@ -52,7 +52,10 @@ class GraphedSteps:
         form = player.name, player.form()
         self.steps_taken[form] += 1
         if self.steps_taken[form] > WARMUP_STEPS + VERIFIED_REPLAYS:
-            return self._replay(form, optimizer, batch)
+            if self.captured[form].set_rates(rates_of(optimizer)):
+                return self._replay(form, batch)
+            del self.captured[form]  # it has the old learning rates
+            self.steps_taken[form] = WARMUP_STEPS + 1
         with self.graphs.side_stream():
             if self.steps_taken[form] > WARMUP_STEPS:
                 return self._verify(player, form, optimizer, batch)
@@ -67,11 +70,9 @@ class GraphedSteps:
             move_step_counts(optimizer, on_device=False)
         return terms
 
-    def _replay(self, form: Form, optimizer, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def _replay(self, form: Form, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         self._copy_batch(batch)
         player, step = form[0], self.captured[form]
-        for learning_rate, group in zip(step.learning_rates, optimizer.param_groups, strict=False):
-            learning_rate.fill_(group["lr"])
         step.replay()
         if self.newest.get(player) is not step:
             self.newest[player] = step
@@ -109,10 +110,11 @@ class GraphedSteps:
         expected = results(terms)
         restore()
         try:
-            if form not in self.captured:
+            step = self.captured.get(form)
+            if not (step and step.set_rates(rates_of(optimizer))):
                 self.captured[form] = self._capture(player, optimizer, batch)
-            terms = self._replay(form, optimizer, batch)
-        except (RuntimeError, AssertionError) as error:
+            terms = self._replay(form, batch)
+        except Exception as error:  # torch's optimizers that cannot be captured raise errors of many kinds
             self._disable(player, root_cause(error))
         else:
             if all(map(is_close, results(terms), expected, (TOLERANCE, TOLERANCE, STEP_TOLERANCE))):
@@ -124,8 +126,10 @@ class GraphedSteps:
 
     def _capture(self, player, optimizer, batch: Mapping[str, Tensor]) -> CapturedStep:
         self._copy_batch(batch)
-        rates = [group["lr"] for group in optimizer.param_groups] if self.model.schedule else []
-        step = CapturedStep([torch.tensor(rate, dtype=torch.float32, device=self.model.device) for rate in rates])
+        rates = rates_of(optimizer)
+        scheduled = rates if self.model.schedule else []
+        device = self.model.device
+        step = CapturedStep(rates, [torch.tensor(rate, dtype=torch.float32, device=device) for rate in scheduled])
         with capturable(optimizer, step.learning_rates):
             step.replay = self.graphs.capture(lambda: step.store(self.model.take_turn(player, optimizer, self.batch)))
         step.gradients = [w.grad for w in self.model.parameters_of[player.name]]
@@ -136,6 +140,11 @@ class GraphedSteps:
         self.captured.clear()
         step = f"The step of the {player.name} cannot be replayed as a CUDA graph: {reason}."
         log.warning("%s Training continues without graphs, as with trainer.compile=off.", step)
+
+
+def rates_of(optimizer) -> list[float]:
+    """Return the learning rates of the optimizer's groups."""
+    return [group["lr"] for group in optimizer.param_groups]
 
 
 def flatten(tensors: Sequence[Tensor]) -> Tensor:

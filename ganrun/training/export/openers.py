@@ -30,7 +30,8 @@ def open_source(folder: Path, name: str) -> RunProgram:
 def open_torchscript(folder: Path, name: str) -> RunProgram:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.jit.load(folder / f"{name}.pt", map_location="cpu")
+        program = torch.jit.load(folder / f"{name}.pt", map_location="cpu")
+    return lambda *inputs: program(*inputs)  # not the module itself, which the model would move to a GPU
 
 
 def open_onnx(folder: Path, name: str) -> RunProgram:

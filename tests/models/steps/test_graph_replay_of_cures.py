@@ -2,7 +2,7 @@
 
 import pytest
 import pytorch_lightning as pl
-from helpers.model_training import RING, job_of, train
+from helpers.model_training import RECONSTRUCTING, RING, ganrun_records, job_of, train
 from helpers.plain_loops import assert_same_weights
 from helpers.recorder import Recorder
 
@@ -36,3 +36,27 @@ def test_replayed_steps_give_the_same_weights_bit_for_bit(name):
     found = train(job_of(*overrides), 40, replaying).model
     assert replaying.recorder.replayed == replays
     assert_same_weights(found, train(job_of(*overrides), 40).model)
+
+
+def test_a_learning_rate_that_the_model_changes_reaches_the_replayed_steps():
+    """BEGAN halves its learning rates when M stalls, here at each second batch, long after the first replays."""
+    overrides = [*RECONSTRUCTING["began"], "schedule=constant"]
+    replaying = Replaying()
+    found, expected = train(job_of(*overrides), 40, replaying).model, train(job_of(*overrides), 40).model
+    assert replaying.recorder.replayed == 2 * (40 - WARMUP_STEPS)
+    assert found.optimizer_of("generator").param_groups[0]["lr"] < 0.5 * found.optimizer_of("generator").defaults["lr"]
+    assert_same_weights(found, expected)
+
+
+def test_an_optimizer_that_cannot_be_captured_costs_the_graphs_alone(caplog):
+    class Uncapturable(Recorder):
+        def capture(self, work):
+            raise KeyError("capturable")  # as torch's Adafactor
+
+    replaying = Replaying()
+    replaying.recorder = Uncapturable()
+    overrides = [*RING, "model=gan", "schedule=constant"]
+    found = train(job_of(*overrides), 12, replaying).model
+    (record,) = ganrun_records(caplog)
+    assert "cannot be replayed as a CUDA graph: 'capturable'" in record.message
+    assert_same_weights(found, train(job_of(*overrides), 12).model)
