@@ -19,6 +19,7 @@ from ganrun.models.schedules import scale_learning_rates
 from ganrun.models.steps.accumulation import Accumulation
 from ganrun.models.steps.graph_replay import GraphedSteps
 from ganrun.models.steps.skip_nonfinite import NonfiniteStepSkipper
+from ganrun.networks.eval_mode import outside_autocast
 from ganrun.seeds import seed_training_noise
 
 
@@ -124,11 +125,11 @@ class Adversarial(pl.LightningModule):
 
     def backward_loss(self, player: Player, batch: Batch, weight: float | None = None) -> Terms | None:
         """Backpropagate the player's loss, times the weight if there is one; return its terms, None if it is None."""
-        loss = player.loss(batch)
-        if loss is None:
+        if (loss := player.loss(batch)) is None:
             return None
         terms = as_terms(loss)
-        self.manual_backward(terms["loss"] if weight is None else terms["loss"] * weight)
+        with outside_autocast(terms["loss"]):  # which rounds a penalty's second derivatives, on a GPU of old weights
+            self.manual_backward(terms["loss"] if weight is None else terms["loss"] * weight)
         return terms
 
     def draw(self, sample: Callable[[int], Tensor], n: int) -> Tensor:
@@ -146,9 +147,8 @@ class Adversarial(pl.LightningModule):
 
     def gradient_norm(self, player: str) -> Tensor:
         """Return the norm of the gradient of that player's last step, after clipping: scalar."""
-        gradients = [w.grad for w in self.parameters_of[player] if w.grad is not None] or [
-            self.some_weight.new_zeros(())
-        ]
+        gradients = [w.grad for w in self.parameters_of[player] if w.grad is not None]
+        gradients = gradients or [self.some_weight.new_zeros(())]
         return torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
 
     def _freeze_all_but(self, mover: Player) -> None:

@@ -13,7 +13,7 @@ class CapturedStep:
     """A captured optimizer step: what a replay reads besides the batch, and where it leaves its results.
 
     rates: the learning rates of the optimizer's groups with which it was captured, or that it was given last.
-    learning_rates: the same on the device, where a replay reads them; empty where no schedule changes them.
+    learning_rates: the same on the device, where a replay reads them; empty without a schedule.
     """
 
     rates: list[float]
@@ -29,12 +29,11 @@ class CapturedStep:
 
     def set_rates(self, rates: list[float]) -> bool:
         """Give the next replays these learning rates. Returns whether they can have them."""
-        if rates == self.rates:
-            return True
-        for on_device, rate in zip(self.learning_rates, rates, strict=False):
-            on_device.fill_(rate)
-        self.rates = rates
-        return bool(self.learning_rates)
+        if self.learning_rates and rates != self.rates:
+            for on_device, rate in zip(self.learning_rates, rates, strict=True):
+                on_device.fill_(rate)
+            self.rates = rates
+        return rates == self.rates
 
     def terms(self) -> dict[str, Tensor]:
         """Return the terms of the last replay, in float32 or float64, as copies that the next one does not change."""

@@ -31,6 +31,7 @@ class GraphedSteps:
     Such numbers must be tensors on the device, as in ImagePool. A step of several forms, such as one with a penalty in
     some turns only, must name the form (`Player.form`): a graph is captured for each. A player whose loss is None in
     one of the steps before the capture always moves as usual; a replay cannot see a loss become None later.
+    A learning rate that something other than the schedule changes costs a new capture.
 
     model: an Adversarial on one device.  graphs: CudaGraphCapture, or a stand-in.
     """
@@ -54,8 +55,7 @@ class GraphedSteps:
         if self.steps_taken[form] > WARMUP_STEPS + VERIFIED_REPLAYS:
             if self.captured[form].set_rates(rates_of(optimizer)):
                 return self._replay(form, batch)
-            del self.captured[form]  # it has the old learning rates
-            self.steps_taken[form] = WARMUP_STEPS + 1
+            self.steps_taken[form] = WARMUP_STEPS + 1  # capture it again: it computes with the old learning rates
         with self.graphs.side_stream():
             if self.steps_taken[form] > WARMUP_STEPS:
                 return self._verify(player, form, optimizer, batch)
@@ -126,9 +126,8 @@ class GraphedSteps:
 
     def _capture(self, player, optimizer, batch: Mapping[str, Tensor]) -> CapturedStep:
         self._copy_batch(batch)
-        rates = rates_of(optimizer)
-        scheduled = rates if self.model.schedule else []
-        device = self.model.device
+        rates, device = rates_of(optimizer), self.model.device
+        scheduled = rates if self.model.schedule else []  # not all optimizers take them from the device
         step = CapturedStep(rates, [torch.tensor(rate, dtype=torch.float32, device=device) for rate in scheduled])
         with capturable(optimizer, step.learning_rates):
             step.replay = self.graphs.capture(lambda: step.store(self.model.take_turn(player, optimizer, self.batch)))

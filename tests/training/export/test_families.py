@@ -12,6 +12,7 @@ from ganrun.errors import Failure, UserError
 from ganrun.training.export.bundle import BATCHES, difference_to_model
 from ganrun.training.export.formats import FORMATS
 from ganrun.training.export.openers import OPENERS
+from ganrun.training.export.program_model import ExportedNetwork
 from ganrun.training.export.programs import ProgramInput, build_programs
 from ganrun.training.export.script import write_script
 from ganrun.training.inference import TrainedModel
@@ -67,6 +68,16 @@ def test_the_formats_of_torch_agree_with_the_model_on_16_samples(name, tmp_path)
     assert [program.name for program in programs] == directions
     for form in ("safetensors", "torchscript"):
         assert_agreement(trained, programs, form, tmp_path / form)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "torchscript"])
+def test_a_model_on_another_device_leaves_its_programs_where_they_are(form, tmp_path):
+    """They run on the CPU; float64 stands for a GPU here."""
+    trained = untrained("dcgan")
+    (program,) = build_programs(trained)
+    assert_agreement(trained, [program], form, tmp_path / form)
+    network = ExportedNetwork(OPENERS[form](tmp_path / form, program.name), multiple=None).to(torch.float64)
+    assert torch.allclose(network(*program.examples), program.expected, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
