@@ -339,24 +339,22 @@ def norm(network):
     return float(torch.cat([w.detach().flatten() for w in network.parameters()]).norm())
 
 
-@pytest.mark.parametrize("network", [["network.width=4"], MLP])
-def test_second_derivatives_are_those_of_float32_under_autocast(network, monkeypatch, fixed_seed):
+def test_second_derivatives_are_those_of_float32_under_autocast(monkeypatch, fixed_seed):
     """Backpropagating a penalty under autocast would round them to bfloat16, if only its own code is outside."""
-    model = job_of("model=wgan_gp", *SMALL_DIGITS, *network).model
+    model = job_of("model=wgan_gp", *SMALL_DIGITS, *MLP).model
+    model.regularizers = Regularizers([regularizers.R1(1.0)], model.discriminator)
     monkeypatch.setattr(model, "manual_backward", lambda loss: loss.backward())
-    penalty, weights = regularizers.R1(1.0), [*model.discriminator.parameters()]
     x = torch.randn(4, 1, 28, 28)
 
-    def gradients(is_on):
-        def loss(batch):
-            return model.regularizers.penalties(["R1"], model.discriminator, batch["x"], batch["x"], draw)["R1"]
+    def loss(batch):
+        return model.regularizers.penalties(["R1"], model.discriminator, batch["x"], batch["x"], draw)["R1"]
 
+    def gradient(is_on):
+        model.zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_on):
             model.backward_loss(Player("discriminator", [model.discriminator], loss), {"x": x})
-        return [w.grad for w in weights]
+        return torch.cat([w.grad.flatten() for w in model.discriminator.parameters() if w.grad is not None])
 
-    model.regularizers = Regularizers([penalty], model.discriminator)
-    rounded = gradients(is_on=True)
-    model.zero_grad()
-    for found, expected in zip(rounded, gradients(is_on=False), strict=True):
-        assert (found is None and expected is None) or torch.equal(found, expected)
+    expected = gradient(is_on=False)
+    assert expected.abs().sum() > 0
+    assert torch.equal(gradient(is_on=True), expected)
