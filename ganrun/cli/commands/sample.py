@@ -38,7 +38,10 @@ def run(cfg: DictConfig, folder: Path) -> None:
     except (IndexError, RuntimeError) as error:  # such as a word that an embedding does not have
         if not given or isinstance(error, torch.OutOfMemoryError):
             raise
-        raise UserError(f"The model cannot use the conditions {', '.join(given)}: {error}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        is_on_cpu = trained.model.device.type == "cpu"  # a GPU does not name the index that is out of range
+        advice = "" if is_on_cpu else ". With device=cpu, the message says more."
+        raise UserError(f"The model cannot use the conditions {', '.join(given)}: {reason}{advice}") from error
     write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}
     out = make_run_folder(Path(cfg.out or folder), lambda partial: write(trained, x, conditions, partial, cfg), "out")
     console = PlainConsole(soft_wrap=True)

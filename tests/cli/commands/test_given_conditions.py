@@ -11,6 +11,7 @@ from helpers.scenes import write_scenes
 from ganrun.data.keys import Key
 from ganrun.errors import UserError
 from ganrun.training.given_conditions import in_shape
+from ganrun.training.inference import TrainedModel
 
 SCENERY = ["--config-dir", "mine", "model=scenery", "data=scenes", "logger=none", "kimg=0.08"]
 
@@ -105,6 +106,20 @@ def test_wrong_conditions_are_explained(sample, cli, capfd, conditions, message)
     err = capfd.readouterr().err
     assert message in err, err
     assert not (cli.folder / "none").exists()
+
+
+@pytest.mark.parametrize(("device", "advice"), [("cpu", ""), ("cuda", ". With device=cpu, the message says more.")])
+def test_an_error_of_many_lines_is_told_in_one(sample, cli, capfd, monkeypatch, device, advice):
+    """As CUDA's of an index that is out of range."""
+
+    def fail(trained, *_, **__):
+        monkeypatch.setattr(type(trained.model), "device", property(lambda _: torch.device(device)))
+        raise RuntimeError("CUDA error: device-side assert triggered\nSearch for it.\n")
+
+    monkeypatch.setattr(TrainedModel, "sample", fail)
+    assert cli.run("sample", "run", "n=2", "trust=true", "out=none", "conditions={tokens: [1,0]}") == 2
+    expected = f"cannot use the conditions tokens: CUDA error: device-side assert triggered{advice}\n"
+    assert capfd.readouterr().err.endswith(expected)
 
 
 def test_a_model_without_conditions_says_so(cli, train, capfd):
