@@ -63,6 +63,13 @@ def check_writable(folder: Path) -> Path:
     return above
 
 
+def check_new_folder(folder: Path, key: str = "folder") -> Path:
+    """Return the folder. UserError, before any work for it, if `make_run_folder` could not make it now."""
+    check_writable(folder.absolute())
+    choose_name(folder, key)
+    return folder
+
+
 def make_run_folder(folder: Path, write: Callable[[Path], object], key: str = "folder") -> Path:
     """Make the folder of a new run, as a whole or not at all, and return it. UserError if that is not possible.
 

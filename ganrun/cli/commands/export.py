@@ -11,7 +11,7 @@ from ganrun.training.export.bundle import write_bundle
 from ganrun.training.export.formats import FORMATS
 from ganrun.training.export.openers import PROGRAM_FILES, require_packages
 from ganrun.training.inference import load_trained_model
-from ganrun.training.run_folder import choose_name, make_run_folder
+from ganrun.training.run_folder import check_new_folder, make_run_folder
 
 
 def run(cfg: DictConfig, folder: Path) -> None:
@@ -19,8 +19,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if cfg.format not in FORMATS:
         raise UserError(f"Unknown format={cfg.format}.{did_you_mean(str(cfg.format), FORMATS)}")
     require_packages(FORMATS[cfg.format].packages, f"format={cfg.format}")
-    out = Path(cfg.out or folder)
-    choose_name(out, "out")  # refuses a folder that exists before any work
+    out = check_new_folder(Path(cfg.out or folder), "out")
     command = {"run": cfg.run, "which": cfg.which, "trust": cfg.trust, "device": "cpu"}
     trained = load_trained_model(OmegaConf.create(command))
     if trained.card and trained.card["format"] in PROGRAM_FILES:

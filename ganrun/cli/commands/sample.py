@@ -15,7 +15,7 @@ from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
 from ganrun.training.given_conditions import read_conditions
 from ganrun.training.inference import TrainedModel, is_named, load_trained_model, number_classes
-from ganrun.training.run_folder import make_run_folder
+from ganrun.training.run_folder import check_new_folder, make_run_folder
 
 Conditions = Mapping[str, Tensor]  # what the model takes for the samples, such as y
 
@@ -25,6 +25,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     writers = {"grid": write_sample_grid, "folder": write_folder, "npz": write_npz}
     if cfg["as"] not in writers:
         raise UserError(f"Unknown format as={cfg['as']}.{did_you_mean(str(cfg['as']), writers)}")
+    out = check_new_folder(Path(cfg.out or folder), "out")
     trained = load_trained_model(cfg)
     if cfg["as"] == "folder" and trained.data.kind != "picture":
         what = f"as=folder needs images, but these samples are {trained.data.kind}"
@@ -43,7 +44,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
         advice = "" if is_on_cpu else ". With device=cpu, the message says more."
         raise UserError(f"The model cannot use the conditions {', '.join(given)}: {reason}{advice}") from error
     write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}
-    out = make_run_folder(Path(cfg.out or folder), lambda partial: write(trained, x, conditions, partial, cfg), "out")
+    out = make_run_folder(out, lambda partial: write(trained, x, conditions, partial, cfg), "out")
     console = PlainConsole(soft_wrap=True)
     console.print(f"{cfg.n} samples    {out / names[cfg['as']]}")
     if "y" in conditions and is_named(trained.class_names):

@@ -244,6 +244,23 @@ def test_more_samples_than_memory_holds_are_refused_before_any_is_drawn(work, ca
     shutil.rmtree(work / "parts")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["sample last out=taken", "export last out=taken", "eval last out=taken", "translate cyclegan out=taken"],
+)
+def test_a_folder_that_exists_is_refused_before_any_work(work, photos, capfd, monkeypatch, command):
+    for name in ("sample", "translate", "score"):
+        monkeypatch.setattr(inference.TrainedModel, name, None, raising=False)  # nothing can be computed
+    (work / "taken").mkdir()
+    args = [*command.split(), *([f"input={photos / 'grey.png'}"] if command.startswith("translate") else [])]
+    assert main(args) == 2
+    err = capfd.readouterr().err
+    assert "taken exists. Give a new" in err
+    assert "sampling" not in err
+    assert not [*(work / "taken").iterdir()]
+    (work / "taken").rmdir()
+
+
 def test_memory_that_runs_out_in_any_command_is_one_message(work, capfd, monkeypatch):
     def fail(*args, **options):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 17179869176 bytes.")
