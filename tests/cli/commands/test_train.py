@@ -39,6 +39,7 @@ def full(tmp_path_factory, shared_cache):
     folder, out = tmp_path_factory.mktemp("full"), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
         patch.setenv("GANRUN_CACHE", str(shared_cache))
+        patch.setenv("COLUMNS", "120")  # scores of six figures would break a row of 80
         patch.setattr(sys, "path", [*sys.path])
         patch.chdir(folder)
         assert main(["train", *FULL, "folder=run"]) == 0
