@@ -116,7 +116,7 @@ def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[Any, di
     """
     if content is None:
         try:
-            saved: Any = OmegaConf.to_container(run_folder.read_saved_config(run_dir))
+            saved: Any = run_folder.read_saved_config(run_dir)
             if "save_dir" in saved["logger"]:  # config.yaml is resolved, so save_dir no longer follows from `folder`
                 saved["logger"]["save_dir"] = quote_text(str(run_dir))
             return saved, run_folder.read_status(run_dir)["choices"]

@@ -8,17 +8,18 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from traceback import format_exception
-from typing import Any
+from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from ganrun.config.interpolations import check_size, without_resolvers
+from ganrun.config.interpolations import check_size, fill_in_keys, without_resolvers
 from ganrun.config.json_forms import (
     find_wrong_entry,
     is_amount,
@@ -29,6 +30,7 @@ from ganrun.config.json_forms import (
     optional,
     read_form,
 )
+from ganrun.config.renames import iterate_values
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
 from ganrun.errors import Failure, Interrupted, UntrustedError, UserError, ganrun_command, is_full_disk, printable
 from ganrun.files import building, find_stray_entry, nan_for_null, open_append, read_text
@@ -221,22 +223,36 @@ def read_status(folder: Path) -> dict[str, Any]:
     return status | {name: nan_for_null(status[name]) for name in ("best", "last") if name in status}
 
 
-def read_config(folder: Path) -> DictConfig:
-    """Return the config of a run, which the caller must not change. OSError or ValueError if it is unreadable.
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the nested settings of a run, which the caller must not change. OSError or ValueError if unreadable.
 
-    It is for reading and showing: values that call a resolver are the texts that they are.
+    They are for reading and showing: values that call a resolver are the texts that they are.
     """
-    path = folder / "config.yaml"
+    path = folder.absolute() / "config.yaml"
     return _load_config(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(4096)
-def _load_config(path: Path, _modified: int) -> DictConfig:
-    content = OmegaConf.to_container(read_saved_config(path.parent))
+def _load_config(path: Path, _modified: int) -> dict[str, Any]:
+    content = read_saved_config(path.parent)
     check_size(content)
-    return without_resolvers(content)
+    plain = fill_in_keys(content)
+    if not any(isinstance(value, str) and "${" in value for _, value in iterate_values(plain)):
+        return plain
+    try:
+        return cast("dict[str, Any]", OmegaConf.to_container(without_resolvers(content), resolve=True))
+    except OmegaConfBaseException as error:
+        raise ValueError(f"its interpolations cannot be resolved: {' '.join(str(error).split())}") from error
 
 
-def read_saved_config(folder: Path) -> DictConfig:
+def flatten_settings(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return {"a.b": 1} for {"a": {"b": 1}}; a list is one value."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= flatten_settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def read_saved_config(folder: Path) -> dict[str, Any]:
     """Return the config of a run as it is saved, to be checked. OSError or ValueError if it is unreadable."""
     return parse_saved_config(read_text(folder / "config.yaml", MAX_BYTES, follow_links=True))

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 from ganrun.config.interpolations import (
     calls_resolver,
     check_size,
+    fill_in_keys,
     quote_text,
     resolved_copy,
     resolver_calls,
@@ -110,3 +111,25 @@ def test_cycles_and_missing_keys_have_a_size():
 )
 def test_a_relative_key_starts_at_the_parent_of_its_value(key, path):
     assert target_path(key, ("a", "b", "c")) == path
+
+
+@pytest.mark.parametrize(
+    ("value", "filled"),
+    [
+        ("${c.b}", 5),
+        ("${ c.b }", 5),
+        ("${none}", None),
+        ("${list.1}", "y"),
+        ("${c.b}0", "${c.b}0"),
+        ("${c}", "${c}"),
+        ("${missing}", "${missing}"),
+        ("${.b}", "${.b}"),
+        (r"\${c.b}", r"\${c.b}"),
+        ("${oc.env:HOME}", "${oc.env:HOME}"),
+    ],
+)
+def test_values_that_are_a_key_are_filled_in_without_omegaconf(value, filled):
+    content = {"c": {"b": 5}, "none": None, "list": ["x", "y"], "value": {"deep": [value]}}
+    assert fill_in_keys(content)["value"] == {"deep": [filled]}
+    if filled != value:
+        assert OmegaConf.to_container(OmegaConf.create(content), resolve=True) == fill_in_keys(content)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import ganrun
 from ganrun.cli.main import main
@@ -124,6 +125,7 @@ YAML = {
     "a list": "- 1\n",
     "set": "a: !!set {x}\n",
     "keys": "? [1]\n: 2\n",
+    "a key twice": "a: 1\nb: 2\na: 3\n",
 }
 
 
@@ -133,6 +135,11 @@ def test_yaml_that_ganrun_does_not_write_is_refused_at_once(name):
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own text
         parse_saved_config(YAML[name])
     assert time.monotonic() - start < 3
+
+
+def test_numbers_of_a_config_are_read_as_omegaconf_reads_them():
+    text = "{a: 1e-4, b: 5.0e-05, c: 1_0, d: 2026-11-27, e: null, f: yes, g: '1e-4', h: .inf}"
+    assert parse_saved_config(text) == OmegaConf.to_container(OmegaConf.create(text))
 
 
 def change_checkpoint(run: Path, *keys: str, value: object) -> None:

@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from omegaconf.errors import OmegaConfBaseException
 from rich.table import Table
 
 from ganrun.cli.arguments import is_set
-from ganrun.config import resume_rules, schema
+from ganrun.config import schema
 from ganrun.config.docs import NETWORK_PARTS
 from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError, ganrun_command
@@ -20,7 +19,14 @@ from ganrun.sweep.report import ranking as board
 from ganrun.sweep.report.results import RunResult
 from ganrun.sweep.state import SweepJob, SweepState
 from ganrun.terminal import PlainConsole, configure_logging
-from ganrun.training.run_folder import check_contents, choose_name, make_run_folder, read_config, read_status
+from ganrun.training.run_folder import (
+    check_contents,
+    choose_name,
+    flatten_settings,
+    make_run_folder,
+    read_config,
+    read_status,
+)
 
 log = logging.getLogger(__name__)
 
@@ -86,12 +92,12 @@ def load_run(folder: Path) -> tuple[dict, dict]:
     trainer.precision is what `auto` chose, if the status has it.
     """
     try:
-        config, status = resume_rules.flatten_config(read_config(folder)), read_status(folder)
+        config, status = flatten_settings(read_config(folder)), read_status(folder)
         JobState(status["state"])
         if config.get("trainer.precision") == "auto":
             config["trainer.precision"] = status.get("precision", "auto")
         return config, status
-    except (OSError, ValueError, KeyError, OmegaConfBaseException) as error:
+    except (OSError, ValueError, KeyError) as error:
         advice = "Leave it out of the comparison."
         raise UserError(f"Cannot read config.yaml or status.json of {folder}. {advice}") from error
 

@@ -5,15 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from ganrun.cli.runs.table import format_table
 from ganrun.config import schema
 from ganrun.config.json_forms import is_number
 from ganrun.errors import UserError, printable
 from ganrun.metrics.scores.declarations import better_direction
-from ganrun.training.run_folder import read_config, read_status
+from ganrun.training.run_folder import flatten_settings, read_config, read_status
 
 MISSING = "-"
 
@@ -34,17 +31,9 @@ def format_difference(folders: Sequence[Path]) -> str:
 def read_settings(folder: Path) -> dict[str, Any]:
     """Return the config of a run as {dotted key: value}. Raises UserError if it cannot be read."""
     try:
-        return flatten_settings(OmegaConf.to_container(read_config(folder), resolve=True))
-    except (OSError, ValueError, OmegaConfBaseException) as error:
+        return flatten_settings(read_config(folder))
+    except (OSError, ValueError) as error:
         raise UserError(f"The settings of {folder} are unknown: its config.yaml is missing or damaged.") from error
-
-
-def flatten_settings(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return {"a.b": 1} for {"a": {"b": 1}}; a list is one value."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= flatten_settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def is_compared(key: str) -> bool:

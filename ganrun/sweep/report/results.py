@@ -6,13 +6,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from ganrun.config.json_forms import is_number
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
 from ganrun.sweep.job_state import JobState
 from ganrun.training.metric_lines import split_metrics
 from ganrun.training.run_folder import read_config, read_status
+
+
+@dataclass
+class Curve:
+    """The values of a score during a training. They compare with those of another run if the protocols are equal."""
+
+    protocol: dict[str, Any] = field(default_factory=dict)
+    readings: list[tuple[float, float]] = field(default_factory=list)  # (kimg, score)
+
+    def append(self, kimg: float, score: float, protocol: dict[str, Any]) -> None:
+        """Add a reading; forget those that were measured in another way."""
+        if protocol != self.protocol:
+            self.protocol, self.readings = protocol, []
+        self.readings.append((kimg, score))
 
 
 @dataclass
@@ -30,6 +42,7 @@ class RunResult:
     seed: int | None = None
     precision: str | None = None  # of the training, in Lightning's notation
     latest_kimg: float = 0.0  # read from metrics.jsonl, which is ahead of status.json
+    curves: dict[str, Curve] = field(default_factory=dict)  # of every score of which one direction is better
 
     @property
     def cost(self) -> float:
@@ -62,13 +75,9 @@ def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult
         state, status.get("kimg", 0.0), status.get("seconds", 0.0), metric, "max" if better == "max" else "min"
     )
     result.seed, result.precision = saved_setting(config, "seed", int), status.get("precision")
-    for _, kimg, line in split_metrics(folder / "metrics.jsonl"):
-        result.latest_kimg = kimg
-        if line is not None and metric and "protocol" in line and is_number(line.get(metric)):
-            protocol = comparable_protocol(metric, line["protocol"])
-            if protocol != result.protocol:  # measured in another way than the scores before
-                result.history, result.protocol = [], protocol
-            result.history.append((line["kimg"], line[metric]))
+    result.curves, result.latest_kimg = read_curves(folder / "metrics.jsonl", metric)
+    ranked_by = result.curves.get(metric or "", Curve())
+    result.history, result.protocol = ranked_by.readings, ranked_by.protocol
     if result.history:
         data = {name: saved_setting(config, f"data.{name}", (str, int)) for name in ("name", "size")}
         entries = {"score": metric, "data": data["name"], "size": data["size"], **result.protocol}
@@ -79,11 +88,30 @@ def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult
     return result
 
 
-def saved_setting(config: DictConfig, key: str, kind: type | tuple[type, ...]) -> Any:
+def read_curves(path: Path, metric: str | None) -> tuple[dict[str, Curve], float]:
+    """Return the scores in a metrics.jsonl, those of a known direction and `metric`, and the kimg of its last line."""
+    curves: dict[str, Curve] = {}
+    kimg, measured, own = 0.0, {}, {}
+    for _, at, line in split_metrics(path):
+        kimg = at
+        if line is None or "protocol" not in line:
+            continue
+        if line["protocol"] != measured:
+            measured, own = line["protocol"], {}
+        for name in (name for name, score in line.items() if is_number(score)):
+            if name not in own:
+                is_shown = name == metric or better_direction(name)
+                own[name] = comparable_protocol(name, measured) if is_shown else None
+            if own[name] is not None:
+                curves.setdefault(name, Curve()).append(line["kimg"], line[name], own[name])
+    return curves, kimg
+
+
+def saved_setting(config: Mapping, key: str, kind: type | tuple[type, ...]) -> Any:
     """Return a setting of a saved config; None if it has another type or is missing."""
     value: Any = config
     for name in key.split("."):
-        value = value.get(name) if isinstance(value, DictConfig) else None
+        value = value.get(name) if isinstance(value, Mapping) else None
     return value if isinstance(value, kind) else None
 
 
