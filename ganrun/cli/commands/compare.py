@@ -129,11 +129,11 @@ def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult], pages
 def ranking_table(ranked: Sequence[board.PointResult], metric: str | None) -> Table:
     """Return a table with the mean and deviation of the best scores of each set of runs that differ only in seed."""
     table = Table("rank", "runs", metric or "score", "deviation", title="ranking", title_justify="left")
-    for rank, point in enumerate(ranked, 1):
+    for point in ranked:
         numbers = ", ".join(str(job.number) for job in point.jobs)
         mean = f"{point.mean:.4g}" if point.scores else "none"
         deviation = f"{point.deviation:.3g}" if len(point.scores) > 1 else ""
-        table.add_row(str(rank) if point.scores else "", numbers, mean, deviation)
+        table.add_row(str(point.rank or ""), numbers, mean, deviation)
     return table
 
 

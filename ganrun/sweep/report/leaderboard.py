@@ -57,8 +57,9 @@ def show_rankings(
         example = max((results[job.number] for job in jobs), key=lambda r: (bool(r.protocol), bool(r.state)))
         rankings.append(ranking.rank_points(jobs, results, example.mode))
         console.print(build_table(rankings[-1], example.metric))
-        if precisions := ranking.describe_precisions(jobs, results):
-            console.print(precisions, highlight=False)
+        notes = [ranking.describe_ranks(rankings[-1]), ranking.describe_lengths(jobs, results)]
+        for note in filter(None, [*notes, ranking.describe_precisions(jobs, results)]):
+            console.print(note, highlight=False)
         part = SweepState(sweep.folder, sweep.definition, jobs, sweep.command)
         name = html.REPORT_FILE if len(groups) == 1 else f"report-{number}.html"
         html.write_report(part, rankings[-1], results, example.metric, title, (pages or sweep.folder) / name)

@@ -15,10 +15,12 @@ from ganrun.errors import printable
 from ganrun.files import replace_text
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.naming import format_value, short_keys
+from ganrun.sweep.report.confidence import are_separated
 from ganrun.sweep.report.results import Results
 from ganrun.sweep.state import SweepJob
 
 LEADERBOARD_FILE = "leaderboard.csv"
+MAX_LISTED = 8  # runs in a note
 
 
 @dataclass
@@ -29,6 +31,7 @@ class PointResult:
     values: dict[str, str]
     jobs: list[SweepJob]
     results: Results
+    rank: int = 0  # from 1; points that chance may have ordered share one. 0: without a score
 
     @property
     def scores(self) -> list[float]:
@@ -45,13 +48,42 @@ class PointResult:
 
 
 def rank_points(jobs: Sequence[SweepJob], results: Results, mode: str) -> list[PointResult]:
-    """Return the points from best to worst, then those without a score."""
+    """Return the points from best to worst mean, with their ranks, then those without a score.
+
+    A rank is 1 + the number of better points, of which those count that the seeds separate from this one.
+    """
     points: dict[int, list[SweepJob]] = {}
     for job in jobs:
         points.setdefault(job.point, []).append(job)
     ranked = [PointResult(point, seeds[0].values, seeds, results) for point, seeds in points.items()]
     sign = 1 if mode == "min" else -1
-    return sorted(ranked, key=lambda p: (not p.scores, sign * p.mean if p.scores else 0, p.point))
+    ranked.sort(key=lambda p: (not p.scores, sign * p.mean if p.scores else 0, p.point))
+    scored = [point for point in ranked if point.scores]
+    for place, point in enumerate(scored):
+        better = sum(are_separated(other.scores, point.scores) for other in scored[:place])
+        point.rank = max(1 + better, scored[place - 1].rank if place else 1)
+    return ranked
+
+
+def varying_keys(ranked: Sequence[PointResult], keys: Sequence[str]) -> list[str]:
+    """Return the keys whose values differ among the points: others say nothing. All of them for a single point."""
+    return [key for key in keys if len(ranked) < 2 or len({point.values.get(key) for point in ranked}) > 1]
+
+
+def distinguishing_keys(ranked: Sequence[PointResult], keys: Sequence[str]) -> list[str]:
+    """Return the fewest keys that tell the points apart, model first: loss and optimizer follow from it, mostly."""
+    chosen: list[str] = []
+    for key in sorted(varying_keys(ranked, keys), key=lambda key: key != "model"):
+        told_apart = {tuple(point.values.get(name) for name in chosen) for point in ranked}
+        if len({tuple(point.values.get(name) for name in [*chosen, key]) for point in ranked}) > len(told_apart):
+            chosen.append(key)
+    return chosen
+
+
+def point_name(point: PointResult, keys: Sequence[str]) -> str:
+    """Return the settings that distinguish a point: "model=gan, lr=0.001"."""
+    pairs = zip(short_keys(keys), keys, strict=True)
+    return ", ".join(f"{name}={format_value(point.values[key])}" for name, key in pairs if key in point.values)
 
 
 def group_comparable(jobs: Sequence[SweepJob], results: Results) -> list[list[SweepJob]]:
@@ -79,6 +111,33 @@ def explain_groups(groups: Sequence[Sequence[SweepJob]], results: Results) -> li
     return lines
 
 
+def describe_ranks(ranked: Sequence[PointResult]) -> str:
+    """Return what the ranks do not say: which are shared, or which cannot be tested; "" if there is nothing to add."""
+    scored = [point for point in ranked if point.scores]
+    single = sum(len(point.scores) == 1 for point in scored)
+    notes = []
+    if len({point.rank for point in scored}) < len(scored):
+        notes.append("Points with the same rank are not separated by their seeds (Welch's t-test, 5 %).")
+    if len(scored) > 1 and single:
+        which = (
+            "Each point has one seed" if single == len(scored) else f"{single} of {len(scored)} points have one seed"
+        )
+        notes.append(f"{which}, so their order may be chance. Several seeds tell: seed=1,2,3")
+    return " ".join(notes)
+
+
+def describe_lengths(jobs: Sequence[SweepJob], results: Results) -> str:
+    """Return which jobs with a score were trained for less than half of the longest; "" if none."""
+    lengths = {job.number: results[job.number].kimg for job in jobs if results[job.number].history}
+    longest = max(lengths.values(), default=0)
+    short = {number: kimg for number, kimg in lengths.items() if kimg < longest / 2}
+    if not short:
+        return ""
+    listed = ", ".join(f"{number} ({kimg:g})" for number, kimg in [*short.items()][:MAX_LISTED])
+    more = f" and {len(short) - MAX_LISTED} more" if len(short) > MAX_LISTED else ""
+    return f"Of very different length: the longest run has {longest:g} kimg, less than half have runs {listed}{more}."
+
+
 def describe_precisions(jobs: Sequence[SweepJob], results: Results) -> str:
     """Return the precisions in which the runs were trained: "precision 32-true", or which runs have which."""
     runs: dict[str, list[str]] = {}
@@ -91,17 +150,18 @@ def describe_precisions(jobs: Sequence[SweepJob], results: Results) -> str:
 
 
 def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> Table:
-    """Return the ranking as a table for the terminal."""
+    """Return the ranking as a table for the terminal, with those of the keys that vary."""
+    keys = varying_keys(ranked, keys)
     table = Table(title="leaderboard", title_justify="left")
     for column in ("rank", *short_keys(keys), metric or "score", "deviation", "seeds", "best job"):
         table.add_column(column, overflow="fold")  # a truncated number would be another number
-    for rank, point in enumerate(ranked, 1):
+    for point in ranked:
         best = str(best_job(point).number) if point.scores else ""
-        table.add_row(*ranking_row(rank, point, keys), best)
+        table.add_row(*ranking_row(point, keys), best)
     return table
 
 
-def ranking_row(rank: int, point: PointResult, keys: Sequence[str]) -> list[str]:
+def ranking_row(point: PointResult, keys: Sequence[str]) -> list[str]:
     """Return rank, settings, mean, deviation, the number of seeds with a score, and why the other jobs have none."""
     values = [format_value(point.values.get(key, "")) for key in keys]
     states = Counter(str(job.state) for job in point.jobs if job.state not in (JobState.UNKNOWN, JobState.DONE))
@@ -112,7 +172,7 @@ def ranking_row(rank: int, point: PointResult, keys: Sequence[str]) -> list[str]
     if not point.scores:
         return ["", *values, "", "", seeds]
     deviation = "" if math.isnan(point.deviation) else f"{point.deviation:.3g}"
-    return [str(rank), *values, f"{point.mean:.4g}", deviation, seeds]
+    return [str(point.rank), *values, f"{point.mean:.4g}", deviation, seeds]
 
 
 def best_job(point: PointResult) -> SweepJob:
@@ -127,8 +187,8 @@ def write_leaderboard(folder: Path, rankings: Sequence[Sequence[PointResult]], k
     head = ["rank", "job", *keys, "seed", "state", "kimg", "metric", "score", "mean", "deviation", "seeds", "error"]
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(map(csv_cell, [*head, "folder"]))
-    for place, point in (pair for ranked in rankings for pair in enumerate(ranked, 1)):
-        rank = place if point.scores else ""
+    for point in (point for ranked in rankings for point in ranked):
+        rank = point.rank or ""
         for job in point.jobs:
             result = point.results[job.number]
             scores = ["" if math.isnan(x) else repr(x) for x in (result.score, point.mean, point.deviation)]

@@ -61,7 +61,7 @@ def test_leaderboard_csv_has_a_row_per_job_with_the_mean_of_its_point(jobs, tmp_
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 10
-    assert [row["rank"] for row in rows] == ["1"] * 3 + ["2"] + ["3"] * 3 + [""] * 3
+    assert [row["rank"] for row in rows] == ["1"] * 3 + ["2"] * 4 + [""] * 3
     assert [row["score"] for row in rows[:3]] == ["1.0", "", "2.0"]
     assert {row["mean"] for row in rows[:3]} == {"1.5"}
     assert {row["seeds"] for row in rows[:3]} == {"2"}
@@ -78,7 +78,7 @@ def test_the_table_shows_scores_seeds_and_states(jobs, capsys):
     assert "c 0/3, 1 failed, 2 no score" in lines
     for job in jobs[3:6]:
         job.state = "pruned"
-    long = [*jobs, SweepJob(10, 9, {"model": "0.000123456789"}, 0, "10-d", "running")]
+    long = [*jobs, SweepJob(10, 9, {"model": "0.000123456789", "optimizer.betas.0": "0"}, 0, "10-d", "running")]
     ranked = ranking.rank_points(long, results(long[:-1]) | {10: RunResult("running", score=5.0)}, "min")
     PlainConsole(width=100).print(ranking.leaderboard_table(ranked, ["optimizer.betas.0", "model"], "val/fd"))
     said = capsys.readouterr().out
@@ -100,6 +100,59 @@ def test_scores_with_different_protocols_are_ranked_separately(jobs):
         "  runs 0, 1, 2, 6, 7, 8: samples 100",
         "  runs 3, 4, 5, 9: samples 200",
     ]
+
+
+def rank_scores(**scores):
+    """Points with these scores over seeds, of which lower is better, ranked."""
+    jobs = [
+        SweepJob(0, k, {"model": name}, seed, name)
+        for k, name in enumerate(scores)
+        for seed in range(len(scores[name]))
+    ]
+    for number, job in enumerate(jobs):
+        job.number = number
+    found = [RunResult("done", 9.0, 1.0, "val/fd", "min", score) for own in scores.values() for score in own]
+    return ranking.rank_points(jobs, dict(enumerate(found)), "min")
+
+
+@pytest.mark.parametrize(
+    ("scores", "ranks"),
+    [
+        ({"a": [1.0, 1.1, 0.9], "b": [5.0, 5.1, 4.9], "c": [9.0, 9.1, 8.9]}, {"a": 1, "b": 2, "c": 3}),
+        ({"a": [1.0, 3.0, 2.0], "b": [2.5, 1.5, 3.5], "c": [9.0, 9.1, 8.9]}, {"a": 1, "b": 1, "c": 3}),
+        ({"a": [1.0, 1.1, 0.9], "b": [2.0, 2.1, 1.9], "c": [0.0, 9.0, 4.0]}, {"a": 1, "b": 2, "c": 2}),
+        ({"a": [2.0], "b": [1.0], "c": [1.5]}, {"b": 1, "c": 2, "a": 3}),
+        ({"a": [1.0, 1.0], "b": [1.0, 1.0], "c": [2.0, 2.0]}, {"a": 1, "b": 1, "c": 3}),
+    ],
+    ids=["apart", "overlap", "wide", "one seed", "no spread"],
+)
+def test_points_that_chance_may_have_ordered_share_a_rank(scores, ranks):
+    ranked = rank_scores(**scores)
+    assert {point.values["model"]: point.rank for point in ranked} == ranks
+    assert [point.rank for point in ranked] == sorted(ranks.values())
+    note = ranking.describe_ranks(ranked)
+    assert ("same rank" in note) == (len(set(ranks.values())) < len(ranks))
+    assert ("one seed" in note) == (len(scores["a"]) == 1)
+
+
+def test_runs_of_very_different_length_are_named():
+    (point,) = rank_scores(a=[1.0, 2.0, 3.0])
+    for number, kimg in enumerate((100.0, 49.0, 50.0)):
+        point.results[number].kimg, point.results[number].history = kimg, [(kimg, 1.0)]
+    found = ranking.describe_lengths(point.jobs, point.results)
+    assert "the longest run has 100 kimg" in found
+    assert found.endswith("runs 1 (49).")
+    point.results[1].kimg = 51.0
+    assert ranking.describe_lengths(point.jobs, point.results) == ""
+
+
+def test_columns_and_names_have_only_what_tells_points_apart():
+    values = [{"loss": "w", "model": "wgan", "lr": "1", "x": "0"}, {"loss": "h", "model": "sngan", "lr": "1", "x": "0"}]
+    values.append(values[0] | {"lr": "2"})
+    points = [ranking.PointResult(k, own, [], {}) for k, own in enumerate(values)]
+    assert ranking.varying_keys(points, ["loss", "model", "lr", "x"]) == ["loss", "model", "lr"]
+    assert ranking.distinguishing_keys(points, ["loss", "model", "lr", "x"]) == ["model", "lr"]
+    assert ranking.point_name(points[2], ["model", "lr"]) == "model=wgan, lr=2"
 
 
 def test_values_that_look_like_markup_are_printed_unchanged(jobs, capsys):
