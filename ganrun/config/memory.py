@@ -73,7 +73,7 @@ def bytes_per_number(cfg: DictConfig) -> int:
 
 def free_bytes(cfg: DictConfig) -> int | None:
     """Return the free memory of the training's device, for each of its processes there; None if it is not known."""
-    if device_kind(cfg.trainer) == "cuda":
+    if device_kind(cfg.trainer) == "cuda" and torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0]
     free = free_main_memory()
     return None if free is None else free // max(1, count_devices(cfg.trainer) // cfg.trainer.num_nodes)

@@ -35,6 +35,7 @@ from ganrun.training.run_folder import check_contents, check_writable
 
 log = logging.getLogger(__name__)
 
+MAX_CHECKED = 200  # points of a grid, each of which is checked: a quarter of a second each
 MEMORY_OF_A_JOB = 2 * 2**30  # bytes; a training on the shipped digits takes about half of it
 
 
@@ -55,13 +56,14 @@ def run_plan(
     context: HydraContext, config: DictConfig, command: CommandContext, plan: SweepPlan, server: ForkServer | None
 ) -> None:
     """Check the points of the plan and train what is left of it. server: if it has been started already."""
-    configs = validate.compose_values(plan.space)
+    covering = validate.covering_points(plan.space)
+    configs = [plan.space.configs.config(point) for point in covering]
     validate.check_sources(configs)
     if command.trust is False:
         saved_command.check_configs(plan, configs)
     config.sweep.direction = validate.score_direction(configs, config.sweep)
     if is_new(plan, config):
-        check_before_start(plan, config)
+        check_before_start(plan, config, covering)
     if config.dry_run:
         log_plan(plan, config.sweep)
         return
@@ -89,15 +91,16 @@ def is_new(plan: SweepPlan, config: DictConfig) -> bool:
     return not (plan.folder / state.SWEEP_FILE).exists() or config.sweep.fresh
 
 
-def check_before_start(plan: SweepPlan, config: DictConfig) -> None:
-    """Check the points of a small grid before any job starts, and all values of other sweeps.
+def check_before_start(plan: SweepPlan, config: DictConfig, covering: Sequence[dict[str, str]]) -> None:
+    """Check all points of a grid before any job starts; of a large one or a search, points that have all values.
 
-    Not for jobs of Slurm and Hydra's launchers, whose machines may have other data.
+    Not for jobs of Slurm and Hydra's launchers, whose machines may have other data.  covering: those points.
     """
-    is_here = config.sweep.sbatch is None and not validate.chosen_launcher(config)
     validate.check_listed_values(plan.space)
-    if is_here and config.sweep.sampler == "grid" and math.prod(len(axis.values) for axis in plan.space.axes) <= 32:
-        validate.check_points(plan.space, plan.space.grid())
+    if config.sweep.sbatch is None and not validate.chosen_launcher(config):
+        count = math.prod(len(axis.values) for axis in plan.space.axes)
+        is_checked_whole = config.sweep.sampler == "grid" and count <= MAX_CHECKED
+        validate.check_points(plan.space, plan.space.grid() if is_checked_whole else covering)
 
 
 def build_runner(context, config: DictConfig, plan: SweepPlan, configs: Sequence[DictConfig], server) -> Runner:

@@ -11,11 +11,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ganrun.config import renames, schema, user_modules
 from ganrun.errors import UserError
+from ganrun.sweep.executors import slurm
 from ganrun.sweep.executors.fork_server import HAS_FORK
+from ganrun.sweep.executors.gpus import visible_gpus
 from ganrun.sweep.report.results import score_mode
 from ganrun.sweep.search.space import NUMBER, SearchSpace
+from ganrun.terminal import progress_bar
 
 log = logging.getLogger(__name__)
+FEW_POINTS = 8  # checked in two seconds, without a progress bar
 MAX_NUMBERS = 20  # numbers of an axis that are composed
 
 
@@ -43,6 +47,8 @@ def check_settings(config: DictConfig, overrides: Sequence[str]) -> None:
         )
     if launcher or settings.sbatch is not None:
         check_local_settings(settings, "hydra/launcher" if launcher else "sweep.sbatch")
+    if settings.sbatch is not None:
+        slurm.parse_options(settings.sbatch)
     if settings.start == "fork" and not HAS_FORK:
         raise UserError("sweep.start=fork works on Linux only. Leave it out.")
 
@@ -67,10 +73,11 @@ def chosen_launcher(config: DictConfig) -> str | None:
     return None if choice == "basic" else choice
 
 
-def compose_values(space: SearchSpace) -> list[DictConfig]:
-    """Return configs in which each value of each axis occurs at least once; of many numbers, only some.
+def covering_points(space: SearchSpace) -> list[dict[str, str]]:
+    """Return points in which each value of each axis occurs at least once; of many numbers, only some.
 
-    Composing them raises Hydra's errors before any job starts. Raises UserError if a value changes the sweep itself.
+    Composes their configs, which raises Hydra's errors before any job starts. Raises UserError if a value changes the
+    sweep itself.
     """
     points: list[dict[str, str]] = [{}]
     for axis in space.axes:
@@ -90,7 +97,7 @@ def compose_values(space: SearchSpace) -> list[DictConfig]:
         for key in axis.condition.keys if axis.condition else ():
             if not any(space.configs.has(key, point) for point in points):
                 raise UserError(f"sweep.only: the condition of {axis.key} names {key}, and there is no such setting.")
-    return [space.configs.config(point) for point in points]
+    return points
 
 
 def check_sources(configs: Sequence[DictConfig]) -> None:
@@ -122,9 +129,10 @@ def check_listed_values(space: SearchSpace) -> None:
 def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
     """Raise UserError for the values with which all of their points are refused; warn of other points that are.
 
-    A point is checked as its own run would be, but for its hardware. Reads names of data, and downloads nothing.
+    A point is checked as its own run would be. Reads names of data, and downloads nothing.
     """
-    reasons = {i: reason for i, point in enumerate(points) if (reason := find_refusal(space.configs.config(point)))}
+    shown = progress_bar(points, f"checking {len(points)} points") if len(points) > FEW_POINTS else points
+    reasons = {i: reason for i, point in enumerate(shown) if (reason := find_refusal(space.configs.config(point)))}
     refused: dict[str, str] = {}  # the reasons, with the first value of each
     for key, value in [(axis.key, value) for axis in space.axes for value in axis.values]:
         chosen = [i for i, point in enumerate(points) if point.get(key) == value]
@@ -142,9 +150,12 @@ def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
 
 def find_refusal(config: DictConfig) -> str:
     """Return why a run of this config would be refused, "" if it would not: what it raises as UserError."""
-    from ganrun.config.experiment import build_data_and_model
+    from ganrun.config.experiment import build_data_and_model, build_experiment
+    from ganrun.config.unused import check_added_settings
     from ganrun.training.initial_weights import check_source
+    from ganrun.training.session import check_experiment, silence_libraries
 
+    silence_libraries()
     config = config.copy()
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
@@ -153,7 +164,14 @@ def find_refusal(config: DictConfig) -> str:
             del config["hydra"], config["sweep"]
         renames.update_config(config)
         user_modules.allow_modules(user_modules.modules_in_config(config), HydraConfig.get().runtime.cwd)
-        data, model = build_data_and_model(config)
+        plan = config.copy()
+        if visible_gpus():  # which jobs share: this process must not use one, and does not know which a job gets
+            data, model = build_data_and_model(config)
+        else:
+            experiment = build_experiment(config)
+            check_experiment(experiment)
+            data, model = experiment.data, experiment.model
+        check_added_settings(plan, [player.name for player in model.players()])
         data.check_files()
         check_source(config, model)
     except UserError as error:

@@ -62,14 +62,19 @@ def config_choices() -> dict[str, str]:
     return {group: name for group, name in options if "/" not in group and isinstance(name, str)}
 
 
-def prepare_experiment(experiment: Experiment) -> None:
-    """Read the data and what the scores need. UserError if these, the logger or the callbacks contradict the config."""
+def check_experiment(experiment: Experiment) -> None:
+    """Raise UserError if the logger or the callbacks cannot do what the config says. Reads and writes nothing."""
     if str(experiment.cfg.logger.get("_target_")).endswith("WandbLogger") and find_spec("wandb") is None:
         raise UserError("logger=wandb needs the package wandb: pip install wandb. Or use logger=tensorboard.")
     build.check_logger_arguments(experiment.cfg.logger)
     for kind in REQUIRED:
         if not any(isinstance(callback, kind) for callback in experiment.callbacks):
             raise UserError(f"callbacks must include {kind.__name__}: every training needs it. Do not set it to null.")
+
+
+def prepare_experiment(experiment: Experiment) -> None:
+    """Check the experiment; read the data and what the scores need. UserError if these contradict the config."""
+    check_experiment(experiment)
     experiment.load_data()
 
 

@@ -271,6 +271,7 @@ BAD += [
     (f"{R} trainer.devices=[]", ["trainer.devices must be an integer of at least 1, -1 or auto", "got []"]),
     (f"{R} trainer.precision=transformer-engine", ["trainer.precision=transformer-engine", "cannot be built"]),
     (f"{R} trainer.accelerator=mps", ["trainer.accelerator=mps needs a GPU"]),
+    (f"{R} trainer.accelerator=cuda", ["trainer.accelerator=cuda needs a GPU", "trainer.accelerator=cpu"]),
     (f"{C} network.generator.classes=5", ["network.generator.classes must be model.classes=10, got 5"]),
     ("sample cgan trust=no", ["trust must be true or false, got no. Did you mean trust=false?"]),
     ("resume cgan trust=no", ["trust must be true or false, got no. Did you mean trust=false?"]),

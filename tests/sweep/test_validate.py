@@ -148,6 +148,36 @@ def test_a_single_point_that_does_not_fit_leaves_the_others(capfd):
     assert err.count("will be refused") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["logger=none,wandb"], "logger=wandb is refused: logger=wandb needs the package wandb"),
+        (["callbacks.signals=null", "seed=1,2"], "Nothing was started: callbacks must include Signals"),
+        (["trainer.strategy=auto,nix"], "trainer.strategy=nix is refused"),
+        (["trainer.accelerator=cpu,cuda"], "trainer.accelerator=cuda is refused"),
+    ],
+)
+def test_points_are_checked_as_runs_are_with_logger_callbacks_scores_and_hardware(words, message, capfd, tmp_path):
+    assert main([*RING, "kimg=0.1", *words]) == 2
+    err = capfd.readouterr().err
+    assert message in err
+    assert "TPU" not in err  # what Lightning says of the hardware
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_all_points_of_a_grid_are_checked_and_of_a_search_all_values(capfd, monkeypatch):
+    checked = []
+    monkeypatch.setattr(validate, "find_refusal", lambda config: checked.append(config.optimizer.lr) or "")
+    axes = ["optimizer.lr=range(1,8)", "batch_size=range(1,16)"]
+    assert main([*RING, "metrics=none", "dry_run=true", *axes]) == 0
+    assert len(checked) == 7 * 15
+    assert "checking 105 points" in capfd.readouterr().err
+    checked.clear()
+    assert main([*RING, INTERVAL, "batch_size=4,8,16", "sweep=random", "dry_run=true"]) == 0
+    assert {0.1, 1.0} == {*checked}
+    assert len(checked) == 4  # each value of each axis, not each pair
+
+
 def test_thirty_thousand_points_are_planned_in_seconds(capfd):
     axes = ["optimizer.lr=range(1,301)", "batch_size=range(1,101)"]
     start = time.process_time()
@@ -195,8 +225,9 @@ def test_a_search_over_points_with_different_scores_is_refused(capfd):
 
 def test_sbatch_options_without_slurm_are_refused_before_anything_is_written(monkeypatch, capfd, tmp_path):
     monkeypatch.setattr(slurm.shutil, "which", lambda name: None)
-    assert main([*RING, INTERVAL, "sweep=random", "sweep.sbatch='--gpus=1'"]) == 2
-    assert "needs Slurm" in capfd.readouterr().err
+    for more in ([], ["dry_run=true"]):
+        assert main([*RING, INTERVAL, "sweep=random", "sweep.sbatch='--gpus=1'", *more]) == 2
+        assert "needs Slurm" in capfd.readouterr().err
     assert [*tmp_path.iterdir()] == []
 
 
