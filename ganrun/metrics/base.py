@@ -31,6 +31,13 @@ class Suite:
     def prepare(self, data, device: torch.device = CPU) -> None:
         """Load what scoring needs, such as weights. Raises UserError for data that it cannot score."""
 
+    def check_weights(self) -> str:
+        """Check the weights that scoring needs, if they are here; return what a start will download, "" if nothing.
+
+        Raises UserError for weights that are missing or damaged.
+        """
+        return ""
+
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
         """Return {full name: value} for `samples` samples of the model, the same for the same seed.
 

@@ -53,6 +53,12 @@ class FeatureSuite(Suite):
         for key in self.keys:
             self.real(data, key, device)
 
+    def check_weights(self) -> str:
+        if missing := self.extractor.describe_download():
+            return missing
+        self.extractor.load()
+        return ""
+
     def real(self, data, key: str, device: torch.device = CPU) -> Statistics:
         """Statistics of the real images under `key`, from memory, from disk, or measured."""
         self.extractor.load()

@@ -1,26 +1,83 @@
-"""ganrun train dry_run=true: prints what the run would do."""
+"""ganrun train dry_run=true: checks what the run needs and prints what it would do, and for how long."""
 
+import shutil
+from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
 from rich.table import Table
 
 from ganrun.config.experiment import Experiment
-from ganrun.config.memory import training_bytes
+from ganrun.config.memory import bytes_per_number, training_bytes
 from ganrun.config.trial import loss_name
 from ganrun.data.keys import describe_keys, kinds_of
-from ganrun.terminal import PlainConsole, format_length
+from ganrun.data.source import FileSource
+from ganrun.terminal import PlainConsole, format_duration, format_length, round_bytes, working
+from ganrun.training.rehearsal import rehearse
+from ganrun.training.session import check_experiment
+
+ROLLING_CHECKPOINTS = 2  # the last one and the one before
 
 
 def print_plan(experiment: Experiment, run_dir: Path) -> None:
-    """Print data, networks, players, length and run folder of a training run."""
+    """Print data, networks, players, length, time, memory, disk and run folder of a training run.
+
+    Trains for some seconds on made-up examples. Raises UserError for weights, files, packages that are missing.
+    """
+    check_experiment(experiment)
+    downloads = experiment.suite.check_weights() if experiment.suite else ""
     console = PlainConsole(soft_wrap=True)
-    for table in (plan_table(experiment), networks_table(experiment), players_table(experiment)):
+    tables = plan_table(experiment), networks_table(experiment), players_table(experiment)
+    with working("training for some seconds on made-up examples ..."):
+        measured = [*measured_lines(experiment, run_dir)]
+    for table in tables:
         for column in table.columns:
             column.overflow = "fold"
         console.print(table)
+    for label, line in [*measured, *([("download", downloads)] if downloads else [])]:
+        console.print(f"{label:<12} {line}", highlight=False)
     console.print(f"run folder   {run_dir}")
     console.print("dry_run=true: nothing was written. Remove it to train.")
+
+
+def measured_lines(experiment: Experiment, run_dir: Path) -> Iterator[tuple[str, str]]:
+    """Yield (label, text) of what the run takes: time, memory, disk."""
+    cfg, model = experiment.cfg, experiment.model
+    disk = checkpoint_lines(experiment, run_dir)  # before the rehearsal, which is the last to use the model
+    if rehearsal := rehearse(experiment):
+        speed = rehearsal.images_per_second
+        measured = f"{speed:,.0f} images/s, measured over {rehearsal.batches} batches of made-up examples"
+        limits = [1000 * cfg.kimg / speed] if cfg.kimg else []
+        seconds = min([*limits, *([60 * cfg.minutes] if cfg.minutes else [])])
+        yield "time", f"about {format_duration(seconds)} without scoring: {measured}"
+        if rehearsal.memory:
+            where = "of the GPU" if model.device.type == "cuda" else "for this process"
+            yield "memory", f"{round_bytes(rehearsal.memory)} {where} at the peak, with activations"
+    yield "disk", disk
+
+
+def checkpoint_lines(experiment: Experiment, run_dir: Path) -> str:
+    """Return how much disk the checkpoints take, and how much is free."""
+    cfg, model = experiment.cfg, experiment.model
+    weights = sum(w.numel() for w in model.parameters())
+    size = training_bytes(cfg, model) - bytes_per_number(cfg) * weights  # without gradients
+    count = ROLLING_CHECKPOINTS + (1 if experiment.suite else 0)
+    if cfg.checkpoint.every_kimg and cfg.kimg:
+        kept = ceil(cfg.kimg / cfg.checkpoint.every_kimg)
+        count += min(kept, cfg.checkpoint.keep or kept)
+    existing = next(folder for folder in [run_dir, *run_dir.absolute().parents] if folder.exists())
+    free = shutil.disk_usage(existing).free
+    return f"{count} checkpoints of about {round_bytes(size)}; {round_bytes(free)} are free"
+
+
+def count_examples(experiment: Experiment) -> str:
+    """Return how many examples or files the data have. Opens no file of the user's, and downloads nothing."""
+    data = experiment.data
+    if not isinstance(data.source, FileSource):
+        return f"{data.train_count:,} for training"
+    if data.source.root is None:
+        return "downloaded at the start, if they are not here yet"
+    return f"{len(data.source.files()):,} files in {data.source.root}"
 
 
 def plan_table(experiment: Experiment) -> Table:
@@ -28,6 +85,7 @@ def plan_table(experiment: Experiment) -> Table:
     table = Table("", "plan", title="ganrun train", title_justify="left")
     shape, contents = " x ".join(map(str, data.shape)), describe_keys(kinds_of(data.keys))
     table.add_row("data", f"{data.name}: {shape}: {contents}")
+    table.add_row("examples", count_examples(experiment))
     count = f"{ceil(round(cfg.kimg * 1000, 6) / data.batch_size):,} " if cfg.kimg else ""
     parts = f", each in {cfg.accumulate} parts of {cfg.batch_size}" if model.accumulation else ""
     table.add_row("batches", f"{count}batches of {data.batch_size} examples{parts}")

@@ -9,10 +9,16 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
 from ganrun.errors import UserError, did_you_mean
-from ganrun.files import assets_dir
+from ganrun.files import assets_dir, cache_dir
 from ganrun.metrics.extractors.inception import InceptionV3
 from ganrun.metrics.extractors.resize import PREPROCESSING, resize_antialiased, to_grey
-from ganrun.metrics.extractors.weights import INCEPTION_DIGEST, find_inception, load_weights, resolve_weights
+from ganrun.metrics.extractors.weights import (
+    INCEPTION_DIGEST,
+    find_inception,
+    inception_path,
+    load_weights,
+    resolve_weights,
+)
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +70,10 @@ class Extractor:
     def find(self) -> Path:
         """Return the file of the default weights."""
         raise NotImplementedError
+
+    def describe_download(self) -> str:
+        """Return what `load` downloads, with its size; "" if the weights are here, or are given and must be."""
+        return ""
 
     def fit(self, images: Tensor) -> Tensor:
         """Turn float images 0..255, [B, C, H, W], into what the network expects."""
@@ -167,6 +177,9 @@ class InceptionExtractor(Extractor):
 
     def find(self) -> Path:
         return find_inception()
+
+    def describe_download(self) -> str:
+        return "" if self.weights or inception_path().is_file() else f"the Inception weights (96 MB), to {cache_dir()}"
 
     def fit(self, images: Tensor) -> Tensor:
         return self._preprocess(images.expand(-1, 3, -1, -1), 299)

@@ -30,9 +30,14 @@ def resolve_weights(weights: str | Path) -> Path:
     return path
 
 
+def inception_path() -> Path:
+    """Return the place of the 2015-12-05 weights in the cache folder."""
+    return cache_dir() / "downloads" / INCEPTION_FILE
+
+
 def find_inception() -> Path:
     """Return the file of the 2015-12-05 weights in the cache folder; download it if needed."""
-    path = cache_dir() / "downloads" / INCEPTION_FILE
+    path = inception_path()
     try:
         if not path.is_file():
             log.info("Downloading the Inception weights for FID (96 MB) from %s", INCEPTION_URL)
