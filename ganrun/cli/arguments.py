@@ -7,6 +7,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from ganrun.cli.config_file import (
+    is_whole_config,
+    overrides_of_file,
+    read_config_file,
+    split_config_file,
+)
 from ganrun.config import docs, overrides
 from ganrun.config.overrides import (
     OVERRIDE,
@@ -157,6 +163,8 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
     """Build the command. Raise UserError for an argument that is neither RUN nor an override, or an unknown choice."""
     folders = docs.conf_dirs(flags.get("--config-dir"))
     run, args = split_run(args) if takes_run else (None, args)
+    file, args = split_config_file(args) if verb == "train" else (None, args)
+    args = [*settings_of_file(file, args, folders), *without_trust(args)] if file else args
     args = [take_names_literally(arg, "--multirun" in flags) for arg in args]
     for arg in args:
         if not overrides.is_override(arg):
@@ -177,6 +185,22 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
     if is_folder_eval(verb, args) and not override_keys(args) & {"metrics", "protocol", "data"}:
         args = ["metrics=inception", *args]  # two folders have no metrics of their own, unlike a run or data
     return Command(verb, run, flags, [expand_home(arg) for arg in with_default_experiment(verb, args)], changes)
+
+
+def settings_of_file(file: Path, args: list[str], folders: list[Path]) -> list[str]:
+    """Return the settings of a YAML file as overrides: all that the command line does not give."""
+    content = read_config_file(file)
+    if not is_whole_config(content):
+        return overrides_of_file(content, file, args)
+    from ganrun.cli.run_config import choices_of_run, overrides_of_run  # imports Hydra
+
+    choices, given = choices_of_run(file, folders), dict(arg.partition("=")[::2] for arg in args)
+    check_choices(choices, folders)
+    return overrides_of_run(content, file, choices, args, folders, is_set(given, "trust"))
+
+
+def without_trust(args: list[str]) -> list[str]:
+    return [arg for arg in args if override_key(arg) != "trust"]
 
 
 def override_key(arg: str) -> str:

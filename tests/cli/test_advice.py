@@ -90,6 +90,8 @@ IN_EMPTY_FOLDER = {"no run yet", "no sweep yet"}
 AFTER_RUNS = "executed in runs/test_advised_commands.py"
 ELSEWHERE = {
     "cli/commands/eval.py: ganrun eval --folder ": "an example with the names of folders to give",
+    "cli/config_file.py: ganrun_command('train')": "FILE.yaml is a place holder",
+    "cli/config_file.py: ganrun_command('train', '--config-dir')": "FOLDER is a place holder",
     "cli/commands/export.py: ganrun_command('eval', out, *trust)": "tests/cli/commands/test_export.py executes it",
     "cli/commands/export.py: ganrun_command(*verb, *trust)": "tests/cli/commands/test_export.py executes it",
     "config/foreign_words.py: ganrun resume RUN": "RUN is a place holder, and the verb no setting of this one",
