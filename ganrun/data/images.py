@@ -75,10 +75,15 @@ def _dots(canvas: np.ndarray, points: Tensor, low: Tensor, side: float, colour: 
         canvas[y + dy, x + dx] = colour
 
 
+def to_pillow(image: Tensor) -> Image.Image:
+    """Return uint8 [3, H, W] or [1, H, W] as an image of Pillow."""
+    pixels = image.cpu().permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+
+
 def save_png(path: str | Path, image: Tensor) -> None:
     """Write uint8 [3, H, W] or [1, H, W] as a PNG file, as a whole or not at all; create its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = image.cpu().permute(1, 2, 0).numpy()
     with replacing(path) as partial:
-        Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(partial, format="PNG")
+        to_pillow(image).save(partial, format="PNG")

@@ -46,6 +46,7 @@ def complete(cli, monkeypatch):
         ("ganrun eval pictures=a against=b metrics=l", ["metrics=lenet"]),
         ("ganrun nonsense ", []),
         ("ganrun st", ["status", "stop"]),
+        ("ganrun q", ["quiz"]),
         ("ganrun runs ", ["clean", "diff", "du", "rm", "state=", "tag", "tag="]),
         ("ganrun runs --", ["--help", "--json", "--yes"]),
         ("ganrun runs rm ", ["last"]),

@@ -8,7 +8,7 @@ from ganrun.config import docs, schema
 from ganrun.errors import UserError
 from ganrun.files import conf_dir
 
-VERBS = ("train", "eval", "resume", "sample", "translate", "export")
+VERBS = ("train", "eval", "resume", "sample", "translate", "quiz", "export")
 
 
 def composed_configs():
@@ -96,6 +96,7 @@ MEANINGFUL = {  # by the description of a type: those of VALUES that some settin
     "a string that is not empty, or null": ["yes", None],
     "a string, an integer of at least 0 or null": ["yes", "", 0, 1, None],
     "an integer from 0 to 4294967295": [0, 1],
+    "an integer from 0 to 65535": [0, 1],
     "an integer of at least 0": [0, 1],
     "an integer of at least 0 or null": [0, 1, None],
     "an integer of at least 1": [1],

@@ -21,6 +21,7 @@ VERBS = {
     "eval": ["eval", "RUN", "copies=0", "samples=32"],
     "sample": ["sample", "RUN", "n=4"],
     "translate": ["translate", "RUN", "input=pictures"],
+    "quiz": ["quiz", "RUN", "n=5000"],  # more than there are test images: refused once the model is loaded
     "export": ["export", "RUN"],
     "sweep": ["sweep", "RUN"],
     "sweep resume": ["sweep", "resume", "RUN"],
@@ -147,6 +148,7 @@ ATTACKS = {
     "lock": lambda run, home: replace_by_link(run / ".lock", home / ".bashrc"),
     "checkpoints": lambda run, home: replace_by_link(run / "checkpoints", home / "documents" / "checkpoints"),
     "samples": lambda run, home: replace_by_link(run / "samples", home / "pictures"),
+    "quiz": lambda run, home: replace_by_link(run / "quiz", home / "documents"),
     "status": lambda run, home: replace_by_link(run / "status.json", home / "secret.txt"),
     "save_dir": lambda run, home: edit_plan(run, logger__save_dir=str(home / "documents")),
     "environment": lambda run, home: edit_plan(run, data__name="${oc.env:SECRET}"),

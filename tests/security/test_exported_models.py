@@ -15,6 +15,7 @@ CODE = "import os; open(os.environ['MARKER'], 'w').close()\n"
 VERBS = {
     "eval": ["eval", "theirs", "copies=0", "samples=32"],
     "sample": ["sample", "theirs", "n=4"],
+    "quiz": ["quiz", "theirs", "n=5000"],
     "export": ["export", "theirs", "out=mine"],
     "translate": ["translate", "theirs", "input=theirs"],
     "resume": ["resume", "theirs", "kimg=1"],

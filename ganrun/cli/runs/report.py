@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ganrun.cli.quiz.answers import describe_quizzes
 from ganrun.cli.runs.table import describe_as_json, format_table, terminal_width
 from ganrun.config.json_forms import is_number
 from ganrun.errors import UserError, ganrun_command, printable
@@ -40,6 +41,7 @@ def describe_run_fully(folder: Path) -> str:
         "checkpoints": describe_checkpoints(folder),
         "disk": f"{round_bytes(run.disk.total)} in {run.disk.files} files, {round_bytes(run.disk.checkpoints)} of it "
         f"checkpoints, {round_bytes(run.disk.pictures)} pictures",
+        "quiz": describe_quizzes(folder),
         "tags": ", ".join(run.tags),
         "versions": ", ".join(f"{name} {version}" for name, version in status.get("versions", {}).items()),
         "commit": status.get("commit") or "",
@@ -149,5 +151,6 @@ def next_commands(run: RunOverview) -> dict[str, str]:
 
 
 def status_as_json(folder: Path) -> dict[str, Any]:
-    """Return what `ganrun runs --json` has of the run, and its whole status.json."""
-    return describe_as_json(read_overview(folder)) | {"status": read_status(folder)}
+    """Return what `ganrun runs --json` has of the run, what people say of its samples, and its whole status.json."""
+    more = {"quiz": describe_quizzes(folder) or None, "status": read_status(folder)}
+    return describe_as_json(read_overview(folder)) | more

@@ -5,7 +5,7 @@ from html import escape
 
 from ganrun.errors import printable
 
-VOID = {"br", "img", "meta"}  # elements without an end tag
+VOID = {"br", "img", "link", "meta"}  # elements without an end tag
 
 
 class Element(str):

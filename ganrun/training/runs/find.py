@@ -14,7 +14,13 @@ from ganrun.training.runs.registry import newest_known_run
 
 log = logging.getLogger(__name__)
 OUTPUTS = Path("outputs")
-INSIDE_RUNS = ("checkpoints", "samples", "profile", "wandb")  # folders of a run, in which no runs are looked for
+INSIDE_RUNS = (
+    "checkpoints",
+    "samples",
+    "profile",
+    "wandb",
+    "quiz",
+)  # folders of a run, in which no runs are looked for
 
 
 def resolve_run(run: str, marker: str, uses_registry: bool = False) -> Path:
