@@ -166,7 +166,8 @@ def list_sheets(folder: Path) -> list[Path]:
     try:
         with os.scandir(place) as entries:
             names = (entry.name for entry in entries if entry.name.endswith(".json") and entry.name[0] != ".")
-            return [place / name for name in sorted(islice(names, MAX_FILES))]
+            paths = [place / name for name in islice(names, MAX_FILES)]
+            return sorted(paths, key=lambda path: path.stem)  # of one second: without a number, -2, -3
     except OSError:
         return []
 
