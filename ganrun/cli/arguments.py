@@ -166,6 +166,7 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
     file, args = split_config_file(args) if verb == "train" else (None, args)
     args = [*settings_of_file(file, args, folders), *without_trust(args)] if file else args
     args = [take_names_literally(arg, "--multirun" in flags) for arg in args]
+    args = [own for arg in args for own in (split_loggers(arg) if verb == "train" else [arg])]
     for arg in args:
         if not overrides.is_override(arg):
             raise unexpected_argument(verb, arg, run, folders)
@@ -205,6 +206,17 @@ def without_trust(args: list[str]) -> list[str]:
     return [arg for arg in args if override_key(arg) != "trust"]
 
 
+def split_loggers(arg: str) -> list[str]:
+    """Return logger=[tensorboard,csv] as an override for each logger; any other argument as it is."""
+    match = re.fullmatch(r"logger=\[\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*\]", arg)
+    if not match:
+        return [arg]
+    first, *more = (name.strip() for name in match[1].split(","))
+    if len({first, *more}) <= len(more):
+        raise UserError(f"{arg} names a logger twice. Name each once: logger=[tensorboard,csv]")
+    return [f"logger={first}", *(f"+logger@more_loggers.{name}={name}" for name in more)]
+
+
 def override_key(arg: str) -> str:
     """Return the key that an override sets, "" if it deletes one."""
     return min(override_keys([arg]), default="")
@@ -239,11 +251,13 @@ def is_folder_eval(verb: str, args: list[str]) -> bool:
 
 
 def unexpected_argument(verb: str, arg: str, run: str | None, folders: list[Path]) -> UserError:
-    groups = [group for group in docs.group_names(folders) if arg in docs.group_choices(group, folders)]
+    named = [(group, name) for group in docs.group_names(folders) for name in docs.group_choices(group, folders)]
+    meant = [(group, name) for group, name in named if name.lower() == re.sub("[- ]", "_", arg.lower())]
     setting = f"{arg}=VALUE" if re.fullmatch(r"[\w.]+", arg) else "key=value"
     hint = f"Settings are written {setting}. To list them: ganrun {verb} --help"
-    if groups:
-        hint = f"To choose this {groups[0]}, write {groups[0]}={arg}"
+    if meant:
+        group, name = meant[0]
+        hint = f"To choose this {group}, write {group}={name}"
     second = f" RUN is already {run}." if run else ""
     return UserError(f'Unexpected argument "{arg}".{second} {hint}')
 

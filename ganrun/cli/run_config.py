@@ -17,8 +17,9 @@ from ganrun.config.relative_paths import anchor_paths
 from ganrun.errors import UserError
 from ganrun.files import conf_dir
 
-# Settings of one run, and logger.save_dir, which follows from its folder
+# Settings of one run, and logger.save_dir, which the choice of the logger sets to its folder
 OF_ONE_RUN = {"folder", "started_in", "parent", "resume", "dry_run", "logger.save_dir"}
+IN_FOLDER = re.compile(r"more_loggers\.[^.]+\.save_dir")
 ABSENT = object()
 PLAIN_NAME = re.compile(r"[\w-]+(/[\w-]+)*")
 
@@ -62,6 +63,7 @@ def overrides_of_run(
             trust.check_logger_paths(saved, Path(str(saved.folder)), path)
         saved = anchor_paths(saved)
         wanted = flatten_settings(cast("dict[str, Any]", OmegaConf.to_container(saved, resolve=True)))
+        wanted |= {key: "${folder}" for key in wanted if IN_FOLDER.fullmatch(key)}
         own = [*choices, *differing_settings([*choices, *search_paths(folders)], wanted)]
     keys = override_keys(given)
     replaced = tuple(f"{key}." for key in keys if docs.is_group(key, [*folders]))
@@ -85,6 +87,7 @@ def differing_settings(choices: Sequence[str], wanted: Mapping[str, Any]) -> lis
     for takes_references in (False, True):
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             base = compose("train", [*choices, *settings])
+        OmegaConf.set_struct(base, False)  # of which the run may have other keys
         for key, value in wanted.items():
             if key not in OF_ONE_RUN and follows_others(base, key) == takes_references:
                 before = OmegaConf.select(base, key, default=ABSENT, throw_on_resolution_failure=False)

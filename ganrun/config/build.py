@@ -86,7 +86,7 @@ def build_trainer(cfg: DictConfig, hardware: Hardware, **arguments) -> pl.Traine
     settings["precision"] = hardware.precision
     if settings["strategy"] == "auto" and hardware.is_parallel:
         settings["strategy"] = "ddp_find_unused_parameters_true"  # a player's step leaves the others' weights unused
-    if cfg.logger.get("_target_") is None:
+    if not logger_nodes(cfg):
         arguments["logger"] = False
     if hardware.uses_cuda:
         torch.set_float32_matmul_precision("high")  # TF32, which cuDNN's convolutions use by default
@@ -104,10 +104,14 @@ def build_trainer(cfg: DictConfig, hardware: Hardware, **arguments) -> pl.Traine
         )
 
 
-def check_logger_arguments(node: DictConfig) -> None:
+def logger_nodes(cfg: DictConfig) -> dict[str, DictConfig]:
+    """Return the loggers of a config by their keys, without logger=none: {"logger": ..., "more_loggers.csv": ...}."""
+    more = {f"more_loggers.{name}": node for name, node in (cfg.get("more_loggers") or {}).items()}
+    return {key: node for key, node in {"logger": cfg.logger, **more}.items() if node.get("_target_") is not None}
+
+
+def check_logger_arguments(key: str, node: DictConfig) -> None:
     """Raise UserError for an argument that the class of the logger does not take; it would fail during the training."""
-    if node.get("_target_") is None:
-        return
     parameters = dict(inspect.signature(get_class(node._target_)).parameters)
     if node._target_.endswith(".TensorBoardLogger"):  # passes on what it does not know
         parameters = {**parameters, **inspect.signature(SummaryWriter).parameters}
@@ -115,7 +119,7 @@ def check_logger_arguments(node: DictConfig) -> None:
     names = [name for name, parameter in parameters.items() if parameter.kind is not parameter.VAR_KEYWORD]
     for name in (str(key) for key in node if not str(key).startswith("_")):
         if name not in names and len(names) == len(parameters):
-            raise UserError(f"logger.{name}: {node._target_} has no such argument.{did_you_mean(name, names)}")
+            raise UserError(f"{key}.{name}: {node._target_} has no such argument.{did_you_mean(name, names)}")
 
 
 def instantiate_optional(node: DictConfig | None, **arguments) -> Any:

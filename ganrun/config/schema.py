@@ -61,6 +61,7 @@ SETTINGS: dict[str, Setting] = {
     "logger.default_hp_metric": Setting(FLAG, True, resumable=True),
     "logger.offline": Setting(FLAG, True, resumable=True),
     "logger.**": Setting(resumable=True),
+    **{name: Setting(resumable=True) for name in ("more_loggers", "more_loggers.**")},
     "callbacks.random_states.seed": Setting(SEED, True, resumable=True),
     "callbacks.length.kimg": Setting(types.LENGTH, True, resumable=True),
     "callbacks.length.minutes": Setting(POSITIVE_OR_NULL, True, resumable=True),

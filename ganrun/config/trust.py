@@ -99,9 +99,12 @@ def refuse(source: Path, key: str, value: Any, reason: str, command: str | None 
 def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path, command: str | None = None) -> None:
     """Raise UserError if the logger of the config of the file `source` would write outside the run folder."""
     resolved = OmegaConf.merge(cfg, {"folder": quote_text(str(run_dir))})
-    for key, value in iterate_values(OmegaConf.to_container(resolved.logger, resolve=True), "logger"):
+    nodes = {name: resolved[name] for name in ("logger", "more_loggers") if resolved.get(name)}
+    for key, value in iterate_values(
+        {name: OmegaConf.to_container(node, resolve=True) for name, node in nodes.items()}
+    ):
         path = Path(value) if isinstance(value, str) else Path()
-        leads_out = key == "logger.save_dir" or path.is_absolute() or ".." in path.parts
+        leads_out = key.endswith(".save_dir") or path.is_absolute() or ".." in path.parts
         if leads_out and value != str(run_dir):
             reason = f"leads out of the run folder: the logger would write outside {run_dir}"
             refuse(source, key, value, reason, command)

@@ -90,12 +90,13 @@ def sweep_name(definition: dict) -> str:
 
 def log_plan(plan: SweepPlan, settings: DictConfig) -> None:
     """Log what the sweep would train (dry_run=true)."""
-    points = GridSearch(plan.space).points if settings.sampler == "grid" else []
-    for number, values in enumerate(points):
+    listed = GridSearch(plan.space).points if settings.sampler == "grid" else []
+    for number, values in enumerate(listed):
         log.info("point %d  %s", number, " ".join(f"{key}={value}" for key, value in values.items()))
-    count = len(points) or settings.trials
+    count = len(listed) or settings.trials
     seeds = ", ".join(map(str, plan.space.seeds))
-    log.info("%d points by %s, each with seed %s, in %s", count, settings.sampler, seeds, plan.folder)
+    points = f"{count} point{'s' * (count != 1)}"
+    log.info("%s by %s, each with seed %s, in %s", points, settings.sampler, seeds, plan.folder)
     log.info("dry_run=true: nothing was written. Remove it to train.")
 
 

@@ -117,8 +117,9 @@ def load_plan(run_dir: Path, content: Mapping[str, Any] | None) -> tuple[Any, di
     if content is None:
         try:
             saved: Any = run_folder.read_saved_config(run_dir)
-            if "save_dir" in saved["logger"]:  # config.yaml is resolved, so save_dir no longer follows from `folder`
-                saved["logger"]["save_dir"] = quote_text(str(run_dir))
+            for node in [saved["logger"], *(saved.get("more_loggers") or {}).values()]:
+                if "save_dir" in node:  # config.yaml is resolved, so save_dir no longer follows from `folder`
+                    node["save_dir"] = quote_text(str(run_dir))
             return saved, run_folder.read_status(run_dir)["choices"]
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise UserError(

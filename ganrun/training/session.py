@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -9,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytorch_lightning as pl
+from omegaconf import DictConfig
 from PIL.Image import DecompressionBombWarning
 from pytorch_lightning.loggers import CSVLogger, Logger
 
@@ -59,14 +61,15 @@ def is_main_process() -> bool:
 def config_choices() -> dict[str, str]:
     """Return the choice in each config group of this run, without Hydra's own groups."""
     options = compatibility.chosen_options().items()
-    return {group: name for group, name in options if "/" not in group and isinstance(name, str)}
+    return {group: name for group, name in options if re.fullmatch(r"\w+", group) and isinstance(name, str)}
 
 
 def check_experiment(experiment: Experiment) -> None:
     """Raise UserError if the logger or the callbacks cannot do what the config says. Reads and writes nothing."""
-    if str(experiment.cfg.logger.get("_target_")).endswith("WandbLogger") and find_spec("wandb") is None:
-        raise UserError("logger=wandb needs the package wandb: pip install wandb. Or use logger=tensorboard.")
-    build.check_logger_arguments(experiment.cfg.logger)
+    for key, node in build.logger_nodes(experiment.cfg).items():
+        if str(node._target_).endswith("WandbLogger") and find_spec("wandb") is None:
+            raise UserError("logger=wandb needs the package wandb: pip install wandb. Or use logger=tensorboard.")
+        build.check_logger_arguments(key, node)
     for kind in REQUIRED:
         if not any(isinstance(callback, kind) for callback in experiment.callbacks):
             raise UserError(f"callbacks must include {kind.__name__}: every training needs it. Do not set it to null.")
@@ -129,7 +132,7 @@ def fit_model(run: RunContext) -> None:
             record.write_status("running")
             trainer = run.experiment.build_trainer(
                 callbacks=CallbackList(callbacks),
-                logger=build_logger(run),
+                logger=[build_logger(node, run) for node in build.logger_nodes(run.cfg).values()],
                 default_root_dir=record.folder,
                 plugins=[run.checkpoint_io],
             )
@@ -160,11 +163,11 @@ def bind_callbacks(run: RunContext) -> list[pl.Callback]:
     return run.callbacks
 
 
-def build_logger(run: RunContext) -> Logger | bool:
-    """Return the logger of the config. Files drop what a killed run wrote after its last checkpoint."""
-    node, images = run.cfg.logger, run.experiment.model.images_seen
-    if not str(node.get("_target_")).endswith("TensorBoardLogger"):
-        logger = build.instantiate_optional(node) or False
+def build_logger(node: DictConfig, run: RunContext) -> Logger:
+    """Return a logger of the config. Files drop what a killed run wrote after its last checkpoint."""
+    images = run.experiment.model.images_seen
+    if not str(node._target_).endswith("TensorBoardLogger"):
+        logger = build.instantiate_optional(node)
         if isinstance(logger, CSVLogger) and images and run.record.is_main_process:
             keep_csv_history(logger, images)
         return logger

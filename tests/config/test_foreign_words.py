@@ -28,6 +28,8 @@ def test_each_setting_that_is_advised_is_one(advice):
         ("batch_size_", "batch_size=3"),
         ("num_gpus", "trainer.devices=3"),
         ("latent_dim", "model.z_dim=3"),
+        ("gpu", "trainer.devices=[3]"),  # the number of one, not how many
+        ("gpu_ids", "trainer.devices=[3]"),
         ("modle", ""),
     ],
 )

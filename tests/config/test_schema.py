@@ -24,6 +24,8 @@ def composed_configs():
                 chosen = {group: names[i % len(names)] for group, names in options.items()}
                 left_out = {group: name for group, name in chosen.items() if not is_taken(group, chosen)}
                 yield compose(verb, [f"{group}={name}" for group, name in chosen.items() if group not in left_out])
+                if verb == "train" and "logger" in chosen:
+                    yield compose(verb, [f"+logger@more_loggers.own={chosen['logger']}"])
                 if left_out:
                     yield compose(verb, ["model=gan", *(f"{group}={name}" for group, name in left_out.items())])
 
@@ -60,13 +62,13 @@ def keys(configs):
 
 def test_every_setting_of_conf_has_a_record_of_its_own(keys):
     own = {key for key, is_value in keys.items() if is_value and not key.rpartition(".")[2].startswith("_")}
-    open_groups = {key for key in own if key.startswith(("logger.", "sweep.space."))}
+    open_groups = {key for key in own if key.startswith(("logger.", "more_loggers.", "sweep.space."))}
     assert own - open_groups - schema.SETTINGS.keys() == set()
 
 
 def test_every_setting_of_conf_has_a_type(keys):
     own = {key for key, is_value in keys.items() if is_value and not key.rpartition(".")[2].startswith("_")}
-    open_groups = {key for key in own if key.startswith(("sweep.space.", "sweep.only"))}
+    open_groups = {key for key in own if key.startswith(("more_loggers.", "sweep.space.", "sweep.only"))}
     assert [key for key in sorted(own - open_groups) if schema.find_setting(key).allowed is None] == []
 
 

@@ -22,7 +22,7 @@ from ganrun.training.run_folder import package_versions
 
 TOLERANCE = 1e-4  # of the largest difference between an exported program and the model, on CHECKED samples
 # What the model and its scores do not depend on, and what says where it was trained
-LEFT_OUT = ("callbacks", "logger", "folder", "started_in", "init_from", "parent", "resume", "dry_run")
+LEFT_OUT = ("callbacks", "logger", "more_loggers", "folder", "started_in", "init_from", "parent", "resume", "dry_run")
 DRAWN = {
     "normal": "normal numbers, mean 0, deviation 1",
     "uniform": "uniform numbers from 0 to 1",
