@@ -197,8 +197,9 @@ def settings_of_file(file: Path, args: list[str], folders: list[Path]) -> list[s
         return overrides_of_file(content, file, args)
     from ganrun.cli.run_config import choices_of_run, overrides_of_run  # imports Hydra
 
-    choices, given = choices_of_run(file, folders), dict(arg.partition("=")[::2] for arg in args)
+    choices = choices_of_run(file, folders)
     check_choices(choices, folders)
+    given = {key: value for key, _, value in (arg.partition("=") for arg in args)}
     return overrides_of_run(content, file, choices, args, folders, is_set(given, "trust"))
 
 

@@ -36,12 +36,14 @@ def config_loader() -> Any:
     The parser in Python that it has itself takes 15 times as long: 40 ms for a run's config.
     """
     loader = get_yaml_loader()
-    if not hasattr(yaml, "CSafeLoader"):
+    try:
+        from yaml._yaml import CParser  # pyright: ignore[reportMissingImports]
+    except ImportError:  # PyYAML was built without libyaml
         return loader
 
-    class ConfigLoader(yaml.cyaml.CParser, loader):
+    class ConfigLoader(CParser, loader):
         def __init__(self, stream: str):
-            yaml.cyaml.CParser.__init__(self, stream)
+            CParser.__init__(self, stream)
             yaml.constructor.SafeConstructor.__init__(self)
             yaml.resolver.Resolver.__init__(self)
 

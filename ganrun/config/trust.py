@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -98,7 +98,7 @@ def refuse(source: Path, key: str, value: Any, reason: str, command: str | None 
 
 def check_logger_paths(cfg: DictConfig, run_dir: Path, source: Path, command: str | None = None) -> None:
     """Raise UserError if the logger of the config of the file `source` would write outside the run folder."""
-    resolved = OmegaConf.merge(cfg, {"folder": quote_text(str(run_dir))})
+    resolved = cast("DictConfig", OmegaConf.merge(cfg, {"folder": quote_text(str(run_dir))}))
     nodes = {name: resolved[name] for name in ("logger", "more_loggers") if resolved.get(name)}
     for key, value in iterate_values(
         {name: OmegaConf.to_container(node, resolve=True) for name, node in nodes.items()}

@@ -47,8 +47,8 @@ def measured_lines(experiment: Experiment, run_dir: Path) -> Iterator[tuple[str,
     if rehearsal := rehearse(experiment):
         speed = rehearsal.images_per_second
         measured = f"{speed:,.0f} images/s, measured over {rehearsal.batches} batches of made-up examples"
-        limits = [1000 * cfg.kimg / speed] if cfg.kimg else []
-        seconds = min([*limits, *([60 * cfg.minutes] if cfg.minutes else [])])
+        lengths = [1000 * cfg.kimg / speed if cfg.kimg else None, 60 * cfg.minutes if cfg.minutes else None]
+        seconds = min(length for length in lengths if length is not None)
         yield "time", f"about {format_duration(seconds)} without scoring: {measured}"
         if rehearsal.memory:
             where = "of the GPU" if model.device.type == "cuda" else "for this process"
