@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from ganrun.config import schema
 from ganrun.config.json_forms import MAX_NAME, is_plain_name
+from ganrun.config.overrides import override_keys
 from ganrun.errors import UserError
 from ganrun.sweep import naming, state
 from ganrun.sweep.executors import slurm
@@ -75,7 +76,8 @@ def build_definition(space: SearchSpace, settings: DictConfig) -> dict:
         axes.append(f"{axis.key}={values}" + (f" if {axis.condition.text}" if axis.condition else ""))
     keys = [key for key in sorted(settings) if schema.find_setting(f"sweep.{key}").in_sweep_identity]
     identity = {key: settings[key] for key in keys if key not in ("seeds", "space", "only")}  # these are axes and seeds
-    return {"fixed": sorted(space.fixed), "axes": axes, "seeds": space.seeds, "settings": identity}
+    fixed = sorted(override for override in space.fixed if override_keys([override]) != {"dry_run"})
+    return {"fixed": fixed, "axes": axes, "seeds": space.seeds, "settings": identity}
 
 
 def sweep_name(definition: dict) -> str:

@@ -1,6 +1,8 @@
 """Refused sweeps (one message, exit code 2, nothing written) and dry runs."""
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 from hydra import initialize_config_dir
@@ -176,6 +178,15 @@ def test_all_points_of_a_grid_are_checked_and_of_a_search_all_values(capfd, monk
     assert main([*RING, INTERVAL, "batch_size=4,8,16", "sweep=random", "dry_run=true"]) == 0
     assert {0.1, 1.0} == {*checked}
     assert len(checked) == 4  # each value of each axis, not each pair
+
+
+def test_a_dry_run_announces_the_folder_of_the_sweep(capfd):
+    small = ["network.generator.hidden=[4]", "network.discriminator.hidden=[4]", "metrics=none", "kimg=0.1", "seed=1,2"]
+    assert main([*RING, *small, "dry_run=true"]) == 0
+    announced = re.search(r"each with seed 1, 2, in (\S+)", capfd.readouterr().err)[1]
+    assert not Path(announced).exists()
+    assert main([*RING, *small]) == 0
+    assert Path(announced, "sweep.json").is_file()
 
 
 def test_thirty_thousand_points_are_planned_in_seconds(capfd):
