@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ganrun.cli.config_file import (
+    check_file_trust,
     is_whole_config,
     overrides_of_file,
     read_config_file,
@@ -191,16 +192,21 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
 
 
 def settings_of_file(file: Path, args: list[str], folders: list[Path]) -> list[str]:
-    """Return the settings of a YAML file as overrides: all that the command line does not give."""
+    """Return the settings of a YAML file as overrides: all that the command line does not give.
+
+    Raises UserError for a file that runs code, unless trust=true is among the arguments: it may be somebody else's.
+    """
     content = read_config_file(file)
+    is_trusted = is_set({key: value for key, _, value in (arg.partition("=") for arg in args)}, "trust")
     if not is_whole_config(content):
+        if not is_trusted:
+            check_file_trust(content, file)
         return overrides_of_file(content, file, args)
     from ganrun.cli.run_config import choices_of_run, overrides_of_run  # imports Hydra
 
     choices = choices_of_run(file, folders)
     check_choices(choices, folders)
-    given = {key: value for key, _, value in (arg.partition("=") for arg in args)}
-    return overrides_of_run(content, file, choices, args, folders, is_set(given, "trust"))
+    return overrides_of_run(content, file, choices, args, folders, is_trusted)
 
 
 def without_trust(args: list[str]) -> list[str]:

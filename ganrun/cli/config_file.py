@@ -43,6 +43,19 @@ def is_whole_config(content: dict[str, Any]) -> bool:
     return all(isinstance(node, dict) for node in nodes) and "_target_" in content["model"]
 
 
+def check_file_trust(content: dict[str, Any], path: Path) -> None:
+    """Raise UserError for settings that name foreign classes, call resolvers or change Hydra, and so run code."""
+    from omegaconf import DictConfig
+
+    from ganrun.config import interpolations, trust
+
+    for key, value in interpolations.resolver_calls(content):
+        trust.refuse(path, key, value, "computes its value with a resolver")
+    for key in (key for key in content if key.partition("/")[0].partition(".")[0] == "hydra"):
+        trust.refuse(path, key, content[key], "changes Hydra, which may load other configs")
+    trust.check_trusted(DictConfig(content), path)
+
+
 def overrides_of_file(content: dict[str, Any], path: Path, given: Sequence[str]) -> list[str]:
     """Return the settings of a file as overrides, without those that the command line gives.
 

@@ -128,6 +128,34 @@ def test_foreign_classes_in_the_config_of_a_run_need_trust(run, capsys):
     assert not Path("owned").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"model": {"_target_": "os.system"}}, "is not one of ganrun's own classes"),
+        ({"callbacks": {"own": {"deep": [{"_target_": "os.system"}]}}}, "is not one of ganrun's own classes"),
+        ({"data": {"root": "${oc.env:HOME}"}}, "computes its value with a resolver"),
+        ({"hydra": {"searchpath": ["file:///tmp"]}}, "changes Hydra"),
+        ({"hydra/launcher": "joblib"}, "changes Hydra"),
+    ],
+)
+def test_settings_that_run_code_need_trust(content, reason, capsys, tmp_path):
+    """Also where a run's config.yaml lacks a node, and so does not count as one."""
+    write(content)
+    assert main(["train", "own.yaml", "folder=new"]) == 2
+    err = capsys.readouterr().err
+    assert reason in err
+    assert "trust=true" in err
+    assert {path.name for path in tmp_path.iterdir()} == {"own.yaml"}
+
+
+def test_a_class_of_ones_own_in_a_file_works_with_trust(monkeypatch, tmp_path):
+    Path("mine.py").write_text("from pytorch_lightning import Callback\n\n\nclass Quiet(Callback):\n    pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    write({**SETTINGS, "callbacks": {"quiet": {"_target_": "mine.Quiet"}}})
+    assert main(["train", "own.yaml", *QUIET, "folder=new", "trust=true"]) == 0
+    assert config("new")["callbacks"]["quiet"] == {"_target_": "mine.Quiet"}
+
+
 def test_a_logger_that_leads_out_of_the_run_folder_is_refused(run, capsys):
     content = yaml.safe_load(Path(run).read_text())
     content["logger"]["name"] = "../../elsewhere"
