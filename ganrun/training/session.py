@@ -132,7 +132,7 @@ def fit_model(run: RunContext) -> None:
             record.write_status("running")
             trainer = run.experiment.build_trainer(
                 callbacks=CallbackList(callbacks),
-                logger=[build_logger(node, run) for node in build.logger_nodes(run.cfg).values()],
+                logger=build_loggers(run),
                 default_root_dir=record.folder,
                 plugins=[run.checkpoint_io],
             )
@@ -161,6 +161,11 @@ def bind_callbacks(run: RunContext) -> list[pl.Callback]:
         if isinstance(callback, RunCallback):
             callback.bind(run)
     return run.callbacks
+
+
+def build_loggers(run: RunContext) -> list[Logger]:
+    """Return the loggers of the config."""
+    return [build_logger(node, run) for node in build.logger_nodes(run.cfg).values()]
 
 
 def build_logger(node: DictConfig, run: RunContext) -> Logger:

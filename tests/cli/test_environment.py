@@ -135,7 +135,7 @@ class Counted:
 
 COUNTED = Counted()
 atexit.register(print, "exit")
-threading.Thread(target=lambda: (time.sleep(2), print("thread"))).start()
+threading.Thread(target=lambda: (threading.main_thread().join(), time.sleep(1), print("thread"))).start()
 """
 
 

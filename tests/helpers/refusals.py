@@ -248,7 +248,7 @@ BAD += [
     (f"{D} ema=1", ["ema must be a mapping", "got 1"]),
     (f"{D} ema={{a:1}}", ["ema has no such settings. Allowed: half_life_kimg, ramp_up"]),
     (f"{D} init=[1,2]", ["init must be the name of one choice, got [1,2]", "ganrun list init"]),
-    (f"{D} logger=[csv,tensorboard]", ["logger must be the name of one choice"]),
+    (f"{D} logger=[csv,csv]", ["logger=[csv,csv] names a logger twice"]),
     (f"{D} logger=csv logger.name=true", ["logger.name must be a string or null, got true"]),
     (f"{D} logger=tensorboard +logger.foo=1", ["logger.foo: pytorch_lightning.loggers.TensorBoardLogger has no such"]),
     (f"{S} metrics.weights=-1", ["metrics.weights must be a string that is not empty, or null, got -1"]),

@@ -53,7 +53,10 @@ def test_own_modules_are_imported_anew_by_each_job(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "own"), prepend=":")
     monkeypatch.syspath_prepend(tmp_path / "own")  # this process checks the points
-    assert main(["train", "-m", *RING, "model._target_=mine.Mine", "kimg=0.1", "seed=1,2", "folder=sweep"]) == 0
+    assert (
+        main(["train", "-m", *RING, "model._target_=mine.Mine", "kimg=0.1", "seed=1,2", "sweep.jobs=1", "folder=sweep"])
+        == 0
+    )
     logs = [path.read_text().splitlines() for path in sorted((tmp_path / "sweep" / "logs").iterdir())]
     assert ["first" in logs[0], "second" in logs[1]] == [True, True]
 

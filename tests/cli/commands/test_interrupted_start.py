@@ -17,7 +17,7 @@ MOMENTS = {
     "what was killed is removed": (session, "remove_abandoned"),
     "the record is made": (session.RunRecord, "restore"),
     "the callbacks are bound": (session, "bind_callbacks"),
-    "the logger is built": (session, "build_logger"),
+    "the loggers are built": (session, "build_loggers"),
     "the model is set up": (session.RunCallback, "setup"),
 }
 
