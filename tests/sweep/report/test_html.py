@@ -21,12 +21,12 @@ DOT = Image.new("L", (1, 1))
 NINE = [{"clip": ("null", "1", "10")[k % 3], "optimizer.lr": ("0.1", "0.2", "30")[k // 3]} for k in range(9)]
 
 
-def result(*scores, kid=None, length=2.0):
+def result(*scores, kid=None):
     """A run with these scores at 1, 2 ... kimg, of which lower is better, and its KID under a protocol."""
     curves = {"val/fd": Curve({}, [(float(k), score) for k, score in enumerate(scores, 1)])}
     if kid is not None:
         curves["val/kid"] = Curve({"subsets": kid}, [(1.0, 0.5), (2.0, 0.25)])
-    return RunResult("done", length, 1.0, "val/fd", "min", min(scores), {}, curves["val/fd"].readings, curves=curves)
+    return RunResult("done", 2.0, 1.0, "val/fd", "min", min(scores), {}, curves["val/fd"].readings, curves=curves)
 
 
 @pytest.fixture
@@ -155,11 +155,7 @@ def test_the_script_in_the_page_is_plotly_compressed(report):
     text = report([{"lr": "1"}, {"lr": "2"}], [result(3.0), result(4.0)])
     (packed,) = re.findall('<script type="text/plain" id="plotly">(.*?)</script>', text)
     assert b"plotly.js" in gzip.decompress(base64.b64decode(packed))[:200]
-    assert "plotly" not in report_without_scores(text)
-
-
-def report_without_scores(text):
-    return text.split("<h2>Scores during training</h2>")[0]
+    assert "plotly.js v" not in text  # as it is
 
 
 def test_a_figure_that_fails_does_not_remove_the_others(report, monkeypatch, caplog):
