@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from ganrun.cli.arguments import parse_command
 from ganrun.cli.hydra_app import call_command
 from ganrun.errors import UntrustedError, UserError
-from ganrun.files import is_unfinished
+from ganrun.files import is_unfinished, outputs_dir
 from ganrun.sweep.report import results
 from ganrun.training import checkpoint
 from ganrun.training.export.card_file import find_bundle
@@ -86,12 +86,14 @@ def train(overrides: Sequence[str], config_dir: str | PathLike[str] | None = Non
     return describe_run(call_command(parse_command("train", False, flags, [*overrides])))
 
 
-def runs(outputs: str | PathLike[str] = "outputs") -> list[Run]:
+def runs(outputs: str | PathLike[str] | None = None) -> list[Run]:
     """List the runs below a folder, the oldest first. Folders that cannot be read as runs are left out.
 
+    outputs: the folder; None for the one that ganrun writes to, `outputs` or $GANRUN_OUTPUTS.
     A list of dataclasses: pandas.DataFrame(ganrun.runs()) has a row per run.
     """
-    paths = sorted(Path(outputs).glob(f"**/{checkpoint.STATUS}"), key=lambda path: path.lstat().st_mtime)
+    root = outputs_dir() if outputs is None else Path(outputs)
+    paths = sorted(root.glob(f"**/{checkpoint.STATUS}"), key=lambda path: path.lstat().st_mtime)
     folders = [path.parent for path in paths if not is_unfinished(path)]
     return [describe_run(folder) for folder in folders if not has_strays(folder) and read_status(folder)]
 

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +24,16 @@ def conf_dir() -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def outputs_dir(*parts: str) -> Path:
+    """Return the folder of all outputs, or one in it: $GANRUN_OUTPUTS, else `outputs` in the working folder."""
+    return user_path(os.environ.get("GANRUN_OUTPUTS") or "outputs").joinpath(*parts)
+
+
+def timed_output(*parts: str) -> Path:
+    """Return the path of a new output in this folder of outputs: outputs/eval/2026-11-21-120000."""
+    return outputs_dir(*parts, time.strftime("%Y-%m-%d-%H%M%S"))
 
 
 def cache_dir() -> Path:
@@ -219,11 +228,6 @@ def to_json(content: Any, indent: int | None = None, default: Callable[[Any], An
 def write_json(path: Path, content: Any, default: Callable[[Any], Any] | None = None) -> None:
     """Write the file as a whole or not at all; see `to_json`."""
     replace_text(path, to_json(content, 2, default) + "\n")
-
-
-def nan_for_null(numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return numbers as they were before `to_json` wrote them: null is NaN."""
-    return {name: math.nan if value is None else value for name, value in numbers.items()}
 
 
 @contextmanager

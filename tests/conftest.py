@@ -12,7 +12,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two processes share the tests: 
 
 
 def pytest_configure(config):
-    """Hide the GPUs from tests that are not about them: they expect the numbers and the messages of a CPU."""
+    """Hide what differs between users and machines.
+
+    GPUs are hidden from tests that are not about them: these expect the numbers and the messages of a CPU.
+    """
+    os.environ.pop("GANRUN_OUTPUTS", None)  # of the user; tests have their own
     if config.option.markexpr != "gpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 

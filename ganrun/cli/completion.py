@@ -12,6 +12,7 @@ from ganrun import files
 from ganrun.cli import arguments
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean, print_text, printable
+from ganrun.files import outputs_dir
 
 BASH = """\
 _ganrun() {
@@ -120,14 +121,14 @@ def complete_run_verbs(verb: str, flags: Iterable[str], args: list[str], word: s
 
 def all_runs() -> list[str]:
     """Return the run folders below outputs/."""
-    from ganrun.training.runs.find import OUTPUTS, iterate_run_folders
+    from ganrun.training.runs.find import iterate_run_folders
 
-    return [str(folder) for folder in iterate_run_folders(OUTPUTS)]
+    return [str(folder) for folder in iterate_run_folders(outputs_dir())]
 
 
 def saved_runs() -> list[str]:
     """Return the run folders below outputs/ that have checkpoints."""
-    found = [path.parent for path in Path("outputs").glob("*/*/*/checkpoints") if path.is_dir()]
+    found = [path.parent for path in outputs_dir().glob("*/*/*/checkpoints") if path.is_dir()]
     return [str(path) for path in found if not files.is_unfinished(path)]
 
 

@@ -10,6 +10,7 @@ from ganrun import __version__
 from ganrun.cli import run_help
 from ganrun.config import docs
 from ganrun.errors import UserError, did_you_mean
+from ganrun.files import outputs_dir
 
 FIRST_GROUPS = ["model", "network", *docs.NETWORK_PARTS, "data", "metrics", "protocol"]  # listed before the others
 
@@ -157,6 +158,7 @@ def key_section(title: str, keys: list[docs.DocumentedKey], prefix: str = "") ->
 
 def format_default(default: str) -> str:
     """Shorten a default: ${hydra:runtime.choices.model} -> <model>, ??? -> nothing."""
+    default = default.replace("${outputs_dir:}", str(outputs_dir()))
     default = re.sub(r"\$\{hydra:runtime\.choices\.(\w+)\}", r"<\1>", default)
     return re.sub(r"\$\{now:[^}]*\}", "<time>", default).replace("???", "")
 

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -28,6 +27,7 @@ from ganrun.config import renames, schema, user_modules
 from ganrun.config.interpolations import quote_text
 from ganrun.config.overrides import OVERRIDE, config_dir_flags, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError, print_error, print_traceback
+from ganrun.files import timed_output
 from ganrun.sweep import hydra_context, naming
 from ganrun.sweep.hydra_context import CommandContext
 from ganrun.sweep.state import SWEEP_VARIABLE
@@ -225,7 +225,7 @@ def choose_run_dir(command: Command, cfg: DictConfig, name: str) -> Path:
     is_swept = "folder" in naming.swept_values(list(config.overrides.task), naming.fixed_keys(command.overrides))
     if name and not is_swept:
         return Path(config.sweep.dir) / name
-    return Path(str(cfg.get("folder") or "") or f"outputs/{command.verb}/{datetime.now():%Y-%m-%d-%H%M%S}")
+    return Path(str(cfg.folder)) if cfg.get("folder") else timed_output(command.verb)
 
 
 def rank_args(command: Command) -> list[str]:

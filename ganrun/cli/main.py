@@ -22,6 +22,7 @@ from ganrun.errors import (
     print_text,
     print_traceback,
 )
+from ganrun.files import outputs_dir
 
 
 class Verb(NamedTuple):
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def dispatch(args: list[str]) -> int:
-    environment.check_encoding(args)
+    environment.check_encoding([*args, str(outputs_dir())])
     environment.check_rank_variables(os.environ)
     first = args[0] if args else "--help"
     if first in VERBS:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,8 @@ def is_plain_name(value: Any) -> bool:
 def optional(form: Any) -> Any:
     """Return the form that also accepts None."""
     return lambda value: value is None or find_wrong_entry(value, form) is None
+
+
+def nan_for_null(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return numbers as they were before `files.to_json` wrote them: null is NaN."""
+    return {name: math.nan if value is None else value for name, value in numbers.items()}

@@ -1,13 +1,16 @@
-"""What ganrun's configs compute: shapes.
+"""What ganrun's configs compute: shapes, and the folder of the outputs.
 
-Wrong values become 0, and are refused where their settings are checked: a config of a stranger may compute numbers with
-these resolvers, and nothing else.
+Wrong values of a shape become 0, and are refused where their settings are checked: a config of a stranger may compute
+numbers with image_shape and packed_shape, and nothing else. The folder of the outputs is for the configs of conf/ and
+of the user; runs save the path that it resolved to.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 from omegaconf import ListConfig, OmegaConf
+
+from ganrun.files import outputs_dir
 
 
 def image_shape(channels: Any, size: Any) -> ListConfig:
@@ -28,3 +31,4 @@ def integers(values: Iterable[Any]) -> ListConfig:
 
 OmegaConf.register_new_resolver("image_shape", image_shape, replace=True)
 OmegaConf.register_new_resolver("packed_shape", packed_shape, replace=True)
+OmegaConf.register_new_resolver("outputs_dir", lambda: str(outputs_dir()), replace=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ganrun.errors import UserError
-from ganrun.files import cache_dir
+from ganrun.files import cache_dir, outputs_dir
 
 SUFFIXES = frozenset(
     (".apng", ".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga")
@@ -112,9 +112,8 @@ def _read_folder(parent: str, real: str, found: ImageFiles) -> Iterator[os.DirEn
 
 def is_written_by_ganrun(folder: str, names: set[str]) -> bool:
     """Return whether a folder with these entries is a run, an exported model, all commands' `outputs`, or a cache."""
-    is_outputs = os.path.basename(folder) == "outputs" and any(
-        name in names and os.path.isdir(os.path.join(folder, name)) for name in COMMANDS
-    )
+    is_outputs = os.path.basename(folder) == "outputs" or folder == os.path.realpath(outputs_dir())
+    is_outputs = is_outputs and any(name in names and os.path.isdir(os.path.join(folder, name)) for name in COMMANDS)
     is_prepared = "manifest.json" in names and any(name.endswith(".npy") for name in names)
     is_run = any(names >= files for files in RUN_FILES)
     return is_outputs or is_prepared or is_run or folder == os.path.realpath(cache_dir())

@@ -16,6 +16,7 @@ from ganrun.config import schema
 from ganrun.config.json_forms import MAX_NAME, is_plain_name
 from ganrun.config.overrides import override_keys
 from ganrun.errors import UserError
+from ganrun.files import outputs_dir
 from ganrun.sweep import naming, state
 from ganrun.sweep.executors import slurm
 from ganrun.sweep.hydra_context import CommandContext
@@ -55,7 +56,7 @@ def build_plan(
     name = str(settings.name or sweep_name(definition))
     parsed = OverridesParser.create().parse_overrides([*overrides])
     given = [Path(str(override.value())) for override in parsed if override.key_or_group == "folder"]
-    return SweepPlan(command, space, definition, name, given[0] if given else state.SWEEPS_DIR / name)
+    return SweepPlan(command, space, definition, name, given[0] if given else outputs_dir("sweeps") / name)
 
 
 def check_name(name: str | None) -> None:
@@ -63,8 +64,8 @@ def check_name(name: str | None) -> None:
     parts = str(name or "").split("/")
     if name and not all(map(is_plain_name, parts)):
         raise UserError(
-            f"sweep.name must be the name of a folder below {state.SWEEPS_DIR}, not hidden and of at most {MAX_NAME} "
-            f"bytes, got {name}. For a folder elsewhere, give folder= instead."
+            f"sweep.name must be the name of a folder below {outputs_dir('sweeps')}, not hidden and of at most "
+            f"{MAX_NAME} bytes, got {name}. For a folder elsewhere, give folder= instead."
         )
 
 

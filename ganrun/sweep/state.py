@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from ganrun.config.json_forms import is_count, is_plain_name, is_shallow, is_text, is_thread_count, optional, read_form
 from ganrun.errors import UserError, did_you_mean
-from ganrun.files import UnsafeFileError, open_append, replace_text, to_json
+from ganrun.files import UnsafeFileError, open_append, outputs_dir, replace_text, to_json
 from ganrun.sweep.job_state import JobState
 
 try:
@@ -21,7 +21,6 @@ except ImportError:  # Windows
 
 SWEEP_FILE = "sweep.json"
 LOCK_FILE = ".lock"  # its modification time is that of the sweep's last start
-SWEEPS_DIR = Path("outputs/sweeps")
 SWEEP_VARIABLE = "GANRUN_SWEEP"  # environment variable that tells jobs the sweep's folder
 
 
@@ -211,13 +210,14 @@ def describe_definition(definition: Mapping) -> str:
 
 def find_sweep(name: str) -> Path:
     """Return the folder of a sweep, given as a path, as a name in outputs/sweeps, or as `last`."""
-    paths = sorted(SWEEPS_DIR.glob(f"*/{SWEEP_FILE}"), key=lambda path: last_start(path.parent))
+    sweeps = outputs_dir("sweeps")
+    paths = sorted(sweeps.glob(f"*/{SWEEP_FILE}"), key=lambda path: last_start(path.parent))
     if name == "last" and paths:
         return paths[-1].parent
-    for folder in (Path(name), SWEEPS_DIR / name):
+    for folder in (Path(name), sweeps / name):
         if (folder / SWEEP_FILE).is_file():
             return folder
     names = [path.parent.name for path in paths]
     if not names:
-        raise UserError(f"{name} is not a sweep folder, and {SWEEPS_DIR} is empty. Start a sweep: ganrun train -m")
-    raise UserError(f"{name} is not a sweep folder or the name of one in {SWEEPS_DIR}.{did_you_mean(name, names)}")
+        raise UserError(f"{name} is not a sweep folder, and {sweeps} is empty. Start a sweep: ganrun train -m")
+    raise UserError(f"{name} is not a sweep folder or the name of one in {sweeps}.{did_you_mean(name, names)}")

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ganrun.config import build
 from ganrun.config.experiment import Experiment, build_experiment
 from ganrun.config.interpolations import quote_text
 from ganrun.config.trust import explain_unusable_settings
+from ganrun.files import timed_output
 from ganrun.models.base import Adversarial
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.length import kimg_limit
@@ -53,7 +53,7 @@ def make_branch(
         misfits = take_over_weights(experiment.model, content["state_dict"])
         check_misfits(misfits, path, is_fresh)
     name = re.sub(r"[^\w.+-]", "_", f"{choices.get('model')}-{choices.get('data')}")  # a stranger may have chosen them
-    run_dir = Path(folder or f"outputs/train/{name}/{datetime.now():%Y-%m-%d-%H%M%S}")
+    run_dir = Path(folder) if folder else timed_output("train", name)
     if cfg.dry_run:
         print_plan(experiment, run_dir)
         return None

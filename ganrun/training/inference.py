@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from ganrun import seeds
 from ganrun.config import build, memory, trust
+from ganrun.config.json_forms import nan_for_null
 from ganrun.config.relative_paths import anchor_paths
 from ganrun.data.keys import keys_taken
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError, ganrun_command
-from ganrun.files import nan_for_null
 from ganrun.metrics.sampling import draw_samples
 from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple

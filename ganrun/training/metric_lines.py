@@ -7,8 +7,8 @@ from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 
-from ganrun.config.json_forms import is_amount, is_shallow, is_text, parse_form
-from ganrun.files import UnsafeFileError, nan_for_null, open_regular
+from ganrun.config.json_forms import is_amount, is_shallow, is_text, nan_for_null, parse_form
+from ganrun.files import UnsafeFileError, open_regular
 from ganrun.training.run_folder import SCORES
 
 log = logging.getLogger(__name__)

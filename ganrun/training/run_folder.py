@@ -27,13 +27,14 @@ from ganrun.config.json_forms import (
     is_shallow,
     is_text,
     is_thread_count,
+    nan_for_null,
     optional,
     read_form,
 )
 from ganrun.config.renames import iterate_values
 from ganrun.config.saved_yaml import MAX_BYTES, parse_saved_config
 from ganrun.errors import Failure, Interrupted, UntrustedError, UserError, ganrun_command, is_full_disk, printable
-from ganrun.files import building, find_stray_entry, nan_for_null, open_append, read_text
+from ganrun.files import building, find_stray_entry, open_append, read_text
 from ganrun.terminal import LogFormatter
 
 log = logging.getLogger(__name__)

@@ -39,6 +39,7 @@ CALLS = [
     "${packed_shape:[1],{a: 1}}",
     "${packed_shape:${b},${oc.env:HOME}}",
     "${unpacked_shape:1,2}",
+    "${outputs_dir:}/a",
 ]
 KEYS = [
     "${b}",

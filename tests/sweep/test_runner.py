@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ganrun.files import outputs_dir
 from ganrun.sweep import runner, state, sweeper
 from ganrun.sweep.executors.base import FinishedJob
 from ganrun.sweep.runner import Runner
@@ -306,12 +307,12 @@ def test_a_sweep_with_a_run_folder_is_never_removed(tmp_path):
 def test_a_sweep_that_was_copied_without_its_lock_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in "ab":
-        known = state.SweepState(state.SWEEPS_DIR / name, {"fixed": []}, [])
+        known = state.SweepState(outputs_dir("sweeps") / name, {"fixed": []}, [])
         known.folder.mkdir(parents=True)
         known.save()
-    (state.SWEEPS_DIR / "b" / state.LOCK_FILE).touch()
-    assert state.find_sweep("a") == state.SWEEPS_DIR / "a"
-    assert state.find_sweep("last") == state.SWEEPS_DIR / "b"
+    (outputs_dir("sweeps") / "b" / state.LOCK_FILE).touch()
+    assert state.find_sweep("a") == outputs_dir("sweeps") / "a"
+    assert state.find_sweep("last") == outputs_dir("sweeps") / "b"
 
 
 def test_a_folder_of_another_sweep_is_refused(tmp_path):

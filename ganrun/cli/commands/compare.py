@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from rich.table import Table
@@ -12,6 +11,7 @@ from ganrun.config import schema
 from ganrun.config.docs import NETWORK_PARTS
 from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError, ganrun_command
+from ganrun.files import timed_output
 from ganrun.sweep import state
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.report import leaderboard, results
@@ -46,7 +46,7 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"metric={metric}: unknown whether low or high is better. Use a score, such as metric=val/fid.")
     runs = build_state(folders)
     by_number = {job.number: results.load_result(Path(job.name), metric) for job in runs.jobs}
-    out = Path(settings.get("out") or f"outputs/compare/{datetime.now():%Y-%m-%d-%H%M%S}")
+    out = Path(settings["out"]) if settings.get("out") else timed_output("compare")
     runs.folder = choose_name(out, "out")
     make_run_folder(runs.folder, lambda partial: print_comparison(runs, by_number, partial), "out")
     return 0

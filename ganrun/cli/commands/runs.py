@@ -9,9 +9,10 @@ from ganrun.cli.runs.difference import format_difference
 from ganrun.cli.runs.remove import remove_after_question
 from ganrun.cli.runs.table import describe_use, format_json, format_runs, terminal_width
 from ganrun.errors import UserError, did_you_mean, ganrun_command, print_error, print_text, printable
+from ganrun.files import outputs_dir
 from ganrun.terminal import configure_logging
 from ganrun.training.run_folder import check_contents
-from ganrun.training.runs.find import OUTPUTS, find_run_folder, iterate_run_folders
+from ganrun.training.runs.find import find_run_folder, iterate_run_folders
 from ganrun.training.runs.overview import RunOverview, read_overview
 from ganrun.training.runs.removal import check_removable
 from ganrun.training.runs.states import RunState
@@ -41,7 +42,7 @@ def list_runs(args: Sequence[str]) -> int:
         print_text(format_runs(runs, terminal_width()))
     else:
         start = f" Start one: {ganrun_command('train')}" if not settings else ""
-        print_text(f"There is no such run below {(names or [OUTPUTS])[0]}.{start}\n")
+        print_text(f"There is no such run below {(names or [outputs_dir()])[0]}.{start}\n")
     return 0
 
 
@@ -58,7 +59,7 @@ def single_folder(verb: str, names: Sequence[str]) -> Path:
             f'ganrun {verb} looks below one folder, and got {len(names)}: "{names[0]}", "{names[1]}". To do more with '
             f"single runs: ganrun runs {', '.join(ACTIONS)}"
         )
-    folder = Path(names[0]) if names else OUTPUTS
+    folder = Path(names[0]) if names else outputs_dir()
     if names and not folder.is_dir():
         near = did_you_mean(names[0], ACTIONS) if "/" not in names[0] else ""
         raise UserError(f"{folder} {'is not a folder' if folder.exists() else 'does not exist'}.{near}")

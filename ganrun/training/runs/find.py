@@ -7,13 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from ganrun.errors import UserError, ganrun_command
-from ganrun.files import is_unfinished, user_path
+from ganrun.files import is_unfinished, outputs_dir, user_path
 from ganrun.training.lock import LOCK_FILE
 from ganrun.training.run_folder import STATUS
 from ganrun.training.runs.registry import newest_known_run
 
 log = logging.getLogger(__name__)
-OUTPUTS = Path("outputs")
 INSIDE_RUNS = (
     "checkpoints",
     "samples",
@@ -33,12 +32,12 @@ def resolve_run(run: str, marker: str, uses_registry: bool = False) -> Path:
         raise UserError(f"{run} is a URL. Download the file, if you trust its source, and give its path.")
     if run != "last" or Path(run).exists():
         return user_path(run)
-    if folder := newest_run_below(OUTPUTS, marker):
+    if folder := newest_run_below(outputs_dir(), marker):
         return folder
     if uses_registry and (known := newest_known_run(marker)):
-        log.warning("There is no run in %s; last is the newest one known on this machine: %s", OUTPUTS, known)
+        log.warning("There is no run in %s; last is the newest one known on this machine: %s", outputs_dir(), known)
         return known
-    raise UserError(f"There is no run in {OUTPUTS.absolute()} yet. Start one: ganrun train")
+    raise UserError(f"There is no run in {outputs_dir().absolute()} yet. Start one: ganrun train")
 
 
 def newest_run_below(outputs: Path, marker: str) -> Path | None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import ganrun
-from ganrun.files import nan_for_null, to_json
+from ganrun.config.json_forms import nan_for_null
+from ganrun.files import to_json
 from ganrun.sweep.report.results import load_result
 from ganrun.training.metric_lines import read_metric_lines
 from ganrun.training.run_folder import read_status
