@@ -24,7 +24,7 @@ SKIPPED = {
     "README.md": 1,
     "CONTRIBUTING.md": 2,
     "docs/benchmarks.md": 1,
-    "docs/clusters.md": 4,
+    "docs/clusters.md": 3,
     "docs/data.md": 2,
     "docs/getting-started.md": 1,
     "docs/python.md": 1,

@@ -7,8 +7,10 @@ import shlex
 import pytest
 from helpers.doc_blocks import REPOSITORY, pages
 
+from ganrun.cli import environment
 from ganrun.cli.main import VERBS, main
-from ganrun.config import docs
+from ganrun.config import docs, trainer_arguments
+from ganrun.sweep import state
 
 PAGES = [str(page.relative_to(REPOSITORY)) for page in pages()]
 INLINE = re.compile(r"`([^`\n]+)`")
@@ -29,6 +31,22 @@ OTHERS = {
 def text_of(page):
     """The page without its code blocks."""
     return re.sub(r"```.*?```", "", (REPOSITORY / page).read_text(), flags=re.DOTALL)
+
+
+def variables_that_ganrun_reads():
+    """The names of environment variables in calls such as environ.get("X") and in lists such as RANKS."""
+    for path in (REPOSITORY / "ganrun").rglob("*.py"):
+        text = path.read_text()
+        yield from re.findall(r"""environ(?:\.get\(|\.pop\(|\[)"([A-Z_]+)""", text)
+        yield from re.findall(r""""([A-Z_]+)"(?: not)? in os\.environ""", text)
+    yield from (*environment.RANKS, *environment.SIZES, *environment.STARTERS, "MASTER_PORT", state.SWEEP_VARIABLE)
+    yield f"{trainer_arguments.PREFIX}*"
+
+
+def test_the_servers_page_has_every_environment_variable():
+    names = {*variables_that_ganrun_reads()}
+    assert {"GANRUN_OUTPUTS", "GANRUN_CACHE", "CXX", "SLURM_JOB_ID", "RANK"} <= names
+    assert names <= {*inline_code("docs/servers.md")}
 
 
 def inline_code(page):
