@@ -9,10 +9,11 @@ from rich.table import Table
 
 from ganrun.config.experiment import Experiment
 from ganrun.config.memory import bytes_per_number, training_bytes
-from ganrun.config.trial import loss_name
+from ganrun.config.trial import explain_error, loss_name
 from ganrun.data.keys import describe_keys, kinds_of
 from ganrun.data.source import FileSource
 from ganrun.terminal import PlainConsole, format_duration, format_length, round_bytes, working
+from ganrun.training.out_of_memory import explain_failure
 from ganrun.training.rehearsal import rehearse
 from ganrun.training.session import check_experiment
 
@@ -41,10 +42,17 @@ def print_plan(experiment: Experiment, run_dir: Path) -> None:
 
 
 def measured_lines(experiment: Experiment, run_dir: Path) -> Iterator[tuple[str, str]]:
-    """Yield (label, text) of what the run takes: time, memory, disk."""
+    """Yield (label, text) of what the run takes: time, memory, disk. Raises Failure if the memory does not suffice."""
     cfg, model = experiment.cfg, experiment.model
     disk = checkpoint_lines(experiment, run_dir)  # before the rehearsal, which is the last to use the model
-    if rehearsal := rehearse(experiment):
+    rehearsal = None
+    try:
+        rehearsal = rehearse(experiment)
+    except Exception as error:  # a loss may rely on what real examples have and noise has not
+        if failure := explain_failure(error, cfg):
+            raise failure from error
+        yield "time", f"not measured: this model does not train on made-up examples: {explain_error(error).reason}"
+    if rehearsal:
         speed = rehearsal.images_per_second
         measured = f"{speed:,.0f} images/s, measured over {rehearsal.batches} batches of made-up examples"
         lengths = [1000 * cfg.kimg / speed if cfg.kimg else None, 60 * cfg.minutes if cfg.minutes else None]

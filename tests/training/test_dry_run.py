@@ -132,3 +132,14 @@ def test_made_up_examples_are_of_the_kinds_of_the_data_and_leave_it_as_it_was():
         assert data.train_count == 8
     assert data.train_count == 9000
     assert torch.equal(data.batch(0)["y"], job_of("model=cgan", *SMALL_DIGITS).data.batch(0)["y"])
+
+
+def test_a_plan_says_that_the_memory_does_not_suffice(capsys, monkeypatch):
+    def allocate(self, trainer, pl_module):
+        torch.empty(1 << 60)
+
+    monkeypatch.setattr(BatchTimer, "on_train_start", allocate)
+    assert main(["train", *DCGAN, "metrics=none", "dry_run=true"]) == 1
+    err = capsys.readouterr().err
+    assert "This machine ran out of memory: it could not allocate" in err
+    assert "batch_size=" in err

@@ -40,6 +40,10 @@ def test_a_plan_shows_own_keys_and_a_loss_that_is_a_partial(cli, capfd):
     out = capfd.readouterr().out
     assert "examples (x), text (tokens), map (layout), as" in out
     assert "discriminator_l" in out  # the column is narrow
+    # Its loss asserts that picture and layout were mirrored together; noise is not
+    assert "time         not measured: this model does not train on made-up examples: " in out
+    assert "scenery.py:38, in discriminator_loss: AssertionError" in out
+    assert "run folder" in out
 
 
 def test_a_model_whose_keys_the_data_lack_is_refused(cli, capfd):
