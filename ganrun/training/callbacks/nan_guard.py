@@ -34,7 +34,7 @@ class NanGuard(RunCallback):
     A check is one transfer from the device, with the same result on all ranks.
     mode: "stop" ends the training at the first NaN or Inf. "skip" leaves out a player's step if its gradient is not
     finite, which costs one GPU sync per step, and ends the training after `skips` of a player in a row.
-    Comes before LossCurves, which shows the skipped steps, and before all that scores, draws or saves the model.
+    Comes before all that scores, draws or saves the model.
     """
 
     def __init__(self, every: int, mode: str = "stop", skips: int = 10):
@@ -90,11 +90,9 @@ class NanGuard(RunCallback):
         self.turns, self.batches = [], model.batches_seen
 
     def _follow_skips(self, trainer: Trainer, model, skipping: NonfiniteStepSkipper) -> None:
-        """Warn of each player's first skipped step, show the counts as terms, end the training after too many."""
+        """Warn of each player's first skipped step, end the training after too many in a row."""
         now = describe_turn(Turn("", {}, model.images_seen, model.batches_seen))
-        for player, count in skipping.counts.items():
-            if player in model.terms:
-                model.terms[player]["skipped"] = torch.tensor(float(count), device=model.device)
+        for player in skipping.counts:
             if player not in self.warned and trainer.is_global_zero:
                 self.warned.add(player)
                 log.warning("train/%s/gradient is NaN or Inf %s: skipping this step and others like it.", player, now)
@@ -128,7 +126,7 @@ def describe_turn(turn: Turn) -> str:
 
 def describe_other_terms(terms: Mapping[str, Tensor]) -> str:
     """Say which terms other than the loss became NaN or Inf, and which did not: ", and so did real, but not fake"."""
-    is_finite = {name: bool(x.isfinite().all()) for name, x in terms.items() if name not in ("loss", "skipped")}
+    is_finite = {name: bool(x.isfinite().all()) for name, x in terms.items() if name != "loss"}
     good = " or ".join(name for name in is_finite if is_finite[name])
     bad = " and ".join(name for name in is_finite if not is_finite[name])
     return (f", and so did {bad}" if bad else "") + (f", but not {good}" if good else "")

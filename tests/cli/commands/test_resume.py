@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from helpers.runs import SHORT, equal, lines, load_checkpoint, status, weights
+from helpers.runs import SHORT, SMALL_RING, equal, lines, load_checkpoint, status, weights
 from omegaconf import OmegaConf
 
 from ganrun.cli.main import main
@@ -47,6 +47,17 @@ def test_a_resumed_run_has_the_weights_and_history_of_the_uninterrupted_one(whol
         assert without_time[0] == without_time[1]
     assert status(run)["state"] == "done"
     assert status(run)["best"] == status(whole)["best"]
+
+
+def test_a_run_resumed_between_two_points_has_the_curves_of_an_unbroken_one(workplace):
+    args = [*SMALL_RING, "metrics=none", "batch_size=4", "log_every=10"]
+    assert main(["train", *args, "kimg=0.1", "folder=unbroken"]) == 0
+    assert main(["train", *args, "kimg=0.052", "folder=continued"]) == 0  # 13 batches
+    assert main(["resume", "continued", "kimg=0.1"]) == 0
+    unbroken, continued = (lines(workplace / name, "train/discriminator/loss") for name in ("unbroken", "continued"))
+    at_end = continued.pop(1)
+    assert (at_end["kimg"], len(unbroken)) == (0.052, 3)
+    assert [{**line, "time": 0} for line in continued] == [{**line, "time": 0} for line in unbroken]
 
 
 def test_a_run_without_checkpoints_starts_again_in_its_folder(whole, broken):

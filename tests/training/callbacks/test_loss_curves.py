@@ -26,23 +26,24 @@ def scores(*values):
     ],
 )
 def test_a_pair_counts_where_the_real_one_scores_higher_and_ties_count_half(real, fake, accuracy):
-    (accuracy_term,) = pair_accuracies({"loss": scores(1.0), "real": real, "fake": fake}).values()
-    assert accuracy_term.item() == pytest.approx(accuracy, nan_ok=True)
+    (pairs,) = pair_accuracies({"loss": scores(1.0), "real": real[None], "fake": fake[None]}).values()
+    assert pairs.mean().item() == pytest.approx(accuracy, nan_ok=True)
 
 
 def test_the_accuracy_is_the_same_for_any_rising_function_of_the_scores():
     real, fake = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0)) + torch.tensor([[0.5], [0.0]])
     plain, squashed = (
-        pair_accuracies({"real": real, "fake": fake}),
-        pair_accuracies({"real": real.sigmoid(), "fake": fake.sigmoid()}),
+        pair_accuracies({"real": real[None], "fake": fake[None]})["accuracy"],
+        pair_accuracies({"real": real[None].sigmoid(), "fake": fake[None].sigmoid()})["accuracy"],
     )
-    assert plain == squashed
+    assert torch.equal(plain, squashed)
     expected = 0.5 * (1 + torch.erf(torch.tensor(0.5 / 2)))  # P(N(.5, 1) > N(0, 1))
-    assert plain["accuracy"].item() == pytest.approx(expected.item(), abs=0.03)
+    assert plain.mean().item() == pytest.approx(expected.item(), abs=0.03)
 
 
 def test_each_side_has_its_own():
-    terms = {"real_a": scores(1.0), "fake_a": scores(0.0), "real_b": scores(0.0), "fake_b": scores(1.0)}
+    pairs = {"real_a": 1.0, "fake_a": 0.0, "real_b": 0.0, "fake_b": 1.0}
+    terms = {name: torch.tensor([[score]]) for name, score in pairs.items()}
     assert {name: value.item() for name, value in pair_accuracies(terms).items()} == {"accuracy_a": 1, "accuracy_b": 0}
 
 
@@ -50,10 +51,10 @@ def test_each_side_has_its_own():
     "terms",
     [
         {"loss": scores(1.0)},
-        {"real": scores(1.0)},
-        {"real": scores(1.0, 2.0), "fake": scores(1.0)},
-        {"real": torch.tensor(1.0), "fake": torch.tensor(0.0)},
-        {"really": scores(1.0), "fakely": scores(0.0)},
+        {"real": torch.ones(3, 2)},
+        {"real": torch.ones(3, 2), "fake": torch.ones(3, 1)},
+        {"real": scores(1.0, 2.0), "fake": scores(0.0, 1.0)},  # means of two turns
+        {"really": torch.ones(3, 2), "fakely": torch.zeros(3, 2)},
     ],
 )
 def test_without_pairs_there_is_none(terms):

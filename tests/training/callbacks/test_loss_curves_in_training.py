@@ -11,7 +11,8 @@ from helpers.run_context import bound
 from ganrun.models.cgan import CGAN
 from ganrun.models.dcgan import DCGAN
 from ganrun.models.gan import GAN
-from ganrun.training.callbacks.loss_curves import LossCurves
+from ganrun.training.callbacks import loss_curves
+from ganrun.training.callbacks.loss_curves import LossCurves, exact_mean
 
 
 class Book:
@@ -45,6 +46,8 @@ class Slowly(pl.Callback):
     def on_train_batch_end(self, trainer, model, *arguments):
         self.pages.append({})
         for player, terms in model.terms.items():
+            if player not in self.gradients:
+                continue
             for name, value in terms.items():
                 values = value.flatten().tolist()
                 self.pages[-1][f"train/{player}/{name}"] = sum(values) / len(values)
@@ -54,7 +57,7 @@ class Slowly(pl.Callback):
                     self.pages[-1][f"train/{player}/probability_{name}"] = mean
             for side in [side for side in ("", "_a", "_b") if f"real{side}" in terms]:
                 self.pages[-1][f"train/{player}/accuracy{side}"] = told_apart(terms, side)
-            self.pages[-1][f"train/{player}/gradient"] = self.gradients[player]
+            self.pages[-1][f"train/{player}/gradient"] = self.gradients.pop(player)  # of the players of this batch
 
 
 def told_apart(terms, side):
@@ -96,6 +99,34 @@ def test_a_gradient_is_as_long_as_clip_lets_it_be_and_zero_where_there_is_none()
     assert [page["train/generator/gradient"] for page in book.pages] == pytest.approx([0.01, 0.01], rel=1e-3)
     job.model.zero_grad()
     assert job.model.gradient_norm("generator").item() == 0
+
+
+def means_of(pages):
+    """The means of each curve over the pages that have it, as a slow loop finds them; gradients: the last one."""
+    values = {}
+    for page in pages:
+        for name, value in page.items():
+            values.setdefault(name, []).append(value)
+    return {name: own[-1] if name.endswith("/gradient") else sum(own) / len(own) for name, own in values.items()}
+
+
+@pytest.mark.parametrize("most_held", [loss_curves.MOST_HELD, 0])
+@pytest.mark.parametrize("model", SMALL)
+def test_a_point_is_the_mean_over_the_batches_before_it(model, most_held, monkeypatch):
+    singles, book = Book(), Book()
+    train(job_of(*SMALL[model]), 11, bound(LossCurves(every=1), record=singles))
+    monkeypatch.setattr(loss_curves, "MOST_HELD", most_held)
+    train(job_of(*SMALL[model]), 11, bound(LossCurves(every=4), record=book))
+    assert len(book.pages) == 3
+    for page, batches in zip(book.pages, [singles.pages[:4], singles.pages[4:8], singles.pages[8:]], strict=True):
+        assert page == pytest.approx(means_of(batches), rel=1e-6, abs=1e-9)
+
+
+def test_a_mean_of_batches_that_became_infinite_says_so():
+    inf = math.inf
+    assert exact_mean([1.0, inf]) == inf
+    assert math.isnan(exact_mean([inf, -inf]))
+    assert exact_mean([1e16, 1.0, -1e16]) == pytest.approx(1 / 3)
 
 
 def test_nothing_is_read_between_the_marks():
