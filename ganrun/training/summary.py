@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ganrun.config import trust
 from ganrun.errors import ganrun_command, shell_quote
-from ganrun.metrics.scores.declarations import better_direction, deviation_name
+from ganrun.metrics.scores.declarations import better_direction, spread_names
 from ganrun.terminal import PlainConsole, format_duration
 from ganrun.training.callbacks.base import RunContext
 from ganrun.training.callbacks.profiling import Profiling
@@ -75,14 +75,14 @@ def commands_for(run: RunContext) -> list[str]:
 def closing_table(record: RunRecord, real: Mapping[str, float]) -> Table:
     """Return a table of the scores: at the end, at the best checkpoint if that is another one, and of real data.
 
-    A score and its standard deviation share a row.  real: {score: value of real data}, of some scores.
+    A score and its standard deviation or error share a row.  real: {score: value of real data}, of some scores.
     """
     runs = {"last": record.last, "best": record.best} if record.best != record.last else {"last, best": record.last}
     columns = runs | ({"real data": real} if real else {})
     table = Table("score", *columns, "better", title="scores", title_justify="left")
-    deviations = {deviation_name(name) for name in record.last}
-    for name in (name for name in record.last if name not in deviations):
-        cells = [format_with_deviation(name, scores) for scores in columns.values()]
+    spreads = {spread for name in record.last for spread in spread_names(name)}
+    for name in (name for name in record.last if name not in spreads):
+        cells = [format_with_spread(name, scores) for scores in columns.values()]
         mark, better = (" *", record.mode) if name == record.monitor else ("", "")
         table.add_row(name + mark, *cells, better_direction(name) or BETTER.get(better, ""))
     table.columns[0].no_wrap, table.pad_edge = True, False  # names stay whole in a narrow terminal
@@ -90,11 +90,11 @@ def closing_table(record: RunRecord, real: Mapping[str, float]) -> Table:
     return table
 
 
-def format_with_deviation(name: str, scores: Mapping[str, float]) -> str:
-    """Format a score among others, with its standard deviation if that is one of them."""
+def format_with_spread(name: str, scores: Mapping[str, float]) -> str:
+    """Format a score among others, with its standard deviation or error if that is one of them."""
     if name not in scores:
         return ""
     if name == "kimg":
         return f"{scores[name]:g}"
-    deviation = scores.get(deviation_name(name))
-    return f"{scores[name]:.4g}" + ("" if deviation is None else f" ± {deviation:.2g}")
+    spread = next((scores[spread] for spread in spread_names(name) if spread in scores), None)
+    return f"{scores[name]:.4g}" + ("" if spread is None else f" ± {spread:.2g}")

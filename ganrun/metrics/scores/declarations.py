@@ -11,6 +11,7 @@ from ganrun.metrics import scores
 from ganrun.metrics.scores import PREFIX, Direction, Score
 
 LONGEST_ABBREVIATION = 3  # characters of a score's name
+DEVIATION, ERROR = "_deviation", "_error"  # ends of the names of numbers that belong to another one
 KEPT = "kid_prdc_"  # protocol entries of all scores that read kept features, under a name of version 0.1
 FOLLOWS = (
     "floor",
@@ -32,10 +33,15 @@ def better_direction(name: str) -> Direction:
     return declaration.numbers[number] if declaration else ""
 
 
-def deviation_name(name: str) -> str:
-    """What the standard deviation of a score is called: val/is_lenet -> val/is_deviation_lenet."""
-    number = find_declaration(name)[0]
-    return name.replace(f"{PREFIX}{number}", f"{PREFIX}{number}_deviation", 1) if number else ""
+def spread_names(name: str) -> list[str]:
+    """What the standard deviation and error of a score are called: val/is_lenet -> val/is_deviation_lenet, ..."""
+    number = re.sub("^fd", "fid" if name.startswith(f"{PREFIX}fid") else "fd", find_declaration(name)[0])
+    return [name.replace(f"{PREFIX}{number}", f"{PREFIX}{number}{end}", 1) for end in (DEVIATION, ERROR) if number]
+
+
+def error_name(name: str) -> str:
+    """What the standard error of a score is called, whether it has one or not: val/fid -> val/fid_error."""
+    return next((other for other in spread_names(name) if ERROR in other), "")
 
 
 def short_name(name: str) -> str:

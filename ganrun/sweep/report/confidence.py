@@ -1,17 +1,38 @@
-"""Whether a difference between points is more than chance: Welch's t-test of their scores over seeds."""
+"""Whether a difference between points is more than chance: by the scores of their seeds, or the errors of these."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 MIDDLES = (np.arange(500) + 0.5) / 500  # of the intervals of a numerical integral from 0 to 1
 LEVEL = 0.05  # of the test: how often two points that are equal are told apart
+NORMAL_BOUND = 1.96  # standard errors that a normal number exceeds at this level
 
 
-def are_separated(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether the means over seeds differ by more than chance; True if a point has one seed, which cannot be tested."""
-    return min(len(first), len(second)) < 2 or welch_p_value(first, second) < LEVEL
+@dataclass(frozen=True)
+class Sample:
+    """The scores of a point, one per seed, and the standard errors of these scores over sets of samples, or NaN."""
+
+    scores: Sequence[float]
+    errors: Sequence[float]
+
+    @property
+    def error_of_mean(self) -> float:
+        return math.hypot(*self.errors) / len(self.errors)
+
+
+def are_separated(first: Sample, second: Sample) -> bool:
+    """Whether the mean scores differ by more than chance, by Welch's t-test over the seeds.
+
+    With a single seed, whether they differ by more than another set of samples of the same models would change them:
+    other seeds may change them more. True if that is not known.
+    """
+    if min(len(first.scores), len(second.scores)) > 1:
+        return welch_p_value(first.scores, second.scores) < LEVEL
+    error = math.hypot(first.error_of_mean, second.error_of_mean)
+    return math.isnan(error) or abs(np.mean(first.scores) - np.mean(second.scores)) > NORMAL_BOUND * error
 
 
 def welch_p_value(first: Sequence[float], second: Sequence[float]) -> float:

@@ -15,7 +15,7 @@ from ganrun.errors import printable
 from ganrun.files import replace_text
 from ganrun.sweep.job_state import JobState
 from ganrun.sweep.naming import format_value, short_keys
-from ganrun.sweep.report.confidence import are_separated
+from ganrun.sweep.report.confidence import Sample, are_separated
 from ganrun.sweep.report.results import Results
 from ganrun.sweep.state import SweepJob
 
@@ -38,6 +38,11 @@ class PointResult:
         return [score for job in self.jobs if math.isfinite(score := self.results[job.number].score)]
 
     @property
+    def sample(self) -> Sample:
+        errors = [self.results[job.number].error for job in self.jobs if math.isfinite(self.results[job.number].score)]
+        return Sample(self.scores, errors)
+
+    @property
     def mean(self) -> float:
         return mean(self.scores) if self.scores else math.nan
 
@@ -50,7 +55,7 @@ class PointResult:
 def rank_points(jobs: Sequence[SweepJob], results: Results, mode: str) -> list[PointResult]:
     """Return the points from best to worst mean, with their ranks, then those without a score.
 
-    A rank is 1 + the number of better points, of which those count that the seeds separate from this one.
+    A rank is 1 + the number of better points, of which those count that are separated from this one.
     """
     points: dict[int, list[SweepJob]] = {}
     for job in jobs:
@@ -60,7 +65,7 @@ def rank_points(jobs: Sequence[SweepJob], results: Results, mode: str) -> list[P
     ranked.sort(key=lambda p: (not p.scores, sign * p.mean if p.scores else 0, p.point))
     scored = [point for point in ranked if point.scores]
     for place, point in enumerate(scored):
-        better = sum(are_separated(other.scores, point.scores) for other in scored[:place])
+        better = sum(are_separated(other.sample, point.sample) for other in scored[:place])
         point.rank = max(1 + better, scored[place - 1].rank if place else 1)
     return ranked
 
@@ -117,7 +122,9 @@ def describe_ranks(ranked: Sequence[PointResult]) -> str:
     single = sum(len(point.scores) == 1 for point in scored)
     notes = []
     if len({point.rank for point in scored}) < len(scored):
-        notes.append("Points with the same rank are not separated by their seeds (Welch's t-test, 5 %).")
+        ways = ["by their seeds (Welch's t-test, 5 %)"] if single < len(scored) - 1 else []
+        ways += ["by the errors of their scores over sets of samples (1.96 standard errors)"] if single else []
+        notes.append(f"Points with the same rank are not separated {', or with one seed '.join(ways)}.")
     if len(scored) > 1 and single:
         which = (
             "Each point has one seed" if single == len(scored) else f"{single} of {len(scored)} points have one seed"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ganrun.config.json_forms import is_number
-from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
+from ganrun.metrics.scores.declarations import better_direction, comparable_protocol, error_name
 from ganrun.sweep.job_state import JobState
 from ganrun.training.metric_lines import split_metrics
 from ganrun.training.run_folder import read_config, read_status
@@ -37,6 +37,7 @@ class RunResult:
     metric: str | None = None  # the score that ranks the run
     mode: str = "min"  # or "max", whichever values of it are better
     score: float = math.nan  # its best value
+    error: float = math.nan  # the newest standard error of this score, over sets of samples; NaN where there is none
     protocol: dict[str, str] = field(default_factory=dict)  # scores are ranked together only if theirs are equal
     history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, score), all of the protocol
     seed: int | None = None
@@ -75,7 +76,8 @@ def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult
         state, status.get("kimg", 0.0), status.get("seconds", 0.0), metric, "max" if better == "max" else "min"
     )
     result.seed, result.precision = saved_setting(config, "seed", int), status.get("precision")
-    result.curves, result.latest_kimg = read_curves(folder / "metrics.jsonl", metric)
+    result.curves, result.latest_kimg, scores = read_curves(folder / "metrics.jsonl", metric)
+    result.error = scores.get(error_name(metric or ""), math.nan)
     ranked_by = result.curves.get(metric or "", Curve())
     result.history, result.protocol = ranked_by.readings, ranked_by.protocol
     if result.history:
@@ -88,9 +90,13 @@ def read_result(folder: Path, metric: str | None, mode: str | None) -> RunResult
     return result
 
 
-def read_curves(path: Path, metric: str | None) -> tuple[dict[str, Curve], float]:
-    """Return the scores in a metrics.jsonl, those of a known direction and `metric`, and the kimg of its last line."""
+def read_curves(path: Path, metric: str | None) -> tuple[dict[str, Curve], float, dict[str, float]]:
+    """Return the curves in a metrics.jsonl, the kimg of its last line and the newest value of each score.
+
+    The curves are those of scores of a known direction and of `metric`.
+    """
     curves: dict[str, Curve] = {}
+    newest: dict[str, float] = {}
     kimg, measured, own = 0.0, {}, {}
     for _, at, line in split_metrics(path):
         kimg = at
@@ -99,12 +105,13 @@ def read_curves(path: Path, metric: str | None) -> tuple[dict[str, Curve], float
         if line["protocol"] != measured:
             measured, own = line["protocol"], {}
         for name in (name for name, score in line.items() if is_number(score)):
+            newest[name] = line[name]
             if name not in own:
                 is_shown = name == metric or better_direction(name)
                 own[name] = comparable_protocol(name, measured) if is_shown else None
             if own[name] is not None:
                 curves.setdefault(name, Curve()).append(line["kimg"], line[name], own[name])
-    return curves, kimg
+    return curves, kimg, newest
 
 
 def saved_setting(config: Mapping, key: str, kind: type | tuple[type, ...]) -> Any:

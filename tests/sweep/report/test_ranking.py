@@ -102,8 +102,8 @@ def test_scores_with_different_protocols_are_ranked_separately(jobs):
     ]
 
 
-def rank_scores(**scores):
-    """Points with these scores over seeds, of which lower is better, ranked."""
+def rank_scores(error=math.nan, **scores):
+    """Points with these scores over seeds, of which lower is better, each of this standard error, ranked."""
     jobs = [
         SweepJob(0, k, {"model": name}, seed, name)
         for k, name in enumerate(scores)
@@ -111,7 +111,7 @@ def rank_scores(**scores):
     ]
     for number, job in enumerate(jobs):
         job.number = number
-    found = [RunResult("done", 9.0, 1.0, "val/fd", "min", score) for own in scores.values() for score in own]
+    found = [RunResult("done", 9.0, 1.0, "val/fd", "min", score, error) for own in scores.values() for score in own]
     return ranking.rank_points(jobs, dict(enumerate(found)), "min")
 
 
@@ -133,6 +133,22 @@ def test_points_that_chance_may_have_ordered_share_a_rank(scores, ranks):
     note = ranking.describe_ranks(ranked)
     assert ("same rank" in note) == (len(set(ranks.values())) < len(ranks))
     assert ("one seed" in note) == (len(scores["a"]) == 1)
+
+
+@pytest.mark.parametrize(("error", "ranks"), [(0.1, [1, 2, 3]), (0.3, [1, 1, 3]), (1.0, [1, 1, 1])])
+def test_points_with_one_seed_share_a_rank_if_other_samples_may_change_their_order(error, ranks):
+    ranked = rank_scores(error, a=[1.0], b=[1.8], c=[3.0])  # 1.96 standard errors of a difference: 0.28, 0.83, 2.8
+    assert [point.rank for point in ranked] == ranks
+    note = ranking.describe_ranks(ranked)
+    assert ("by the errors of their scores over sets of samples" in note) == (ranks != [1, 2, 3])
+    assert "seeds (Welch" not in note
+    assert "Each point has one seed, so their order may be chance." in note
+
+
+def test_the_error_of_a_mean_over_seeds_counts_beside_a_single_seed():
+    ranked = rank_scores(0.4, a=[1.0, 1.0, 1.0, 1.0], b=[1.8], c=[1.9])  # of the difference of a and b: 0.45
+    assert [point.rank for point in ranked] == [1, 1, 2]
+    assert "by their seeds" not in ranking.describe_ranks(ranked)
 
 
 def test_runs_of_very_different_length_are_named():
