@@ -23,7 +23,6 @@ from ganrun.sweep.hydra_context import CommandContext
 from ganrun.sweep.search.conditions import ConfigCache
 from ganrun.sweep.search.space import SearchSpace, parse_space
 from ganrun.sweep.search.storage import check_study_is_new
-from ganrun.sweep.search.strategy import GridSearch
 
 log = logging.getLogger(__name__)
 
@@ -89,18 +88,6 @@ def sweep_name(definition: dict) -> str:
     digest = hashlib.blake2b(json.dumps({**definition, "settings": settings}).encode(), digest_size=3).hexdigest()
     swept = "+".join(naming.short_keys(keys))[: naming.MAX_NAME_LENGTH]
     return f"{swept or 'runs'}-{digest}"
-
-
-def log_plan(plan: SweepPlan, settings: DictConfig) -> None:
-    """Log what the sweep would train (dry_run=true)."""
-    listed = GridSearch(plan.space).points if settings.sampler == "grid" else []
-    for number, values in enumerate(listed):
-        log.info("point %d  %s", number, " ".join(f"{key}={value}" for key, value in values.items()))
-    count = len(listed) or settings.trials
-    seeds = ", ".join(map(str, plan.space.seeds))
-    points = f"{count} point{'s' * (count != 1)}"
-    log.info("%s by %s, each with seed %s, in %s", points, settings.sampler, seeds, plan.folder)
-    log.info("dry_run=true: nothing was written. Remove it to train.")
 
 
 def move_aside(plan: SweepPlan, storage: str | None) -> None:

@@ -17,6 +17,7 @@ from ganrun.config.overrides import config_dir_flags, quote_override, repeatable
 from ganrun.errors import UserError, ganrun_command, heeded_signals, interrupted_by
 from ganrun.files import cpu_count
 from ganrun.sweep import hydra_context, saved_command, state, validate
+from ganrun.sweep.dry_run import log_plan, log_time
 from ganrun.sweep.executors.base import Executor
 from ganrun.sweep.executors.fork_server import HAS_FORK, ForkServer
 from ganrun.sweep.executors.gpus import GpuPool, visible_gpus
@@ -25,7 +26,7 @@ from ganrun.sweep.executors.local import LocalExecutor, local_environment
 from ganrun.sweep.executors.slurm import SlurmExecutor
 from ganrun.sweep.hydra_context import CommandContext
 from ganrun.sweep.job_state import JobState
-from ganrun.sweep.plan import SweepPlan, build_plan, log_plan, move_aside
+from ganrun.sweep.plan import SweepPlan, build_plan, move_aside
 from ganrun.sweep.report import leaderboard
 from ganrun.sweep.runner import Runner
 from ganrun.sweep.search.strategy import GridSearch
@@ -65,7 +66,12 @@ def run_plan(
     if is_new(plan, config):
         check_before_start(plan, config, covering)
     if config.dry_run:
-        log_plan(plan, config.sweep)
+        jobs = log_plan(plan, config.sweep)
+        if config.sweep.sbatch is None and not validate.chosen_launcher(config):
+            sweep = SweepState(plan.folder, {})
+            at_once = config.sweep.jobs or jobs_at_once(config, sweep)
+            log_time(configs[0], jobs, min(at_once, jobs), threads_per_job(sweep, config.sweep))
+        log.info("dry_run=true: nothing was written. Remove it to train.")
         return
     check_writable(plan.folder.absolute())
     check_contents(plan.folder, bool(command.trust), ganrun_command("sweep", "resume", plan.folder, "trust=true"))

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import compress
 
 from hydra.core.hydra_config import HydraConfig
@@ -156,6 +157,28 @@ def find_refusal(config: DictConfig) -> str:
     from ganrun.training.session import check_experiment, silence_libraries
 
     silence_libraries()
+    try:
+        with as_in_its_run(config) as own:
+            plan = own.copy()
+            if visible_gpus():  # which jobs share: this process must not use one, and does not know which a job gets
+                data, model = build_data_and_model(own)
+            else:
+                experiment = build_experiment(own)
+                check_experiment(experiment)
+                data, model = experiment.data, experiment.model
+            check_added_settings(plan, [player.name for player in model.players()])
+            data.check_files()
+            check_source(own, model)
+    except UserError as error:
+        return str(error)
+    except Exception:  # the run itself tells
+        return ""
+    return ""
+
+
+@contextmanager
+def as_in_its_run(config: DictConfig) -> Iterator[DictConfig]:
+    """Yield a point's config as the command of its run has it; within the block it is Hydra's config of the process."""
     config = config.copy()
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
@@ -164,23 +187,9 @@ def find_refusal(config: DictConfig) -> str:
             del config["hydra"], config["sweep"]
         renames.update_config(config)
         user_modules.allow_modules(user_modules.modules_in_config(config), HydraConfig.get().runtime.cwd)
-        plan = config.copy()
-        if visible_gpus():  # which jobs share: this process must not use one, and does not know which a job gets
-            data, model = build_data_and_model(config)
-        else:
-            experiment = build_experiment(config)
-            check_experiment(experiment)
-            data, model = experiment.data, experiment.model
-        check_added_settings(plan, [player.name for player in model.players()])
-        data.check_files()
-        check_source(config, model)
-    except UserError as error:
-        return str(error)
-    except Exception:  # the run itself tells
-        return ""
+        yield config
     finally:
         HydraConfig.instance().cfg = before
-    return ""
 
 
 def score_direction(configs: Sequence[DictConfig], settings: DictConfig) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from math import ceil
 from pathlib import Path
 
+from omegaconf import DictConfig
 from rich.table import Table
 
 from ganrun.config.experiment import Experiment
@@ -55,13 +56,17 @@ def measured_lines(experiment: Experiment, run_dir: Path) -> Iterator[tuple[str,
     if rehearsal:
         speed = rehearsal.images_per_second
         measured = f"{speed:,.0f} images/s, measured over {rehearsal.batches} batches of made-up examples"
-        lengths = [1000 * cfg.kimg / speed if cfg.kimg else None, 60 * cfg.minutes if cfg.minutes else None]
-        seconds = min(length for length in lengths if length is not None)
-        yield "time", f"about {format_duration(seconds)} without scoring: {measured}"
+        yield "time", f"about {format_duration(training_seconds(cfg, speed))} without scoring: {measured}"
         if rehearsal.memory:
             where = "of the GPU" if model.device.type == "cuda" else "for this process"
             yield "memory", f"{round_bytes(rehearsal.memory)} {where} at the peak, with activations"
     yield "disk", disk
+
+
+def training_seconds(cfg: DictConfig, images_per_second: float) -> float:
+    """Return how long a training takes at this speed, without scoring."""
+    lengths = [1000 * cfg.kimg / images_per_second if cfg.kimg else None, 60 * cfg.minutes if cfg.minutes else None]
+    return min(length for length in lengths if length is not None)
 
 
 def checkpoint_lines(experiment: Experiment, run_dir: Path) -> str:

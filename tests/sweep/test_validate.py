@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
@@ -17,6 +18,7 @@ from ganrun.files import conf_dir
 from ganrun.sweep import validate
 from ganrun.sweep.executors import slurm
 from ganrun.sweep.search.conditions import ConfigCache
+from ganrun.training import rehearsal
 
 RING = ["train", "-m", "model=gan", "data=ring"]
 VARIED = ["model=gan,wgan", "model.c=0.01,0.1"]
@@ -26,6 +28,7 @@ INTERVAL = "optimizer.lr=interval(0.1,1)"
 @pytest.fixture(autouse=True)
 def in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rehearsal, "SECONDS", 0.05)
 
 
 OUTSIDE = ("../../x", "/tmp/x", "a/../b", ".", ".x", "a//b", "x" * 201)
@@ -187,6 +190,31 @@ def test_a_dry_run_announces_the_folder_of_the_sweep(capfd):
     assert not Path(announced).exists()
     assert main([*RING, *small]) == 0
     assert Path(announced, "sweep.json").is_file()
+
+
+SMALL = ["network.generator.hidden=[4]", "network.discriminator.hidden=[4]", "metrics=none"]
+
+
+def test_a_dry_run_says_how_long_all_jobs_take(capfd, monkeypatch):
+    used = []
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    assert main([*RING, *SMALL, "minutes=0.1", "seed=1,2,3", "sweep.jobs=2", "sweep.threads=1", "dry_run=true"]) == 0
+    expected = "time: about 0:12 for 3 jobs, 2 at a time, if all take as long as the first: 0:06 by itself"
+    assert expected in capfd.readouterr().err
+    assert used == [1, torch.get_num_threads()]
+    assert main([*RING, *SMALL, "seed=1,2", "hydra/launcher=joblib", "sweep.jobs=2", "dry_run=true"]) == 0
+    assert "time:" not in capfd.readouterr().err  # of another machine, perhaps
+
+
+def test_a_dry_run_says_why_it_has_no_time(capfd, monkeypatch):
+    def fail(experiment):
+        raise ValueError("no layouts\nin noise")
+
+    monkeypatch.setattr(rehearsal, "rehearse", fail)
+    assert main([*RING, *SMALL, "seed=1,2", "dry_run=true"]) == 0
+    err = capfd.readouterr().err
+    assert "time: not measured, as training on made-up examples failed: no layouts\n" in err
+    assert "nothing was written" in err
 
 
 def test_thirty_thousand_points_are_planned_in_seconds(capfd):
