@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -55,14 +55,14 @@ def overrides_of_run(
     Raises UserError for a config that is damaged or may not be trusted.
     """
     from ganrun.config import trust
-    from ganrun.training.run_folder import flatten_settings
+    from ganrun.config.resume_rules import flatten_config
 
     with trust.explain_unusable_settings(path):
         saved = trust.open_saved_config(content, path, is_trusted)
         if not is_trusted:
             trust.check_logger_paths(saved, Path(str(saved.folder)), path)
         saved = anchor_paths(saved)
-        wanted = flatten_settings(cast("dict[str, Any]", OmegaConf.to_container(saved, resolve=True)))
+        wanted = flatten_config(saved)
         wanted |= {key: "${folder}" for key in wanted if IN_FOLDER.fullmatch(key)}
         own = [*choices, *differing_settings([*choices, *search_paths(folders)], wanted)]
     keys = override_keys(given)

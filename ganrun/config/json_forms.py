@@ -115,6 +115,14 @@ def optional(form: Any) -> Any:
     return lambda value: value is None or find_wrong_entry(value, form) is None
 
 
+def flatten_settings(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return {"a.b": 1} for {"a": {"b": 1}}; a list is one value."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= flatten_settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
 def nan_for_null(numbers: Mapping[str, Any]) -> dict[str, Any]:
     """Return numbers as they were before `files.to_json` wrote them: null is NaN."""
     return {name: math.nan if value is None else value for name, value in numbers.items()}

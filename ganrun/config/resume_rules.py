@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganrun.config import docs
 from ganrun.config.foreign_words import find_own_word
+from ganrun.config.json_forms import flatten_settings
 from ganrun.config.overrides import quote_override
 from ganrun.config.relative_paths import make_changes_absolute
 from ganrun.config.renames import iterate_values
@@ -150,13 +151,6 @@ def is_derived(cfg: DictConfig, key: str) -> bool:
     return OmegaConf.is_interpolation(node, name) or any(OmegaConf.is_interpolation(value, i) for i in items)
 
 
-def flatten_config(node: DictConfig, prefix: str = "") -> dict[str, Any]:
-    """Return {"a.b": 1} for {"a": {"b": 1}}; a list is one value."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, DictConfig):
-            flat |= flatten_config(value, f"{prefix}{key}.")
-        else:
-            is_list = isinstance(value, ListConfig)
-            flat[f"{prefix}{key}"] = OmegaConf.to_container(value, resolve=True) if is_list else value
-    return flat
+def flatten_config(config: DictConfig) -> dict[str, Any]:
+    """Return the resolved settings of a config as {"a.b": 1}."""
+    return flatten_settings(cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True)))

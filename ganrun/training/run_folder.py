@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -244,14 +244,6 @@ def _load_config(path: Path, _modified: int) -> dict[str, Any]:
         return cast("dict[str, Any]", OmegaConf.to_container(without_resolvers(content), resolve=True))
     except OmegaConfBaseException as error:
         raise ValueError(f"its interpolations cannot be resolved: {' '.join(str(error).split())}") from error
-
-
-def flatten_settings(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return {"a.b": 1} for {"a": {"b": 1}}; a list is one value."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= flatten_settings(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def read_saved_config(folder: Path) -> dict[str, Any]:

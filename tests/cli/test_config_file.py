@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from ganrun.cli.config_file import override_value, overrides_of_file
 from ganrun.cli.main import main
 from ganrun.cli.run_config import differing_settings
+from ganrun.config.json_forms import flatten_settings
 from ganrun.files import conf_dir
-from ganrun.training.run_folder import flatten_settings
 
 SMALL = ["model=dcgan", "data=digits", "network.width=4", "batch_size=8", "kimg=0.032", *QUIET]
 SETTINGS = {

@@ -9,6 +9,7 @@ from rich.table import Table
 from ganrun.cli.arguments import is_set
 from ganrun.config import schema
 from ganrun.config.docs import NETWORK_PARTS
+from ganrun.config.json_forms import flatten_settings
 from ganrun.config.overrides import OVERRIDE
 from ganrun.errors import UserError, ganrun_command
 from ganrun.files import timed_output
@@ -22,7 +23,6 @@ from ganrun.terminal import PlainConsole, configure_logging
 from ganrun.training.run_folder import (
     check_contents,
     choose_name,
-    flatten_settings,
     make_run_folder,
     read_config,
     read_status,

@@ -32,9 +32,7 @@ def main(args: Sequence[str]) -> int:
 
 def list_runs(args: Sequence[str]) -> int:
     """Print the runs below a folder. Settings: state= and tag= select some of them."""
-    flags = {arg for arg in args if arg.startswith("--")}
-    refuse_flags("runs", flags, "--json")
-    names, settings = split_settings("runs", [arg for arg in args if arg not in flags], ("state", "tag"))
+    names, settings, flags = read_arguments("runs", args, ("state", "tag"), ("--json",))
     runs = select_runs(read_runs(single_folder("runs", names)), settings)
     if "--json" in flags:
         print_text(format_json(runs))
@@ -46,10 +44,15 @@ def list_runs(args: Sequence[str]) -> int:
     return 0
 
 
-def refuse_flags(verb: str, given: set[str], *allowed: str) -> None:
-    if wrong := given - {*allowed}:
-        takes = f"It takes {', '.join(allowed)}." if allowed else "It takes none."
+def read_arguments(
+    verb: str, args: Sequence[str], settings: Sequence[str] = (), flags: Sequence[str] = ()
+) -> tuple[list[str], dict[str, str], set[str]]:
+    """Return the names, settings and flags among the arguments. Raises UserError for others than these."""
+    given = {arg for arg in args if arg.startswith("--")}
+    if wrong := given - {*flags}:
+        takes = f"It takes {', '.join(flags)}." if flags else "It takes none."
         raise UserError(f"ganrun {verb} has no flag {min(wrong)}. {takes}")
+    return *split_settings(verb, [arg for arg in args if arg not in given], settings), given
 
 
 def single_folder(verb: str, names: Sequence[str]) -> Path:
@@ -87,9 +90,7 @@ def select_runs(runs: Sequence[RunOverview], settings: dict[str, str]) -> list[R
 
 def remove(args: Sequence[str]) -> int:
     """Remove the named runs. All are checked before the first is removed."""
-    flags = {arg for arg in args if arg.startswith("--")}
-    refuse_flags("runs rm", flags, "--yes")
-    names, settings = split_settings("runs rm", [arg for arg in args if arg not in flags], ("all",))
+    names, settings, flags = read_arguments("runs rm", args, ("all",), ("--yes",))
     if not names:
         raise UserError("runs rm needs run folders, as in: ganrun runs rm outputs/train/gan-ring/2026-01-31-120000")
     takes_all = is_set(settings, "all")
@@ -104,9 +105,7 @@ def remove(args: Sequence[str]) -> int:
 
 def clean(args: Sequence[str]) -> int:
     """Remove the runs below a folder that are dead, failed or empty."""
-    flags = {arg for arg in args if arg.startswith("--")}
-    refuse_flags("runs clean", flags, "--yes")
-    names, _ = split_settings("runs clean", [arg for arg in args if arg not in flags], ())
+    names, _, flags = read_arguments("runs clean", args, flags=("--yes",))
     folder = single_folder("runs clean", names)
     runs = [run for run in read_runs(folder) if is_cleaned(run) and is_inside(run.folder, folder)]
     for run in [*runs]:
@@ -134,8 +133,7 @@ def is_inside(run: Path, folder: Path) -> bool:
 
 def show_use(args: Sequence[str]) -> int:
     """Print how much of the disk each run below a folder takes, the largest first."""
-    refuse_flags("runs du", {arg for arg in args if arg.startswith("--")})
-    names, _ = split_settings("runs du", args, ())
+    names, *_ = read_arguments("runs du", args)
     folder = single_folder("runs du", names)
     runs = sorted(read_runs(folder), key=attrgetter("disk.total"), reverse=True)
     print_text(describe_use(runs) if runs else f"There is no run below {folder}.\n")
@@ -144,8 +142,7 @@ def show_use(args: Sequence[str]) -> int:
 
 def tag(args: Sequence[str]) -> int:
     """Add and remove tags of a run, and print those that it has."""
-    refuse_flags("runs tag", {arg for arg in args if arg.startswith("--")})
-    names, settings = split_settings("runs tag", args, ("remove",))
+    names, settings, _ = read_arguments("runs tag", args, ("remove",))
     if not names:
         raise UserError("runs tag needs a run, as in: ganrun runs tag last baseline")
     folder = find_run_folder(names[0], uses_registry=True)
@@ -157,8 +154,7 @@ def tag(args: Sequence[str]) -> int:
 
 def show_difference(args: Sequence[str]) -> int:
     """Print the settings in which two runs differ, and their scores."""
-    refuse_flags("runs diff", {arg for arg in args if arg.startswith("--")})
-    names, settings = split_settings("runs diff", args, ("trust",))
+    names, settings, _ = read_arguments("runs diff", args, ("trust",))
     if len(names) != 2:
         raise UserError(f"runs diff needs two runs, got {len(names)}: ganrun runs diff RUN RUN. For more: compare.")
     folders = [find_run_folder(name, uses_registry=True) for name in names]

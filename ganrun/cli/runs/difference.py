@@ -7,10 +7,10 @@ from typing import Any
 
 from ganrun.cli.runs.table import format_table
 from ganrun.config import schema
-from ganrun.config.json_forms import is_number
+from ganrun.config.json_forms import flatten_settings, is_number
 from ganrun.errors import UserError, printable
 from ganrun.metrics.scores.declarations import better_direction
-from ganrun.training.run_folder import flatten_settings, read_config, read_status
+from ganrun.training.run_folder import read_config, read_status
 
 MISSING = "-"
 
