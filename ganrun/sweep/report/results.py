@@ -37,13 +37,13 @@ class RunResult:
     metric: str | None = None  # the score that ranks the run
     mode: str = "min"  # or "max", whichever values of it are better
     score: float = math.nan  # its best value
-    error: float = math.nan  # the newest standard error of this score, over sets of samples; NaN where there is none
     protocol: dict[str, str] = field(default_factory=dict)  # scores are ranked together only if theirs are equal
     history: list[tuple[float, float]] = field(default_factory=list)  # (kimg, score), all of the protocol
     seed: int | None = None
     precision: str | None = None  # of the training, in Lightning's notation
     latest_kimg: float = 0.0  # read from metrics.jsonl, which is ahead of status.json
     curves: dict[str, Curve] = field(default_factory=dict)  # of every score of which one direction is better
+    error: float = math.nan  # the newest standard error of `metric`, over sets of samples; NaN if there is none
 
     @property
     def cost(self) -> float:

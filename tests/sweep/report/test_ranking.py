@@ -111,7 +111,9 @@ def rank_scores(error=math.nan, **scores):
     ]
     for number, job in enumerate(jobs):
         job.number = number
-    found = [RunResult("done", 9.0, 1.0, "val/fd", "min", score, error) for own in scores.values() for score in own]
+    found = [
+        RunResult("done", 9.0, 1.0, "val/fd", "min", score, error=error) for own in scores.values() for score in own
+    ]
     return ranking.rank_points(jobs, dict(enumerate(found)), "min")
 
 
