@@ -31,6 +31,14 @@ def heeding_signals():
         signal.signal(signum, handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def brief_rehearsals():
+    """dry_run=true trains for five seconds to measure a speed, which hundreds of tests do not look at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ganrun.training.rehearsal.SECONDS", 0.05)
+        yield
+
+
 @pytest.fixture(scope="session")
 def warm():
     """A process that has imported ganrun and forks a child for each command: see its `run`."""

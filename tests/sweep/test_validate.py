@@ -28,7 +28,6 @@ INTERVAL = "optimizer.lr=interval(0.1,1)"
 @pytest.fixture(autouse=True)
 def in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(rehearsal, "SECONDS", 0.05)
 
 
 OUTSIDE = ("../../x", "/tmp/x", "a/../b", ".", ".x", "a//b", "x" * 201)

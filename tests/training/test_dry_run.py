@@ -19,9 +19,8 @@ DCGAN = ["model=dcgan", "network.width=4", *SMALL_DIGITS]
 
 
 @pytest.fixture(autouse=True)
-def briefly(tmp_path, monkeypatch):
+def in_tmp_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(rehearsal, "SECONDS", 0.05)
 
 
 def plan(capsys, *args):

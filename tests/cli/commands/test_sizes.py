@@ -62,7 +62,8 @@ def test_train_resume_continues_a_run_whose_classes_are_folders(photos, tmp_path
 
 
 @pytest.mark.parametrize("size", ["100", "[50,70]", "1000"])
-def test_the_size_that_a_message_advises_is_accepted(photos, capsys, size):
+def test_the_size_that_a_message_advises_is_accepted(photos, capsys, monkeypatch, size):
+    monkeypatch.setattr("ganrun.training.dry_run.rehearse", lambda experiment: None)  # 1024 x 1024 takes long
     args = ["train", "model=dcgan", "data=digits", *TINY, "dry_run=true"]
     assert main([*args, f"data.size={size}"]) == 2
     (advice,) = re.findall(r"nearest such size is (\S+):", capsys.readouterr().err)
