@@ -80,7 +80,7 @@ def format_duration(seconds: float) -> str:
 
 def format_length(kimg: float | None, minutes: float | None) -> str:
     """Format the limits of a training, of which None is no limit: "20 kimg or 2 minutes"."""
-    limits = {"kimg": kimg, "minutes": minutes}
+    limits = {"kimg": kimg, "minute" if minutes == 1 else "minutes": minutes}
     return " or ".join(f"{limit:g} {unit}" for unit, limit in limits.items() if limit is not None)
 
 

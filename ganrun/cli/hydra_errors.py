@@ -155,7 +155,8 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
         )
     if level == "trainer" and wrong in trainer_arguments.INSTEAD:
         return f"Unknown key {full}.{hint} {trainer_arguments.INSTEAD[wrong]}"
-    return f"Unknown key {full}.{hint} To add it: +{override_of(key, command)}"
+    takes_more = command.verb in ("train", "resume")  # for classes of the user's own
+    return f"Unknown key {full}.{hint}" + (f" To add it: +{override_of(key, command)}" if takes_more else "")
 
 
 def override_of(key: str, command: Command) -> str:

@@ -35,10 +35,11 @@ class LossError(UserError):
     """A player's loss returns what is no loss."""
 
 
-def find_misfit(model: Adversarial, data: DataModule) -> Misfit | None:
+def find_misfit(model: Adversarial, data: DataModule, is_thorough: bool = True) -> Misfit | None:
     """Return why a player cannot take a step on this data; None if it can. Leaves the model unchanged.
 
     Tries a copy on the meta device, which costs nothing, then one on the CPU: some losses need actual values.
+    is_thorough: on the CPU whatever the error, not only one that is about the meta device.
     """
     misfit = None
     for device in ("meta", "cpu"):
@@ -49,6 +50,8 @@ def find_misfit(model: Adversarial, data: DataModule) -> Misfit | None:
             return None
         except Exception as error:
             misfit = explain_error(error)
+            if not is_thorough and "meta" not in str(error).lower():
+                break
     return misfit
 
 

@@ -19,6 +19,7 @@ class Digits(Source):
 
     name = "digits"
     classes = [str(digit) for digit in range(10)]
+    train_count = 9000
 
     def __init__(self, size: Size, channels: int):
         check_image_format(size, channels)

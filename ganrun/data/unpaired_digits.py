@@ -24,6 +24,7 @@ class UnpairedDigits(Source):
 
     name = "unpaired_digits"
     classes = [str(digit) for digit in range(10)]
+    train_count = 4500
 
     def __init__(self, size: Size, channels: int):
         check_image_format(size, channels)

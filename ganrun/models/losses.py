@@ -55,8 +55,6 @@ def relativistic(higher: Tensor, lower: Tensor) -> Tensor:
 class Objective(Protocol):
     """What a GAN asks of its loss; see above."""
 
-    is_relative: bool
-
     def discriminator(self, real: Tensor, fake: Tensor) -> Any: ...
     def generator(self, fake: Tensor, real: Tensor | None = None) -> Tensor: ...
 
@@ -160,8 +158,13 @@ class Relativistic:
 
 def loss_of_fakes(model: Any, fake: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """Return the loss of a GAN's generator for the scores of its examples; real ones are scored only where needed."""
-    real = model.score(batch["x"], batch) if model.objective.is_relative else None
+    real = model.score(batch["x"], batch) if needs_real(model.objective) else None
     return model.objective.generator(fake, real)
+
+
+def needs_real(objective: Objective) -> bool:
+    """Return whether an objective's generator needs the scores of real examples."""
+    return getattr(objective, "is_relative", False)
 
 
 def choose_objective(loss: Objective | None, old_name: str | None) -> Objective:

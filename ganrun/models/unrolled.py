@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ganrun.models.base import Batch, as_terms
 from ganrun.models.gan import GAN
+from ganrun.models.losses import needs_real
 from ganrun.models.steps.differentiable import call_with_weights, differentiable_copy
 from ganrun.networks.eval_mode import outside_autocast
 
@@ -28,11 +29,11 @@ class UnrolledGAN(GAN):
     def generator_loss(self, batch: Batch) -> Tensor:
         x = self.fake_like(batch)
         weights = self.unroll(x, batch)
-        fake = call_with_weights(self.discriminator, weights, lambda: self.score(x, batch))
-        real = None
-        if self.objective.is_relative:
-            real = call_with_weights(self.discriminator, weights, lambda: self.score(batch["x"], batch))
-        return self.objective.generator(fake, real)
+
+        def score(x: Tensor) -> Tensor:
+            return call_with_weights(self.discriminator, weights, lambda: self.score(x, batch))
+
+        return self.objective.generator(score(x), score(batch["x"]) if needs_real(self.objective) else None)
 
     def unroll(self, x: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return D's weights after the steps, as functions of the fakes x."""

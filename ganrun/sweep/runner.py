@@ -55,6 +55,7 @@ class Runner:
         """Run until all jobs are over, those of other processes too. If interrupted, let the running ones save."""
         with closing(LiveTable(self)) as table:
             self._join()
+            table.update(is_due=True)  # to start a job may take seconds
             try:
                 while self._start_jobs() or self.executor.jobs or self._others_run() or self._has_work():
                     if self.executor.jobs:

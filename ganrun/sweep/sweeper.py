@@ -32,6 +32,7 @@ from ganrun.sweep.runner import Runner
 from ganrun.sweep.search.strategy import GridSearch
 from ganrun.sweep.search.study import StudySearch
 from ganrun.sweep.state import SWEEP_VARIABLE, SweepJob, SweepState
+from ganrun.terminal import working
 from ganrun.training.run_folder import check_contents, check_writable
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ MEMORY_OF_A_JOB = 2 * 2**30  # bytes; a training on the shipped digits takes abo
 def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str], command: CommandContext) -> None:
     """Train what is left of a sweep, and write its leaderboard. Put names and exit codes into command.outcomes."""
     validate.check_settings(config, command.overrides)
-    plan = build_plan(context, config, overrides, command)
+    with working("sweep: composing the points ..."):
+        plan = build_plan(context, config, overrides, command)
     is_early = is_new(plan, config) and not config.dry_run  # its imports take as long as the checks
     sweep = SweepState(plan.folder, {})
     if is_early:
@@ -57,9 +59,10 @@ def run_plan(
     context: HydraContext, config: DictConfig, command: CommandContext, plan: SweepPlan, server: ForkServer | None
 ) -> None:
     """Check the points of the plan and train what is left of it. server: if it has been started already."""
-    covering = validate.covering_points(plan.space)
-    configs = [plan.space.configs.config(point) for point in covering]
-    validate.check_sources(configs)
+    with working("sweep: composing the points ..."):
+        covering = validate.covering_points(plan.space)
+        configs = [plan.space.configs.config(point) for point in covering]
+        validate.check_sources(configs)
     if command.trust is False:
         saved_command.check_configs(plan, configs)
     config.sweep.direction = validate.score_direction(configs, config.sweep)

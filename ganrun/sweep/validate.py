@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import compress
 
 from hydra.core.hydra_config import HydraConfig
@@ -17,7 +17,7 @@ from ganrun.sweep.executors.fork_server import HAS_FORK
 from ganrun.sweep.executors.gpus import visible_gpus
 from ganrun.sweep.report.results import score_mode
 from ganrun.sweep.search.space import NUMBER, SearchSpace
-from ganrun.terminal import progress_bar
+from ganrun.terminal import progress_bar, working
 
 log = logging.getLogger(__name__)
 FEW_POINTS = 8  # checked in two seconds, without a progress bar
@@ -132,8 +132,10 @@ def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
 
     A point is checked as its own run would be. Reads names of data, and downloads nothing.
     """
-    shown = progress_bar(points, f"checking {len(points)} points") if len(points) > FEW_POINTS else points
-    reasons = {i: reason for i, point in enumerate(shown) if (reason := find_refusal(space.configs.config(point)))}
+    is_long = len(points) > FEW_POINTS
+    with nullcontext() if is_long else working("sweep: checking the points ..."):
+        shown = progress_bar(points, f"checking {len(points)} points") if is_long else points
+        reasons = {i: reason for i, point in enumerate(shown) if (reason := find_refusal(space.configs.config(point)))}
     refused: dict[str, str] = {}  # the reasons, with the first value of each
     for key, value in [(axis.key, value) for axis in space.axes for value in axis.values]:
         chosen = [i for i, point in enumerate(points) if point.get(key) == value]

@@ -86,8 +86,9 @@ def checkpoint_lines(experiment: Experiment, run_dir: Path) -> str:
 def count_examples(experiment: Experiment) -> str:
     """Return how many examples or files the data have. Opens no file of the user's, and downloads nothing."""
     data = experiment.data
-    if not isinstance(data.source, FileSource):
-        return f"{data.train_count:,} for training"
+    if not isinstance(data.source, FileSource):  # known, or computed at once: points
+        count = data.source.train_count or data.train_count
+        return f"{min(count, data.limit or count):,} for training"
     if data.source.root is None:
         return "downloaded at the start, if they are not here yet"
     return f"{len(data.source.files()):,} files in {data.source.root}"

@@ -1,6 +1,7 @@
 """The summary that a training prints at its end."""
 
 import io
+import textwrap
 from collections.abc import Iterator, Mapping
 
 from rich.table import Table
@@ -16,6 +17,8 @@ from ganrun.training.run_folder import copy_to_log
 from ganrun.training.run_record import RunRecord
 
 BETTER = {"min": "lower", "max": "higher"}  # by the mode of a monitored score
+SENTENCES = ("diagnosis", "", "precision")  # labels of lines without paths and commands
+INDENT, MIN_WIDTH = 14, 40  # of the text beside the labels
 
 
 def print_summary(run: RunContext) -> None:
@@ -25,14 +28,15 @@ def print_summary(run: RunContext) -> None:
     """
     if not run.record.is_main_process:
         return
-    parts, text, console = [*summary_parts(run)], io.StringIO(), PlainConsole(soft_wrap=True)
+    text, console = io.StringIO(), PlainConsole(soft_wrap=True)
+    parts = [*summary_parts(run, console.width if console.is_terminal else None)]
     PlainConsole(soft_wrap=True, file=text, width=console.width).print(*parts, sep="\n", highlight=False)
     copy_to_log(text.getvalue().rstrip())
     console.print(*parts, sep="\n", highlight=False)
 
 
-def summary_parts(run: RunContext) -> Iterator[Table | str]:
-    """Yield the table of scores and the lines below it."""
+def summary_parts(run: RunContext, width: int | None) -> Iterator[Table | str]:
+    """Yield the table of scores and the lines below it. width: of a terminal, to wrap sentences at words."""
     if run.record.last:
         yield closing_table(run.record, run.experiment.suite.real_baselines(run.experiment.data))
     for profiling in (callback for callback in run.callbacks if isinstance(callback, Profiling)):
@@ -40,7 +44,9 @@ def summary_parts(run: RunContext) -> Iterator[Table | str]:
         if (trace := profiling.folder / "trace.json.gz").exists():
             yield f"details       open {trace} in https://ui.perfetto.dev"
     for label, line in closing_lines(run):
-        yield f"{label:<13} {line}"
+        is_sentence = label in SENTENCES  # others have paths and commands, to be copied in one piece
+        parts = textwrap.wrap(line, max(width - INDENT, MIN_WIDTH)) if width and is_sentence else [line]
+        yield f"{label:<{INDENT}}{(chr(10) + ' ' * INDENT).join(parts)}"
 
 
 def closing_lines(run: RunContext) -> Iterator[tuple[str, str]]:

@@ -104,7 +104,8 @@ ELSEWHERE = {
     "cli/commands/runs.py: ganrun runs diff RUN RUN": AFTER_RUNS,
     "cli/commands/runs.py: ganrun runs rm outputs/train/gan-ring/2026-01-31-120000": AFTER_RUNS,
     "cli/commands/runs.py: ganrun runs tag last baseline": AFTER_RUNS,
-    "cli/commands/runs.py: ganrun_command('runs', 'clean', *names, '--yes')": AFTER_RUNS,
+    "cli/commands/runs.py: ganrun_command('runs', 'clean', *names, 'resumable=true')": AFTER_RUNS,
+    "cli/commands/runs.py: ganrun_command('runs', 'clean', *names, *(['resumable=true'] if takes_resumable else []), '--yes')": AFTER_RUNS,  # noqa: E501
     "cli/commands/runs.py: ganrun_command('runs', 'rm', *folders, *(['all=true'] if takes_all else []), '--yes')": (
         AFTER_RUNS
     ),

@@ -25,6 +25,7 @@ OTHERS = {
     "input",
     "key",
     "group",
+    "resumable",  # of `ganrun runs clean`
 }
 
 

@@ -1,6 +1,7 @@
 """The losses against closed forms and torch's own."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -158,3 +159,20 @@ def test_the_second_coding_of_least_squares_is_that_of_pearsons_divergence():
 def test_the_term_distance_is_the_critics_estimate():
     terms = losses.Wasserstein().discriminator(torch.tensor([3.0, 5.0]), torch.tensor([1.0, 1.0]))
     assert {name: float(value) for name, value in terms.items()} == {"loss": -3.0, "distance": 3.0}
+
+
+class Bare:
+    """An objective as the documentation has it, with nothing but the two methods."""
+
+    def discriminator(self, real, fake):
+        return (fake - real).mean()
+
+    def generator(self, fake, real=None):
+        assert real is None
+        return -fake.mean()
+
+
+def test_an_objective_needs_two_methods_only():
+    assert not losses.needs_real(Bare())
+    model = SimpleNamespace(objective=Bare(), score=None)
+    assert losses.loss_of_fakes(model, torch.ones(3), {}) == -1

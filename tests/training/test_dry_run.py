@@ -142,3 +142,15 @@ def test_a_plan_says_that_the_memory_does_not_suffice(capsys, monkeypatch):
     err = capsys.readouterr().err
     assert "This machine ran out of memory: it could not allocate" in err
     assert "batch_size=" in err
+
+
+@pytest.mark.parametrize("name", ["digits", "unpaired_digits"])
+def test_the_counts_that_data_declare_are_those_that_they_load(name):
+    model = "cyclegan" if name.startswith("unpaired") else "dcgan"
+    data = job_of(f"model={model}", f"data={name}").data
+    assert data.source.train_count == data.train_count
+
+
+def test_a_plan_loads_no_images(capsys, monkeypatch):
+    monkeypatch.setattr("ganrun.data.digits.resize_images", lambda *args: pytest.fail("9,000 images of 1024 x 1024"))
+    assert "examples 500 for training" in plan(capsys, *DCGAN, "metrics=none", "kimg=1", "data.limit=500")

@@ -104,10 +104,16 @@ def remove(args: Sequence[str]) -> int:
 
 
 def clean(args: Sequence[str]) -> int:
-    """Remove the runs below a folder that are dead, failed or empty."""
-    names, _, flags = read_arguments("runs clean", args, flags=("--yes",))
+    """Remove the runs below a folder that are dead, failed or empty; those that can be resumed only if told so."""
+    names, settings, flags = read_arguments("runs clean", args, ("resumable",), ("--yes",))
+    takes_resumable = is_set(settings, "resumable")
     folder = single_folder("runs clean", names)
     runs = [run for run in read_runs(folder) if is_cleaned(run) and is_inside(run.folder, folder)]
+    if kept := [run for run in runs if run.disk.checkpoints and not takes_resumable]:
+        advice = ganrun_command("runs", "clean", *names, "resumable=true")
+        names_kept = ", ".join(printable(run.folder) for run in kept)
+        print_error(f"left out as they can be resumed: {names_kept}. With them: {advice}")
+        runs = [run for run in runs if run not in kept]
     for run in [*runs]:
         try:
             check_removable(run.folder)
@@ -115,9 +121,11 @@ def clean(args: Sequence[str]) -> int:
             print_error(f"left out: {printable(error)}")
             runs.remove(run)
     if not runs:
-        print_text(f"There is nothing to clean below {folder}: no run there is dead, failed or empty.\n")
+        others = "no other" if kept else "no"
+        print_text(f"There is nothing to clean below {folder}: {others} run there is dead, failed or empty.\n")
         return 0
-    return remove_after_question(runs, ganrun_command("runs", "clean", *names, "--yes"), "--yes" in flags)
+    command = ganrun_command("runs", "clean", *names, *(["resumable=true"] if takes_resumable else []), "--yes")
+    return remove_after_question(runs, command, "--yes" in flags)
 
 
 def is_cleaned(run: RunOverview) -> bool:

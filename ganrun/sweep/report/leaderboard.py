@@ -59,7 +59,7 @@ def show_rankings(
         console.print(build_table(rankings[-1], example.metric))
         notes = [ranking.describe_ranks(rankings[-1]), ranking.describe_lengths(jobs, results)]
         for note in filter(None, [*notes, ranking.describe_precisions(jobs, results)]):
-            console.print(note, highlight=False)
+            console.print(note, highlight=False, soft_wrap=not console.is_terminal)  # a terminal breaks it at words
         part = SweepState(sweep.folder, sweep.definition, jobs, sweep.command)
         name = html.REPORT_FILE if len(groups) == 1 else f"report-{number}.html"
         html.write_report(part, rankings[-1], results, example.metric, title, (pages or sweep.folder) / name)

@@ -26,7 +26,8 @@ def make_empty_sweep(folder):
 # A command; how the run is made, or None for one that runs; what comes before the advice
 SCENARIOS = {
     "rm asks": (["runs", "rm", RUN], make_run, "To remove them: "),
-    "clean asks": (["runs", "clean", "."], make_dead, "To remove them: "),
+    "clean asks": (["runs", "clean", ".", "resumable=true"], make_dead, "To remove them: "),
+    "clean spares": (["runs", "clean", "."], make_dead, "With them: "),
     "not ganrun's": (["runs", "rm", RUN, "--yes"], make_noted, "Move it away, or: "),
     "rm without a run": (["runs", "rm"], make_run, "as in: "),
     "tag without a run": (["runs", "tag"], make_run, "as in: "),

@@ -1,9 +1,11 @@
 """Each command that looks after runs, on runs in every state: one clear message or what was asked for."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
-from helpers.run_folders import CONDITIONS, Holder, make_run
+from helpers.run_folders import CONDITIONS, Holder, make_dead, make_run
 
 from ganrun.cli.main import main
 
@@ -109,6 +111,18 @@ def test_the_list_has_the_run_and_the_problem_in_one_line(name, place, capsys, m
     assert rest[0] == ""
     assert f"1 run: 1 {state};" in rest[1]
     assert len(rest) == 2 + (state == "damaged")
+
+
+def test_clean_spares_what_can_be_resumed_unless_told_so(place, capsys):
+    make_dead(Path("runs/dead"))
+    make_dead(Path("runs/hopeless"))
+    shutil.rmtree("runs/hopeless/checkpoints")
+    assert main(["runs", "clean", "runs", "--yes"]) == 0
+    message = "left out as they can be resumed: runs/dead. With them: ganrun runs clean runs resumable=true"
+    assert message in capsys.readouterr().err
+    assert [path.name for path in Path("runs").iterdir()] == ["dead"]
+    assert main(["runs", "clean", "runs", "resumable=true", "--yes"]) == 0
+    assert [*Path("runs").iterdir()] == []
 
 
 LIVE = {
