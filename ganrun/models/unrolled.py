@@ -39,10 +39,8 @@ class UnrolledGAN(GAN):
         """Return D's weights after the steps, as functions of the fakes x."""
         named = dict(self.discriminator.named_parameters())
         weights = {name: w.detach().clone() for name, w in named.items()}
-        is_training = self._trainer is not None
-        optimizer = (
-            self.optimizer_of("discriminator") if is_training else self.make_optimizer["discriminator"](named.values())
-        )
+        optimizer = self.optimizer_of("discriminator") if self._trainer is not None else None
+        optimizer = optimizer or self.make_optimizer["discriminator"](named.values())
         optimizer = differentiable_copy(optimizer, {w: weights[name] for name, w in named.items()})
         with outside_autocast(batch["x"]):
             for _ in range(self.unrolled_steps):
