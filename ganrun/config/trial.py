@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import ganrun
@@ -55,10 +56,30 @@ def find_misfit(model: Adversarial, data: DataModule, is_thorough: bool = True) 
     return misfit
 
 
-def example_batch(model: Adversarial, data: DataModule, device: str) -> dict[str, Tensor]:
-    """Return a batch of zeros, as many examples as the model's trial needs."""
+def activation_bytes(model: Adversarial, data: DataModule) -> int | None:
+    """Return the bytes that a step keeps for its gradient, a mean over the players: less than the most that is needed.
+
+    Counted on the meta device, which costs nothing; None for losses that need actual values.
+    """
+    storages: dict[int, torch.UntypedStorage] = {}  # by address, and held: another one gets another address
+
+    def count(saved: Tensor) -> Tensor:
+        storages[saved.untyped_storage()._cdata] = saved.untyped_storage()
+        return saved
+
+    try:
+        trial = copy.deepcopy(model).to("meta")
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved):
+            try_players(trial, example_batch(model, data, "meta", data.batch_size))
+    except Exception:  # the check of the model has told already whether it trains
+        return None
+    return sum(storage.nbytes() for storage in storages.values()) // len(model.players())
+
+
+def example_batch(model: Adversarial, data: DataModule, device: str, count: int = 0) -> dict[str, Tensor]:
+    """Return a batch of zeros, of so many examples, or as many as the model's trial needs."""
     wanted = {name: key for name, key in data.offered.items() if name in kinds_needed(model.needs)}
-    return {name: key.example(model.trial_size, device) for name, key in {**data.keys, **wanted}.items()}
+    return {name: key.example(count or model.trial_size, device) for name, key in {**data.keys, **wanted}.items()}
 
 
 def try_players(model: Adversarial, batch: Batch) -> None:

@@ -10,6 +10,7 @@ from helpers.runs import QUIET
 from PIL import Image
 
 from ganrun.cli.main import main
+from ganrun.config.trial import activation_bytes, example_batch, try_players
 from ganrun.files import cache_dir
 from ganrun.metrics.extractors.weights import INCEPTION_FILE
 from ganrun.training import rehearsal
@@ -154,3 +155,29 @@ def test_the_counts_that_data_declare_are_those_that_they_load(name):
 def test_a_plan_loads_no_images(capsys, monkeypatch):
     monkeypatch.setattr("ganrun.data.digits.resize_images", lambda *args: pytest.fail("9,000 images of 1024 x 1024"))
     assert "examples 500 for training" in plan(capsys, *DCGAN, "metrics=none", "kimg=1", "data.limit=500")
+
+
+def test_activations_are_those_that_a_step_on_the_cpu_keeps():
+    job = job_of("model=dcgan", "network.width=4", *SMALL_DIGITS)
+    kept = {}
+
+    def keep(saved):
+        kept[saved.untyped_storage().data_ptr()] = saved.untyped_storage()
+        return saved
+
+    found = activation_bytes(job.model, job.data)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        try_players(job.model, example_batch(job.model, job.data, "cpu", job.data.batch_size))
+    assert found == pytest.approx(sum(storage.nbytes() for storage in kept.values()) / 2, rel=0.1)
+    scores = job.data.batch_size * 4
+    assert found > 100 * scores
+
+
+def test_a_plan_does_not_train_where_a_batch_takes_more_than_the_free_memory(capsys, monkeypatch):
+    monkeypatch.setattr("ganrun.training.dry_run.free_bytes", lambda cfg: 100_000)
+    monkeypatch.setattr("ganrun.training.dry_run.rehearse", lambda experiment: pytest.fail("it trains"))
+    (line,) = (line for line in plan(capsys, *DCGAN, "metrics=none", "kimg=1") if line.startswith("time "))
+    assert re.match(
+        r"time not measured: the activations of a batch take more than [\d.]+ [kM]B, and 100 kB are free\. ", line
+    )
+    assert "Try batch_size=" in line
