@@ -134,7 +134,8 @@ def instantiate_optional(node: DictConfig | None, **arguments) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
-        reason = str(error.__cause__ or error).splitlines()[0]
+        first, *more = str(error.__cause__ or error).splitlines()
+        reason = f"{first} {more[0]}" if first.endswith(":") and more else first  # Error loading 'x.Y': the error
         if "unexpected keyword argument 'root'" in reason:
             raise UserError(
                 f"data={node.get('name')} reads no files of yours, so data.root has no effect. For your own images: "

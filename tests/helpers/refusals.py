@@ -269,6 +269,7 @@ BAD += [
     (f"{R} callbacks.nan_guard.every=0", ["callbacks.nan_guard.every must be an integer of at least 1, got 0"]),
     (f"{R} trainer.batches_per_step=99999999999999999999", ["trainer.batches_per_step", "At most 2147483647"]),
     (f"{R} trainer.devices=[]", ["trainer.devices must be an integer of at least 1, -1 or auto", "got []"]),
+    (f"{R} loss._target_=mylozzes.Softplus2", ["'mylozzes.Softplus2'", "No module named 'mylozzes'"]),
     (f"{R} trainer.precision=transformer-engine", ["trainer.precision=transformer-engine", "cannot be built"]),
     (f"{R} trainer.accelerator=mps", ["trainer.accelerator=mps needs a GPU"]),
     (f"{R} trainer.accelerator=cuda", ["trainer.accelerator=cuda needs a GPU", "trainer.accelerator=cpu"]),

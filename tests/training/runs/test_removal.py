@@ -139,7 +139,7 @@ def test_a_command_without_runs_is_refused_with_an_example(work, capsys):
 
 
 def make_all(outputs):
-    """Runs of all kinds; return the names of those that `clean` removes."""
+    """Runs of all kinds; return the names of those that `clean resumable=true` removes."""
     outputs.mkdir()
     for name in ("done", "failed", "interrupted"):
         make_run(outputs / name, state=name)
@@ -156,15 +156,15 @@ def test_clean_lists_and_removes_dead_failed_and_empty_runs(work, capsys):
     cleaned = make_all(work / "outputs")
     make_link(work / "outputs" / "linked", make_run(work / "other", state="failed").parent / "other")
     before = {path.name for path in (work / "outputs").iterdir()}
-    assert main(["runs", "clean"]) == 2
+    assert main(["runs", "clean", "resumable=true"]) == 2
     assert {path.name for path in (work / "outputs").iterdir()} == before
     out, err = capsys.readouterr()
     assert {line.split()[0] for line in out.splitlines() if line.startswith("outputs/")} == {
         f"outputs/{name}" for name in cleaned
     }
-    assert "To remove them: ganrun runs clean --yes" in err
+    assert "To remove them: ganrun runs clean resumable=true --yes" in err
     assert "left out: outputs/noted holds what ganrun has not written: notes.md" in err
-    assert main(["runs", "clean", "-y"]) == 0
+    assert main(["runs", "clean", "resumable=true", "-y"]) == 0
     assert {path.name for path in (work / "outputs").iterdir()} == before - cleaned
     assert (work / "other").exists()
     assert "Removed 4 runs" in capsys.readouterr().out
