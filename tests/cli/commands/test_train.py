@@ -169,9 +169,10 @@ def test_the_summary_prints_scores_paths_and_next_commands(full):
     last, best = status(run)["last"], status(run)["best"]
     printed = {name.removesuffix(" *"): values for name, *values in rows(out)}
     assert printed.pop("score") == ["last", "best", "real data", "better"]
-    assert printed.keys() == {name for name in last if "deviation" not in name}
+    assert printed.keys() == {name for name in last if "deviation" not in name and "error" not in name}
     for name, (at_end, at_best, real, better) in printed.items():
-        spread = name.replace("_lenet", "_deviation_lenet") if "_lenet" in name else ""
+        kind = "_error_lenet" if name == "val/fd_lenet" else "_deviation_lenet"
+        spread = name.replace("_lenet", kind) if "_lenet" in name else ""
         expected = [f"{last[name]:.4g}"] + ([f"{last[spread]:.2g}"] if spread in last else [])
         assert at_end == " ± ".join(expected)
         assert at_best.split(" ")[0] == (f"{best[name]:.4g}" if name in best else "")
