@@ -5,6 +5,7 @@ from math import ceil
 
 from omegaconf import DictConfig
 
+from ganrun.errors import UserError
 from ganrun.sweep.executors.gpus import visible_gpus
 from ganrun.sweep.plan import SweepPlan
 from ganrun.sweep.search.strategy import GridSearch
@@ -42,7 +43,7 @@ def log_time(first: DictConfig, jobs: int, at_once: int, threads: int) -> None:
 def measure_job(config: DictConfig, threads: int) -> float | None:
     """Return the seconds of a training of this config, from some seconds of it on made-up examples.
 
-    None where jobs have GPUs, which this process must not use, and for what does not train on such examples.
+    None, with the reason in the log, for what cannot be tried; None where jobs have GPUs, which are not its own.
     """
     if visible_gpus():
         return None
@@ -51,7 +52,7 @@ def measure_job(config: DictConfig, threads: int) -> float | None:
 
         from ganrun.config.experiment import build_experiment
         from ganrun.training.dry_run import training_seconds
-        from ganrun.training.rehearsal import rehearse
+        from ganrun.training.rehearsal import NotMeasuredError, rehearse
 
         before = torch.get_num_threads()
         torch.set_num_threads(threads or before)
@@ -59,8 +60,8 @@ def measure_job(config: DictConfig, threads: int) -> float | None:
             with as_in_its_run(config) as own:
                 rehearsal = rehearse(build_experiment(own))
                 return training_seconds(own, rehearsal.images_per_second) if rehearsal else None
-        except Exception as error:  # as in the run's own dry run, which tells why
-            log.info("time: not measured, as training on made-up examples failed: %s", str(error).partition("\n")[0])
+        except (NotMeasuredError, UserError) as error:
+            log.info("time: not measured: %s", error)
             return None
         finally:
             torch.set_num_threads(before)

@@ -44,8 +44,7 @@ MEMORY_OF_A_JOB = 2 * 2**30  # bytes; a training on the shipped digits takes abo
 def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str], command: CommandContext) -> None:
     """Train what is left of a sweep, and write its leaderboard. Put names and exit codes into command.outcomes."""
     validate.check_settings(config, command.overrides)
-    with working("sweep: composing the points ..."):
-        plan = build_plan(context, config, overrides, command)
+    plan = build_plan(context, config, overrides, command)
     is_early = is_new(plan, config) and not config.dry_run  # its imports take as long as the checks
     sweep = SweepState(plan.folder, {})
     if is_early:

@@ -81,8 +81,9 @@ def diagnose(name: str | None, mode: str, scores: Sequence[tuple[float, float]],
 
 def describe_players(readings: Sequence[Mapping[str, float]]) -> str:
     """Return what the last readings of the curves say of each discriminator."""
-    last = readings[-math.ceil(LAST_READINGS * len(readings)) :] if readings else [{}]
-    means = {name: fmean(reading.get(name, math.nan) for reading in last) for name in last[-1]}
+    last = readings[-math.ceil(LAST_READINGS * len(readings)) :] if readings else []
+    names = dict.fromkeys(name for reading in last for name in reading)  # a player without a turn has none
+    means = {name: fmean(reading[name] for reading in last if name in reading) for name in names}
     return "; ".join(remark for name in means if (remark := accuracy_remark(name, means)))
 
 

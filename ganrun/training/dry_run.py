@@ -9,13 +9,12 @@ from omegaconf import DictConfig
 from rich.table import Table
 
 from ganrun.config.experiment import Experiment
-from ganrun.config.memory import bytes_per_number, free_bytes, training_bytes
-from ganrun.config.trial import activation_bytes, explain_error, loss_name
+from ganrun.config.memory import bytes_per_number, training_bytes
+from ganrun.config.trial import loss_name
 from ganrun.data.keys import describe_keys, kinds_of
 from ganrun.data.source import FileSource
 from ganrun.terminal import PlainConsole, format_duration, format_length, round_bytes, working
-from ganrun.training.out_of_memory import explain_failure, suggest_settings
-from ganrun.training.rehearsal import rehearse
+from ganrun.training.rehearsal import NotMeasuredError, rehearse
 from ganrun.training.session import check_experiment
 
 ROLLING_CHECKPOINTS = 2  # the last one and the one before
@@ -47,21 +46,10 @@ def measured_lines(experiment: Experiment, run_dir: Path) -> Iterator[tuple[str,
     cfg, model = experiment.cfg, experiment.model
     disk = checkpoint_lines(experiment, run_dir)  # before the rehearsal, which is the last to use the model
     rehearsal = None
-    activations, free = activation_bytes(model, experiment.data) or 0, free_bytes(cfg)
-    if free is not None and activations > free:  # a system ends a process that takes more, without a message
-        needed = (
-            f"the activations of a batch take more than {round_bytes(activations)}, and {round_bytes(free)} are free"
-        )
-        advice = ", or ".join(suggest_settings(cfg, model.device.type == "cpu"))
-        yield "time", f"not measured: {needed}. Try {advice}."
-        yield "disk", disk
-        return
     try:
         rehearsal = rehearse(experiment)
-    except Exception as error:  # a loss may rely on what real examples have and noise has not
-        if failure := explain_failure(error, cfg):
-            raise failure from error
-        yield "time", f"not measured: this model does not train on made-up examples: {explain_error(error).reason}"
+    except NotMeasuredError as error:
+        yield "time", f"not measured: {error}"
     if rehearsal:
         speed = rehearsal.images_per_second
         measured = f"{speed:,.0f} images/s, measured over {rehearsal.batches} batches of made-up examples"

@@ -12,12 +12,16 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from ganrun.config.experiment import Experiment
+from ganrun.config.memory import free_bytes
+from ganrun.config.trial import activation_bytes, explain_error
 from ganrun.data.cache import LoadedData
 from ganrun.data.keys import Key
 from ganrun.data.module import DataModule, EndlessLoader
+from ganrun.terminal import round_bytes
 from ganrun.training.callbacks.base import RunContext
 from ganrun.training.callbacks.compilation import Compilation
 from ganrun.training.checkpoint_io import DurableIO
+from ganrun.training.out_of_memory import explain_failure, suggest_settings
 
 SECONDS = 5  # of training, after the first batches
 FIRST_BATCHES = 3  # which are slower: memory is allocated, kernels are chosen and compiled
@@ -30,6 +34,10 @@ class Rehearsal:
     images_per_second: float
     memory: int | None
     batches: int
+
+
+class NotMeasuredError(Exception):
+    """A training that cannot be tried. The message says why."""
 
 
 class BatchTimer(Callback):
@@ -63,9 +71,11 @@ def rehearse(experiment: Experiment) -> Rehearsal | None:
     """Train for some seconds on made-up examples. None for several devices, whose processes this one does not start.
 
     The model is trained: build another one for what follows. Reads no data, and writes nothing.
+    Raises NotMeasuredError, and Failure if the memory does not suffice.
     """
     if experiment.hardware.is_parallel:
         return None
+    check_activations(experiment)
     watch, data, uses_cuda = BatchTimer(), experiment.data, experiment.hardware.uses_cuda
     steps = [callback for callback in experiment.callbacks if isinstance(callback, Compilation)]
     context = RunContext(experiment, None, {}, DurableIO(), callbacks=[*steps, watch])  # pyright: ignore
@@ -76,9 +86,27 @@ def rehearse(experiment: Experiment) -> Rehearsal | None:
         torch.cuda.reset_peak_memory_stats()
     with made_up_examples(data):
         data.trainer = trainer
-        trainer.fit(experiment.model, train_dataloaders=EndlessLoader(data))
+        try:
+            trainer.fit(experiment.model, train_dataloaders=EndlessLoader(data))
+        except Exception as error:  # a loss may rely on what real examples have and noise has not
+            if failure := explain_failure(error, experiment.cfg):
+                raise failure from error
+            reason = explain_error(error).reason
+            raise NotMeasuredError(f"this model does not train on made-up examples: {reason}") from error
     memory = torch.cuda.max_memory_allocated() if uses_cuda else peak_memory()
     return Rehearsal(watch.images_per_second(), memory, len(watch.marks) - 1)
+
+
+def check_activations(experiment: Experiment) -> None:
+    """Raise NotMeasuredError if a step takes more memory than is free: a system ends the process without a message."""
+    cfg, free = experiment.cfg, free_bytes(experiment.cfg)
+    activations = activation_bytes(experiment.model, experiment.data)
+    if activations is not None and free is not None and activations > free:
+        advice = ", or ".join(suggest_settings(cfg, is_host=not experiment.hardware.uses_cuda))
+        raise NotMeasuredError(
+            f"the activations of a batch take more than {round_bytes(activations)}, and {round_bytes(free)} are free. "
+            f"Try {advice}."
+        )
 
 
 @contextmanager

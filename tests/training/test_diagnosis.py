@@ -310,3 +310,10 @@ def test_the_discriminator_is_mentioned_only_if_its_accuracy_says_something(valu
 def test_without_a_step_of_the_generator_the_share_of_the_gradient_is_unknown():
     first = [{"train/discriminator/accuracy": 1.0, "train/discriminator/gradient": 1.0}]
     assert diagnosis(NOISY, readings=first).remark.endswith("tells real from fake in 100 % of pairs")
+
+
+def test_readings_in_which_a_player_had_no_turn_leave_the_means_of_the_others():
+    pages = readings(0.99, g=0.01, n=40)
+    for page in pages[1::2]:  # those of the discriminator's further steps, the last one among them
+        del page["train/generator/gradient"]
+    assert diagnosis(NOISY, readings=pages).remark.endswith("the generator hardly learns")

@@ -174,8 +174,8 @@ def test_activations_are_those_that_a_step_on_the_cpu_keeps():
 
 
 def test_a_plan_does_not_train_where_a_batch_takes_more_than_the_free_memory(capsys, monkeypatch):
-    monkeypatch.setattr("ganrun.training.dry_run.free_bytes", lambda cfg: 100_000)
-    monkeypatch.setattr("ganrun.training.dry_run.rehearse", lambda experiment: pytest.fail("it trains"))
+    monkeypatch.setattr("ganrun.training.rehearsal.free_bytes", lambda cfg: 100_000)
+    monkeypatch.setattr(BatchTimer, "on_train_start", lambda *args: pytest.fail("it trains"))
     (line,) = (line for line in plan(capsys, *DCGAN, "metrics=none", "kimg=1") if line.startswith("time "))
     assert re.match(
         r"time not measured: the activations of a batch take more than [\d.]+ [kM]B, and 100 kB are free\. ", line

@@ -35,8 +35,9 @@ def better_direction(name: str) -> Direction:
 
 def spread_names(name: str) -> list[str]:
     """What the standard deviation and error of a score are called: val/is_lenet -> val/is_deviation_lenet, ..."""
-    number = re.sub("^fd", "fid" if name.startswith(f"{PREFIX}fid") else "fd", find_declaration(name)[0])
-    return [name.replace(f"{PREFIX}{number}", f"{PREFIX}{number}{end}", 1) for end in (DEVIATION, ERROR) if number]
+    number, plain = find_declaration(name)[0], name.removeprefix(PREFIX)
+    shown = number if plain.startswith(number) else re.sub(r"(^|_)fd(?=_|$)", r"\1fid", number)  # Inception's
+    return [f"{PREFIX}{shown}{end}{plain.removeprefix(shown)}" for end in (DEVIATION, ERROR) if number]
 
 
 def error_name(name: str) -> str:

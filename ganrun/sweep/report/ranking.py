@@ -34,13 +34,16 @@ class PointResult:
     rank: int = 0  # from 1; points that chance may have ordered share one. 0: without a score
 
     @property
+    def scored(self) -> list[SweepJob]:
+        return [job for job in self.jobs if math.isfinite(self.results[job.number].score)]
+
+    @property
     def scores(self) -> list[float]:
-        return [score for job in self.jobs if math.isfinite(score := self.results[job.number].score)]
+        return [self.results[job.number].score for job in self.scored]
 
     @property
     def sample(self) -> Sample:
-        errors = [self.results[job.number].error for job in self.jobs if math.isfinite(self.results[job.number].score)]
-        return Sample(self.scores, errors)
+        return Sample(self.scores, [self.results[job.number].error for job in self.scored])
 
     @property
     def mean(self) -> float:
@@ -184,8 +187,7 @@ def ranking_row(point: PointResult, keys: Sequence[str]) -> list[str]:
 
 def best_job(point: PointResult) -> SweepJob:
     """Return the job with the best score of a point that has scores."""
-    scored = [job for job in point.jobs if math.isfinite(point.results[job.number].score)]
-    return min(scored, key=lambda job: point.results[job.number].cost)
+    return min(point.scored, key=lambda job: point.results[job.number].cost)
 
 
 def write_leaderboard(folder: Path, rankings: Sequence[Sequence[PointResult]], keys: Sequence[str]) -> Path:

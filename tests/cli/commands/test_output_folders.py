@@ -55,7 +55,9 @@ def test_nothing_is_written_elsewhere(written):
 
 
 def test_a_run_and_a_branch_save_the_folder_as_text(written, workplace):
-    for path in (path for path in written if path.match("kept/all/train/*/*/config.yaml")):
+    paths = [path for path in written if path.match("kept/all/train/*/*/config.yaml")]
+    assert len(paths) == 2
+    for path in paths:
         assert OmegaConf.to_container(OmegaConf.load(workplace / path))["folder"] == str(path.parent)
 
 
@@ -98,9 +100,9 @@ def test_the_help_shows_the_folder(monkeypatch, capsys):
     assert "folder=/disk/gans/train/<model>-<data>/<time>" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("value", "expected"), [("", "outputs"), ("a b", "a b"), ("~/x", "/home/me/x"), ("/d/", "/d")])
+@pytest.mark.parametrize(("value", "expected"), [("", "outputs"), ("a b", "a b"), ("~/x", "/disk/me/x"), ("/d/", "/d")])
 def test_the_variable_is_a_path(monkeypatch, value, expected):
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/disk/me")
     monkeypatch.setenv("GANRUN_OUTPUTS", value)
     assert outputs_dir() == Path(expected)
 
