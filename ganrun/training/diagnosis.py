@@ -166,11 +166,14 @@ def summarize_plateau(curve: ScoreCurve) -> str:
 
 
 def summarize_collapse(curve: ScoreCurve, reason: str) -> str:
-    """Say why the samples count as collapsed, and the trend of the scores; starts with the state."""
+    """Say why the last samples count as collapsed, and the trend of the scores; starts with the state.
+
+    Most trainings begin with samples that do: where the scores get better, the training is called improving.
+    """
     if len(curve.points) >= MIN_SCORES and curve.is_better:
-        return f"collapsed: {reason}; but {describe_gain(curve)}"
+        return f"improving: {describe_gain(curve)}; but the last samples are not diverse yet: {reason}"
     if len(curve.points) >= MIN_SCORES and curve.is_worse:
-        return f"collapsed {describe_loss(curve, reason)}"
+        return f"collapsed: {reason}; {describe_fall(curve)}"
     return f"collapsed: {reason}"
 
 
@@ -179,13 +182,16 @@ def describe_gain(curve: ScoreCurve) -> str:
     return f"{curve.name} {describe_change(*curve.ends)} over the last {span} kimg"
 
 
-def describe_loss(curve: ScoreCurve, reason: str = "") -> str:
+def describe_loss(curve: ScoreCurve) -> str:
     if not curve.points:
         return f"from the start: {curve.name} was always NaN or Inf"
+    return f"after {format_kimg(curve.best[0])} kimg: {describe_fall(curve)}"
+
+
+def describe_fall(curve: ScoreCurve) -> str:
     kimg, best = curve.best
     change = "is NaN or Inf at the end" if curve.is_lost else describe_change(best, curve.ends[1])
-    kept = f"the best checkpoint, at {format_kimg(kimg)} kimg, is kept"
-    return f"after {format_kimg(kimg)} kimg: {reason}{'; ' if reason else ''}{curve.name} {change}; {kept}"
+    return f"{curve.name} {change}; the best checkpoint, at {format_kimg(kimg)} kimg, is kept"
 
 
 def describe_change(first: float, last: float) -> str:
