@@ -103,6 +103,7 @@ class NanGuard(RunCallback):
     def _advise(self, model) -> str:
         """Name the last good checkpoint, and the command that continues from it."""
         rates, run_dir = halved_rates(model), self.run.record.folder
+        self.run.checkpoint_io.wait()  # a save may be under way
         if last := Manifest.read(run_dir / "checkpoints").last:
             command = f"{ganrun_command('resume', run_dir, 'branch=true')} {rates}"
             path = run_dir / "checkpoints" / last

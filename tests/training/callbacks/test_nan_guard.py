@@ -11,6 +11,7 @@ from helpers.run_context import bound
 from ganrun.models.base import Adversarial, Player
 from ganrun.models.schedules import scale_learning_rates
 from ganrun.training.callbacks.nan_guard import NanGuard, Turn, describe_other_terms, describe_turn
+from ganrun.training.checkpoint_io import DurableIO
 
 NAN, INF = float("nan"), float("inf")
 
@@ -32,11 +33,11 @@ class Pair(Adversarial):
 
 @pytest.fixture
 def way_on(tmp_path):
-    def say(model, last=None, folder="run"):
+    def say(model, last=None, folder="run", **objects):
         (tmp_path / folder / "checkpoints").mkdir(parents=True)
         if last:
             (tmp_path / folder / "checkpoints" / "manifest.json").write_text(json.dumps({"last": last}))
-        return bound(NanGuard(50), record=SimpleNamespace(folder=tmp_path / folder))._advise(model)
+        return bound(NanGuard(50), record=SimpleNamespace(folder=tmp_path / folder), **objects)._advise(model)
 
     return say
 
@@ -47,6 +48,16 @@ def test_before_the_first_save_it_says_how_to_start_again(way_on):
         message
         == "Nothing was saved yet. Start again with lower learning rates: optimizers.d.lr=0.0002 optimizers.g.lr=0.0005"
     )
+
+
+def test_a_save_that_is_under_way_is_waited_for(way_on, tmp_path):
+    manifest = tmp_path / "run" / "checkpoints" / "manifest.json"
+
+    class Slow(DurableIO):
+        def wait(self):
+            manifest.write_text(json.dumps({"last": "kimg000001.000.ckpt"}))
+
+    assert "kimg000001.000.ckpt. Continue from it" in way_on(Pair({"d": 4e-4}), checkpoint_io=Slow())
 
 
 def test_the_last_good_checkpoint_is_named_with_the_command_that_continues_from_it(way_on, tmp_path):
