@@ -153,9 +153,11 @@ def suggest(names: Sequence[str]) -> str:
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return a clause with the nearest of `allowed` and all of them: ' Did you mean wgan? Allowed: gan, wgan.'
 
-    Of more than MAX_NAMES_LISTED names only the nearest are given.
+    Of more than MAX_NAMES_LISTED names only the nearest are given; "" if nothing is allowed.
     """
     names = sorted(allowed)
+    if not names:
+        return ""
     by_folded = {known.lower(): known for known in names}
     nearest = get_close_matches(name.lower().replace("-", "_"), [*by_folded], n=3, cutoff=0.5)
     guess = suggest([by_folded[known] for known in nearest])

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
+from ganrun.cli.choices import check_added_keys, check_choices
 from ganrun.cli.config_file import (
     check_file_trust,
     is_whole_config,
@@ -15,8 +16,8 @@ from ganrun.cli.config_file import (
     split_config_file,
 )
 from ganrun.config import docs, overrides
+from ganrun.config.foreign_words import find_own_word
 from ganrun.config.overrides import (
-    OVERRIDE,
     expand_home,
     override_keys,
     quote_override,
@@ -39,7 +40,7 @@ FLAGS = {  # {name: allowed values, () for any}; None for a flag without a value
 FOLDER_FLAGS = {"--folder": "pictures", "--against": "against"}  # flags of eval, and the keys that they set
 ALIASES = {"-h": "--help", "-m": "--multirun", "-c": "--cfg", "-p": "--package", "-cd": "--config-dir", "-i": "--info"}
 OWN_ALIASES = {"-y": "--yes", "-f": "--follow"}  # of flags that single commands without a config take
-CHOICE_NAME = re.compile(r"[\w./+-]+")
+FIRST_MEANT = ("data", "experiment", "model")  # groups that a name without a group belongs to, if other groups have it
 
 
 class Command(NamedTuple):
@@ -107,7 +108,7 @@ def is_set(settings: Mapping[str, str], key: str) -> bool:
     return value == "true"
 
 
-def parse_flags(args: list[str]) -> tuple[dict[str, str], list[str]]:
+def parse_flags(verb: str, args: list[str]) -> tuple[dict[str, str], list[str]]:
     """Split the arguments into {long flag: value} and the rest. Raise UserError for an unknown flag or value."""
     flags, others, queue = {}, [], list(args)
     while queue:
@@ -118,17 +119,22 @@ def parse_flags(args: list[str]) -> tuple[dict[str, str], list[str]]:
         name, equals, value = arg.partition("=")
         name = ALIASES.get(name, name)
         if name not in FLAGS:
-            raise unknown_flag(arg)
+            raise unknown_flag(verb, arg, queue)
         queue = [value, *queue] if equals else queue
         flags[name] = take_flag_value(name, queue, bool(equals))
     return flags, others
 
 
-def unknown_flag(arg: str) -> UserError:
+def unknown_flag(verb: str, arg: str, following: Sequence[str]) -> UserError:
+    """Return the error for a flag, with the setting that may be meant. following: the arguments after it."""
     name, equals, value = arg.lstrip("-").partition("=")
     if get_close_matches(f"--{name}", FLAGS, cutoff=0.75):
         return UserError(f'Unknown flag "{arg}".{did_you_mean(f"--{name}", FLAGS)}')
-    setting = f"{name.replace('-', '_')}={value if equals else 'VALUE'}"
+    if not equals and following and not following[0].startswith("-") and "=" not in following[0]:
+        value = following[0]
+    if own := find_own_word(verb, name, value):
+        return UserError(f'Unknown flag "{arg}". Settings have no dashes, and in ganrun {verb} this one is {own}')
+    setting = f"{name.replace('-', '_')}={value or 'VALUE'}"
     return UserError(f'Unknown flag "{arg}". Write settings without dashes: {setting}. Flags: {", ".join(FLAGS)}.')
 
 
@@ -174,6 +180,8 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
     if takes_run and not {"--cfg", "--info"} & set(flags):
         check_run(verb, run, args)
     check_choices(args, folders)
+    if verb not in ("train", "resume"):
+        check_added_keys(verb, args, folders)
     misplaced = [arg for arg in args if override_key(arg).split(".")[0] == "sweep"]
     if misplaced and "--multirun" not in flags:
         raise UserError(f"{misplaced[0]} applies to sweeps, which need -m: {ganrun_command(verb, '-m', *args)}")
@@ -258,40 +266,15 @@ def is_folder_eval(verb: str, args: list[str]) -> bool:
 
 
 def unexpected_argument(verb: str, arg: str, run: str | None, folders: list[Path]) -> UserError:
-    named = [(group, name) for group in docs.group_names(folders) for name in docs.group_choices(group, folders)]
+    groups = sorted(docs.group_names(folders), key=lambda group: (group not in FIRST_MEANT, group))
+    named = [(group, name) for group in groups for name in docs.group_choices(group, folders)]
     meant = [(group, name) for group, name in named if name.lower() == re.sub("[- ]", "_", arg.lower())]
-    setting = f"{arg}=VALUE" if re.fullmatch(r"[\w.]+", arg) else "key=value"
-    hint = f"Settings are written {setting}. To list them: ganrun {verb} --help"
+    word = "n" if arg.isdigit() and verb != "train" else arg  # of samples, images, ...
+    own = find_own_word(verb, word, arg if word == "n" else "")
+    setting = f"{arg}=VALUE" if re.fullmatch(r"[A-Za-z_][\w.]*", arg) else "key=value"
+    hint = f"Settings are written {own or setting}. To list them: ganrun {verb} --help"
     if meant:
         group, name = meant[0]
         hint = f"To choose this {group}, write {group}={name}"
     second = f" RUN is already {run}." if run else ""
     return UserError(f'Unexpected argument "{arg}".{second} {hint}')
-
-
-def check_choices(args: list[str], folders: list[Path]) -> None:
-    """Raise UserError for a group=choice without a file. Hydra ignores a misspelt choice of an optional group."""
-    if any(arg.lstrip("+").startswith("hydra.searchpath=") for arg in args):
-        return
-    for match in filter(None, map(OVERRIDE.match, args)):
-        group = match["key"].partition("@")[0]
-        if match["sign"] != "~" and docs.is_group(group, folders):
-            names = match["value"]
-            if group in docs.LIST_GROUPS and re.fullmatch(r"\[.*\](,\[.*\])*", names):
-                names = re.sub(r"[\[\]]", "", names)
-            if names.startswith(("[", "{")):
-                raise UserError(f"{group} must be the name of one choice, got {names}. All: ganrun list {group}")
-            for name in names.split(",") if names else ():
-                check_choice(group, name.strip(), folders)
-
-
-def check_choice(group: str, name: str, folders: list[Path]) -> None:
-    kinds = docs.group_folders(group)
-    files = [path for folder in folders for kind in kinds if (path := folder / kind / f"{name}.yaml").is_file()]
-    if len(files) > 1:
-        raise UserError(f"{files[1]} would be ignored: ganrun has a {group} of that name. Rename the file.")
-    if group in docs.NETWORK_PARTS and name not in docs.group_choices(group, folders):  # a set without this part
-        files = []
-    is_misspelt = not files and (not name or bool(CHOICE_NAME.fullmatch(name)))
-    if is_misspelt and (group, name) != ("experiment", "null"):
-        raise UserError(f'Unknown {group} "{name}".{did_you_mean(name, docs.group_choices(group, folders))}')

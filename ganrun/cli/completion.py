@@ -133,7 +133,7 @@ def saved_runs() -> list[str]:
 
 
 def complete_settings_or_runs(verb: str, takes_run: bool, args: list[str], word: str) -> list[str]:
-    flags, args = arguments.parse_flags(args)
+    flags, args = arguments.parse_flags("train", args)
     is_folder_eval = bool(arguments.pop_folder_flags(verb, flags)) or arguments.is_folder_eval(verb, args)
     run, overrides = arguments.split_run(args) if takes_run else (None, args)
     if takes_run and run is None and not is_folder_eval and "=" not in word:

@@ -140,12 +140,13 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
     if not level:
         choices = config.get("hydra", {}).get("runtime", {}).get("choices", {})
         names |= {group for group in choices if not group.startswith("hydra/")} - docs.HIDDEN_GROUPS
+    takes_more = command.verb in ("train", "resume")  # for classes of the user's own
     same = [name for name in dotted_keys(config) if name.rpartition(".")[2] == parts[-1]]
     hint = suggest(same[:3]) or did_you_mean(wrong, names)
     full = f"{level}.{wrong}" if level else wrong
-    is_train = wrong == key and command.verb in ("train", "resume")
-    if is_train and (own := find_own_word(wrong, override_of(key, command).partition("=")[2])):
-        return f"Unknown key {full}. In ganrun it is {own}"
+    own = find_own_word(command.verb, key, override_of(key, command).partition("=")[2]) if wrong == key else ""
+    if own:
+        return f"Unknown key {full}. In {'ganrun' if takes_more else f'ganrun {command.verb}'} it is {own}"
     if full in ("sweep.trials", "sweep.storage"):
         return f"{full} needs a search method: sweep=tpe, or random, sobol, cmaes."
     if full == "data.root":
@@ -155,7 +156,6 @@ def unknown_key(key: str, error: HydraException, command: Command) -> str:
         )
     if level == "trainer" and wrong in trainer_arguments.INSTEAD:
         return f"Unknown key {full}.{hint} {trainer_arguments.INSTEAD[wrong]}"
-    takes_more = command.verb in ("train", "resume")  # for classes of the user's own
     return f"Unknown key {full}.{hint}" + (f" To add it: +{override_of(key, command)}" if takes_more else "")
 
 

@@ -135,7 +135,7 @@ def run_verb(verb: str, args: list[str]) -> int:
         if "--help" not in parsed:
             return import_module(f"ganrun.cli.commands.{verb}").main(parsed)
         args = ["--help"]
-    flags, others = arguments.parse_flags(args)
+    flags, others = arguments.parse_flags(verb, args)
     is_help = "--help" in flags
     others += arguments.pop_folder_flags(verb, flags)
     if is_help or verb == "list":

@@ -1,4 +1,4 @@
-"""Words for settings that people bring from other programs, and what ganrun calls them."""
+"""Words for settings that people bring from other programs or commands, and what this one calls them."""
 
 import re
 
@@ -36,10 +36,24 @@ ADVICE = {  # the words, without _ and -: what to write here; {} is the value
     ("randomseed", "manualseed"): "seed={}",
     ("workers", "numworkers", "ncpu"): "nothing: data that fit are kept in memory, and no worker is needed",
 }
-BY_WORD = {word: advice for words, advice in ADVICE.items() for word in words}
+COUNT = ("n", "num", "count", "samples", "numsamples", "nsamples", "numimages", "nimages", "images")
+OUTPUT = ("output", "outdir", "outputdir", "outputpath", "savedir", "savepath", "folder")
+PLACE = ("gpu", "gpus", "gpuid", "accelerator", "cuda")
+DEVICE = {PLACE: "device=auto, cpu, cuda or mps"}
+WHICH = {("ckpt", "checkpoint", "weights"): "which=last or which=best"}
+ADVICE_OF_COMMAND = {  # of the commands that use a trained model
+    "sample": {COUNT: "n={}", OUTPUT: "out={}", ("format", "type"): "as=grid, as=folder or as=npz", **DEVICE, **WHICH},
+    "eval": {COUNT: "samples={}", **DEVICE, **WHICH},
+    "quiz": {COUNT: "n={}", **DEVICE, **WHICH},
+    "translate": {OUTPUT: "out={}", ("source", "inputdir"): "input={}", ("direction",): "to=a or to=b"}
+    | DEVICE
+    | WHICH,
+    "export": {OUTPUT: "out={}", ("as", "type"): "format=safetensors, format=torchscript or format=onnx", **WHICH},
+}
 
 
-def find_own_word(key: str, value: str) -> str:
+def find_own_word(verb: str, key: str, value: str) -> str:
     """Return what to write for `key=value` of another program, "" if that is unknown: epochs, lr, --batch-size."""
-    advice = BY_WORD.get(re.sub("[-_.]", "", key.lower()), "")
-    return advice.format(value or "VALUE")
+    words = ADVICE if verb in ("train", "resume") else ADVICE_OF_COMMAND.get(verb, {})
+    key = re.sub("[-_.]", "", key.lower())
+    return next((advice.format(value or "VALUE") for names, advice in words.items() if key in names), "")

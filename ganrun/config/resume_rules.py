@@ -116,7 +116,7 @@ def _apply_value(cfg: DictConfig, override: Override) -> None:
         with open_dict(cfg) if override.is_add() else open_dict(OmegaConf.create()):
             OmegaConf.update(cfg, key, override.value())
     except (OmegaConfBaseException, AttributeError) as error:
-        own = find_own_word(key, override.input_line.partition("=")[2] if override.input_line else "")
+        own = find_own_word("resume", key, override.input_line.partition("=")[2] if override.input_line else "")
         hint = f" In ganrun it is {own}" if own else did_you_mean(key, flatten_config(cfg))
         raise UserError(f"This run has no setting {key}.{hint}") from error
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from ganrun.config.foreign_words import ADVICE, find_own_word
+from ganrun.config import docs
+from ganrun.config.foreign_words import ADVICE, ADVICE_OF_COMMAND, find_own_word
 from ganrun.config.schema import SETTINGS
 from ganrun.files import conf_dir
 
@@ -22,6 +23,17 @@ def test_each_setting_that_is_advised_is_one(advice):
 
 
 @pytest.mark.parametrize(
+    ("verb", "advice"),
+    [(verb, advice) for verb, words in ADVICE_OF_COMMAND.items() for advice in words.values()],
+)
+def test_each_setting_that_is_advised_of_another_command_is_one_of_it(verb, advice):
+    own = {key.name for key in docs.documented_keys(conf_dir() / f"{verb}.yaml")}
+    keys = re.findall(r"\b(\w+)=", advice)
+    assert keys
+    assert own.issuperset(keys)
+
+
+@pytest.mark.parametrize(
     ("key", "own"),
     [
         ("Learning-Rate", "optimizer.lr=3"),
@@ -34,4 +46,4 @@ def test_each_setting_that_is_advised_is_one(advice):
     ],
 )
 def test_a_word_is_found_however_it_is_written(key, own):
-    assert find_own_word(key, "3") == own
+    assert find_own_word("train", key, "3") == own
