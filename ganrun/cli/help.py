@@ -54,7 +54,7 @@ NAME is a folder, a name in outputs/sweeps, or last. Start a sweep with train -m
 """
 
 COMPARE_HELP = """\
-usage: ganrun compare RUN RUN ... [metric=val/fd_lenet] [out=FOLDER]
+usage: ganrun compare RUN OTHER ... [metric=val/fd_lenet] [out=FOLDER]
        ganrun compare SWEEP
 
 Print the settings in which the runs differ, and rank the runs by their best scores. Runs that differ only in the seed

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -37,9 +38,15 @@ def main(args: Sequence[str]) -> int:
     names = [arg for arg in args if arg.partition("=")[0] not in settings]
     if unknown := settings.keys() - {"metric", "out", "trust"}:
         raise UserError(f"Unknown setting {min(unknown)}. compare takes metric= and out=, and trust=true.")
-    folders = [folder for name in names for folder in find_runs(name, is_set(settings, "trust"))]
+    found = [folder for name in names for folder in find_runs(name, is_set(settings, "trust"))]
+    once: dict[Path, Path] = {}
+    for folder in found:
+        once.setdefault(folder.resolve(), folder)
+    folders = [*once.values()]
     if len(folders) < 2:
-        raise UserError("compare needs two or more runs, or a sweep: ganrun compare RUN RUN, or ganrun compare SWEEP.")
+        times = f" {folders[0]} is given {len(found)} times." if len(found) > len(folders) else ""
+        usage = "ganrun compare RUN OTHER, or ganrun compare SWEEP."
+        raise UserError(f"compare needs two or more runs, or a sweep: {usage}{times}")
     configure_logging()
     metric = settings.get("metric")
     if metric and results.score_mode(metric) is None:
@@ -79,7 +86,8 @@ def build_state(folders: Sequence[Path]) -> SweepState:
     points: dict[tuple, int] = {}
     runs = SweepState(Path(), {"axes": [f"{key}=" for key in axes]})
     for number, (folder, config, choice) in enumerate(zip(folders, configs, choices, strict=True)):
-        values = {key: str(choice.get(key) if key in differing else config.get(key)) for key in axes}
+        chosen = {key: choice.get(key) if key in differing else config.get(key) for key in axes}
+        values = {key: "null" if value is None else str(value) for key, value in chosen.items()}
         point = points.setdefault(tuple(values.values()), len(points))
         run_state = JobState(statuses[number]["state"])
         runs.jobs.append(SweepJob(number, point, values, config.get("seed", 0), str(folder.absolute()), run_state))
@@ -103,11 +111,25 @@ def load_run(folder: Path) -> tuple[dict, dict]:
 
 
 def is_axis(key: str, configs: Sequence[dict], choices: Sequence[dict], differing: Sequence[str]) -> bool:
-    """Whether runs with the same choices in the `differing` groups still differ in this setting."""
+    """Whether the runs differ in this setting, not only in what their choices in the `differing` groups stand for.
+
+    A choice of model stands for its settings and those of its networks, but two models differ in their batch size, too.
+    """
+    group = key.partition(".")[0]
+    if group == "optimizers" and all(config.get(key) == shared_value(key, config) for config in configs):
+        return False
     by_choice: dict[tuple, set] = {}
+    is_of_choice = any(group in choice for choice in choices) and group != "optimizer"
     for config, choice in zip(configs, choices, strict=True):
-        by_choice.setdefault(tuple(choice.get(group) for group in differing), set()).add(str(config.get(key)))
+        if is_of_choice or key in config:
+            own = tuple(choice.get(other) for other in differing) if is_of_choice else ()
+            by_choice.setdefault(own, set()).add(str(config.get(key)))
     return any(len(values) > 1 for values in by_choice.values())
+
+
+def shared_value(key: str, config: Mapping[str, Any]) -> Any:
+    """Return the setting of all players that a player has unless it has one of its own: optimizer.lr."""
+    return config.get(f"optimizer.{key.split('.', 2)[-1]}")
 
 
 def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult], pages: Path) -> None:
@@ -116,11 +138,13 @@ def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult], pages
     pages: the folder to write the pages to, which becomes the folder of `runs`.
     """
     console = PlainConsole(soft_wrap=True)
+    has_seeds = len({job.seed for job in runs.jobs}) > 1
     for job in runs.jobs:
         path = Path(job.name)
         folder = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-        settings = [*(f"{key}={value}" for key, value in job.values.items()), f"seed={job.seed}"]
-        console.print(f"{job.number:>3}  {folder}", f"     {' '.join(settings)}", sep="\n", highlight=False)
+        settings = [f"{key}={value}" for key, value in job.values.items()] + [f"seed={job.seed}"] * has_seeds
+        console.print(f"{job.number:>3}  {folder}", highlight=False)
+        console.print(f"     {' '.join(settings) or 'the same settings'}", highlight=False)
     leaderboard.show_rankings(runs, by_number, console, ranking_table, "Comparison", pages)
     if advice := rescoring_advice([by_number[job.number].protocol for job in runs.jobs], runs.jobs[0]):
         console.print(advice, highlight=False)
@@ -128,7 +152,8 @@ def print_comparison(runs: SweepState, by_number: Mapping[int, RunResult], pages
 
 def ranking_table(ranked: Sequence[board.PointResult], metric: str | None) -> Table:
     """Return a table with the mean and deviation of the best scores of each set of runs that differ only in seed."""
-    table = Table("rank", "runs", metric or "score", "deviation", title="ranking", title_justify="left")
+    table = Table("rank", "runs", metric or "score", "deviation", title_justify="left")
+    table.title = board.describe_columns("ranking", ranked)
     for point in ranked:
         numbers = ", ".join(str(job.number) for job in point.jobs)
         mean = f"{point.mean:.4g}" if point.scores else "none"

@@ -162,7 +162,7 @@ def describe_precisions(jobs: Sequence[SweepJob], results: Results) -> str:
 def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric: str | None) -> Table:
     """Return the ranking as a table for the terminal, with those of the keys that vary."""
     keys = varying_keys(ranked, keys)
-    table = Table(title="leaderboard", title_justify="left")
+    table = Table(title=describe_columns("leaderboard", ranked), title_justify="left")
     for column in ("rank", *short_keys(keys), metric or "score", "deviation", "seeds", "best job"):
         table.add_column(column, overflow="fold")  # a truncated number would be another number
     for point in ranked:
@@ -171,14 +171,26 @@ def leaderboard_table(ranked: Sequence[PointResult], keys: Sequence[str], metric
     return table
 
 
+def describe_columns(title: str, ranked: Sequence[PointResult]) -> str:
+    """Return the title of a ranking with what its scores and deviations are of."""
+    counts = {len(point.scores) for point in ranked} - {0}
+    means = ", means and deviations over seeds" if counts - {1} else ""
+    return f"{title}: best score of each run{means}" if counts else title
+
+
 def ranking_row(point: PointResult, keys: Sequence[str]) -> list[str]:
-    """Return rank, settings, mean, deviation, the number of seeds with a score, and why the other jobs have none."""
+    """Return rank, settings, mean, deviation, the number of seeds with a score, and why the other jobs have none.
+
+    Without a score that could rank, the number of seeds.
+    """
     values = [format_value(point.values.get(key, "")) for key in keys]
     states = Counter(str(job.state) for job in point.jobs if job.state not in (JobState.UNKNOWN, JobState.DONE))
     results = [point.results[job.number] for job in point.jobs if job.state == JobState.DONE]
     states += Counter("no score" for result in results if result.metric and not math.isfinite(result.score))
     unfinished = [f"{count} {state}" if len(point.jobs) > 1 else state for state, count in states.items()]
-    seeds = ", ".join([f"{len(point.scores)}/{len(point.jobs)}", *unfinished])
+    is_scored = any(point.results[job.number].metric for job in point.jobs)
+    count = f"{len(point.scores)}/{len(point.jobs)}" if is_scored else str(len(point.jobs))
+    seeds = ", ".join([count, *unfinished])
     if not point.scores:
         return ["", *values, "", "", seeds]
     deviation = "" if math.isnan(point.deviation) else f"{point.deviation:.3g}"

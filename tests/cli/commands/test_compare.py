@@ -1,6 +1,7 @@
 """Runs beside each other: what they differ in, their ranking, and which are not ranked together."""
 
 import json
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -68,7 +69,7 @@ def test_scores_of_different_counts_are_not_ranked_together(run, capsys, tmp_pat
     assert any(
         line.startswith("To make the scores comparable: ganrun eval") and "samples=10000, and" in line for line in lines
     )
-    assert lines.count("ranking") == 2
+    assert sum(line.startswith("ranking: best score of each run") for line in lines) == 2
     assert {"1 0 5", "1 1, 2 8 1.41"} <= set(lines)  # a first place in each
     assert {path.name for path in (tmp_path / "page").iterdir()} == {"report-1.html", "report-2.html"}
 
@@ -80,7 +81,42 @@ def test_scores_of_different_data_are_not_ranked_together(run, capsys):
 
 def test_choices_that_differ_are_told_as_choices(run, capsys):
     assert main(["compare", run("a", [5.0]), run("b", [4.0], model="wgan")]) == 0
-    assert "model=wgan seed=0" in told(capsys)
+    assert "model=wgan" in told(capsys)  # equal seeds are not
+
+
+def test_settings_that_models_share_are_told_beside_the_model(run, capsys):
+    assert main(["compare", run("a", [5.0]), run("b", [4.0], model="wgan", lr=1e-3)]) == 0
+    assert {"model=gan optimizer.lr=0.0001", "model=wgan optimizer.lr=0.001"} <= set(told(capsys))
+
+
+def test_the_rate_of_a_player_is_told_only_if_it_is_not_that_of_all(run, capsys):
+    def with_rate(name, lr, own):
+        folder = Path(run(name, [5.0], lr=lr))
+        config = OmegaConf.load(folder / "config.yaml")
+        OmegaConf.update(config, "optimizers.discriminator.lr", own, force_add=True)
+        OmegaConf.save(config, folder / "config.yaml")
+        return name
+
+    names = [with_rate("a", 1e-4, 1e-4), with_rate("b", 1e-3, 1e-3), with_rate("c", 1e-4, 4e-4)]
+    assert main(["compare", *names[:2]]) == 0
+    assert "optimizer.lr=0.001" in told(capsys)
+    assert main(["compare", *names]) == 0
+    assert "optimizer.lr=0.0001 optimizers.discriminator.lr=0.0004" in told(capsys)
+
+
+def test_a_run_is_not_compared_with_itself(run, capsys):
+    run("a", [5.0])
+    assert main(["compare", "a", "./a"]) == 2
+    assert "two or more runs, or a sweep: ganrun compare RUN OTHER, or ganrun compare SWEEP. a is given 2 times." in (
+        capsys.readouterr().err
+    )
+    assert main(["compare", "a", run("b", [4.0], lr=1e-3), "a/"]) == 0
+    assert [line for line in told(capsys) if line[:1].isdigit()] == ["0 a", "1 b", "1 1 4", "2 0 5"]
+
+
+def test_runs_with_the_same_settings_are_said_to_have_them(run, capsys):
+    assert main(["compare", run("a", [5.0]), run("b", [4.0])]) == 0
+    assert told(capsys)[:4] == ["0 a", "the same settings", "1 b", "the same settings"]
 
 
 def test_the_page_shows_every_run(run, tmp_path, capsys):
