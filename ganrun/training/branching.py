@@ -18,7 +18,7 @@ from ganrun.models.base import Adversarial
 from ganrun.training import checkpoint, run_folder, session
 from ganrun.training.callbacks.length import kimg_limit
 from ganrun.training.continuation import set_choices
-from ganrun.training.dry_run import print_plan
+from ganrun.training.dry_run import Done, print_plan
 from ganrun.training.fitting_weights import check_misfits, load_fitting_weights
 from ganrun.training.precision import check_precision, parent_precision
 from ganrun.training.run_record import write_start
@@ -55,7 +55,7 @@ def make_branch(
     name = re.sub(r"[^\w.+-]", "_", f"{choices.get('model')}-{choices.get('data')}")  # a stranger may have chosen them
     run_dir = Path(folder) if folder else timed_output("train", name)
     if cfg.dry_run:
-        print_plan(experiment, run_dir)
+        print_plan(experiment, run_dir, choices, Done(content["seen"]["images"] / 1000))
         return None
     session.prepare_experiment(experiment)
     cfg.folder = quote_text(str(run_dir))

@@ -19,7 +19,7 @@ from ganrun.errors import UserError, ganrun_command
 from ganrun.training import checkpoint, initial_weights, run_folder, session
 from ganrun.training.callbacks.callback_list import check_states
 from ganrun.training.callbacks.length import kimg_limit
-from ganrun.training.dry_run import print_plan
+from ganrun.training.dry_run import Done, print_plan
 from ganrun.training.precision import begun_precision, check_precision
 from ganrun.training.threads import kept_threads
 
@@ -58,7 +58,8 @@ def train_on(
     if content is None:
         initial_weights.start_from_source(cfg, experiment.model)
     if cfg.dry_run:
-        print_plan(experiment, run_dir)
+        kimg = content["seen"]["images"] / 1000 if content else 0.0
+        print_plan(experiment, run_dir, choices, Done(kimg, run_folder.read_status(run_dir).get("seconds", 0.0)))
         return
     session.prepare_experiment(experiment)
     if content and path:

@@ -1,7 +1,8 @@
 """ganrun train dry_run=true: checks what the run needs and prints what it would do, and for how long."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
@@ -16,21 +17,32 @@ from ganrun.data.source import FileSource
 from ganrun.terminal import PlainConsole, format_duration, format_length, round_bytes, working
 from ganrun.training.rehearsal import NotMeasuredError, rehearse
 from ganrun.training.session import check_experiment
+from ganrun.training.threads import warn_if_busy
 
 ROLLING_CHECKPOINTS = 2  # the last one and the one before
 
 
-def print_plan(experiment: Experiment, run_dir: Path) -> None:
-    """Print data, networks, players, length, time, memory, disk and run folder of a training run.
+@dataclass(frozen=True)
+class Done:
+    """What a run that goes on has behind it."""
+
+    kimg: float = 0.0
+    seconds: float = 0.0
+
+
+def print_plan(experiment: Experiment, run_dir: Path, choices: Mapping[str, str], done: Done = Done()) -> None:
+    """Print model, data, networks, players, length, time, memory, disk and run folder of a training run.
 
     Trains for some seconds on made-up examples. Raises UserError for weights, files, packages that are missing.
     """
     check_experiment(experiment)
+    if experiment.hardware.device == "cpu":
+        warn_if_busy()
     downloads = experiment.suite.check_weights() if experiment.suite else ""
     console = PlainConsole(soft_wrap=True)
-    tables = plan_table(experiment), networks_table(experiment), players_table(experiment)
+    tables = plan_table(experiment, choices, done), networks_table(experiment), players_table(experiment)
     with working("training for some seconds on made-up examples ..."):
-        measured = [*measured_lines(experiment, run_dir)]
+        measured = [*measured_lines(experiment, run_dir, done)]
     for table in tables:
         for column in table.columns:
             column.overflow = "fold"
@@ -41,7 +53,7 @@ def print_plan(experiment: Experiment, run_dir: Path) -> None:
     console.print("dry_run=true: nothing was written. Remove it to train.")
 
 
-def measured_lines(experiment: Experiment, run_dir: Path) -> Iterator[tuple[str, str]]:
+def measured_lines(experiment: Experiment, run_dir: Path, done: Done) -> Iterator[tuple[str, str]]:
     """Yield (label, text) of what the run takes: time, memory, disk. Raises Failure if the memory does not suffice."""
     cfg, model = experiment.cfg, experiment.model
     disk = checkpoint_lines(experiment, run_dir)  # before the rehearsal, which is the last to use the model
@@ -53,17 +65,18 @@ def measured_lines(experiment: Experiment, run_dir: Path) -> Iterator[tuple[str,
     if rehearsal:
         speed = rehearsal.images_per_second
         measured = f"{speed:,.0f} images/s, measured over {rehearsal.batches} batches of made-up examples"
-        yield "time", f"about {format_duration(training_seconds(cfg, speed))} without scoring: {measured}"
+        yield "time", f"about {format_duration(training_seconds(cfg, speed, done))} without scoring: {measured}"
         if rehearsal.memory:
             where = "of the GPU" if model.device.type == "cuda" else "for this process"
             yield "memory", f"{round_bytes(rehearsal.memory)} {where} at the peak, with activations"
     yield "disk", disk
 
 
-def training_seconds(cfg: DictConfig, images_per_second: float) -> float:
-    """Return how long a training takes at this speed, without scoring."""
-    lengths = [1000 * cfg.kimg / images_per_second if cfg.kimg else None, 60 * cfg.minutes if cfg.minutes else None]
-    return min(length for length in lengths if length is not None)
+def training_seconds(cfg: DictConfig, images_per_second: float, done: Done = Done()) -> float:
+    """Return how long a training takes at this speed, without scoring and without what is done."""
+    lengths = [1000 * (cfg.kimg - done.kimg) / images_per_second] if cfg.kimg else []
+    lengths += [60 * cfg.minutes - done.seconds] if cfg.minutes else []
+    return max(0.0, min(lengths))
 
 
 def checkpoint_lines(experiment: Experiment, run_dir: Path) -> str:
@@ -91,16 +104,19 @@ def count_examples(experiment: Experiment) -> str:
     return f"{len(data.source.files()):,} files in {data.source.root}"
 
 
-def plan_table(experiment: Experiment) -> Table:
+def plan_table(experiment: Experiment, choices: Mapping[str, str], done: Done) -> Table:
     cfg, data, model, suite = experiment.cfg, experiment.data, experiment.model, experiment.suite
     table = Table("", "plan", title="ganrun train", title_justify="left")
     shape, contents = " x ".join(map(str, data.shape)), describe_keys(kinds_of(data.keys))
+    table.add_row("model", f"{choices.get('model')}, with network={choices.get('network')}")
     table.add_row("data", f"{data.name}: {shape}: {contents}")
     table.add_row("examples", count_examples(experiment))
-    count = f"{ceil(round(cfg.kimg * 1000, 6) / data.batch_size):,} " if cfg.kimg else ""
+    images = round(max(0.0, (cfg.kimg or 0) - done.kimg) * 1000, 6)
+    count = f"{ceil(images / data.batch_size):,} " if cfg.kimg else ""
     parts = f", each in {cfg.accumulate} parts of {cfg.batch_size}" if model.accumulation else ""
     table.add_row("batches", f"{count}batches of {data.batch_size} examples{parts}")
-    table.add_row("length", format_length(cfg.kimg, cfg.minutes))
+    behind = f", of which {done.kimg:g} kimg and {format_duration(done.seconds)} are done" if done.kimg else ""
+    table.add_row("length", format_length(cfg.kimg, cfg.minutes) + behind)
     table.add_row("scores", f"{suite.monitor}, {suite.samples:,} samples" if suite else "none")
     table.add_row("memory", f"{training_bytes(cfg, model) / 2**20:,.0f} MiB for weights, gradients and optimizers")
     hardware = experiment.hardware

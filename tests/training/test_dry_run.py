@@ -46,6 +46,25 @@ def test_the_time_is_at_most_the_limit_in_minutes(capsys):
     assert any(line.startswith("time about 0:03 ") for line in plan(capsys, *DCGAN, "metrics=none", "minutes=0.05"))
 
 
+def test_the_plan_of_a_run_that_goes_on_is_of_what_is_left(tmp_path, capsys):
+    assert main(["train", *DCGAN, "kimg=0.04", *QUIET, "folder=run"]) == 0
+    for verb, more in (("resume", ()), ("branch", ["branch=true"])):
+        capsys.readouterr()
+        assert main(["resume", "run", *more, "kimg=4.04", "dry_run=true"]) == 0
+        lines = [" ".join(re.sub("[│┃]", " ", line).split()) for line in capsys.readouterr().out.splitlines()]
+        (length,) = (line for line in lines if line.startswith("length "))
+        assert re.fullmatch(r"length 4.04 kimg, of which 0.04 kimg and 0:\d\d are done", length), verb
+        size = int(next(line.split()[4] for line in lines if line.startswith("batches ")))
+        assert f"batches {-(-4000 // size):,} batches of {size} examples" in lines
+        seconds, speed = re.search(r"time about (\d+:\d+) .*: ([\d,]+) images/s", "\n".join(lines)).groups()
+        minutes, rest = map(int, seconds.split(":"))
+        assert 60 * minutes + rest == pytest.approx(4000 / int(speed.replace(",", "")), abs=1)
+
+
+def test_the_plan_names_the_model_that_was_not_chosen(capsys):
+    assert "model dcgan, with network=dcgan" in plan(capsys, *DCGAN[1:], "metrics=none")
+
+
 @pytest.mark.parametrize("model", ["dcgan", "wgan"])
 def test_checkpoints_have_the_size_that_the_plan_says(model, tmp_path, capsys):
     args = [f"model={model}", "network.width=16", *SMALL_DIGITS, "kimg=0.04", *QUIET]

@@ -33,7 +33,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     initial_weights.start_from_source(cfg, experiment.model)
     if cfg.dry_run:
         experiment.data.check_files()
-        print_plan(experiment, folder)
+        print_plan(experiment, folder, session.config_choices())
         return
     session.prepare_experiment(experiment)
     # A start of version 0.1 may have been killed before it wrote anything into this folder
