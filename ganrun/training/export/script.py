@@ -29,7 +29,7 @@ def write_script(form: str, programs: list[ModelProgram], title: str) -> Script:
         packages += ("pillow",)
         text = translation_script(form, program, title, packages)
         return Script("translate.py", text, packages, f"IMAGE NEW.png {program.name}")
-    packages += ("pillow",) * (form == "onnx" and is_drawable(program))
+    packages += ("pillow",) * is_drawable(program)
     return Script("sample.py", sampling_script(form, program, title, packages), packages, str(SAMPLES))
 
 
@@ -42,22 +42,25 @@ def sampling_script(form: str, program: ModelProgram, title: str, packages: tupl
     """Return the script that draws samples; with torch, the same as `ganrun sample` at its seed 0."""
     is_onnx, is_picture = form == "onnx", is_drawable(program)
     given = [each for each in program.inputs if each.is_condition]
-    has_labels = any("classes" in each.settings for each in program.inputs)
-    modules = ["json"] * bool(given) + ["pathlib", "sys"] + ["struct", "zlib"] * (is_picture and not is_onnx)
+    classes = next((each.settings["classes"] for each in program.inputs if "classes" in each.settings), 0)
+    modules = ["argparse", "pathlib"] + ["json"] * bool(given)
     picture = texts.SAVE_PNG_NUMPY if is_onnx else texts.SAVE_PNG_TORCH
     return fill(
         texts.SAMPLE_NUMPY if is_onnx else texts.SAMPLE_TORCH,
         title=title,
-        usage="python sample.py [N [CLASS]]" if has_labels else "python sample.py [N]",
         packages=", ".join(packages),
         imports=import_lines(form, modules, "pillow" in packages),
-        count=CHECKED if given else SAMPLES,
-        seed=hash_integers(0),
+        arguments=fill(
+            texts.ARGUMENTS,
+            count=CHECKED if given else SAMPLES,
+            seed=0 if is_onnx else hash_integers(0),
+            of_seed="of the noise" if is_onnx else "of the noise (that of: ganrun sample RUN)",
+            class_argument=fill(texts.CLASS_ARGUMENT, classes=classes) if classes else "",
+        ),
         inputs="\n".join(f"{each.name} = {input_source(each, is_onnx)}" for each in program.inputs),
         call=call_of_program(form, program, f'"{program.name}{ENDINGS[form]}"', f"network.{program.name}"),
         save=fill(
             picture if is_picture else texts.SAVE_CSV,
-            colour=2 if program.output_shape[0] == 3 else 0,
             mode=MODES.get(program.output_shape[0] or 0),
         ),
     )
@@ -71,9 +74,8 @@ def translation_script(form: str, program: ModelProgram, title: str, packages: t
     return fill(
         texts.TRANSLATE_NUMPY if form == "onnx" else texts.TRANSLATE_TORCH,
         title=title,
-        usage="python translate.py IMAGE NEW.png [a_to_b | b_to_a]",
         packages=", ".join(packages),
-        imports=import_lines(form, ["pathlib", "sys"], needs_pillow=True),
+        imports=import_lines(form, ["argparse", "pathlib"], needs_pillow=True),
         mode=MODES[channels or 3],
         channels=channels,
         resize="" if multiple else f".resize(({width}, {height}))",
@@ -112,9 +114,8 @@ def input_source(given: ProgramInput, is_onnx: bool) -> str:
         return f"{values}[{numpy}.arange(n) % {len(given.examples)}]"
     if "classes" in given.settings:
         classes = given.settings["classes"]
-        chosen = f"range({classes})[int(sys.argv[2])]"  # fails for a class that there is not
-        full = f"np.full(n, {chosen})" if is_onnx else f"torch.full((n,), {chosen})"
-        return f"{full} if len(sys.argv) > 2 else {numpy}.arange(n) % {classes}"
+        full = "np.full(n, args.label)" if is_onnx else "torch.full((n,), args.label)"
+        return f"{full} if args.label is not None else {numpy}.arange(n) % {classes}"
     size = ", ".join(["n", *map(str, given.shape)])
     draws = texts.NUMPY_DRAWS if is_onnx else texts.TORCH_DRAWS
     size += "," * (not given.shape and given.kind == "integers")

@@ -112,7 +112,23 @@ def test_the_script_of_an_onnx_bundle_draws_samples_of_a_class_without_ganrun_an
     assert (result.returncode, result.stderr) == (0, "")
     assert tiles(tmp_path / "alone" / "samples.png", 9, 28).std() > 5
     assert "torch" not in Path("onnx/sample.py").read_text()
-    assert "IndexError" in run_alone(Path("onnx", "sample.py"), "9", "10", folder=tmp_path / "alone").stderr
+    refused = run_alone(Path("onnx", "sample.py"), "9", "10", folder=tmp_path / "alone")
+    assert (refused.returncode, "label: invalid choice: 10" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("form", formats.FORMATS)
+def test_the_script_of_a_bundle_has_a_help_says_what_it_wrote_and_takes_a_seed(work, form, tmp_path):
+    script, drawn = Path(form, "sample.py"), []
+    shown = run_alone(script, "--help", folder=tmp_path / "alone")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert all(
+        word in shown.stdout for word in ("usage: sample.py", "[n]", "[label]", "--seed", "samples without ganrun")
+    )
+    for seed in ("1", "2", "1"):
+        written = run_alone(script, "8", "--seed", seed, folder=tmp_path / "alone")
+        assert (written.returncode, written.stdout) == (0, "8 samples in samples.png\n")
+        drawn.append((tmp_path / "alone" / "samples.png").read_bytes())
+    assert drawn[0] == drawn[2] != drawn[1]
 
 
 def test_the_same_noise_gives_the_same_samples_in_each_format(work):
