@@ -227,6 +227,7 @@ def conclude(runner: Runner, new_folders: Sequence[Path]) -> None:
         with sweep.locked():
             if not runner.registry.others() and runner.strategy.delete():
                 hydra_context.remove_folders(new_folders)
+                log.info("nothing was trained: %s is removed", folder)
     if folder.exists() and sweep.jobs:
         if runner.abort_reason:
             log.error("%s", runner.abort_reason)

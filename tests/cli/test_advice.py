@@ -82,6 +82,7 @@ SCENARIOS = {
         [],
     ),
     "unfinished sweep": (["sweep", "waiting"], "continue      ", ["trust=true"]),
+    "longer sweep": (["sweep", "resume", "stopped", "kimg=0.04"], "one of its runs longer: ", ["trust=true"]),
     "end of a run": (["train", *POINTS, "folder=it's new"], "next          ", []),
     "end of a run of a translator": (["train", *TRANSLATION, "folder=it's a horse"], "next          ", []),
     "end of a sweep": (["sweep", "resume", "stopped"], "you trust it: ", []),
@@ -97,8 +98,9 @@ ELSEWHERE = {
     "cli/commands/export.py: ganrun_command(*verb, *trust)": "tests/cli/commands/test_export.py executes it",
     "config/foreign_words.py: ganrun resume RUN": "RUN is a place holder, and the verb no setting of this one",
     "training/export/card.py: ganrun eval FOLDER`": "as in `cli/commands/export.py`",
-    "training/export/script_texts.py: ganrun sample RUN seed=0": "in a comment of a script that is written",
+    "training/export/script.py: ganrun sample RUN)": "in the help of a script that is written",
     "cli/arguments.py: ganrun ": "the name of a command in a message about its flags and settings",
+    "cli/choices.py: ganrun ": "the name of a command in a message about its settings",
     "cli/commands/runs.py: ganrun ": "the name of a command in a message about its flags",
     "cli/commands/runs.py: ganrun runs ": AFTER_RUNS,
     "cli/commands/runs.py: ganrun runs diff RUN RUN": AFTER_RUNS,
@@ -229,7 +231,7 @@ def split_by_bash(command):
 
 
 def placeholders_filled(args):
-    places = {"NAME": "stopped", "RUN": "digits", "FOLDER": "A", "SWEEP.": "stopped"}
+    places = {"NAME": "stopped", "RUN": "digits", "OTHER": "points", "FOLDER": "A", "SWEEP.": "stopped"}
     return [places.get(arg, arg.replace("=FOLDER", "=A")) for arg in args]
 
 

@@ -215,6 +215,11 @@ def test_a_named_search_is_resumed_by_its_name(start, run, tmp_path):
         output, _ = moved.communicate(timeout=100)
     assert moved.returncode == 2
     assert "sweep.storage cannot change when a sweep is resumed" in output
+    with start("sweep", "resume", "s", "trust=true", "kimg=4") as longer:
+        output, _ = longer.communicate(timeout=100)
+    job = next((tmp_path / "outputs" / "sweeps" / "s").glob("0-*")).name
+    assert longer.returncode == 2
+    assert f"To train one of its runs longer: ganrun resume outputs/sweeps/s/{job} kimg=4" in output
     with start("sweep", "resume", "s", "trust=true", "sweep.fresh=true") as anew:
         output, _ = anew.communicate(timeout=100)
     assert anew.returncode == 2

@@ -274,8 +274,9 @@ def test_reserved_gpus_are_released_if_no_job_can_start(sweep, monkeypatch):
 @pytest.mark.parametrize(("others", "states", "stays"), [((), "refused", False), (("b",), "refused", True),
                                                          ((), "waiting", False), ((), "failed", True)])  # fmt: skip
 def test_a_sweep_that_trained_nothing_is_removed_unless_others_use_it_or_a_log_explains_a_failure(
-    others, states, stays, sweep, tmp_path, monkeypatch
+    others, states, stays, sweep, tmp_path, monkeypatch, caplog
 ):
+    caplog.set_level("INFO")
     (tmp_path / "mine").mkdir()
     folder = tmp_path / "mine" / "new" / "s"
     new = [folder, folder.parent]
@@ -287,6 +288,7 @@ def test_a_sweep_that_trained_nothing_is_removed_unless_others_use_it_or_a_log_e
     finished = Runner(known, GridSearch(SearchSpace(seeds=[0])), FakeExecutor(folder, None), [0], lambda job: [])
     sweeper.conclude(finished, new)
     assert folder.exists() == stays
+    assert (f"nothing was trained: {folder} is removed" in caplog.text) == (not stays)
     assert (tmp_path / "mine").exists()
     assert folder.parent.exists() == stays
 

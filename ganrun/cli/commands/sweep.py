@@ -45,7 +45,12 @@ def resume_sweep(sweep: state.SweepState, changes: Sequence[str], trust: bool) -
     allowed = [key for key in changeable if key != "sweep.name"]
     changed = [arg.partition("=")[0] for arg in changes]
     if fixed := [key for key in changed if key not in allowed]:
-        raise UserError(f"{fixed[0]} cannot change when a sweep is resumed. Allowed: {', '.join(allowed)}.")
+        way_on = f"Allowed: {', '.join(allowed)}."
+        if fixed[0] in ("kimg", "minutes"):
+            longer = [arg for arg in changes if arg.partition("=")[0] == fixed[0]]
+            job = sweep.folder / (sweep.jobs[0].name if sweep.jobs else "JOB")
+            way_on = f"To train one of its runs longer: {ganrun_command('resume', job, *longer)}"
+        raise UserError(f"{fixed[0]} cannot change when a sweep is resumed. {way_on}")
     saved = [arg for arg in sweep.command if arg.partition("=")[0] not in ("folder", "sweep.fresh", *changed)]
     if not trust:
         command = ganrun_command("sweep", "resume", sweep.folder, *changes, "trust=true")
