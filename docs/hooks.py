@@ -23,7 +23,7 @@ WHEN = ("last", "best")  # checkpoints of a run that models.json has the scores 
 VERBS = ("train", "resume", "eval", "sample", "translate", "quiz", "export")
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "models.json"  # written by scripts/compare_models.py
 PICTURES = Path(__file__).parent / "images" / "models"
-PAGES = {"gaussian": "gmm"}  # of models that have none of their own
+PAGES = {"gaussian": "gmm", "autoencoder": "vae"}  # of models that have none of their own
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
@@ -100,7 +100,8 @@ def figures(page: str) -> str:
     """Return a section with a model's rows in all comparisons, their commands and its picture; nothing without any."""
     rows = [row for row in read_results() if page_of(row) == page]
     names = list(dict.fromkeys(row["table"] for row in rows))
-    data = "digits" if any(row["table"] == "digits" and "1" in row["runs"] for row in rows) else "the ring"
+    of_digits = any(row["table"] in ("digits", "codes") and "1" in row["runs"] for row in rows)
+    data = "digits" if of_digits else "the ring"
     picture = [f"![Samples of {data}, seed 1](../images/models/{page}.png)"] if has_picture(page) else []
     if not rows:
         return "".join(picture)

@@ -94,10 +94,17 @@ def stacked_digits() -> Table:
     return Table(scores, {name: [*common, *own] for name, own in rows.items()})
 
 
+def codes() -> Table:
+    """Return the comparison of models with codes, at their own lengths."""
+    rows = {name: [f"model={name}", "data=digits"] for name in ("autoencoder", "vae")}
+    return Table(["val/fd_lenet", "val/reconstruction_l1", "val/reconstruction_mse", "val/kept_lenet"], rows)
+
+
 TABLES = {
     "ring": mixture("ring", 1536),
     "grid": mixture("grid", 2560),
     "digits": digits(),
+    "codes": codes(),
     "few_digits": few_digits(),
     "stacked_digits": stacked_digits(),
 }

@@ -2,7 +2,8 @@
 
 python scripts/make_pictures.py OUT    OUT is the folder of the runs
 
-Each is the last samples of the run with seed 1 on digits, or else on the ring. Models without such a run are left out.
+Each is the last samples of the run with seed 1 on digits, or else on the ring; NAME-reconstructions.png its last
+reconstructions, if the model has them. Models without such a run are left out.
 """
 
 import argparse
@@ -21,7 +22,7 @@ CLASSES = 10
 def find_runs(out: Path, seed: int = 1) -> dict[str, Path]:
     """Return the folder of the first run of each model that is done: {model: folder}."""
     runs = {}
-    for table in ("digits", "ring"):
+    for table in ("digits", "codes", "ring"):
         for row, settings in TABLES[table].rows.items():
             model = next(setting.removeprefix("model=") for setting in settings if setting.startswith("model="))
             folder = folder_of(out, table, row, seed)
@@ -44,10 +45,11 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the runs")
     PICTURES.mkdir(exist_ok=True)
     for model, folder in find_runs(parser.parse_args().out).items():
-        newest = max((folder / "samples").glob("*.png"))
-        with Image.open(newest) as image:
-            cut(image).save(PICTURES / f"{model}.png", optimize=True)
-        print(f"{model}: {newest}", flush=True)
+        for kind, name in (("samples", model), ("reconstructions", f"{model}-reconstructions")):
+            if newest := max((folder / "samples").glob(f"{kind}-*.png"), default=None):
+                with Image.open(newest) as image:
+                    cut(image).save(PICTURES / f"{name}.png", optimize=True)
+                print(f"{name}: {newest}", flush=True)
 
 
 if __name__ == "__main__":

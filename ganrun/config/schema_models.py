@@ -15,7 +15,18 @@ MODEL_SETTINGS = {
     "model.classes": Setting(number(least=0, whole=True, optional=True), True, in_hparams=True),
     **{
         f"model.{name}": Setting(OBJECT, True)
-        for name in ("generator", "discriminator", "a_to_b", "b_to_a", "d_a", "d_b", "loss", "reconstructor")
+        for name in (
+            "generator",
+            "discriminator",
+            "a_to_b",
+            "b_to_a",
+            "d_a",
+            "d_b",
+            "loss",
+            "reconstructor",
+            "encoder",
+            "decoder",
+        )
     },
     "model.regularizers": Setting(TABLE, True),
     "model.d_steps": Setting(COUNT, True, in_hparams=True),
@@ -32,6 +43,8 @@ MODEL_SETTINGS = {
     "model.permutations": Setting(number(least=2, whole=True, usable=(2, 1000)), True, in_hparams=True),
     **{f"model.{name}": Setting(NOT_NEGATIVE, True, in_hparams=True) for name in ("of_real", "of_fake")},
     "model.weight": Setting(NOT_NEGATIVE, in_hparams=True),
+    "model.beta": Setting(NOT_NEGATIVE, True, in_hparams=True),
+    "model.likelihood": Setting(one_of("bernoulli", "gaussian"), True, in_hparams=True),
     "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),
     "model.identity": Setting(NOT_NEGATIVE, in_hparams=True),
     "model.pool": Setting(number(least=0, whole=True), in_hparams=True),
@@ -65,6 +78,7 @@ MODEL_SETTINGS = {
     "network.discriminator.minibatch": Setting(MINIBATCH, True, in_hparams=True),
     **{f"network.generator.{key}": Setting(COUNT, True, in_hparams=True) for key in SHARED},  # of generator=NAME
     **{f"network.discriminator.{key}": Setting(COUNT, True, in_hparams=True) for key in (*SHARED, *OF_AUTOENCODER)},
+    **{f"network.encoder.{key}": Setting(COUNT, True, in_hparams=True) for key in ("width", "net.width")},
     "network.generator.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),
     "network.**.width": Setting(COUNT, True, in_hparams=True),
     "network.**.blocks": Setting(WHOLE_OR_NULL, True, in_hparams=True),

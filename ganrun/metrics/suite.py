@@ -13,6 +13,7 @@ from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
 from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
+from ganrun.metrics.reconstruction import reconstruction_scores, score_reconstructions
 from ganrun.metrics.sampling import (
     AllFinite,
     generate_batches,
@@ -23,6 +24,7 @@ from ganrun.metrics.sampling import (
 )
 from ganrun.metrics.scores import PREFIX, Score, available_scores, find_score
 from ganrun.metrics.scores.accuracy import accuracy
+from ganrun.metrics.scores.reconstruction import KEPT, OF_RECONSTRUCTIONS
 
 log = logging.getLogger(__name__)
 COLLAPSED = 0.6  # diversity; of one class of the shipped digits it is 0.37 to 0.60, of two classes at least 0.7
@@ -52,7 +54,9 @@ class Generation(FeatureSuite):
         self.regular = [*map(find_score, scores)]
         self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]
         self.scores = [*available_scores().values(), *self.final]
+        self.scores += [*OF_RECONSTRUCTIONS, KEPT]
         self.of_pixels = {number for score in self.scores if score.is_of_pixels for number in score.numbers}
+        self.of_pixels |= {score.name for score in OF_RECONSTRUCTIONS}
 
     def check_data(self, data) -> None:
         super().check_data(data)
@@ -61,7 +65,17 @@ class Generation(FeatureSuite):
             raise UserError(f"data={data.name} holds two domains to translate between. Use metrics={name}.")
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
-        samples = samples or self.samples
+        """Score the samples and the reconstructions of the model, whichever it has."""
+        values, samples = {}, samples or self.samples
+        if hasattr(model, "sample"):
+            values |= self.score_samples(model, data, samples, seed, is_final)
+        if hasattr(model, "reconstruct"):
+            with isolated_rng(scoring_seed(seed)):
+                found = score_reconstructions(model, data, self.extractor, samples, self.batch_size)
+            values |= self.full_names(found)
+        return values
+
+    def score_samples(self, model, data, samples: int, seed: int, is_final: bool) -> dict[str, float]:
         self.warn_of_few(samples)
         finite = AllFinite().to(model.device)
 
@@ -94,7 +108,8 @@ class Generation(FeatureSuite):
             return self.full_names(feature_scores.compute())
 
     def names(self, model, data) -> list[str]:
-        selected = self._selected(data, True, takes_labels(model, data))
+        selected = self._selected(data, True, takes_labels(model, data)) if hasattr(model, "sample") else []
+        selected += reconstruction_scores(data, self.extractor) if hasattr(model, "reconstruct") else []
         return [self.full_name(number) for score in selected for number in score.numbers]
 
     def full_name(self, number: str) -> str:

@@ -97,3 +97,16 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.score(self.features(x)).flatten()
+
+
+class Encoder(nn.Module):
+    """Images [B, *shape] -> codes [B, outputs]: the discriminator's layers with a last convolution of its own."""
+
+    def __init__(self, shape: Sequence[int], outputs: int, width: int = 64, batch_norm: bool = True):
+        super().__init__()
+        judge = Discriminator(shape, width, batch_norm)
+        self.features = judge.features
+        self.code = nn.Conv2d(judge.channels, outputs, judge.smallest)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.code(self.features(x)).flatten(1)

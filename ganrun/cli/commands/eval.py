@@ -121,8 +121,10 @@ def score_run(cfg: DictConfig) -> EvalResult:
         suite.equals,
     )
     result.differences = eval_protocol.training_differences(trained, data, result.scores, protocol)
-    result.collapsed = suite.collapsed(result.scores)
-    if cfg.copies and isinstance(suite, Generation) and data.train_count > copies.NEIGHBOURS:
+    if len(trained.model.players()) > 1:
+        result.collapsed = suite.collapsed(result.scores)
+    is_generator = isinstance(suite, Generation) and hasattr(trained.model, "sample")
+    if cfg.copies and is_generator and data.train_count > copies.NEIGHBOURS:
         add_copies(result, trained, data, suite, cfg)
     return result
 

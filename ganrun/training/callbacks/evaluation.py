@@ -135,7 +135,8 @@ class Evaluation(RunCallback):
             return False
         training = {"averaged_weights": bool(model.averaged), "trained_in": trainer.precision}
         protocol = {**suite.protocol(data), **training, **({"left_out": self.left_out} if self.left_out else {})}
-        record.add_scores(model.images_seen, scores, protocol, suite.collapsed(scores))
+        collapsed = suite.collapsed(scores) if record.has_opponents else None  # no game, no collapse
+        record.add_scores(model.images_seen, scores, protocol, collapsed)
         monitored = {
             f"{MONITORED}/{name.removeprefix('val/')}": scores[name] for name in scores if name == record.monitor
         }
