@@ -53,6 +53,10 @@ CONDITIONED = {  # on the class, otherwise than cgan
     "projection": ["model=projection", "network.width=4", *SMALL_DIGITS],
 }
 PUZZLING = {"deshufflegan": ["model=deshufflegan", "network.width=4", *SMALL_DIGITS]}
+CODED = {  # with codes of examples
+    "vae": ["model=vae", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
+    "autoencoder": ["model=autoencoder", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
+}
 RECONSTRUCTING = {  # whose discriminators are autoencoders
     "began": ["model=began", "network.width=4", "model.stall_kimg=0.008", *SMALL_DIGITS],
     "ebgan": ["model=ebgan", "network.width=4", *SMALL_DIGITS],

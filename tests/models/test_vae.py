@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from helpers.killed import assert_resumes_exactly
-from helpers.model_training import SMALL_DIGITS, job_of, train
+from helpers.model_training import CODED, job_of, train
 from helpers.plain_loops import SEED, assert_moved, assert_same_weights, batches_of
 from helpers.runs import QUIET
 from torch.distributions import Bernoulli, Normal, kl_divergence
@@ -14,8 +14,7 @@ from ganrun.cli.main import main
 from ganrun.models.likelihoods import bernoulli, gaussian
 from ganrun.models.vae import VAE, gaussian_kl
 
-VAE_SMALL = ["model=vae", "network.width=4", "model.z_dim=5", *SMALL_DIGITS]
-AUTOENCODER_SMALL = ["model=autoencoder", "network.width=4", "model.z_dim=5", *SMALL_DIGITS]
+VAE_SMALL, AUTOENCODER_SMALL = CODED["vae"], CODED["autoencoder"]
 EXACT = ["trainer.precision=64-true", "optimizer.fused=false", f"seed={SEED}"]
 FLOAT64 = torch.float64
 RATE = "optimizer.lr=0.1"

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers.model_training import CONDITIONED, PRESETS, PUZZLING, RECONSTRUCTING, SMALL, job_of
+from helpers.model_training import CODED, CONDITIONED, PRESETS, PUZZLING, RECONSTRUCTING, SMALL, job_of
 
 from ganrun.config import docs
 from ganrun.errors import Failure, UserError
@@ -19,7 +19,7 @@ from ganrun.training.inference import TrainedModel
 
 SMALL_RING = ["data=ring", "network.generator.hidden=[8]", "network.discriminator.hidden=[8]"]
 POINTS = ["data=ring", "data.points=600", "network.generator.hidden=[8]"]
-SETTINGS = {**SMALL, **PRESETS, **CONDITIONED, **PUZZLING, **RECONSTRUCTING} | {
+SETTINGS = {**SMALL, **PRESETS, **CONDITIONED, **PUZZLING, **RECONSTRUCTING, **CODED} | {
     "adagan": ["model=adagan", "model.components=3", *POINTS],
     "gmm": ["model=gmm", "model.mixture.components=3", "data=ring"],
 }
@@ -29,7 +29,12 @@ NETWORKS = {  # generators that no model has by default
 }
 # Whose programs have operations that no other of these has; all others are tried with onnxruntime by the slow tests
 DIFFERENT = ("projection", "adagan", "gmm")
-MODELS = [name for name in docs.group_choices("model", docs.conf_dirs()) if not name.startswith("game")]
+WITHOUT_SAMPLES = {"game": ["data=surface"], "game_optimistic": ["data=surface"], "autoencoder": CODED["autoencoder"]}
+MODELS = [
+    name
+    for name in docs.group_choices("model", docs.conf_dirs())
+    if not name.startswith("game") and name not in WITHOUT_SAMPLES
+]
 
 
 def untrained(name, *overrides):
@@ -94,11 +99,11 @@ def test_onnxruntime_translates_like_the_model_in_both_directions(tmp_path):
     assert_agreement(trained, build_programs(trained), "onnx", tmp_path / "onnx")
 
 
-@pytest.mark.parametrize("name", ["game", "game_optimistic"])
+@pytest.mark.parametrize("name", WITHOUT_SAMPLES)
 def test_a_model_without_samples_is_refused_by_name(name):
-    job = job_of(f"model={name}", "data=surface")
+    job = job_of(f"model={name}", *WITHOUT_SAMPLES[name])
     with pytest.raises(UserError, match=f"model={name} cannot be exported: it draws no samples and translates nothing"):
-        build_programs(TrainedModel(None, None, job.model, job.data, 0.0, {"model": name, "data": "surface"}))
+        build_programs(TrainedModel(None, None, job.model, job.data, 0.0, {"model": name}))
 
 
 @pytest.mark.parametrize("bad", BATCHES)
