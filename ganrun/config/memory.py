@@ -1,13 +1,13 @@
-"""The memory that the weights of a training take, with gradients and optimizers, and the memory that is free."""
+"""The memory that the weights of a training take, with gradients and optimizers, and what a device has for them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 import torch
 from omegaconf import DictConfig
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from ganrun.config.free_memory import free_main_memory
 from ganrun.config.hardware import count_devices, device_kind
 from ganrun.errors import UserError
 from ganrun.models.base import Adversarial
@@ -77,23 +77,3 @@ def free_bytes(cfg: DictConfig) -> int | None:
         return torch.cuda.mem_get_info()[0]
     free = free_main_memory()
     return None if free is None else free // max(1, count_devices(cfg.trainer) // cfg.trainer.num_nodes)
-
-
-def free_main_memory() -> int | None:
-    """Return the bytes of main memory that this process may still use; None if that is not known."""
-    return min((size for size in (machine_memory(), container_memory()) if size is not None), default=None)
-
-
-def machine_memory(path: Path = Path("/proc/meminfo")) -> int | None:
-    """Return the bytes of main memory that Linux calls available; None on other systems."""
-    with suppress(OSError, ValueError, KeyError):
-        lines = (line.partition(":") for line in path.read_text().splitlines())
-        return 1024 * int({name: rest for name, _, rest in lines}["MemAvailable"].split()[0])
-
-
-def container_memory(folder: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return the bytes that a container may still use, files in memory not counted; None without a limit."""
-    with suppress(OSError, ValueError, KeyError):
-        limit, used = (int((folder / name).read_text()) for name in ("memory.max", "memory.current"))
-        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return limit - used + int(stat["inactive_file"])

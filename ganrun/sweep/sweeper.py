@@ -11,8 +11,8 @@ from pathlib import Path
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
+from ganrun.config.free_memory import free_main_memory
 from ganrun.config.json_forms import MAX_THREADS
-from ganrun.config.memory import free_main_memory
 from ganrun.config.overrides import config_dir_flags, quote_override, repeatable_overrides, search_path_overrides
 from ganrun.errors import UserError, ganrun_command, heeded_signals, interrupted_by
 from ganrun.files import cpu_count
@@ -43,8 +43,9 @@ MEMORY_OF_A_JOB = 2 * 2**30  # bytes; a training on the shipped digits takes abo
 
 def run_sweep(context: HydraContext, config: DictConfig, overrides: Sequence[str], command: CommandContext) -> None:
     """Train what is left of a sweep, and write its leaderboard. Put names and exit codes into command.outcomes."""
-    validate.check_settings(config, command.overrides)
-    plan = build_plan(context, config, overrides, command)
+    with working("sweep: reading the settings ..."):
+        validate.check_settings(config, command.overrides)
+        plan = build_plan(context, config, overrides, command)
     is_early = is_new(plan, config) and not config.dry_run  # its imports take as long as the checks
     sweep = SweepState(plan.folder, {})
     if is_early:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from ganrun import seeds
-from ganrun.config import build, memory, trust
+from ganrun.config import build, free_memory, trust
 from ganrun.config.json_forms import nan_for_null
 from ganrun.config.relative_paths import anchor_paths
 from ganrun.data.keys import keys_taken
@@ -120,7 +120,7 @@ class TrainedModel:
 
     def check_count(self, n: int) -> None:
         """Raise UserError if n samples do not fit into memory, where they are joined and then written."""
-        each, free = 4 * COPIES * prod(self.data.shape), memory.free_main_memory()
+        each, free = 4 * COPIES * prod(self.data.shape), free_memory.free_main_memory()
         if free is not None and n * each > free:
             raise UserError(
                 f"n={n} samples take {n * each / 2**20:,.0f} MiB of memory, and {free / 2**20:,.0f} MiB are free. Draw "

@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers.model_training import job_of
 
-from ganrun.config import memory
+from ganrun.config import free_memory, memory
 from ganrun.errors import UserError
 
 WIDE = ["model=gan", "network=mlp", "data=folder", "data.size=256", "data.root=.", "metrics=none"]
@@ -58,21 +58,21 @@ def test_what_an_optimizer_remembers_is_counted(overrides, copies):
 
 def test_free_memory_is_that_of_the_machine_or_of_the_container(tmp_path):
     (tmp_path / "meminfo").write_text("MemTotal:  24000 kB\nMemAvailable:   1000 kB\n")
-    assert memory.machine_memory(tmp_path / "meminfo") == 1024 * 1000
-    assert memory.machine_memory(tmp_path / "nowhere") is None
+    assert free_memory.machine_memory(tmp_path / "meminfo") == 1024 * 1000
+    assert free_memory.machine_memory(tmp_path / "nowhere") is None
     for name, text in {
         "memory.max": "5000\n",
         "memory.current": "3000\n",
         "memory.stat": "inactive_file 500\n",
     }.items():
         (tmp_path / name).write_text(text)
-    assert memory.container_memory(tmp_path) == 2500
+    assert free_memory.container_memory(tmp_path) == 2500
     (tmp_path / "memory.max").write_text("max\n")
-    assert memory.container_memory(tmp_path) is None
+    assert free_memory.container_memory(tmp_path) is None
 
 
 def test_processes_on_the_cpu_share_its_memory(monkeypatch):
-    monkeypatch.setattr(memory, "machine_memory", lambda: 2**30)
-    monkeypatch.setattr(memory, "container_memory", lambda: None)
+    monkeypatch.setattr(free_memory, "machine_memory", lambda: 2**30)
+    monkeypatch.setattr(free_memory, "container_memory", lambda: None)
     job = job_of("model=gan", "data=ring", "network.generator.hidden=[8]", "trainer.devices=2")
     assert memory.free_bytes(job.cfg) == 2**29

@@ -22,6 +22,12 @@ class Mine(GAN):
 """
 
 
+def test_what_a_sweep_needs_before_its_first_word_does_not_import_torch():
+    """Its import takes seconds, in which the terminal would stay blank."""
+    code = "import sys, ganrun.cli.hydra_app, ganrun.sweep.sweeper; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_forked_jobs_are_bit_equal_to_runs_that_are_started_by_hand(tmp_path, monkeypatch, threads):

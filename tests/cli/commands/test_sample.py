@@ -233,7 +233,7 @@ def test_translations_do_not_overwrite_each_other(make, photos, name):
 
 @pytest.mark.parametrize("form", ["grid", "npz", "folder"])
 def test_more_samples_than_memory_holds_are_refused_before_any_is_drawn(work, capfd, monkeypatch, form):
-    monkeypatch.setattr(inference.memory, "free_main_memory", lambda: 2**20)
+    monkeypatch.setattr(inference.free_memory, "free_main_memory", lambda: 2**20)
     before = {*work.rglob("*")}
     assert main(["sample", "last", "n=2000000000", f"as={form}"]) == 2
     message = capfd.readouterr().err
