@@ -23,7 +23,7 @@ WHEN = ("last", "best")  # checkpoints of a run that models.json has the scores 
 VERBS = ("train", "resume", "eval", "sample", "translate", "quiz", "export")
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "models.json"  # written by scripts/compare_models.py
 PICTURES = Path(__file__).parent / "images" / "models"
-PAGES = {"gaussian": "gmm", "autoencoder": "vae"}  # of models that have none of their own
+PAGES = {"gaussian": "gmm", "autoencoder": "vae", "ali": "bigan"}  # of models that have none of their own
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:

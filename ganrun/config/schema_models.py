@@ -68,6 +68,9 @@ MODEL_SETTINGS = {
     **{f"network.{net}.hidden": Setting(types.UNITS, True, in_hparams=True) for net in ("generator", "discriminator")},
     **{f"network.{net}.dropout": Setting(SHARE, True, in_hparams=True) for net in ("generator", "discriminator")},
     **{f"network.{net}.hidden": Setting(types.UNITS, True) for net in ("joint", "encoder")},  # as the discriminator's
+    "network.joint.features": Setting(COUNT, True, in_hparams=True),
+    "network.joint.net.width": Setting(COUNT, True),
+    "network.joint.net.batch_norm": Setting(FLAG, True, in_hparams=True),
     "network.joint.pieces": Setting(COUNT, True),
     "network.joint.dropout": Setting(SHARE, True),
     "network.joint.minibatch": Setting(MINIBATCH, True),

@@ -8,7 +8,6 @@ from ganrun.models.autoencoder import Autoencoder
 from ganrun.models.base import Batch, Terms
 from ganrun.models.likelihoods import LIKELIHOODS
 from ganrun.networks import latents
-from ganrun.networks.eval_mode import eval_mode
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -35,11 +34,6 @@ class VAE(Autoencoder):
         divergence = gaussian_kl(mean, log_variance).mean()
         loss = reconstruction + self.beta * divergence
         return {"loss": loss, "reconstruction": reconstruction, "divergence": divergence}
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Return the means of q(z | x) for examples x [n, ...]: [n, z_dim]."""
-        with eval_mode(self.net("encoder")) as net:
-            return net(x)[0]
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         return latents.normal(n, self.z_dim, self.some_weight, generator)

@@ -54,6 +54,8 @@ CONDITIONED = {  # on the class, otherwise than cgan
 }
 PUZZLING = {"deshufflegan": ["model=deshufflegan", "network.width=4", *SMALL_DIGITS]}
 CODED = {  # with codes of examples
+    "bigan": ["model=bigan", "network.width=4", "network.joint.features=8", "model.z_dim=5", *SMALL_DIGITS],
+    "ali": ["model=ali", "network.width=4", "network.joint.features=8", "model.z_dim=5", *SMALL_DIGITS],
     "vae": ["model=vae", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
     "autoencoder": ["model=autoencoder", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
 }

@@ -19,6 +19,13 @@ BAD = [
     ("train epochs=5", ["Unknown key epochs. In ganrun it is kimg=N: thousands of training images"]),
     ("train max-steps=5", ["Unknown key max-steps. In ganrun it is kimg=N"]),
     ("train gpus=2", ["Unknown key gpus. In ganrun it is trainer.devices=2"]),
+    ("train cgan", ['Unexpected argument "cgan"', "To choose this model, write model=cgan"]),
+    ("train digits", ['Unexpected argument "digits"', "To choose this data, write data=digits"]),
+    ("train adam", ["To choose this optimizer, write optimizer=adam"]),
+    ("sample cgan samples=9", ["Unknown key samples. In ganrun sample it is n=9"]),
+    ("sample cgan gpu=0", ["Unknown key gpu", "device=auto"]),
+    ("sample cgan +truncation=.5", ["+truncation has no effect", "ganrun sample reads no setting", "columns"]),
+    ("export cgan ++form=onnx", ["+form has no effect", "Did you mean format"]),
     ("train model=DCGAN", ['Unknown model "DCGAN". Did you mean dcgan']),
     ("train model=WGAN-GP", ['Unknown model "WGAN-GP". Did you mean wgan_gp']),
     (

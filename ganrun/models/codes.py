@@ -1,0 +1,41 @@
+"""What models share that find codes of examples, and examples again from codes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganrun.networks.eval_mode import eval_mode
+
+
+class Codes:
+    """Adds encode, decode and reconstruct to a model with a network `encoder` and one that maps codes to examples.
+
+    encoder: x -> codes [B, z_dim], or (mean, log variance) of their distributions.  decoder_name: of the other network.
+    """
+
+    decoder_name = "decoder"
+    net: Any
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes of examples x [n, ...], or the means of their distributions: [n, z_dim]."""
+        with eval_mode(self.net("encoder")) as net:
+            code = net(x)
+        return code[0] if isinstance(code, tuple) else code
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the examples of codes z [n, z_dim]: [n, ...]."""
+        with eval_mode(self.net(self.decoder_name)) as net:
+            return net(z)
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        return self.decode(self.encode(x))
+
+
+def reconstruction_pictures(model, data, columns: int = 8, rows: int = 4) -> dict[str, tuple[Tensor, int]]:
+    """Return rows of test images, each above the row of their reconstructions, for `pictures`; nothing for points."""
+    if data.kind == "points":
+        return {}
+    x = data.test("x", columns * rows).to(model.device).float()
+    pairs = torch.stack([x, model.reconstruct(x).float()]).unflatten(1, (rows, columns))
+    return {"reconstructions": (pairs.transpose(0, 1).flatten(0, 2), columns)}
