@@ -108,8 +108,10 @@ class Generation(FeatureSuite):
             return self.full_names(feature_scores.compute())
 
     def names(self, model, data) -> list[str]:
-        selected = self._selected(data, True, takes_labels(model, data)) if hasattr(model, "sample") else []
-        selected += reconstruction_scores(data, self.extractor) if hasattr(model, "reconstruct") else []
+        finds_again = hasattr(model, "reconstruct")
+        is_sampled = hasattr(model, "sample") or not finds_again  # a model without both is refused by `check_data`
+        selected = self._selected(data, True, takes_labels(model, data)) if is_sampled else []
+        selected += reconstruction_scores(data, self.extractor) if finds_again else []
         return [self.full_name(number) for score in selected for number in score.numbers]
 
     def full_name(self, number: str) -> str:

@@ -121,7 +121,8 @@ def score_run(cfg: DictConfig) -> EvalResult:
         suite.equals,
     )
     result.differences = eval_protocol.training_differences(trained, data, result.scores, protocol)
-    if len(trained.model.players()) > 1:
+    players = getattr(trained.model, "players", None)  # which an exported model does not know
+    if players is None or len(players()) > 1:  # no game, no collapse
         result.collapsed = suite.collapsed(result.scores)
     is_generator = isinstance(suite, Generation) and hasattr(trained.model, "sample")
     if cfg.copies and is_generator and data.train_count > copies.NEIGHBOURS:
