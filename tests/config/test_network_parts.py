@@ -83,9 +83,10 @@ def test_every_part_stands_alone(name):
 def test_the_groups_have_the_sets_with_such_a_part():
     folders = docs.conf_dirs()
     sets = {*docs.group_choices("network", folders)}
-    assert {*docs.group_choices("generator", folders)} == {*docs.group_choices("discriminator", folders)}
+    with_codes = {"ali", "bigan", "encoder_decoder", "vae"}  # which have no discriminator, or one of pairs
     assert sets - {*docs.group_choices("generator", folders)} == {"none"}
-    assert [*docs.group_choices("encoder", folders)] == ["maxout", "mlp", "points"]
+    assert sets - {*docs.group_choices("discriminator", folders)} == {"none", *with_codes}
+    assert {*docs.group_choices("encoder", folders)} == {"maxout", "mlp", "points", *with_codes}
 
 
 def test_weights_of_a_part_are_those_of_its_set_with_the_same_seed():
@@ -168,7 +169,7 @@ def test_a_model_with_a_group_of_its_own_of_that_name_keeps_it(tmp_path):
 
 def test_a_set_without_the_part_is_refused_with_those_that_have_it(tmp_path):
     write(tmp_path, experiment__bare="# @package _global_\ndefaults:\n  - override /encoder: resnet\n")
-    with pytest.raises(UserError, match=r"network=resnet have none\. Allowed: maxout, mlp, points\."):
+    with pytest.raises(UserError, match=r"network=resnet have none\. Allowed: ali, bigan, encoder_decoder, maxout, "):
         composed("experiment=bare", folder=tmp_path)
 
 
