@@ -116,7 +116,7 @@ def test_a_sweep_refuses_a_part_that_does_not_fit(cli, capsys):
 REFUSED = {  # settings: parts of the message
     ("model=dcgan", "generator=cgan"): (
         "network=dcgan generator=cgan does not fit model=dcgan on data=digits: it needs the setting model.classes",
-        "Generators that fit: autoencoder, dcgan,",
+        "Generators that fit: ali, autoencoder, bigan, dcgan,",
     ),
     ("model=cgan", "discriminator=dcgan"): (
         "network=cgan discriminator=dcgan does not fit model=cgan",
@@ -138,7 +138,7 @@ REFUSED = {  # settings: parts of the message
         "network.width has no effect with generator=resnet and discriminator=r3gan",
     ),
     ("generator=dcgn",): ('Unknown generator "dcgn". Did you mean dcgan',),
-    ("encoder=dcgan",): ('Unknown encoder "dcgan". Allowed: maxout, mlp, points.',),
+    ("encoder=dcgan",): ('Unknown encoder "dcgan". Did you mean bigan? Allowed: ali, bigan, encoder_decoder, maxout,',),
     ("generator=[dcgan]",): ("generator must be the name of one choice",),
     ("model=dcgan", "generator=resnet", "network.generator.hidden=[3]"): (
         "Unknown key network.generator.hidden. Allowed: shape, width, z_dim.",
@@ -183,7 +183,7 @@ def test_help_list_and_completion_know_the_parts(cli, capsys):
     assert "none" not in out
     assert cli.run("train", "--help", "discriminator=resnet_small") == 0
     out = capsys.readouterr().out
-    assert "  generator=      acgan, autoencoder," in out
+    assert "  generator=      acgan, ali, autoencoder," in out
     assert "settings of discriminator=resnet_small\n  network.discriminator.width=32  channels" in out
     assert list_candidates(["train"], "genera", VERBS) == ["generator="]
     assert list_candidates(["train"], "encoder=m", VERBS) == ["encoder=maxout", "encoder=mlp"]
