@@ -56,6 +56,8 @@ def build_experiment(cfg: DictConfig, begun_precision: str | None = None) -> Exp
     check_hardware(cfg.trainer, hardware)
     compatibility.check_accumulation(cfg, model, count_devices(cfg.trainer))
     build.build_trainer(cfg, hardware, logger=False)  # the Trainer itself refuses wrong settings
+    if cfg.metrics._target_ is None:
+        cfg.metrics.monitor = None  # of the model, whose scores are not measured
     suite, callbacks = build.instantiate_optional(cfg.metrics), build.build_callbacks(cfg)
     return Experiment(cfg, data, model, suite, callbacks, hardware)
 

@@ -22,7 +22,7 @@ from ganrun.metrics.sampling import (
     scoring_seed,
     takes_labels,
 )
-from ganrun.metrics.scores import PREFIX, Score, available_scores, find_score
+from ganrun.metrics.scores import PREFIX, Score, ScoreNote, available_scores, find_score
 from ganrun.metrics.scores.accuracy import accuracy
 from ganrun.metrics.scores.reconstruction import KEPT, OF_RECONSTRUCTIONS
 
@@ -53,8 +53,7 @@ class Generation(FeatureSuite):
         super().__init__(*arguments, **options)
         self.regular = [*map(find_score, scores)]
         self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]
-        self.scores = [*available_scores().values(), *self.final]
-        self.scores += [*OF_RECONSTRUCTIONS, KEPT]
+        self.scores = [*available_scores().values(), *self.final, *OF_RECONSTRUCTIONS, KEPT]
         self.of_pixels = {number for score in self.scores if score.is_of_pixels for number in score.numbers}
         self.of_pixels |= {score.name for score in OF_RECONSTRUCTIONS}
 
@@ -106,6 +105,12 @@ class Generation(FeatureSuite):
             for images, y in log_progress(batches):
                 feature_scores.update(images, y)
             return self.full_names(feature_scores.compute())
+
+    def score_notes(self, data, samples: int | None = None) -> dict[str, ScoreNote]:
+        notes = super().score_notes(data, samples)
+        count = min(samples or self.samples, data.test_count("x"))  # of reconstructions
+        names = [self.full_name(score.name) for score in (*OF_RECONSTRUCTIONS, KEPT)]
+        return notes | {name: notes[name]._replace(samples=count) for name in names}
 
     def names(self, model, data) -> list[str]:
         finds_again = hasattr(model, "reconstruct")

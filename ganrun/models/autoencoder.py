@@ -1,9 +1,11 @@
 """The autoencoder."""
 
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 from ganrun.models.base import Adversarial, Batch, Player, Terms
 from ganrun.models.codes import Codes, reconstruction_pictures
+from ganrun.models.losses import at_least_float32
 
 
 class Autoencoder(Codes, Adversarial):
@@ -22,7 +24,7 @@ class Autoencoder(Codes, Adversarial):
         return [Player("autoencoder", [self.encoder, self.decoder], self.reconstruction_loss)]
 
     def reconstruction_loss(self, batch: Batch) -> Tensor | Terms:
-        return (self.decoder(self.encoder(batch["x"])).float() - batch["x"]).square().mean()
+        return mse_loss(at_least_float32(self.decoder(self.encoder(batch["x"]))), at_least_float32(batch["x"]))
 
     def pictures(self, data):
         return reconstruction_pictures(self, data)

@@ -28,11 +28,7 @@ class BiGAN(Codes, GAN):
 
     def score(self, x: Tensor, batch: Batch) -> Tensor:
         """Return the scores of x with a code of q(z | x)."""
-        code = self.encoder(x)
-        if isinstance(code, tuple):
-            mean, log_variance = code
-            code = mean + (log_variance / 2).exp() * self.draw(self.noise, len(x))
-        return self.discriminator(code, x)
+        return self.discriminator(self.draw_code(self.encoder(x)), x)
 
     def pair_scores(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the scores of real and of generated pairs."""

@@ -16,6 +16,8 @@ class Codes:
 
     decoder_name = "decoder"
     net: Any
+    draw: Any
+    noise: Any
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes of examples x [n, ...], or the means of their distributions: [n, z_dim]."""
@@ -27,6 +29,13 @@ class Codes:
         """Return the examples of codes z [n, z_dim]: [n, ...]."""
         with eval_mode(self.net(self.decoder_name)) as net:
             return net(z)
+
+    def draw_code(self, code: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+        """Return what the encoder returned as codes [B, z_dim]: as it is, or drawn from N(mean, variance)."""
+        if not isinstance(code, tuple):
+            return code
+        mean, log_variance = code
+        return mean + (log_variance / 2).exp() * self.draw(self.noise, len(mean))
 
     def reconstruct(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))

@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
+from ganrun.models.losses import at_least_float32
 from ganrun.networks.eval_mode import outside_autocast
 
 
@@ -11,7 +12,7 @@ def gaussian(output: Tensor, x: Tensor) -> Tensor:
 
     output, x: [B, ...].
     """
-    return (output.float() - x.float()).square().flatten(1).sum(1) / 2
+    return (at_least_float32(output) - at_least_float32(x)).square().flatten(1).sum(1) / 2
 
 
 def bernoulli(output: Tensor, x: Tensor) -> Tensor:
@@ -20,7 +21,8 @@ def bernoulli(output: Tensor, x: Tensor) -> Tensor:
     output, x: [B, ...] in [-1, 1]; a gray x counts as the share of white, as is usual.
     """
     with outside_autocast(output):
-        errors = binary_cross_entropy((output.float() + 1) / 2, (x.float() + 1) / 2, reduction="none")
+        p, white = (at_least_float32(output) + 1) / 2, (at_least_float32(x) + 1) / 2
+        errors = binary_cross_entropy(p, white, reduction="none")
     return errors.flatten(1).sum(1)
 
 

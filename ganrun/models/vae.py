@@ -7,12 +7,13 @@ from ganrun import seeds
 from ganrun.models.autoencoder import Autoencoder
 from ganrun.models.base import Batch, Terms
 from ganrun.models.likelihoods import LIKELIHOODS
+from ganrun.models.losses import at_least_float32
 from ganrun.networks import latents
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, variance) || N(0, I)) of [B, z_dim]: [B]. Kingma & Welling 2014, appendix B."""
-    mean, log_variance = mean.float(), log_variance.float()
+    mean, log_variance = at_least_float32(mean), at_least_float32(log_variance)
     return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
 
 
@@ -29,7 +30,7 @@ class VAE(Autoencoder):
 
     def reconstruction_loss(self, batch: Batch) -> Terms:
         mean, log_variance = self.encoder(batch["x"])
-        z = mean + (log_variance / 2).exp() * self.draw(self.noise, len(mean))
+        z = self.draw_code((mean, log_variance))
         reconstruction = self.negative_log(self.decoder(z), batch["x"]).mean()
         divergence = gaussian_kl(mean, log_variance).mean()
         loss = reconstruction + self.beta * divergence

@@ -45,8 +45,7 @@ class RunRecord:
     def __init__(
         self, folder: Path, cfg: DictConfig, choices: Mapping[str, str], precision: str, is_main_process: bool = True
     ):
-        self.folder, self.mode = folder, cfg.metrics.mode
-        self.monitor: Any = None if cfg.metrics.get("_target_", "") is None else cfg.metrics.monitor
+        self.folder, self.monitor, self.mode = folder, cfg.metrics.monitor, cfg.metrics.mode
         self.is_main_process = is_main_process
         self.best: dict[str, float] = {}
         self.last: dict[str, float] = {}

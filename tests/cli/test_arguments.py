@@ -2,6 +2,8 @@
 
 import pytest
 
+from ganrun.errors import did_you_mean
+
 BAD = [
     # arguments, parts of the message
     (["trian"], ['Unknown command "trian"', "Did you mean train"]),
@@ -117,3 +119,8 @@ def test_an_error_in_a_users_config_names_file_and_line(cli, tmp_path, capfd, te
     assert "Traceback" not in err
     assert cli.jobs == []
     assert list(cli.folder.iterdir()) == []
+
+
+def test_where_nothing_is_allowed_no_empty_list_is_shown():
+    assert did_you_mean("x", []) == ""
+    assert did_you_mean("gam", ["gan"]) == " Did you mean gan? Allowed: gan."

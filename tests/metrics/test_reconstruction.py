@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.model_training import SMALL_DIGITS, job_of
+from omegaconf import OmegaConf
 
 from ganrun.cli.main import main
 from ganrun.metrics.extractors.base import LeNetExtractor
@@ -98,8 +99,38 @@ def test_a_vae_is_scored_by_its_samples_and_its_reconstructions_and_is_never_col
     assert main(["export", "run", "out=bundle"]) == 0
 
 
+def test_the_table_of_eval_counts_the_test_images_that_were_reconstructed(digits):
+    suite = job_of("model=vae", "network.width=4", *SMALL_DIGITS, "metrics=lenet").suite
+    suite.prepare(digits)
+    notes = suite.score_notes(digits, 5000)
+    assert (notes["val/reconstruction_l1"].samples, notes["val/kept_lenet"].samples) == (1000, 1000)
+    assert notes["val/fd_lenet"].samples == 5000
+    assert suite.score_notes(digits, 60)["val/psnr"].samples == 60
+
+
 def test_reconstructions_without_metrics_need_no_score(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "model=autoencoder", "data=digits", "metrics=none", *TINY[:3], "logger=none"]) == 0
     (status,) = Path("outputs").rglob("status.json")
     assert json.loads(status.read_text())["monitor"] is None
+    assert OmegaConf.load(status.with_name("config.yaml")).metrics.monitor is None  # which sweeps and compare read
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=autoencoder", "network=mlp"],
+        ["model=bigan", "network=mlp"],
+        ["model=bigan", "network=maxout"],
+        ["model=vae", "generator=resnet_small"],
+        ["model=vae", "model.likelihood=gaussian", "data.size=[8,16]"],  # too small for SSIM
+    ],
+    ids=" ".join,
+)
+def test_other_networks_likelihoods_and_sizes_train_and_are_scored(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = ["batch_size=4", "kimg=0.016", "metrics.samples=50", "logger=none", "folder=run"]
+    assert main(["train", "data=digits", *words, *small]) == 0
+    scores = json.loads(Path("run/status.json").read_text())["last"]
+    assert math.isfinite(scores["val/reconstruction_l1"])
+    assert ("val/ssim" in scores) == ("data.size=[8,16]" not in words)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.killed import assert_resumes_exactly
 from helpers.model_training import CODED, job_of, train
-from helpers.plain_loops import SEED, assert_moved, assert_same_weights, batches_of
+from helpers.plain_loops import NEAR, SEED, assert_moved, assert_same_weights, batches_of
 from helpers.runs import QUIET
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
@@ -77,9 +77,9 @@ def kingma(batches, encoder, decoder, beta):
         x = batch["x"]
         mean, log_variance = encoder(x)
         z = mean + log_variance.exp().sqrt() * torch.randn(len(x), 5, dtype=FLOAT64)
-        p, t = ((image.float() + 1) / 2 for image in (decoder(z), x))
+        p, t = ((image + 1) / 2 for image in (decoder(z), x))
         nothing = (t * p.log() + (1 - t) * (1 - p).log()).flatten(1).sum(1)
-        divergence = kl_divergence(Normal(mean.float(), log_variance.float().exp().sqrt()), Normal(0.0, 1.0)).sum(1)
+        divergence = kl_divergence(Normal(mean, log_variance.exp().sqrt()), Normal(0.0, 1.0)).sum(1)
         optimizer.zero_grad()
         (beta * divergence - nothing).mean().backward()
         optimizer.step()
@@ -92,8 +92,8 @@ def test_the_training_of_a_vae_is_that_of_the_paper():
     train(job, 3)
     kingma(batches_of(job, FLOAT64, 3), encoder, decoder, 2)
     assert_moved(job.model, start)
-    assert_same_weights(job.model.encoder, encoder, atol=1e-4)  # the loss is of 32 bits
-    assert_same_weights(job.model.decoder, decoder, atol=1e-4)
+    assert_same_weights(job.model.encoder, encoder, atol=NEAR)
+    assert_same_weights(job.model.decoder, decoder, atol=NEAR)
 
 
 def test_the_training_of_an_autoencoder_reduces_the_squared_error():
@@ -112,8 +112,8 @@ def test_the_training_of_an_autoencoder_reduces_the_squared_error():
         ):
             w.data -= 0.1 * gradient
     assert_moved(job.model, start)
-    assert_same_weights(job.model.encoder, encoder, atol=1e-5)
-    assert_same_weights(job.model.decoder, decoder, atol=1e-5)
+    assert_same_weights(job.model.encoder, encoder, atol=NEAR)
+    assert_same_weights(job.model.decoder, decoder, atol=NEAR)
 
 
 def test_an_unknown_likelihood_is_refused_with_the_known_ones(tmp_path, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from contextlib import suppress
 
 import pytest
 from omegaconf import OmegaConf
@@ -96,15 +97,26 @@ def test_a_model_without_an_opponent_may_be_done_after_few_batches(record):
 
 
 @pytest.mark.slow
-def test_a_resume_reads_a_million_readings_in_seconds(record, tmp_path):
+def parse_and_copy(path, target, kimg):
+    """Write the lines of a metrics.jsonl up to this kimg to another file, by a plain loop; return its CPU seconds."""
+    start = time.process_time()
+    with path.open() as file, target.open("w") as kept:
+        for line in file:
+            with suppress(ValueError):
+                kept.write(line if json.loads(line)["kimg"] <= kimg else "")
+    return time.process_time() - start
+
+
+def test_a_resume_reads_a_million_readings_about_as_fast_as_a_plain_loop(record, tmp_path):
     run = record([3, 2])
     reading = '{{"time": 1.5, "kimg": {}, "train/generator/loss": 0.25, "train/discriminator/accuracy": 0.5}}\n'
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.writelines(reading.format(200 + i / 1e4) for i in range(1_000_000))
         file.write('{"time": 9, "kimg": 301')  # of a crash
+    plain = parse_and_copy(tmp_path / "metrics.jsonl", tmp_path / "copy", 290)
     start, again = time.process_time(), record()
     again.restore(290_000)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 2 * plain
     assert (again.history, again.best) == (run.history, run.best)
     assert again.readings[-1] == {"train/generator/loss": 0.25, "train/discriminator/accuracy": 0.5}
     assert len(again.readings) == READINGS
