@@ -83,7 +83,7 @@ SETTINGS: dict[str, Setting] = {
     **MODEL_SETTINGS,
     # optimizer, schedule, first weights
     **{f"optimizer.{name}": Setting(allowed, True, in_hparams=True) for name, allowed in types.OPTIMIZER.items()},
-    "optimizers.generator.lr": Setting(types.OPTIMIZER["lr"], True, in_hparams=True),  # of BiGAN
+    "optimizers.generator.lr": Setting(types.OPTIMIZER["lr"], True),  # of BiGAN
     "optimizer.**": Setting(in_hparams=True),
     "schedule.start": Setting(number(least=0, most=1)),
     "schedule.end": Setting(NOT_NEGATIVE),
