@@ -100,7 +100,7 @@ def figures(page: str) -> str:
     """Return a section with a model's rows in all comparisons, their commands and its picture; nothing without any."""
     rows = [row for row in read_results() if page_of(row) == page]
     names = list(dict.fromkeys(row["table"] for row in rows))
-    of_digits = any(row["table"] in ("digits", "codes") and "1" in row["runs"] for row in rows)
+    of_digits = any(row["table"] in ("digits", "codes", "read_codes") and "1" in row["runs"] for row in rows)
     data = "digits" if of_digits else "the ring"
     picture = [f"![Samples of {data}, seed 1](../images/models/{page}.png)"] if has_picture(page) else []
     if not rows:

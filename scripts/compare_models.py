@@ -100,11 +100,18 @@ def codes() -> Table:
     return Table(["val/fd_lenet", "val/reconstruction_l1", "val/reconstruction_mse", "val/kept_lenet"], rows)
 
 
+def read_codes() -> Table:
+    """Return the comparison of models whose codes can be read from their images, at their own lengths."""
+    scores = ["val/fd_lenet", "val/is_lenet", "val/code_recovery", "val/code_error", "val/code_agreement"]
+    return Table(scores, {"infogan": ["model=infogan", "data=digits"]})
+
+
 TABLES = {
     "ring": mixture("ring", 1536),
     "grid": mixture("grid", 2560),
     "digits": digits(),
     "codes": codes(),
+    "read_codes": read_codes(),
     "few_digits": few_digits(),
     "stacked_digits": stacked_digits(),
 }

@@ -3,7 +3,7 @@
 python scripts/make_pictures.py OUT    OUT is the folder of the runs
 
 Each is the last samples of the run with seed 1 on digits, or else on the ring; NAME-reconstructions.png its last
-reconstructions, if the model has them. Models without such a run are left out.
+reconstructions, if the model has them, and NAME-c1.png its images of each value of a code. Models without such a run are left out.
 """
 
 import argparse
@@ -22,7 +22,7 @@ CLASSES = 10
 def find_runs(out: Path, seed: int = 1) -> dict[str, Path]:
     """Return the folder of the first run of each model that is done: {model: folder}."""
     runs = {}
-    for table in ("digits", "codes", "ring"):
+    for table in ("digits", "codes", "read_codes", "ring"):
         for row, settings in TABLES[table].rows.items():
             model = next(setting.removeprefix("model=") for setting in settings if setting.startswith("model="))
             folder = folder_of(out, table, row, seed)
@@ -45,7 +45,8 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the runs")
     PICTURES.mkdir(exist_ok=True)
     for model, folder in find_runs(parser.parse_args().out).items():
-        for kind, name in (("samples", model), ("reconstructions", f"{model}-reconstructions")):
+        kinds = {"samples": model} | {kind: f"{model}-{kind}" for kind in ("reconstructions", "c1", "c2", "c3")}
+        for kind, name in kinds.items():
             if newest := max((folder / "samples").glob(f"{kind}-*.png"), default=None):
                 with Image.open(newest) as image:
                     cut(image).save(PICTURES / f"{name}.png", optimize=True)

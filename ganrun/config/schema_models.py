@@ -6,6 +6,10 @@ from ganrun.config.value_types import COUNT, FLAG, NAME, OBJECT, TABLE, list_of,
 
 PENALTIES = {"gradient_penalty": "weight", "dragan": "weight", "consistency": "weight", "r1": "gamma", "r2": "gamma"}
 AUGMENTING = ("diffaugment", "ada")
+CODE = types.ValueType(
+    "a number of values of at least 2, uniform or normal",
+    lambda value: value in ("uniform", "normal") or (COUNT.admits(value) and value > 1),
+)
 MINIBATCH = one_of("standard_deviation", "discrimination", optional=True)
 SHARED = ("width", "net.width", "blocks_per_size")  # settings of network sets that become those of one part
 OF_AUTOENCODER = ("power", "encoder.width", "encoder.outputs", "decoder.width", "decoder.z_dim")
@@ -43,6 +47,10 @@ MODEL_SETTINGS = {
     "model.permutations": Setting(number(least=2, whole=True, usable=(2, 1000)), True, in_hparams=True),
     **{f"model.{name}": Setting(NOT_NEGATIVE, True, in_hparams=True) for name in ("of_real", "of_fake")},
     "model.weight": Setting(NOT_NEGATIVE, in_hparams=True),
+    "model.codes": Setting(TABLE, True),
+    "model.codes.*": Setting(CODE, True, in_hparams=True),
+    "model.continuous_weight": Setting(NOT_NEGATIVE, True, in_hparams=True),
+    "model.ramp_kimg": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.beta": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.likelihood": Setting(one_of("bernoulli", "gaussian"), True, in_hparams=True),
     "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
+from ganrun.metrics.codes import code_scores, score_codes
 from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
 from ganrun.metrics.reconstruction import reconstruction_scores, score_reconstructions
@@ -24,6 +25,7 @@ from ganrun.metrics.sampling import (
 )
 from ganrun.metrics.scores import PREFIX, Score, ScoreNote, available_scores, find_score
 from ganrun.metrics.scores.accuracy import accuracy
+from ganrun.metrics.scores.codes import OF_IMAGES, OF_SAMPLES
 from ganrun.metrics.scores.reconstruction import KEPT, OF_RECONSTRUCTIONS
 
 log = logging.getLogger(__name__)
@@ -53,9 +55,10 @@ class Generation(FeatureSuite):
         super().__init__(*arguments, **options)
         self.regular = [*map(find_score, scores)]
         self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]
-        self.scores = [*available_scores().values(), *self.final, *OF_RECONSTRUCTIONS, KEPT]
+        of_model = [*OF_RECONSTRUCTIONS, *OF_SAMPLES, *OF_IMAGES]  # of nothing that the extractor finds
+        self.scores = [*available_scores().values(), *self.final, *of_model, KEPT]
         self.of_pixels = {number for score in self.scores if score.is_of_pixels for number in score.numbers}
-        self.of_pixels |= {score.name for score in OF_RECONSTRUCTIONS}
+        self.of_pixels |= {score.name for score in of_model}
 
     def check_data(self, data) -> None:
         super().check_data(data)
@@ -64,7 +67,7 @@ class Generation(FeatureSuite):
             raise UserError(f"data={data.name} holds two domains to translate between. Use metrics={name}.")
 
     def score(self, model, data, samples: int | None = None, seed: int = 0, is_final: bool = False) -> dict[str, float]:
-        """Score the samples and the reconstructions of the model, whichever it has."""
+        """Score the samples, the reconstructions and the codes of the model, whichever it has."""
         values, samples = {}, samples or self.samples
         if hasattr(model, "sample"):
             values |= self.score_samples(model, data, samples, seed, is_final)
@@ -72,6 +75,9 @@ class Generation(FeatureSuite):
             with isolated_rng(scoring_seed(seed)):
                 found = score_reconstructions(model, data, self.extractor, samples, self.batch_size)
             values |= self.full_names(found)
+        if hasattr(model, "recognize"):
+            with isolated_rng(scoring_seed(seed)):
+                values |= self.full_names(score_codes(model, data, samples, self.batch_size, seed))
         return values
 
     def score_samples(self, model, data, samples: int, seed: int, is_final: bool) -> dict[str, float]:
@@ -108,8 +114,8 @@ class Generation(FeatureSuite):
 
     def score_notes(self, data, samples: int | None = None) -> dict[str, ScoreNote]:
         notes = super().score_notes(data, samples)
-        count = min(samples or self.samples, data.test_count("x"))  # of reconstructions
-        names = [self.full_name(score.name) for score in (*OF_RECONSTRUCTIONS, KEPT)]
+        count = min(samples or self.samples, data.test_count("x"))  # of test images
+        names = [self.full_name(score.name) for score in (*OF_RECONSTRUCTIONS, KEPT, *OF_IMAGES)]
         return notes | {name: notes[name]._replace(samples=count) for name in names}
 
     def names(self, model, data) -> list[str]:
@@ -117,6 +123,7 @@ class Generation(FeatureSuite):
         is_sampled = hasattr(model, "sample") or not finds_again  # a model without both is refused by `check_data`
         selected = self._selected(data, True, takes_labels(model, data)) if is_sampled else []
         selected += reconstruction_scores(data, self.extractor) if finds_again else []
+        selected += code_scores(model, data) if hasattr(model, "recognize") else []
         return [self.full_name(number) for score in selected for number in score.numbers]
 
     def full_name(self, number: str) -> str:

@@ -8,27 +8,31 @@ from torch import Tensor
 from ganrun.networks.eval_mode import eval_mode
 
 
-class Codes:
-    """Adds encode, decode and reconstruct to a model with a network `encoder` and one that maps codes to examples.
-
-    encoder: x -> codes [B, z_dim], or (mean, log variance) of their distributions.  decoder_name: of the other network.
-    """
+class Decoding:
+    """Adds decode to a model with a network that maps codes to examples, whose name is `decoder_name`."""
 
     decoder_name = "decoder"
     net: Any
     draw: Any
     noise: Any
 
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the examples of codes z [n, z_dim]: [n, ...]."""
+        with eval_mode(self.net(self.decoder_name)) as net:
+            return net(z)
+
+
+class Codes(Decoding):
+    """Adds encode, decode and reconstruct to a model with a network `encoder` and a decoder.
+
+    encoder: x -> codes [B, z_dim], or (mean, log variance) of their distributions.
+    """
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes of examples x [n, ...], or the means of their distributions: [n, z_dim]."""
         with eval_mode(self.net("encoder")) as net:
             code = net(x)
         return code[0] if isinstance(code, tuple) else code
-
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the examples of codes z [n, z_dim]: [n, ...]."""
-        with eval_mode(self.net(self.decoder_name)) as net:
-            return net(z)
 
     def draw_code(self, code: Tensor | tuple[Tensor, Tensor]) -> Tensor:
         """Return what the encoder returned as codes [B, z_dim]: as it is, or drawn from N(mean, variance)."""

@@ -14,6 +14,12 @@ def uniform(n: int, dim: int, like: Tensor, generator: torch.Generator | None = 
     return _sample(torch.rand, n, dim, like, generator) * 2 - 1
 
 
+def one_hot(n: int, dim: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Sample one of `dim` values, all equally likely, as a row with a single 1: [n, dim], as `like`."""
+    value = (_sample(torch.rand, n, 1, like, generator) * dim).long().clamp(max=dim - 1)
+    return (value == torch.arange(dim, device=like.device)).to(like.dtype)
+
+
 def _sample(sampler, n: int, dim: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
     if generator is None:
         return sampler(n, dim, dtype=like.dtype, device=like.device)

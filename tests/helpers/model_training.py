@@ -56,6 +56,7 @@ PUZZLING = {"deshufflegan": ["model=deshufflegan", "network.width=4", *SMALL_DIG
 CODED = {  # with codes of examples
     "bigan": ["model=bigan", "network.width=4", "network.joint.features=8", "model.z_dim=5", *SMALL_DIGITS],
     "ali": ["model=ali", "network.width=4", "network.joint.features=8", "model.z_dim=5", *SMALL_DIGITS],
+    "infogan": ["model=infogan", "network.width=4", "model.z_dim=15", *SMALL_DIGITS],
     "vae": ["model=vae", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
     "autoencoder": ["model=autoencoder", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
 }
