@@ -96,7 +96,7 @@ def stacked_digits() -> Table:
 
 def codes() -> Table:
     """Return the comparison of models with codes, at their own lengths."""
-    rows = {name: [f"model={name}", "data=digits"] for name in ("autoencoder", "vae", "bigan", "ali")}
+    rows = {name: [f"model={name}", "data=digits"] for name in ("autoencoder", "vae", "vaegan", "bigan", "ali")}
     return Table(["val/fd_lenet", "val/reconstruction_l1", "val/reconstruction_mse", "val/kept_lenet"], rows)
 
 

@@ -3,7 +3,8 @@
 python scripts/make_pictures.py OUT    OUT is the folder of the runs
 
 Each is the last samples of the run with seed 1 on digits, or else on the ring; NAME-reconstructions.png its last
-reconstructions, if the model has them, and NAME-c1.png its images of each value of a code. Models without such a run are left out.
+reconstructions, if the model has them, and NAME-c1.png its images of each value of a code. Models without such a run
+are left out.
 """
 
 import argparse

@@ -51,6 +51,7 @@ MODEL_SETTINGS = {
     "model.codes.*": Setting(CODE, True, in_hparams=True),
     "model.continuous_weight": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.ramp_kimg": Setting(NOT_NEGATIVE, True, in_hparams=True),
+    "model.gamma": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.beta": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.likelihood": Setting(one_of("bernoulli", "gaussian"), True, in_hparams=True),
     "model.cycle": Setting(NOT_NEGATIVE, in_hparams=True),

@@ -5,9 +5,10 @@ from torch import Tensor
 
 from ganrun.models.base import Batch, Terms, as_terms
 from ganrun.models.gan import GAN
-from ganrun.models.latent_codes import LatentCodes, Recognition
-from ganrun.models.losses import loss_of_fakes
+from ganrun.models.losses import at_least_float32, loss_of_fakes
+from ganrun.models.recognition import Recognition
 from ganrun.networks import latents
+from ganrun.networks.codes import LatentCodes
 
 
 class InfoGAN(Recognition, GAN):
@@ -15,7 +16,7 @@ class InfoGAN(Recognition, GAN):
 
     generator: z [B, z_dim] -> x; codes lead z.  discriminator: builds x -> (scores [B], Q's parameters [B, outputs]).
     codes: see LatentCodes.  weight, continuous_weight: lambda of categories, and of the other codes.  ramp_kimg: of D's
-    images, in thousands, within which both grow from 0.
+    images on each device, in thousands, within which both grow from 0.
     Q has all layers of D but the last, and both players lower its cost, as in the authors' code; in eq. 6, G and Q do.
     """
 
@@ -49,7 +50,7 @@ class InfoGAN(Recognition, GAN):
 
     def informed(self, terms: Terms, q: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return a loss less lambda L_I, without the constant entropies, and L_I of each code, eq. 5, in nats."""
-        costs, share = self.codes.negative_logs(q, z), (self.seen / max(self.ramp, 1)).clamp(max=1)
+        costs, share = self.codes.negative_logs(at_least_float32(q), z), (self.seen / max(self.ramp, 1)).clamp(max=1)
         loss = terms["loss"] + share * sum(self.weights[name] * cost for name, cost in costs.items())
         bounds = {f"information_{name}": self.codes[name].entropy - cost for name, cost in costs.items()}
         return {**terms, "loss": loss, **bounds}

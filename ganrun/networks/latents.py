@@ -14,7 +14,7 @@ def uniform(n: int, dim: int, like: Tensor, generator: torch.Generator | None = 
     return _sample(torch.rand, n, dim, like, generator) * 2 - 1
 
 
-def one_hot(n: int, dim: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def category(n: int, dim: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Sample one of `dim` values, all equally likely, as a row with a single 1: [n, dim], as `like`."""
     value = (_sample(torch.rand, n, 1, like, generator) * dim).long().clamp(max=dim - 1)
     return (value == torch.arange(dim, device=like.device)).to(like.dtype)

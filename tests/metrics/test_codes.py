@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from ganrun.metrics.codes import code_scores, matched_share, score_codes
-from ganrun.models.latent_codes import LatentCodes
+from ganrun.networks.codes import LatentCodes
 
 CLASSES = 4
 RENAMED = torch.tensor([2, 0, 3, 1])  # the category that stands for each class

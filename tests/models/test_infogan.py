@@ -15,7 +15,7 @@ from torch.nn.functional import logsigmoid
 
 from ganrun.cli.main import main
 from ganrun.errors import UserError
-from ganrun.models.latent_codes import LatentCodes
+from ganrun.networks.codes import LatentCodes
 
 EXACT = ["trainer.precision=64-true", "optimizer.fused=false", f"seed={SEED}"]
 FLOAT64 = torch.float64

@@ -3,18 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ganrun import seeds
 from ganrun.errors import UserError
-from ganrun.models.codes import Decoding
-from ganrun.models.losses import at_least_float32
 from ganrun.networks import latents
-from ganrun.networks.eval_mode import eval_mode
 
 
 class Code(Protocol):
@@ -40,11 +36,11 @@ class Categorical:
         return math.log(self.size)
 
     def draw(self, n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
-        return latents.one_hot(n, self.size, like, generator)
+        return latents.category(n, self.size, like, generator)
 
     def negative_log(self, q: Tensor, c: Tensor) -> Tensor:
         """-log Q(c | x): [B]. q: logits [B, size].  c: [B, size]."""
-        return cross_entropy(at_least_float32(q), c.argmax(1), reduction="none")
+        return cross_entropy(q, c.argmax(1), reduction="none")
 
     def shown_values(self) -> Tensor:
         """Return all values, [size, size]."""
@@ -68,7 +64,7 @@ class Continuous:
 
     def negative_log(self, q: Tensor, c: Tensor) -> Tensor:
         """-log N(c; q, 1): [B]. q, c: [B, 1]."""
-        return ((at_least_float32(c) - at_least_float32(q)).square() + math.log(2 * math.pi)).sum(1) / 2
+        return ((c - q).square() + math.log(2 * math.pi)).sum(1) / 2
 
     def shown_values(self) -> Tensor:
         """Return ten values from -2 to 2, [10, 1]: the paper shows what is beyond those of the training, too."""
@@ -96,7 +92,7 @@ class LatentCodes(dict[str, Code]):
         return dict(zip(self, z[:, : self.size].split(sizes, dim=1), strict=True))
 
     def negative_logs(self, q: Tensor, z: Tensor) -> dict[str, Tensor]:
-        """Return -E log Q(c | x) of each code, scalars, for the parameters of Q and the latents that made x."""
+        """Return -E log Q(c | x) of each code, scalars, for Q's parameters, in float32 or more, and the z of x."""
         parameters, codes = self.split(q), self.split(z)
         return {name: code.negative_log(parameters[name], codes[name]).mean() for name, code in self.items()}
 
@@ -118,24 +114,3 @@ def read_code(name: str, value: int | str) -> Code:
         f"model.codes.{name} must be a number of values of at least 2, uniform or normal, got {value}. "
         "For example model.codes.c1=10"
     )
-
-
-class Recognition(Decoding):
-    """Adds recognize, and pictures of the codes, to a GAN with `codes` whose discriminator returns (scores, Q)."""
-
-    decoder_name = "generator"
-    codes: LatentCodes
-    discriminator: Any
-
-    def recognize(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the parameters of Q of each code for examples x [n, ...]: logits, or the mean of a number."""
-        with eval_mode(self.discriminator) as net:
-            return self.codes.split(net(x)[1])
-
-    def pictures(self, data: Any) -> dict[str, tuple[Tensor, int]]:
-        """Return the model's pictures, and rows of images that differ in one code alone, under the code's name."""
-        shown = super().pictures(data)  # pyright: ignore[reportAttributeAccessIssue]
-        for name, code in self.codes.items() if data.kind != "points" else ():
-            z, values = self.noise(5, seeds.generator(0)), code.shown_values()
-            shown[name] = (self.decode(self.codes.vary(name, values, z)), len(values))
-        return shown
