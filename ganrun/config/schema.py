@@ -173,7 +173,9 @@ SETTINGS: dict[str, Setting] = {
     **{name: Setting(NAME) for name in ("run", "input", "which", "device", "as", "to", "format")},
     **{name: Setting(FLAG) for name in ("branch", "fresh", "trust")},
     "classes": Setting(types.CLASSES),
-    "conditions": Setting(types.TABLE_OR_NULL),
+    **{name: Setting(types.TABLE_OR_NULL) for name in ("conditions", "code")},
+    "z": Setting(types.NAME_OR_NULL),
+    "latents": Setting(FLAG),
     "out": Setting(TEXT),
 }
 

@@ -10,7 +10,6 @@ from ganrun.models.base import Batch, Player
 from ganrun.models.boosting import Rounds, draw_by_weight, restart
 from ganrun.models.gan import GAN
 from ganrun.models.losses import logistic
-from ganrun.networks.eval_mode import eval_mode
 from ganrun.networks.mixture import copies, sample_mixture
 
 
@@ -24,6 +23,7 @@ class AdaGAN(GAN):
     def __init__(self, generator, discriminator, *args, components, round_kimg, judge_share, **kwargs):
         super().__init__(copies(generator, components), discriminator, *args, **kwargs)
         self.judge, self.first = copy.deepcopy(discriminator), copy.deepcopy(discriminator).requires_grad_(False)
+        self.decode = None  # pyright: ignore[reportAttributeAccessIssue]  a sample comes from any of the generators
         self.rounds = Rounds(components, 1000 * round_kimg, judge_share)
 
     def phase(self) -> tuple[int, bool]:
@@ -56,5 +56,5 @@ class AdaGAN(GAN):
 
     def sample(self, n: int, y: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Return examples [n, ...] of the mixture so far."""
-        with eval_mode(self.net("generator")) as nets:
-            return sample_mixture(nets, self.rounds.finished(self.images_seen), self.noise(n, generator), generator)
+        nets, count = self.net("generator"), self.rounds.finished(self.images_seen)
+        return sample_mixture(nets, count, self.noise(n, generator), generator)

@@ -16,7 +16,7 @@ class BiGAN(Codes, GAN):
     G and E are one player, with D's loss for exchanged roles, as Dumoulin's algorithm 1 says.
     """
 
-    averages, decoder_name = ("generator", "encoder"), "generator"
+    averages = ("generator", "encoder")
 
     def __init__(self, *args, encoder, **kwargs):
         super().__init__(*args, **kwargs)

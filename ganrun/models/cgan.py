@@ -6,7 +6,6 @@ from torch import Tensor
 from ganrun import seeds
 from ganrun.models.base import Batch
 from ganrun.models.gan import GAN
-from ganrun.networks.eval_mode import eval_mode
 
 
 class CGAN(GAN):
@@ -31,8 +30,7 @@ class CGAN(GAN):
     def sample(self, n: int, y: Tensor | None = None, generator: torch.Generator | None = None) -> Tensor:
         """Return examples [n, ...] of the classes y [n]; without y of the classes 0, 1, 2, ... in turn."""
         y = torch.arange(n) % self.classes if y is None else y
-        with eval_mode(self.net("generator")) as net:
-            return net(self.noise(n, generator), y.to(self.device))
+        return self.decode(self.noise(n, generator), y.to(self.device))
 
     def pictures(self, data, columns: int = 10, max_rows: int = 20):
         columns = 2500 // self.classes if data.kind == "points" else columns

@@ -16,10 +16,10 @@ class Decoding:
     draw: Any
     noise: Any
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Return the examples of codes z [n, z_dim]: [n, ...]."""
+    def decode(self, z: Tensor, *conditions: Tensor) -> Tensor:
+        """Return the examples of codes z [n, z_dim], and of classes y [n] for a conditional model: [n, ...]."""
         with eval_mode(self.net(self.decoder_name)) as net:
-            return net(z)
+            return net(z, *conditions)
 
 
 class Codes(Decoding):

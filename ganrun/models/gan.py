@@ -4,19 +4,19 @@ from torch import Generator, Tensor
 
 from ganrun import seeds
 from ganrun.models.base import Adversarial, Batch, Player, Terms, as_terms
+from ganrun.models.codes import Decoding
 from ganrun.models.losses import choose_objective, loss_of_fakes
 from ganrun.models.regularizers import Regularizers
 from ganrun.networks import latents
-from ganrun.networks.eval_mode import eval_mode
 
 
-class GAN(Adversarial):
+class GAN(Decoding, Adversarial):
     """Goodfellow et al. 2014, Algorithm 1: d_steps steps of D (the paper's k), each on fresh data, then one of G.
 
     generator: z [B, z_dim] -> x [B, ...].  discriminator: x -> scores.  loss, regularizers: see those files.
     """
 
-    averages = ("generator",)
+    averages, decoder_name = ("generator",), "generator"
 
     def __init__(self, generator, discriminator, z_dim, d_steps=1, loss=None, regularizers=(), **base):
         d_steps, loss = base.pop("k", d_steps), choose_objective(loss, base.pop("generator_loss", None))  # as in 0.1
@@ -51,8 +51,7 @@ class GAN(Adversarial):
 
     def sample(self, n: int, y: Tensor | None = None, generator: Generator | None = None) -> Tensor:
         """Return examples [n, ...] of the averaged generator; y is for conditional models."""
-        with eval_mode(self.net("generator")) as net:
-            return net(self.noise(n, generator))
+        return self.decode(self.noise(n, generator))
 
     def pictures(self, data):
         n = 2500 if data.kind == "points" else 64

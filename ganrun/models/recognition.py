@@ -5,17 +5,17 @@ from typing import Any
 from torch import Tensor
 
 from ganrun import seeds
-from ganrun.models.codes import Decoding
 from ganrun.networks.codes import LatentCodes
 from ganrun.networks.eval_mode import eval_mode
 
 
-class Recognition(Decoding):
+class Recognition:
     """Adds recognize, and pictures of the codes, to a GAN with `codes` whose discriminator returns (scores, Q)."""
 
-    decoder_name = "generator"
     codes: LatentCodes
     discriminator: Any
+    noise: Any
+    decode: Any
 
     def recognize(self, x: Tensor) -> dict[str, Tensor]:
         """Return the parameters of Q of each code for examples x [n, ...]: logits, or the mean of a number."""

@@ -19,7 +19,7 @@ class VAEGAN(Codes, GAN):
     is the mean of those against reconstructions and against samples, so that real examples count as much as fakes.
     """
 
-    averages, decoder_name = ("generator", "encoder"), "generator"
+    averages = ("generator", "encoder")
 
     def __init__(self, *args, encoder, gamma: float, **kwargs):
         super().__init__(*args, **kwargs)

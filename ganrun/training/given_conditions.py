@@ -1,7 +1,7 @@
 """Conditions of samples that a user gives on the command line: numbers, or arrays in a file."""
 
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from zipfile import BadZipFile
@@ -33,7 +33,8 @@ def read_conditions(
             hint = "Classes have a setting of their own: 'classes=[3,7]'." if name == "y" else describe(name, taken)
             raise UserError(f"conditions.{name} cannot be given. {hint}")
         path = Path(value).expanduser() if isinstance(value, str) else None
-        array = to_numbers(name, value) if path is None else read_array(name, path)
+        setting = f"conditions.{name}={value}"
+        array = to_numbers(setting, value) if path is None else read_arrays(setting, [name], path)[name]
         examples = keys[name].to_batch(in_shape(name, array, keys[name]))
         conditions[name] = examples[torch.arange(n) % len(examples)]
     return conditions
@@ -46,30 +47,34 @@ def describe(name: str, taken: Collection[str]) -> str:
     return f"This model takes {', '.join(others)}.{did_you_mean(name, others)}"
 
 
-def to_numbers(name: str, value: ArrayLike) -> np.ndarray:
+def to_numbers(setting: str, value: ArrayLike, how: str = HOW) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError:  # lists of different lengths
         array = np.asarray(None)
     if array.dtype.kind not in "iuf":
-        raise UserError(f"conditions.{name}={value} must be {HOW}.")
+        raise UserError(f"{setting} must be {how}.")
     return array
 
 
-def read_array(name: str, path: Path) -> np.ndarray:
-    """Return the array of a .npy file, or that with this name of a .npz file."""
+def read_arrays(setting: str, names: Sequence[str], path: Path, how: str = HOW) -> dict[str, np.ndarray]:
+    """Return the array of a .npy file under the first of the names, or those of a .npz file with these names.
+
+    setting: as the user gave it, "conditions.code=FILE".  how: what it must be. A file without the first is refused.
+    """
+    name = names[0]
     if path.suffix not in (".npy", ".npz"):
-        raise UserError(f"conditions.{name}={path} must be {HOW}.")
+        raise UserError(f"{setting} must be {how}.")
     try:
         content = np.load(path, allow_pickle=False)  # what the file is, whatever its name says
         if isinstance(content, np.ndarray):
-            return to_numbers(name, content)
+            return {name: to_numbers(setting, content, how)}
         with content as arrays:
             if name not in arrays:
-                raise UserError(f"conditions.{name}={path} has no array {name}, but {', '.join(arrays) or 'nothing'}.")
-            return to_numbers(name, arrays[name])
+                raise UserError(f"{setting} has no array {name}, but {', '.join(arrays) or 'nothing'}.")
+            return {key: to_numbers(setting, arrays[key], how) for key in names if key in arrays}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise UserError(f"conditions.{name}={path} cannot be read: {error}.") from error
+        raise UserError(f"{setting} cannot be read: {error}.") from error
 
 
 def in_shape(name: str, array: np.ndarray, key: Key) -> Tensor:

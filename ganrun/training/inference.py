@@ -86,12 +86,20 @@ class TrainedModel:
         return next(iter(self.generators.values()))
 
     def sample(
-        self, n: int, y: ClassLabels = None, seed: int = 0, batch_size: int = 500, show_progress: bool = False, **given
+        self,
+        n: int,
+        y: ClassLabels = None,
+        seed: int = 0,
+        batch_size: int = 500,
+        show_progress: bool = False,
+        z: Tensor | None = None,
+        **given,
     ) -> Tensor:
         """Draw n samples: float32 on the CPU, images [n, C, H, W] in [-1, 1] or points [n, 2].
 
         y: a class, by number or name, or several that are taken in turn (None: all classes); for models with classes.
         given: what else the model takes, {key: [n, ...]} as in a batch; keys left out are of training examples.
+        z: latents [n, z_dim] instead of drawn ones, as `latents` returns them.
         The same seed and batch_size give the same samples on every device.
         Raises UserError for a class that the model does not have, and if it draws no samples.
         """
@@ -100,12 +108,24 @@ class TrainedModel:
             ability = f"translates and draws no samples: {command}" if hasattr(self.model, "translate") else ""
             raise UserError(f"{self.choices['model']} {ability or 'draws no samples.'}")
         self.check_count(n)
+        model: Any = self.model
         conditions, generator = {**self.conditions(n, y, given), **given}, seeds.generator(seed)
         samples, starts = [], range(0, n, batch_size)
         for start in progress_bar(starts, "sampling") if show_progress else starts:
-            part = {key: value[start : start + batch_size] for key, value in conditions.items()}
-            samples.append(draw_samples(self.model, min(batch_size, n - start), generator, part).float().cpu())
+            rows = slice(start, min(start + batch_size, n))
+            part = {key: value[rows] for key, value in conditions.items()}
+            if z is None:
+                x = draw_samples(model, rows.stop - start, generator, part)
+            else:
+                x = model.decode(z[rows].to(model.some_weight), *(part[key].to(model.device) for key in part))
+            samples.append(x.float().cpu())
         return torch.cat(samples)
+
+    def latents(self, n: int, seed: int = 0, batch_size: int = 500) -> Tensor:
+        """Return the latents of the samples that `sample` draws with the same values: [n, z_dim] on the CPU."""
+        model: Any = self.model
+        sizes, generator = [min(batch_size, n - start) for start in range(0, n, batch_size)], seeds.generator(seed)
+        return torch.cat([model.noise(size, generator).float().cpu() for size in sizes])
 
     def conditions(self, n: int, y: ClassLabels = None, given: Collection[str] = ()) -> dict[str, Tensor]:
         """What the model takes for n samples, {key: [n, ...]}: classes, or training examples if it takes more.

@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, ListConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 
+from ganrun.config.value_types import format_setting_value
 from ganrun.data.images import save_png, to_uint8
 from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
 from ganrun.training.given_conditions import read_conditions
 from ganrun.training.inference import TrainedModel, is_named, load_trained_model, number_classes
+from ganrun.training.latents import LATENTS, check_takes_latents, read_latents, set_codes, write_latents
 from ganrun.training.run_folder import check_new_folder, make_run_folder
 
 Conditions = Mapping[str, Tensor]  # what the model takes for the samples, such as y
@@ -30,12 +33,15 @@ def run(cfg: DictConfig, folder: Path) -> None:
     if cfg["as"] == "folder" and trained.data.kind != "picture":
         what = f"as=folder needs images, but these samples are {trained.data.kind}"
         raise UserError(f"{what}. Use as=grid (a scatter plot) or as=npz.")
-    trained.check_count(cfg.n)
+    n, z, others = chosen_latents(cfg, trained)
+    trained.check_count(n)
     classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
-    given = read_conditions(cfg.conditions, trained.data.offered, keys_taken(trained.model), cfg.n)
-    conditions = {**trained.conditions(cfg.n, classes, given), **given}
+    classes = others.pop("y").tolist() if classes is None and "y" in others else classes
+    wanted = {key: cfg.z for key in others if key != "y"} | dict(cfg.conditions or {})
+    given = read_conditions(OmegaConf.create(wanted), trained.data.offered, keys_taken(trained.model), n)
+    conditions = {**trained.conditions(n, classes, given), **given}
     try:
-        x = trained.sample(cfg.n, seed=cfg.seed, batch_size=cfg.batch_size, show_progress=True, **conditions)
+        x = trained.sample(n, seed=cfg.seed, batch_size=cfg.batch_size, show_progress=True, z=z, **conditions)
     except (IndexError, RuntimeError) as error:  # such as a word that an embedding does not have
         if not given or isinstance(error, torch.OutOfMemoryError):
             raise
@@ -44,11 +50,39 @@ def run(cfg: DictConfig, folder: Path) -> None:
         advice = "" if is_on_cpu else ". With device=cpu, the message says more."
         raise UserError(f"The model cannot use the conditions {', '.join(given)}: {reason}{advice}") from error
     write, names = writers[cfg["as"]], {"grid": "grid.png", "folder": "", "npz": "samples.npz"}
-    out = make_run_folder(out, lambda partial: write(trained, x, conditions, partial, cfg), "out")
+
+    def write_all(partial: Path) -> None:
+        write(trained, x, conditions, partial, cfg)
+        if z is not None and cfg.latents:
+            write_latents(partial, z, conditions)
+
+    out = make_run_folder(out, write_all, "out")
     console = PlainConsole(soft_wrap=True)
-    console.print(f"{cfg.n} samples    {out / names[cfg['as']]}")
+    console.print(f"{n} samples    {out / names[cfg['as']]}")
+    if cfg.latents:
+        console.print(f"latents       {out / LATENTS}")
     if "y" in conditions and is_named(trained.class_names):
         console.print(f"classes       {number_classes(trained.class_names)}")
+
+
+def chosen_latents(cfg: DictConfig, trained: TrainedModel) -> tuple[int, Tensor | None, dict[str, Any]]:
+    """Return the number of samples, their latents [n, z_dim], and what else z= says of them, such as y.
+
+    The latents are None where the model draws them itself. Raises UserError for a model that takes none.
+    """
+    used = [name for name in ("z", "code", "latents") if cfg[name]]
+    if not used:
+        return cfg.n, None, {}
+    check_takes_latents(trained, f"{used[0]}={format_setting_value(cfg[used[0]])}")
+    if cfg.z is None:
+        z, others = trained.latents(cfg.n, cfg.seed, cfg.batch_size), {}
+    else:
+        z, others = read_latents(cfg.z, trained)
+        n = cfg.n if any(o.startswith("n=") for o in HydraConfig.get().overrides.task) else len(z)
+        if n > len(z):
+            raise UserError(f"z={cfg.z} has {len(z)} latents, fewer than n={n}. Leave out n=.")
+        z, others = z[:n], {key: value[:n] for key, value in others.items()}
+    return len(z), set_codes(z, cfg.code, trained) if cfg.code else z, others
 
 
 def write_sample_grid(trained: TrainedModel, x: Tensor, conditions: Conditions, out: Path, cfg: DictConfig) -> None:
