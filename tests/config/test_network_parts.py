@@ -83,10 +83,15 @@ def test_every_part_stands_alone(name):
 def test_the_groups_have_the_sets_with_such_a_part():
     folders = docs.conf_dirs()
     sets = {*docs.group_choices("network", folders)}
-    with_codes = {"ali", "bigan", "encoder_decoder", "vae"}  # which have no discriminator, or one of pairs
+    with_codes = {
+        "ali",
+        "bigan",
+        "encoder_decoder",
+        "vae",
+    }  # which have no discriminator, or one of pairs; vaegan has one
     assert sets - {*docs.group_choices("generator", folders)} == {"none"}
     assert sets - {*docs.group_choices("discriminator", folders)} == {"none", *with_codes}
-    assert {*docs.group_choices("encoder", folders)} == {"maxout", "mlp", "points", *with_codes}
+    assert {*docs.group_choices("encoder", folders)} == {"maxout", "mlp", "points", "vaegan", *with_codes}
 
 
 def test_weights_of_a_part_are_those_of_its_set_with_the_same_seed():

@@ -138,7 +138,10 @@ REFUSED = {  # settings: parts of the message
         "network.width has no effect with generator=resnet and discriminator=r3gan",
     ),
     ("generator=dcgn",): ('Unknown generator "dcgn". Did you mean dcgan',),
-    ("encoder=dcgan",): ('Unknown encoder "dcgan". Did you mean bigan? Allowed: ali, bigan, encoder_decoder, maxout,',),
+    ("encoder=dcgan",): (
+        'Unknown encoder "dcgan". Did you mean bigan',
+        "Allowed: ali, bigan, encoder_decoder, maxout,",
+    ),
     ("generator=[dcgan]",): ("generator must be the name of one choice",),
     ("model=dcgan", "generator=resnet", "network.generator.hidden=[3]"): (
         "Unknown key network.generator.hidden. Allowed: shape, width, z_dim.",
