@@ -61,6 +61,7 @@ def test_a_run_of_a_users_own_class_is_still_refused_without_trust(folder, capsy
     assert "mygan.MyGAN" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_where_it_was_interrupted(folder):
     (sweep,) = (folder / "outputs" / "sweeps").iterdir()
     first = (sweep / "0-lr-0.001" / "status.json").read_bytes()
@@ -70,6 +71,7 @@ def test_a_sweep_goes_on_where_it_was_interrupted(folder):
     assert (sweep / "0-lr-0.001" / "status.json").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_the_same_command_finds_the_sweep_again(folder):
     (sweep,) = (folder / "outputs" / "sweeps").iterdir()
     command = json.loads((sweep / "sweep.json").read_text())["command"]
@@ -103,6 +105,7 @@ def weights(run):
     return torch.load(run / "checkpoints" / "kimg000000.080.ckpt", weights_only=True)["state_dict"]
 
 
+@pytest.mark.slow
 def test_settings_of_commands_of_version_0_1_mean_what_they_did(folder):
     old = ["model.k=2", "model.generator_loss=minimax"]
     assert main(["train", "model=gan", *SHORT, *old, "folder=old"]) == 0
@@ -113,6 +116,7 @@ def test_settings_of_commands_of_version_0_1_mean_what_they_did(folder):
     assert not all((old[name] == other[name]).all() for name in old)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_setting_of_version_0_1_and_a_condition_on_it_are_understood(folder):
     command = ["model=gan", *SHORT, "model.k=1,2", "optimizer.lr=1e-3,1e-4", "sweep.only=['optimizer.lr if model.k>1']"]
     assert main(["train", "-m", *command, "sweep.jobs=1"]) == 0

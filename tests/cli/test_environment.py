@@ -57,6 +57,7 @@ def test_a_training_ends_as_done_whatever_becomes_of_its_output(streams, tmp_pat
     assert files[0].read_bytes().count(b"run folder") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "env", [{"PYTHONIOENCODING": "latin-1"}, {"PYTHONIOENCODING": "ascii:strict"}, {"LC_ALL": "C"}]
 )
@@ -79,6 +80,7 @@ def test_the_encoding_of_the_locale_is_named_if_it_lacks_a_character(tmp_path):
     assert b"PYTHONUTF8=1" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env", [{"RANK": ""}, {"LOCAL_RANK": "1"}, {"RANK": "3", "WORLD_SIZE": "1"}], ids=str)
 def test_a_training_is_the_main_process_whatever_an_earlier_one_left_in_the_environment(env, tmp_path):
     result = run_in_shell('"$@"', TINY, tmp_path, **env)
@@ -152,6 +154,7 @@ def ending(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_command_waits_for_threads_and_exit_functions_but_frees_no_modules(ending):
     """Triton would report each of its objects that is not freed, as the garbage collector leaves them alone."""
     code, printed, _ = ending()
@@ -159,6 +162,7 @@ def test_a_command_waits_for_threads_and_exit_functions_but_frees_no_modules(end
     assert printed[-2:] == ["thread", "exit"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
@@ -174,6 +178,7 @@ def test_a_library_that_ends_the_program_decides_on_its_exit_code(ending, text, 
     assert errors.endswith(message)
 
 
+@pytest.mark.slow
 def test_a_profiler_gets_its_result(ending, tmp_path):
     """It has work left when the program has ended."""
     code, _, _ = ending(python='python=$1; shift; "$python" -m cProfile -o profile "$@"')
@@ -202,6 +207,7 @@ def stranger(tmp_path_factory):
 SCORED = ["train", "kimg=0.02", "batch_size=4", "network.width=4", "metrics.samples=20", "folder=run", "logger=none"]
 
 
+@pytest.mark.slow
 def test_a_user_without_name_and_home_trains_and_evaluates(stranger):
     result = stranger.run(*SCORED, TMPDIR=str(stranger.folder))
     assert (result.returncode, "Traceback" in result.stderr) == (0, False)
@@ -219,6 +225,7 @@ def test_a_temporary_folder_that_another_user_has_made_is_not_used(stranger):
     assert "GANRUN_CACHE" in result.stderr
 
 
+@pytest.mark.slow
 def test_statistics_that_cannot_be_cached_are_measured_each_time(stranger):
     cache = stranger.folder / "cache"
     cache.mkdir(mode=0o755)
@@ -228,6 +235,7 @@ def test_statistics_that_cannot_be_cached_are_measured_each_time(stranger):
     assert not list(cache.iterdir())
 
 
+@pytest.mark.slow
 def test_a_home_that_nobody_has_is_a_name_like_any_other(tmp_path):
     result = run_in_shell('"$@"', ["sample", "~nobody-of-this-name/run"], tmp_path)
     assert result.returncode == 2

@@ -40,6 +40,7 @@ def test_a_name_that_is_too_long_is_refused_in_one_message(run, command, long):
     assert result.text.count("ganrun: ") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MARKUP)
 def test_square_brackets_in_names_are_printed_as_they_are(run, name):
     pictures = run.folder / "pictures" / name

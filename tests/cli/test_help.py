@@ -127,6 +127,7 @@ def cpu_seconds(arguments: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("args", "limit"), [([], 0.5), (["--version"], 0.5), (["list"], 1.5), (["train", "--help"], 1.5)]
 )

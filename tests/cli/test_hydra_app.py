@@ -297,6 +297,7 @@ def test_argv_path_and_environment_are_restored(cli, monkeypatch):
     assert os.environ["MASTER_PORT"] == "99"
 
 
+@pytest.mark.slow
 def test_the_start_of_a_training_searches_the_imports_for_no_garbage(tmp_path):
     code = """if True:
         import gc, sys

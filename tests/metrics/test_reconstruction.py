@@ -116,6 +116,7 @@ def test_reconstructions_without_metrics_need_no_score(tmp_path, monkeypatch):
     assert OmegaConf.load(status.with_name("config.yaml")).metrics.monitor is None  # which sweeps and compare read
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

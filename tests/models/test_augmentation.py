@@ -63,6 +63,7 @@ def test_the_share_stays_from_0_to_1():
     assert share.item() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "model"), [("diffaugment", "dcgan"), ("ada", "dcgan"), ("ada", "cgan")])
 def test_the_command_trains_on_few_images_and_resumes(name, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -42,6 +42,7 @@ def test_simultaneous_steps_grow_and_turn_as_the_eigenvalues_1_plus_minus_i_rate
     assert ratio.angle() == pytest.approx(torch.full((300,), math.atan(RATE)).double(), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_alternating_steps_stay_on_an_ellipse():
     """x^2 + y^2 - RATE x y is kept: the matrix has determinant 1 and eigenvalues of modulus 1."""
     x, y = trajectory("game_alternating", 1000).unbind(1)
@@ -80,6 +81,7 @@ def test_the_convex_concave_saddle_is_found():
     assert trajectory("game", 300, "data.surface=saddle")[-1].abs().max() < 1e-6
 
 
+@pytest.mark.slow
 def test_the_command_draws_the_trajectory_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     settings = ["logger=none", "trainer.accelerator=cpu", "checkpoint.kimg=0.01", "model.remember=15"]
@@ -100,6 +102,7 @@ def test_an_unknown_surface_is_refused(tmp_path, monkeypatch, capsys):
     assert "Did you mean saddle" in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "missing", "fits"),
     [

@@ -20,6 +20,7 @@ def test_models_train_with_it(data, name):
     assert all(moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_killed_training_resumes_exactly(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

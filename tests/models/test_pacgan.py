@@ -83,6 +83,7 @@ def test_the_share_of_each_device_must_be_a_multiple_of_the_pack(tmp_path, monke
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_exactly(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert_resumes_exactly(tmp_path, "model=pacgan", *NETWORKS["points"])

@@ -141,6 +141,7 @@ def test_weights_without_any_gradient_so_far_give_no_nan():
     assert slope.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [CONVOLUTIONS, [*CONVOLUTIONS, "regularizer=[spectral_norm]"], [*SMALL_DIGITS]])
 def test_the_command_trains_networks_for_images_and_samples(settings, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -156,6 +157,7 @@ def test_an_optimizer_without_differentiable_steps_is_refused(tmp_path, monkeypa
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_exactly(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert_resumes_exactly(tmp_path, *UNROLLED)

@@ -123,6 +123,7 @@ def test_an_unknown_likelihood_is_refused_with_the_known_ones(tmp_path, monkeypa
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [VAE_SMALL, AUTOENCODER_SMALL], ids=["vae", "autoencoder"])
 def test_a_killed_training_resumes_exactly(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

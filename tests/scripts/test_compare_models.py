@@ -27,6 +27,7 @@ def compare(script, monkeypatch, *args):
     return {row["row"]: row for row in json.loads(script.RESULTS.read_text())}
 
 
+@pytest.mark.slow
 def test_runs_are_trained_once_and_their_scores_written(script, monkeypatch, capsys):
     rows = compare(script, monkeypatch, "--seeds", "1-2", "--models", "one")
     assert (rows["one"]["settings"], [*rows["one"]["runs"]]) == (SETTINGS, ["1", "2"])
@@ -54,6 +55,7 @@ def test_other_rows_and_other_seeds_stay_unless_the_settings_changed(script):
     assert write(row("one", [1], ["changed"])) == {"one": ["1"], "two": ["2"]}
 
 
+@pytest.mark.slow
 def test_runs_of_other_settings_do_not_pass_for_those_of_a_row(script, monkeypatch):
     compare(script, monkeypatch, "--seeds", "1", "--models", "one")
     script.TABLES["tiny"].rows["one"][:] = [*SETTINGS, "model.z_dim=7"]
@@ -67,6 +69,7 @@ def test_a_row_that_is_not_there_is_refused_before_any_training(script, monkeypa
     assert "no rows three; there are one, two" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_row_of_a_table_can_be_composed(monkeypatch):
     with load_script("compare_models", monkeypatch) as script:
         rows = {(name, row): settings for name, table in script.TABLES.items() for row, settings in table.rows.items()}

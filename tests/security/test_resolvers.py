@@ -99,6 +99,7 @@ def test_the_users_own_command_and_configs_read_the_environment_and_the_run_resu
     assert main(command.split()) == 0
 
 
+@pytest.mark.slow
 def test_a_folder_named_like_an_interpolation_is_only_a_name(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GANRUN_TEST_SECRET", SECRET)

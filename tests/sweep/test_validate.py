@@ -213,6 +213,7 @@ def test_a_dry_run_says_why_it_has_no_time(capfd, monkeypatch):
     assert "nothing was written" in err
 
 
+@pytest.mark.slow
 def test_thirty_thousand_points_are_planned_in_seconds(capfd):
     axes = ["optimizer.lr=range(1,301)", "batch_size=range(1,101)"]
     start = time.process_time()
@@ -221,6 +222,7 @@ def test_thirty_thousand_points_are_planned_in_seconds(capfd):
     assert "30000 points by grid" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_points_that_differ_in_plain_values_are_composed_once():
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
@@ -245,6 +247,7 @@ def test_points_that_differ_in_plain_values_are_composed_once():
         assert len(composed) == 2
 
 
+@pytest.mark.slow
 def test_experiments_with_different_search_spaces_cannot_be_swept_together(capfd, tmp_path):
     assert main(["train", "-m", "experiment=ring,grid"]) == 2
     assert "experiment=ring changes the search space of the sweep" in capfd.readouterr().err
@@ -253,6 +256,7 @@ def test_experiments_with_different_search_spaces_cannot_be_swept_together(capfd
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.slow
 def test_a_search_over_points_with_different_scores_is_refused(capfd):
     assert main(["train", "-m", "model=gan", "data=ring,digits", INTERVAL, "sweep=tpe"]) == 2
     assert "these points have several: val/fd_lenet, val/mode_overlap" in capfd.readouterr().err
@@ -271,6 +275,7 @@ def test_sweep_settings_without_a_sweep_are_refused(capfd):
     assert "sweep.jobs=2 applies to sweeps, which need -m: ganrun train -m" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_conditional_parameter_varies_only_where_its_condition_holds(capfd, tmp_path):
     critic = ["model.n_critic=1,5", "optimizer=rmsprop,adam"]
     only = "['model.c if model==wgan', 'model.n_critic if model.c>0.05 and optimizer!=adam']"

@@ -63,6 +63,7 @@ def check_failure(result, *parts):
         assert part in result.stderr
 
 
+@pytest.mark.slow
 def test_a_run_folder_that_is_removed_midway_is_named(user):
     result = user.run(*TINY, "+callbacks.away._target_=away.Away", "+callbacks.away.how=removed")
     check_failure(result, "run has been removed while the training ran", "Train again")
@@ -78,6 +79,7 @@ def test_a_run_folder_that_becomes_read_only_midway_is_named_and_can_be_resumed(
     assert json.loads((user.folder / "run" / "status.json").read_text())["state"] == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["checkpoints/manifest.json", ".lock", "checkpoints", ""])
 def test_what_cannot_be_read_is_named(user, name):
     assert user.run(*TINY).returncode == 0

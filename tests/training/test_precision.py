@@ -116,6 +116,7 @@ def test_a_precision_that_the_user_chose_is_not_refused(cpu):
     assert recorded("run") == ("bf16-mixed", "bf16-mixed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_checkpoint", [True, False])
 def test_a_run_of_an_earlier_version_goes_on_in_float32(cpu, has_checkpoint):
     cpu(False)
@@ -131,6 +132,7 @@ def test_a_run_of_an_earlier_version_goes_on_in_float32(cpu, has_checkpoint):
     assert equal(weights(Path("whole")), weights(Path("old")))
 
 
+@pytest.mark.slow
 def test_a_run_of_version_0_1_goes_on_in_float32(cpu, tmp_path):
     cpu(True)
     shutil.copytree(V01 / "run", tmp_path / "run")
@@ -157,6 +159,7 @@ def test_a_branch_has_its_parents_precision(cpu, precision):
     assert recorded("branch") == (precision, precision)
 
 
+@pytest.mark.slow
 def test_a_branch_takes_another_precision_on_request(cpu):
     cpu(False)
     train("folder=run")
@@ -182,6 +185,7 @@ def test_a_precision_that_cannot_be_is_ignored_in_a_status(cpu, value):
     assert recorded("run") == ("32-true", "32-true")
 
 
+@pytest.mark.slow
 def test_comparisons_tell_runs_apart_by_the_precision_that_auto_chose(cpu, capsys):
     settings = ["metrics=lenet", "metrics.samples=20", "metrics.reference=200", "logger=none", "kimg=0.008"]
     for folder, has_bfloat16 in (("a", True), ("b", False)):

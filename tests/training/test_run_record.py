@@ -107,6 +107,7 @@ def parse_and_copy(path, target, kimg):
     return time.process_time() - start
 
 
+@pytest.mark.slow
 def test_a_resume_reads_a_million_readings_about_as_fast_as_a_plain_loop(record, tmp_path):
     run = record([3, 2])
     reading = '{{"time": 1.5, "kimg": {}, "train/generator/loss": 0.25, "train/discriminator/accuracy": 0.5}}\n'

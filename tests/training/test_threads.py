@@ -38,6 +38,7 @@ def test_a_run_records_its_threads_and_keeps_them(tmp_path, capfd):
     assert equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
 
 
+@pytest.mark.slow
 def test_more_threads_than_cpus_are_kept_with_a_warning(monkeypatch, capfd):
     monkeypatch.setattr("ganrun.training.threads.cpu_count", lambda: 1)
     train(2, "train", *RING, "folder=run")

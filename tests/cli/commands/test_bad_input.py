@@ -93,6 +93,7 @@ def test_a_nearly_full_disk_is_refused(offline, capfd, monkeypatch, command):
     check_refused(lambda: Result(main(shlex.split(command)), *capfd.readouterr()), offline, parts)
 
 
+@pytest.mark.slow
 def test_a_sweep_reports_each_value_that_is_refused_before_it_starts(offline, capfd):
     before = contents(offline)
     assert main(["train", "-m", "model=dcgan", "data=ring,grid"]) == 2

@@ -73,6 +73,7 @@ def check_checkpoint(run):
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("data", "layout"), SCORES)
 def test_two_batches_are_trained_scored_and_saved(train, inception_file, data, layout):
     weights = [] if data == "mnist" else [f"metrics.weights={inception_file}"]

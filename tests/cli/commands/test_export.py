@@ -116,6 +116,7 @@ def test_the_script_of_an_onnx_bundle_draws_samples_of_a_class_without_ganrun_an
     assert (refused.returncode, "label: invalid choice: 10" in refused.stderr) == (2, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", formats.FORMATS)
 def test_the_script_of_a_bundle_has_a_help_says_what_it_wrote_and_takes_a_seed(work, form, tmp_path):
     script, drawn = Path(form, "sample.py"), []

@@ -70,6 +70,7 @@ def test_settings_of_data_apply_in_any_order(cli, order):
     assert config(cli.folder / "branch").data.flip
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_other_classes_are_listed_and_refused_and_the_advised_command_starts_them_fresh(
     cli, capsys
 ):
@@ -248,6 +249,7 @@ def test_a_root_for_data_without_files_is_refused(cli, capsys):
     assert "data=digits reads no files of yours" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_ganrun_writes_beside_the_images_is_never_data(cli):
     write_images(cli.folder, side=8)
     run = train_on_images(cli, "outputs/run", "data.root=.", "pictures_kimg=0.004")
@@ -262,6 +264,7 @@ def test_what_ganrun_writes_beside_the_images_is_never_data(cli):
     assert cli.run("resume", "outputs/run", "kimg=0.02") == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_in_a_folder_of_its_own_is_never_data(cli):
     write_images(cli.folder, side=8)
     command = ["-m", *IMAGES, "model=dcgan", *SMALL, "data.root=.", "seed=1,2", "folder=mine"]

@@ -203,6 +203,7 @@ def test_a_run_cannot_change_its_source_and_the_advised_command_starts_a_new_run
     assert "init_from cannot change from None to source" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_sweep_start_from_the_source(cli, source, capsys):
     args = ["-m", "model=dcgan", "data=digits", *SMALL, *FROZEN, "seed=1,2", "sweep.name=two"]
     assert cli.run("train", *args, "init_from=nowhere") == 2

@@ -53,6 +53,7 @@ def test_a_signal_before_the_first_batch_leaves_no_folder_or_an_interrupted_run(
     assert status(run)["state"] == "done"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_branch_that_is_interrupted_at_once_can_be_resumed(cli, at, signum):
     assert cli.run("train", *RING, "folder=run") == 0

@@ -84,6 +84,7 @@ def test_a_training_whose_monitored_score_is_nan_ends_as_diverged_without_a_best
     assert parse(Path("run/status.json").read_text())["best"] == {}
 
 
+@pytest.mark.slow
 def test_a_search_with_a_score_of_nan_writes_json(cli):
     (cli.folder / "numbers_of_mine.py").write_text(OWN_SCORES)
     args = [*DIGITS, *QUICK, "logger=none", SCORES, "sweep=random", "sweep.trials=2", "sweep.metric=val/lost_lenet"]

@@ -49,6 +49,7 @@ def test_hparams_show_the_parts(cli, train):
     assert b"resnet_small" in content
 
 
+@pytest.mark.slow
 def test_a_mixed_run_resumes_exactly(cli, train):
     whole = train(*MIXED, "kimg=0.032", folder="whole")
     part = train(*MIXED, "kimg=0.016", folder="part")
@@ -57,6 +58,7 @@ def test_a_mixed_run_resumes_exactly(cli, train):
     assert choices(part) == choices(whole)
 
 
+@pytest.mark.slow
 def test_a_mixed_run_without_a_checkpoint_yet_starts_again(cli, train):
     run, whole = train(*MIXED, "kimg=0.008"), train(*MIXED, "kimg=0.008", folder="whole")
     shutil.rmtree(run / "checkpoints")
@@ -88,6 +90,7 @@ def test_a_branch_of_a_mixed_run_follows_other_data(cli, train):
     assert (network.generator.shape, network.generator.width) == ([1, 32, 32], 4)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_parts_has_a_run_for_each(cli, capsys):
     args = ["train", "-m", *DCGAN, "discriminator=dcgan,resnet_small", "kimg=0.008", "sweep.name=s", "sweep.jobs=1"]
     assert cli.run(*args) == 0
@@ -101,6 +104,7 @@ def test_a_sweep_over_parts_has_a_run_for_each(cli, capsys):
     assert cli.run("sweep", "resume", "s") == 0
 
 
+@pytest.mark.slow
 def test_conditions_of_a_sweep_may_name_a_part(cli, capsys):
     axes = ["generator=dcgan,mlp", "network.generator.hidden=[4],[8]"]
     only = "sweep.only=['network.generator.hidden if generator==mlp']"
@@ -108,6 +112,7 @@ def test_conditions_of_a_sweep_may_name_a_part(cli, capsys):
     assert "3 points by grid" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_sweep_refuses_a_part_that_does_not_fit(cli, capsys):
     assert cli.run("train", "-m", *DCGAN, "generator=dcgan,cgan", "kimg=0.008") == 2
     assert "Nothing was started, as generator=cgan is refused: network=dcgan generator=cgan" in capsys.readouterr().err

@@ -67,6 +67,7 @@ def test_every_optimizer_of_torch_is_tried_here():
     assert kinds <= CASES.keys() | REFUSED.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "settings"), ALL)
 def test_a_training_resumes_bit_for_bit(cli, train, name, settings):
     assert train(name, settings) == 0
@@ -111,6 +112,7 @@ def test_a_wrong_setting_of_an_optimizer_is_refused(cli, capsys, setting, messag
     assert not (cli.folder / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_branch_has_other_betas_from_its_first_step_on_and_resumes(cli, train):
     assert train("RAdam", BETAS) == 0
     changes = ["optimizer.betas=[0.2,0.8]", "optimizers.generator.lr=0.01", "schedule=constant", "kimg=0.2"]

@@ -28,6 +28,7 @@ ALL = PRESETS | CONDITIONED | RECONSTRUCTING | PUZZLING
 TINY = ["metrics=none", "logger=none", "seed=4"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_a_preset_trains_on_two_batches_and_draws_samples(cli, name):
     assert cli.run("train", *ALL[name], *TINY, "kimg=0.008", "ema.half_life_kimg=0.01", "folder=run") == 0
@@ -37,6 +38,7 @@ def test_a_preset_trains_on_two_batches_and_draws_samples(cli, name):
         assert made["x"].shape == (3, 28, 28, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 @pytest.mark.parametrize("name", ALL)
 def test_a_preset_killed_and_resumed_ends_as_if_it_had_not_been(cli, name):

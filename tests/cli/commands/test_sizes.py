@@ -61,6 +61,7 @@ def test_train_resume_continues_a_run_whose_classes_are_folders(photos, tmp_path
     assert main([*args, "kimg=0.016", "resume=true"]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["100", "[50,70]", "1000"])
 def test_the_size_that_a_message_advises_is_accepted(photos, capsys, monkeypatch, size):
     monkeypatch.setattr("ganrun.training.dry_run.rehearse", lambda experiment: None)  # 1024 x 1024 takes long
@@ -70,6 +71,7 @@ def test_the_size_that_a_message_advises_is_accepted(photos, capsys, monkeypatch
     assert main([*args, *shlex.split(advice)]) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["dcgan", "cgan"])
 def test_the_networks_that_a_message_advises_are_accepted(photos, capsys, model):
     args = ["train", f"model={model}", "data=digits", "data.size=27", "batch_size=4", *QUIET, "dry_run=true"]

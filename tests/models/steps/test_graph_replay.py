@@ -88,6 +88,7 @@ def test_replayed_steps_follow_the_schedule():
         assert not torch.allclose(result[name], constant[name], atol=1e-4) or expected[name].ndim < 2
 
 
+@pytest.mark.slow
 def test_the_capture_does_not_change_the_optimizers_settings():
     job, settings = job_of(*SMALL["cyclegan"]), []
     train(job, LONG, Replaying())
@@ -96,6 +97,7 @@ def test_the_capture_does_not_change_the_optimizers_settings():
     assert set(settings) == {(float, False)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 3, 4, 5, 6])
 def test_a_training_resumed_during_warm_up_and_capture_gives_the_same_weights(after, tmp_path):
     overrides = [*SMALL["cyclegan"], "schedule=constant"]

@@ -139,6 +139,7 @@ def test_columns_in_which_nothing_differs_are_left_out(report):
     assert "betas" not in text.split("<h2>Samples")[0]
 
 
+@pytest.mark.slow
 def test_a_report_of_300_runs_is_under_5_mb_and_shows_all(report):
     """Noise, which compresses badly, in grids of 8 by 8 pictures of 32 by 32; seven scores at 200 kimg."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 250, (256, 256, 3), np.uint8))

@@ -88,6 +88,7 @@ def test_choices_and_integers_are_texts_for_hydra(tmp_path):
     assert {point["model"] for point in points} == {"gan", "'a,b'"}
 
 
+@pytest.mark.slow
 def test_the_parzen_estimator_finds_no_worse_points_than_chance_over_twenty_studies(tmp_path):
     best = {
         sampler: [min(map(surface, study(tmp_path / f"{sampler}{seed}", sampler, seed))) for seed in range(20)]

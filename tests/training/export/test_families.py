@@ -85,6 +85,7 @@ def test_a_model_on_another_device_leaves_its_programs_where_they_are(form, tmp_
     assert torch.allclose(network(*program.examples), program.expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in DIFFERENT)) for name in (*MODELS, *NETWORKS)]
 )
