@@ -104,6 +104,7 @@ MEANINGFUL = {  # by the description of a type: those of VALUES that some settin
     "an integer of at least 1": [1],
     "an integer of at least 1 or null": [1, None],
     "an integer from 1 to 1024 or null": [1, None],
+    "an integer from 1 to 2": [1],
     "an integer from 1 to 100000 or null": [1, None],
     "an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]": [-1, 1],
     "an integer of at least 1, or height and width, such as [48,64]": [1],
