@@ -117,7 +117,9 @@ class TrainedModel:
             if z is None:
                 x = draw_samples(model, rows.stop - start, generator, part)
             else:
-                x = model.decode(z[rows].to(model.some_weight), *(part[key].to(model.device) for key in part))
+                x = model.decode(
+                    z[rows].to(model.some_weight), *(part[key].to(model.device) for key in keys_taken(model))
+                )
             samples.append(x.float().cpu())
         return torch.cat(samples)
 

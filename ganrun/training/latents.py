@@ -16,6 +16,7 @@ from ganrun.networks.codes import Code, LatentCodes
 from ganrun.training.given_conditions import read_arrays
 from ganrun.training.inference import TrainedModel
 
+LARGEST = 1000  # of the numbers of a code, far beyond those of any training
 LATENTS = "latents.npz"  # which latents=true writes
 ARRAYS = "a .npz file with an array z, such as latents=true writes, or a .npy file of it"
 
@@ -65,18 +66,19 @@ def set_codes(z: Tensor, given: DictConfig, trained: TrainedModel) -> Tensor:
 
 def row_of(name: str, code: Code, value: Any) -> Tensor:
     """Return what a code is in a latent for a value: [size]."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
-    if code.size == 1 and is_number:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if code.size == 1 and is_number and abs(value) <= LARGEST:
         return torch.tensor([float(value)])
     if code.size > 1 and isinstance(value, int) and is_number and 0 <= value < code.size:
         return torch.eye(code.size)[value]
-    allowed = "numbers" if code.size == 1 else f"integers from 0 to {code.size - 1}"
+    allowed = f"numbers from -{LARGEST} to {LARGEST}" if code.size == 1 else f"integers from 0 to {code.size - 1}"
     raise UserError(f"code.{name} must be one or several {allowed}, such as 'code={{{name}: [0,1]}}', got {value}.")
 
 
 def check_takes_latents(trained: TrainedModel, setting: str) -> None:
     """Raise UserError if the model's samples are not made of latents alone."""
-    if not (callable(getattr(trained.model, "decode", None)) and hasattr(trained.model, "noise")):
+    model = trained.model
+    if not (callable(getattr(model, "decode", None)) and hasattr(model, "noise") and hasattr(model, "z_dim")):
         what = "an exported model" if trained.card is not None else trained.choices["model"]
         raise UserError(f"{setting} needs a model whose samples are made of latents z alone, which {what} is not.")
 

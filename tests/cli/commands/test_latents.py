@@ -98,6 +98,8 @@ BAD = {
     "infogan code={c1:10}": "code.c1 must be one or several integers from 0 to 9",
     "infogan code={c1:0.5}": "code.c1 must be one or several integers from 0 to 9",
     "infogan code={c2:wide}": "code.c2 must be one or several numbers",
+    "infogan code={c2:.nan}": "code.c2 must be one or several numbers",
+    "infogan code={c2:1000000000000000000000000000000}": "code.c2 must be one or several numbers from -1000 to 1000",
     "infogan code={c2:[]}": "code.c2=[] has no values.",
     "infogan code=3": "code must be a mapping",
     "adagan latents=true": "latents=true needs a model whose samples are made of latents z alone, which adagan is not.",
