@@ -45,7 +45,14 @@ def differing_rows(settings: Sequence[Mapping], is_shown: Callable[[str], bool])
     """Return [key, value of the first, value of the second] of the keys whose values differ."""
     keys = dict.fromkeys(key for each in settings for key in each)
     shown = [[key, *(str(each.get(key, MISSING)) for each in settings)] for key in keys if is_shown(key)]
-    return [row for row in shown if row[1] != row[2]]
+    rows = [row for row in shown if row[1] != row[2]]
+    return [row for row in rows if not follows_optimizer(row, rows)]
+
+
+def follows_optimizer(row: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a row is of a setting of one player that has the values of the optimizer of all."""
+    group, _, rest = row[0].partition(".")
+    return group == "optimizers" and [f"optimizer.{rest.rpartition('.')[2]}", *row[1:]] in rows
 
 
 def score_rows(statuses: Sequence[Mapping]) -> list[list[str]]:

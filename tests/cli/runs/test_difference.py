@@ -44,6 +44,15 @@ def test_settings_choices_and_scores_that_differ_are_side_by_side(place, capsys)
     assert ["val/fid", "(best)", "9.5", "7", "lower"] in lines
 
 
+def test_players_that_have_the_optimizer_of_all_are_not_repeated(place, capsys):
+    for name, rate, own in (("a", 0.1, 0.4), ("b", 0.2, 0.5)):
+        players = {"discriminator": {"lr": rate}, "generator": {"lr": own}}
+        write(place / name, {"optimizer": {"lr": rate}, "optimizers": players})
+    assert main(["runs", "diff", "a", "b"]) == 0
+    settings = [row[0] for row in rows(capsys.readouterr().out) if row and row[0].startswith("optimizer")]
+    assert settings == ["optimizer.lr", "optimizers.generator.lr"]
+
+
 def test_equal_runs_have_no_settings_that_differ(place, capsys):
     make_run(place / "a")
     make_run(place / "b", best={"kimg": 1.0, "val/fd": float("nan"), "val/other": 3})
