@@ -38,7 +38,7 @@ def cut(image: Image.Image) -> Image.Image:
         return image.quantize(16)
     columns = (image.width - GAP) // TILE
     rows = CLASSES if columns == CLASSES else ROWS
-    return image.crop((0, 0, image.width, rows * TILE + GAP)).convert("L")
+    return image.crop((0, 0, image.width, min(rows * TILE + GAP, image.height))).convert("L")
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of the runs")
     PICTURES.mkdir(exist_ok=True)
     for model, folder in find_runs(parser.parse_args().out).items():
-        kinds = {"samples": model} | {kind: f"{model}-{kind}" for kind in ("reconstructions", "c1", "c2", "c3")}
+        kinds = {"samples": model} | {kind: f"{model}-{kind}" for kind in ("reconstructions", "c1", "c2")}
         for kind, name in kinds.items():
             if newest := max((folder / "samples").glob(f"{kind}-*.png"), default=None):
                 with Image.open(newest) as image:
