@@ -77,4 +77,4 @@ def test_every_row_of_a_table_can_be_composed(monkeypatch):
         for (table, row), settings in rows.items():
             config = compose("train", settings)
             assert config.kimg, (table, row)
-            assert config.data.name == ("digits" if table in ("few_digits", "codes") else table), row
+            assert config.data.name == ("digits" if table in ("few_digits", "codes", "read_codes") else table), row
