@@ -5,9 +5,10 @@ from torch import Tensor
 
 from ganrun.models.base import Batch
 from ganrun.models.gan import GAN
+from ganrun.networks.exact_buffers import ExactBuffers
 
 
-class BEGAN(GAN):
+class BEGAN(ExactBuffers, GAN):
     """Berthelot et al. 2017: the discriminator is an autoencoder, judged by `Equilibrium`.
 
     stall_kimg: thousand images without a smaller M, on average over so many, after which all learning rates are halved.

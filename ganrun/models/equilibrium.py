@@ -1,12 +1,13 @@
 """The objective of BEGAN, which keeps the errors of real and fake examples in proportion."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ganrun.models.losses import at_least_float32
+from ganrun.networks.exact_buffers import ExactBuffers
 
 
-class Equilibrium(nn.Module):
+class Equilibrium(ExactBuffers):
     """L(x) - k L(G(z)) and L(G(z)), for scores -L. Berthelot et al. 2017, section 3.4; the update of k is eq. 9.
 
     gamma: the ratio E L(G(z)) / E L(x) that k maintains.  rate: lambda_k, the learning rate of k.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ganrun.errors import UserError, did_you_mean
+from ganrun.networks.exact_buffers import ExactBuffers
 
 SHIFT, HOLE = 1 / 8, 1 / 2  # largest translation and side of the cutout, as shares of the image's sides
 
@@ -66,7 +67,7 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-class Augmentation(nn.Module):
+class Augmentation(ExactBuffers):
     """Images [B, C, H, W] -> images of the same shape: each augmentation, in order, of a share of the images.
 
     Zhao et al. 2020 (DiffAugment), with the ranges of the authors' code, where the share is 1.
