@@ -62,6 +62,10 @@ class DataModule(pl.LightningDataModule):
         if not isinstance(batch_size, int) or batch_size < 1:
             raise UserError(f"batch_size must be a positive integer, got {batch_size}.")
         self.source = source(**options)
+        if flip and not self.source.may_flip:
+            raise UserError(
+                f"data={name} cannot be mirrored, as its examples say what is on which side. Set data.flip=false."
+            )
         self.intensity = self.source.intensity
         self.name, self.shape, self.reference_splits = name, tuple(shape), tuple(reference)
         self.batch_size, self.seed, self.flip, self.device, self.limit = batch_size, seed, flip, device, limit

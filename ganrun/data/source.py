@@ -30,6 +30,7 @@ class Source:
     keys: Mapping[str, Key] = {}  # what a batch holds, the examples first; an attribute or a property
     classes: list[str] = []  # names of the classes, where they are known without files
     intensity: Any = None  # (images, domain) -> the digits in them, where they are known
+    may_flip = True  # whether mirrored examples are such examples, too
     train_count: int | None = None  # examples for training, where they are known without loading them
     centers: Any = None  # means of the modes, float [K, d], for data whose modes are counted
 

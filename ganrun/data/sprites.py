@@ -1,7 +1,7 @@
 """Sprites: small drawings with captions, label maps and the factors that they are made of."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,13 @@ from ganrun.errors import UserError
 
 Array = NDArray[Any]
 
-SHAPES = ("disc", "square", "triangle", "cross")
+SHAPES: dict[str, Callable[[Array, Array], Array]] = {
+    # distances of points (u, v), to the right and down, to the edge of a shape of radius one; negative inside
+    "disc": lambda u, v: np.hypot(u, v) - 1,
+    "square": lambda u, v: np.maximum(np.abs(u), np.abs(v)) - 0.85,
+    "triangle": lambda u, v: np.maximum(v, math.sqrt(3) / 2 * np.abs(u) - v / 2) - 0.6,
+    "cross": lambda u, v: np.minimum(bar(u, v), bar(v, u)),
+}
 COLOURS = {  # red, green and blue
     "red": (220, 40, 40),
     "green": (40, 170, 60),
@@ -34,6 +40,10 @@ OF_OBJECT = ("shape", "colour", "size", "place", "x", "y", "radius")
 SHIFT, STRETCH = 0.03, 0.1  # largest ones: of a place, in shares of the side, and of a radius
 TEST_COUNT = 2000
 AT_ONCE = 2000  # pictures drawn together
+
+
+def bar(along: Array, across: Array) -> Array:
+    return np.maximum(np.abs(along) - 1, np.abs(across) - 0.35)
 
 
 class Drawn(NamedTuple):
@@ -58,6 +68,7 @@ class Sprites(Source):
     """
 
     name = "sprites"
+    may_flip = False  # captions and factors say where the objects are
     classes = [*SHAPES]
 
     def __init__(self, size: Size, count: int, objects: int):
@@ -121,20 +132,13 @@ def draw_any(rng: np.random.Generator, count: int, objects: int) -> Drawn:
 
 def captions(drawn: Drawn) -> Array:
     """Return the tokens of the captions: int64 [n, 5 * objects + 1]."""
-    parts = []
+    said: list[tuple[Iterable[str], Array]] = []  # words to choose from, and which is chosen: [n]
     for each in drawn.objects:
         row, column = np.divmod(each["place"], 3)
-        parts += [
-            tokens_of(RADII)[each["size"]],
-            tokens_of(COLOURS)[each["colour"]],
-            tokens_of(SHAPES)[each["shape"]],
-        ]
-        parts += [tokens_of(ROWS)[row], tokens_of(COLUMNS)[column]]
-    return np.stack([*parts, tokens_of(GROUNDS)[drawn.ground]], axis=1)
-
-
-def tokens_of(words: Sequence[str] | Mapping[str, Any]) -> Array:
-    return np.array([WORDS.index(word) for word in words])
+        said += [(RADII, each["size"]), (COLOURS, each["colour"]), (SHAPES, each["shape"])]
+        said += [(ROWS, row), (COLUMNS, column)]
+    said.append((GROUNDS, drawn.ground))
+    return np.stack([np.array([WORDS.index(word) for word in words])[chosen] for words, chosen in said], axis=1)
 
 
 def are_held_out(tokens: Array) -> Array:
@@ -159,21 +163,12 @@ def draw_pictures(drawn: Drawn, size: tuple[int, int]) -> tuple[Array, Array]:
             for side, place, shift in zip(size, (row, column), (each["y"], each["x"]), strict=True)
         )
         u, v = across[:, None, :].astype(np.float32), down[:, :, None].astype(np.float32)
-        ink = np.clip(0.5 - signed_distance(u, v, each["shape"]) * radius[:, None, None], 0, 1)  # share of a pixel
+        distance = np.empty((len(grounds), *size), np.float32)
+        for number, to_edge in enumerate(SHAPES.values()):
+            of_shape = each["shape"] == number
+            distance[of_shape] = to_edge(u[of_shape], v[of_shape])
+        ink = np.clip(0.5 - distance * radius[:, None, None], 0, 1)  # the share of a pixel that the object covers
         colour = np.array([*COLOURS.values()], np.float32)[each["colour"]]
         x += ink[:, None] * (colour[:, :, None, None] - x)
         labels = np.where(ink > 0.5, 1 + each["shape"][:, None, None], labels).astype(np.uint8)
     return np.round(x).astype(np.uint8), labels
-
-
-def signed_distance(u: Array, v: Array, shape: Array) -> Array:
-    """Return the distance of points to the edges of shapes of radius one, negative inside: [n, H, W].
-
-    u, v: [n, 1, W] and [n, H, 1], to the right and down.  shape: numbers of SHAPES, [n].
-    """
-    across, down = np.abs(u), np.abs(v)
-    disc = np.hypot(u, v) - 1
-    square = np.maximum(across, down) - 0.85
-    triangle = np.maximum(v, math.sqrt(3) / 2 * across - v / 2) - 0.6
-    cross = np.minimum(np.maximum(across - 1, down - 0.35), np.maximum(across - 0.35, down - 1))
-    return np.choose(shape[:, None, None], [disc, square, triangle, cross])

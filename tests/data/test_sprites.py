@@ -34,12 +34,12 @@ def one(ground=0, **factors):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_shape_covers_its_area_about_the_centre_of_its_place(shape):
-    x, labels = draw_pictures(one(shape=SHAPES.index(shape), ground=0, colour=0), (200, 200))
+    x, labels = draw_pictures(one(shape=[*SHAPES].index(shape), ground=0, colour=0), (200, 200))
     ink = (x[0, 0].astype(float) - 15) / (220 - 15)  # red of a red object on black
     radius = 0.14 * 200
     assert ink.sum() == pytest.approx(AREAS[shape] * radius**2, rel=0.02)
-    assert (labels[0] == 1 + SHAPES.index(shape)).sum() == pytest.approx(ink.sum(), rel=0.02)
-    assert {*np.unique(labels)} == {0, 1 + SHAPES.index(shape)}
+    assert (labels[0] == 1 + [*SHAPES].index(shape)).sum() == pytest.approx(ink.sum(), rel=0.02)
+    assert {*np.unique(labels)} == {0, 1 + [*SHAPES].index(shape)}
     assert (ink * np.arange(200)).sum() / ink.sum() == pytest.approx(99.5, abs=0.1)
 
 
@@ -80,7 +80,7 @@ def test_captions_maps_and_labels_say_what_the_factors_say(loaded):
                 row, column = divmod(values["place"], 3)
                 expected += [["small", "large"][values["size"]], [*sprites.COLOURS][values["colour"]]]
                 expected += [
-                    SHAPES[values["shape"]],
+                    [*SHAPES][values["shape"]],
                     ["top", "middle", "bottom"][row],
                     ["left", "middle", "right"][column],
                 ]
@@ -141,6 +141,7 @@ def test_models_train_on_them(settings, tmp_path, monkeypatch):
     ("setting", "message"),
     [
         ("data.size=8", "data.size=8 must be at least 16 pixels for sprites"),
+        ("data.flip=true", "data=sprites cannot be mirrored"),
         ("data.objects=3", "data.objects must be an integer from 1 to 2, got 3"),
     ],
 )
