@@ -64,7 +64,7 @@ class PictureFolder:
     def reference_count(self, key: str = "x") -> int:
         return len(self.paths)
 
-    test_count = reference_count
+    test_count = reference_count  # a folder is one split
 
     def reference(self, key: str = "x", limit: int | None = None) -> Iterator[Tensor]:
         """Yield the first `limit` images of the order in batches of one size each: uint8 [n, 1 or 3, H, W].

@@ -57,8 +57,8 @@ class Generation(FeatureSuite):
         self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]
         of_model = [*OF_RECONSTRUCTIONS, *OF_SAMPLES, *OF_IMAGES]  # of nothing that the extractor finds
         self.scores = [*available_scores().values(), *self.final, *of_model, KEPT]
-        self.of_pixels = {number for score in self.scores if score.is_of_pixels for number in score.numbers}
-        self.of_pixels |= {score.name for score in of_model}
+        self.without_extractor = {number for score in self.scores if score.is_of_pixels for number in score.numbers}
+        self.without_extractor |= {score.name for score in of_model}
 
     def check_data(self, data) -> None:
         super().check_data(data)
@@ -127,7 +127,7 @@ class Generation(FeatureSuite):
         return [self.full_name(number) for score in selected for number in score.numbers]
 
     def full_name(self, number: str) -> str:
-        return f"{PREFIX}{number}" if number in self.of_pixels else super().full_name(number)
+        return f"{PREFIX}{number}" if number in self.without_extractor else super().full_name(number)
 
     def protocol(self, data, samples: int | None = None) -> dict:
         protocol = super().protocol(data, samples)

@@ -6,7 +6,7 @@ from torch import Tensor
 from ganrun.models.base import Batch, Terms, as_terms
 from ganrun.models.gan import GAN
 from ganrun.models.losses import at_least_float32, loss_of_fakes
-from ganrun.models.recognition import Recognition
+from ganrun.models.recognition import Recognition, code_pictures
 from ganrun.networks import latents
 from ganrun.networks.codes import LatentCodes
 
@@ -22,12 +22,12 @@ class InfoGAN(Recognition, GAN):
 
     seen: Tensor
 
-    def __init__(self, *args, discriminator, codes, weight=1.0, continuous_weight=1.0, ramp_kimg=0.0, **kwargs):
+    def __init__(self, *args, discriminator, codes, weight, continuous_weight, ramp_kimg, **kwargs):
         codes = LatentCodes(codes, kwargs["z_dim"])
         super().__init__(*args, discriminator=discriminator(outputs=codes.size), **kwargs)
         self.codes, self.ramp = codes, 1000 * ramp_kimg
         self.weights = {name: weight if code.size > 1 else continuous_weight for name, code in codes.items()}
-        self.register_buffer("seen", torch.tensor(0.0))  # images that D has seen; a replayed step reads it
+        self.register_buffer("seen", torch.tensor(0))  # images that D has seen; a replayed step reads it
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         codes = self.codes.draw(n, self.some_weight, generator)
@@ -50,7 +50,11 @@ class InfoGAN(Recognition, GAN):
 
     def informed(self, terms: Terms, q: Tensor, z: Tensor) -> dict[str, Tensor]:
         """Return a loss less lambda L_I, without the constant entropies, and L_I of each code, eq. 5, in nats."""
-        costs, share = self.codes.negative_logs(at_least_float32(q), z), (self.seen / max(self.ramp, 1)).clamp(max=1)
+        costs = self.codes.negative_logs(at_least_float32(q), z)
+        share = (self.seen.to(terms["loss"].dtype) / max(self.ramp, 1)).clamp(max=1)
         loss = terms["loss"] + share * sum(self.weights[name] * cost for name, cost in costs.items())
         bounds = {f"information_{name}": self.codes[name].entropy - cost for name, cost in costs.items()}
         return {**terms, "loss": loss, **bounds}
+
+    def pictures(self, data):
+        return {**super().pictures(data), **code_pictures(self, data)}

@@ -10,22 +10,23 @@ from ganrun.networks.eval_mode import eval_mode
 
 
 class Recognition:
-    """Adds recognize, and pictures of the codes, to a GAN with `codes` whose discriminator returns (scores, Q)."""
+    """Adds recognize to a GAN with `codes` whose discriminator returns (scores, Q)."""
 
     codes: LatentCodes
     discriminator: Any
-    noise: Any
-    decode: Any
 
     def recognize(self, x: Tensor) -> dict[str, Tensor]:
         """Return the parameters of Q of each code for examples x [n, ...]: logits, or the mean of a number."""
         with eval_mode(self.discriminator) as net:
             return self.codes.split(net(x)[1])
 
-    def pictures(self, data: Any) -> dict[str, tuple[Tensor, int]]:
-        """Return the model's pictures, and rows of images that differ in one code alone, under the code's name."""
-        shown = super().pictures(data)  # pyright: ignore[reportAttributeAccessIssue]
-        for name, code in self.codes.items() if data.kind != "points" else ():
-            z, values = self.noise(5, seeds.generator(0)), code.shown_values()
-            shown[name] = (self.decode(self.codes.vary(name, values, z)), len(values))
-        return shown
+
+def code_pictures(model, data) -> dict[str, tuple[Tensor, int]]:
+    """Return for each code rows of examples that differ in it alone, for `pictures`; nothing for points."""
+    if data.kind == "points":
+        return {}
+    z, pictures = model.noise(5, seeds.generator(0)), {}
+    for name, code in model.codes.items():
+        values = code.shown_values()
+        pictures[name] = (model.decode(model.codes.vary(name, values, z)), len(values))
+    return pictures

@@ -14,9 +14,8 @@ class VAEGAN(Codes, GAN):
     """Larsen et al. 2016, Algorithm 1: a VAE whose error is that of D's features, and whose decoder also confuses D.
 
     generator: the decoder, z -> x.  encoder: x -> (mean, log variance) of q(z | x).  discriminator: x -> (scores [B],
-    features of layer l).  gamma: weight of the error in the decoder's loss; the encoder's is the bound of the VAE.
-    D moves first, then the encoder, then the decoder, each on noise of its own; the paper moves all at once. D's loss
-    is the mean of those against reconstructions and against samples, so that real examples count as much as fakes.
+    features of a layer).  gamma: weight of the error in the decoder's loss; the encoder's is the bound of the VAE.
+    D, encoder and decoder move in turn; in the paper, all at once. D's loss is the mean of those against both fakes.
     """
 
     averages = ("generator", "encoder")
@@ -33,28 +32,29 @@ class VAEGAN(Codes, GAN):
         return self.discriminator(x)[0]
 
     def discriminator_loss(self, batch: Batch):
-        x, made = self.generator(self.draw_code(self.encoder(batch["x"]))), self.fake_like(batch)
-        real, found, fake = (self.score(images, batch) for images in (batch["x"], x, made))
-        both = [as_terms(self.objective.discriminator(real, scores)) for scores in (found, fake)]
-        self.kept["fake"] = made
-        return {**{name: (both[0][name] + both[1][name]) / 2 for name in both[0]}, "real": real, "fake": fake}
+        x = self.generator(self.draw_code(self.encoder(batch["x"])))
+        made = self.kept["fake"] = self.fake_like(batch)
+        real, found, fake = (self.score(each, batch) for each in (batch["x"], x, made))
+        first, second = (as_terms(self.objective.discriminator(real, scores)) for scores in (found, fake))
+        return {**{name: (first[name] + second[name]) / 2 for name in first}, "real": real, "fake": fake}
 
     def encoder_loss(self, batch: Batch) -> Terms:
         mean, log_variance = self.encoder(batch["x"])
         divergence = gaussian_kl(mean, log_variance).mean()
-        _, error = self.judge(self.generator(self.draw_code((mean, log_variance))), batch)
+        _, self.kept["wanted"] = self.discriminator(batch["x"])  # by the decoder's turn, too
+        _, error = self.judge(self.generator(self.draw_code((mean, log_variance))))
         return {"loss": divergence + error, "divergence": divergence, "reconstruction": error}
 
     def generator_loss(self, batch: Batch) -> Terms:
-        scores, error = self.judge(self.generator(self.draw_code(self.encoder(batch["x"]))), batch)
+        scores, error = self.judge(self.generator(self.draw_code(self.encoder(batch["x"]))))
         samples = self.score(self.fake_like(batch), batch)
         adversarial = loss_of_fakes(self, scores, batch) + loss_of_fakes(self, samples, batch)
         return {"loss": self.gamma * error + adversarial, "adversarial": adversarial, "reconstruction": error}
 
-    def judge(self, x: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the scores of reconstructions, and -E log N(features of x; features of these, I), a scalar, eq. 7."""
-        (scores, features), (_, wanted) = self.discriminator(x), self.discriminator(batch["x"])
-        return scores, gaussian(features, wanted).mean()
+    def judge(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores of reconstructions, and -E log N(wanted features; theirs, I), a scalar, eq. 7."""
+        scores, features = self.discriminator(x)
+        return scores, gaussian(features, self.kept["wanted"]).mean()
 
     def pictures(self, data):
         return {**super().pictures(data), **reconstruction_pictures(self, data)}

@@ -87,7 +87,7 @@ class LatentCodes(dict[str, Code]):
         return torch.cat([code.draw(n, like, generator) for code in self.values()], dim=1)
 
     def split(self, z: Tensor) -> dict[str, Tensor]:
-        """Return the columns of each code, of latents or of the parameters of Q: [n, at least `size`]."""
+        """Return views of the columns of each code, of latents or of the parameters of Q: [n, at least `size`]."""
         sizes = [code.size for code in self.values()]
         return dict(zip(self, z[:, : self.size].split(sizes, dim=1), strict=True))
 
@@ -98,9 +98,8 @@ class LatentCodes(dict[str, Code]):
 
     def vary(self, name: str, values: Tensor, z: Tensor) -> Tensor:
         """Return each latent of z [n, z_dim] with each of the values [m, size of the code] in turn: [n * m, z_dim]."""
-        start = sum(self[other].size for other in list(self)[: list(self).index(name)])
         rows = z.repeat_interleave(len(values), dim=0)
-        rows[:, start : start + self[name].size] = values.to(z).repeat(len(z), 1)
+        self.split(rows)[name].copy_(values.repeat(len(z), 1))
         return rows
 
 

@@ -102,7 +102,6 @@ def test_an_unknown_surface_is_refused(tmp_path, monkeypatch, capsys):
     assert "Did you mean saddle" in error
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "missing", "fits"),
     [

@@ -69,6 +69,12 @@ def test_the_training_is_the_game_of_the_paper():
     assert job.model.seen == 16
 
 
+def test_a_training_in_bfloat16_counts_its_images():
+    job = job_of(*CODED["infogan"], "trainer.precision=bf16-true")
+    job.model.seen.fill_(10_000)
+    assert train(job, 1).model.seen == 10_004
+
+
 def test_the_bound_is_the_entropy_for_a_perfect_reader_and_nothing_for_one_that_knows_the_distribution_alone():
     codes = LatentCodes({"c1": 4}, z_dim=6)
     z = codes.draw(1000, torch.zeros(1))

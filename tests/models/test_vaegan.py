@@ -37,10 +37,10 @@ def larsen(batches, decoder, encoder, d):
         q = posterior(x)
         return q, decoder(q.mean + q.stddev * noise(len(x)))
 
-    def judge(x, other):
-        """Scores, and -log N(Dis_l(x); Dis_l(other), 1) up to a constant, summed over the features: a mean over x."""
+    def judge(wanted, other):
+        """Scores, and -log N(wanted; Dis_l(other), 1) up to a constant, summed over the features: a mean over x."""
         scores, features = d(other)
-        features, wanted = features.flatten(1), d(x)[1].flatten(1)
+        features, wanted = features.flatten(1), wanted.flatten(1)
         constant = Normal(torch.zeros((), dtype=FLOAT64), 1).log_prob(torch.zeros((), dtype=FLOAT64))
         return scores, (constant - Normal(features, 1).log_prob(wanted)).sum(1).mean()
 
@@ -53,10 +53,11 @@ def larsen(batches, decoder, encoder, d):
 
         q, other = found(x)
         prior = Normal(torch.zeros_like(q.mean), torch.ones_like(q.mean))
-        step(optimizers[1], kl_divergence(q, prior).sum(1).mean() + judge(x, other)[1])
+        wanted = d(x)[1].detach()
+        step(optimizers[1], kl_divergence(q, prior).sum(1).mean() + judge(wanted, other)[1])
 
         _, other = found(x)
-        scores, error = judge(x, other)
+        scores, error = judge(wanted, other)
         fake = d(decoder(noise(len(x))))[0]
         step(optimizers[2], 0.03 * error - logsigmoid(scores).mean() - logsigmoid(fake).mean())
 

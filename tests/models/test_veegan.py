@@ -69,7 +69,6 @@ def test_the_command_trains_and_samples(network, regularizer, tmp_path, monkeypa
     assert main(["sample", "run", "n=3"]) == 0
 
 
-@pytest.mark.slow
 def test_a_network_without_a_reconstructor_is_refused_with_those_that_have_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "model=veegan", "data=digits", "network=dcgan"]) == 2

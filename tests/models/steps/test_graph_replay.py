@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import pytorch_lightning as pl
 import torch
-from helpers.model_training import PRESETS, RING, SMALL, SpoiltData, Stop, ganrun_records, job_of, train
+from helpers.model_training import CODED, PRESETS, RING, SMALL, SpoiltData, Stop, ganrun_records, job_of, train
 from helpers.recorder import Recorder
 from helpers.run_context import bound
 
@@ -22,6 +22,8 @@ CASES = {
     "several turns of the discriminator": [*RING, "model.d_steps=3"],
     "bfloat16": [*SMALL["dcgan"], "trainer.precision=bf16-mixed"],
     "sgd": [*RING, "optimizer=sgd"],
+    "codes that are read": [*CODED["infogan"], "model.ramp_kimg=0.05"],
+    "features kept for another player": CODED["vaegan"],
     "class joined late": ["model=cgan", "network=cgan_hidden", "network.width=4", "data=digits", "batch_size=4"],
 }
 LONG = 40  # batches
