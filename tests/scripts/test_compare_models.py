@@ -69,7 +69,6 @@ def test_a_row_that_is_not_there_is_refused_before_any_training(script, monkeypa
     assert "no rows three; there are one, two" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_every_row_of_a_table_can_be_composed(monkeypatch):
     with load_script("compare_models", monkeypatch) as script:
         rows = {(name, row): settings for name, table in script.TABLES.items() for row, settings in table.rows.items()}

@@ -93,6 +93,8 @@ BAD = {
     "dcgan z=text.txt": "z=text.txt must be a .npz file with an array z",
     "dcgan z=nan.npy": "The latents of z=nan.npy must be finite numbers",
     "dcgan z=two.npy n=3": "z=two.npy has 2 latents, fewer than n=3. Leave out n=.",
+    "cgan z=labelled.npz": "classes=",
+    "cgan z=fractions.npz": "classes=",
     "dcgan code={c1:3}": "dcgan has no codes",
     "infogan code={c4:3}": "code.c4: there is no such code. Did you mean",
     "infogan code={c1:10}": "code.c1 must be one or several integers from 0 to 9",
@@ -113,6 +115,8 @@ def test_wrong_latents_and_codes_get_one_message(cli, runs, command, message, ca
     for name, array in {**arrays, "nan": np.full((1, 100), np.nan)}.items():
         np.save(f"{name}.npy", array)
     np.savez("other.npz", w=np.zeros(3))
+    np.savez("labelled.npz", z=np.zeros((2, 64)), y=np.zeros((2, 3), int))
+    np.savez("fractions.npz", z=np.zeros((2, 64)), y=np.full(2, 0.5))
     name, *args = command.split()
     assert cli.run("sample", str(runs[name]), "out=out", *args) == 2
     error = capsys.readouterr().err

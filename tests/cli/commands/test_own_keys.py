@@ -46,7 +46,6 @@ def test_a_plan_shows_own_keys_and_a_loss_that_is_a_partial(cli, capfd):
     assert "run folder" in out
 
 
-@pytest.mark.slow
 def test_a_model_whose_keys_the_data_lack_is_refused(cli, capfd):
     write_scenes(cli.folder)
     assert cli.run("train", *SCENERY, "data=digits") == 2
