@@ -10,17 +10,21 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ganrun.errors import UserError
-from ganrun.networks import latents
+from ganrun.networks import code_pairs, latents
 
 
 class Code(Protocol):
-    """One code. size: its numbers in z, and as many parameters of Q(c | x).  entropy: H(c), in nats."""
+    """One code. size: its numbers in z, and as many parameters of Q(c | x).  entropy: H(c), in nats.
+
+    draw_apart: pairs of values [n, 2, size] that differ by at least the gap, a scalar tensor.
+    """
 
     size: int
 
     @property
     def entropy(self) -> float: ...
     def draw(self, n: int, like: Tensor, generator: torch.Generator | None) -> Tensor: ...
+    def draw_apart(self, n: int, like: Tensor, gap: Tensor) -> Tensor: ...
     def negative_log(self, q: Tensor, c: Tensor) -> Tensor: ...
     def shown_values(self) -> Tensor: ...
 
@@ -37,6 +41,9 @@ class Categorical:
 
     def draw(self, n: int, like: Tensor, generator: torch.Generator | None) -> Tensor:
         return latents.category(n, self.size, like, generator)
+
+    def draw_apart(self, n: int, like: Tensor, gap: Tensor) -> Tensor:
+        return code_pairs.categories_apart(self.draw(n, like, None), gap)
 
     def negative_log(self, q: Tensor, c: Tensor) -> Tensor:
         """-log Q(c | x): [B]. q: logits [B, size].  c: [B, size]."""
@@ -62,6 +69,11 @@ class Continuous:
         sample = latents.normal if self.is_normal else latents.uniform
         return sample(n, 1, like, generator)
 
+    def draw_apart(self, n: int, like: Tensor, gap: Tensor) -> Tensor:
+        if self.is_normal:
+            return code_pairs.normal_apart(latents.normal(n, 2, like), gap)[:, :, None]
+        return code_pairs.uniform_apart(latents.uniform(n, 2, like), gap)[:, :, None]
+
     def negative_log(self, q: Tensor, c: Tensor) -> Tensor:
         """-log N(c; q, 1): [B]. q, c: [B, 1]."""
         return ((c - q).square() + math.log(2 * math.pi)).sum(1) / 2
@@ -86,6 +98,10 @@ class LatentCodes(dict[str, Code]):
         """Sample all codes: [n, size], with the dtype and device of `like`."""
         return torch.cat([code.draw(n, like, generator) for code in self.values()], dim=1)
 
+    def draw_apart(self, n: int, like: Tensor, gap: Tensor) -> Tensor:
+        """Sample pairs of all codes, each code's values at least the gap apart: [n, 2, size], as `like`."""
+        return torch.cat([code.draw_apart(n, like, gap) for code in self.values()], dim=2)
+
     def split(self, z: Tensor) -> dict[str, Tensor]:
         """Return views of the columns of each code, of latents or of the parameters of Q: [n, at least `size`]."""
         sizes = [code.size for code in self.values()]
@@ -95,6 +111,19 @@ class LatentCodes(dict[str, Code]):
         """Return -E log Q(c | x) of each code, scalars, for Q's parameters, in float32 or more, and the z of x."""
         parameters, codes = self.split(q), self.split(z)
         return {name: code.negative_log(parameters[name], codes[name]).mean() for name, code in self.items()}
+
+    def share(self, k: Tensor, z: Tensor, apart: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pairs of latents [n, z_dim] with the k-th code and the noise of z in common, other codes of `apart`.
+
+        k: number of a code, int64 [n].  z: [n, z_dim].  apart: [n, 2, size].
+        """
+
+        def complete(own: Tensor) -> Tensor:
+            parts = zip(self.split(z).values(), self.split(own).values(), strict=True)
+            codes = [torch.where((k == i)[:, None], common, other) for i, (common, other) in enumerate(parts)]
+            return torch.cat([*codes, z[:, self.size :]], dim=1)
+
+        return complete(apart[:, 0]), complete(apart[:, 1])
 
     def vary(self, name: str, values: Tensor, z: Tensor) -> Tensor:
         """Return each latent of z [n, z_dim] with each of the values [m, size of the code] in turn: [n * m, z_dim]."""
