@@ -103,7 +103,7 @@ def codes() -> Table:
 def read_codes() -> Table:
     """Return the comparison of models whose codes can be read from their images, at their own lengths."""
     scores = ["val/fd_lenet", "val/is_lenet", "val/code_recovery", "val/code_error", "val/code_agreement"]
-    return Table(scores, {"infogan": ["model=infogan", "data=digits"]})
+    return Table(scores, {name: [f"model={name}", "data=digits"] for name in ("infogan", "infogan_cr")})
 
 
 TABLES = {

@@ -30,6 +30,7 @@ MODEL_SETTINGS = {
             "reconstructor",
             "encoder",
             "decoder",
+            "contrastive",
         )
     },
     "model.regularizers": Setting(TABLE, True),
@@ -51,6 +52,11 @@ MODEL_SETTINGS = {
     "model.codes.*": Setting(CODE, True, in_hparams=True),
     "model.continuous_weight": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.ramp_kimg": Setting(NOT_NEGATIVE, True, in_hparams=True),
+    **{
+        f"model.{name}": Setting(NOT_NEGATIVE, True, in_hparams=True)
+        for name in ("contrastive_weight", "begin_kimg", "gap_kimg")
+    },
+    **{f"model.{name}": Setting(number(least=0, most=2), True, in_hparams=True) for name in ("gap", "gap_end")},
     "model.gamma": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.beta": Setting(NOT_NEGATIVE, True, in_hparams=True),
     "model.likelihood": Setting(one_of("bernoulli", "gaussian"), True, in_hparams=True),
@@ -65,7 +71,9 @@ MODEL_SETTINGS = {
     "model.extrapolation": Setting(POSITIVE, in_hparams=True),
     "model.*": Setting(in_hparams=True),
     # network
-    **{f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator", "joint", "encoder")},
+    **{
+        f"network.{name}": Setting(OBJECT) for name in ("generator", "discriminator", "joint", "encoder", "contrastive")
+    },
     "network.**.shape": Setting(SHAPE, True),  # these three follow from data and model
     "network.**.z_dim": Setting(COUNT, True),
     "network.**.outputs": Setting(WHOLE_OR_NULL, True),

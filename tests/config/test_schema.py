@@ -88,6 +88,7 @@ MEANINGFUL = {  # by the description of a type: those of VALUES that some settin
     "a number above 0": [0.5, 1, HUGE, None],  # null: kimg alone
     "a number above 0 or null": [0.5, 1, HUGE, None],
     "a number from 0 to 1": [0, 0.5, 1],
+    "a number from 0 to 2": [0, 0.5, 1],
     "a number from 0 to below 1": [0, 0.5],
     "a number of at least 0": [0, 0.5, 1, HUGE],
     "a precision such as auto, 32-true, bf16-mixed or 64-true": ["yes", "", 1],  # Lightning knows which

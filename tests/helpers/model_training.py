@@ -57,6 +57,7 @@ CODED = {  # with codes of examples
     "bigan": ["model=bigan", "network.width=4", "network.joint.features=8", "model.z_dim=5", *SMALL_DIGITS],
     "ali": ["model=ali", "network.width=4", "network.joint.features=8", "model.z_dim=5", *SMALL_DIGITS],
     "infogan": ["model=infogan", "network.width=4", "model.z_dim=15", *SMALL_DIGITS],
+    "infogan_cr": ["model=infogan_cr", "network.width=4", "model.z_dim=15", *SMALL_DIGITS],
     "vaegan": ["model=vaegan", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
     "vae": ["model=vae", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
     "autoencoder": ["model=autoencoder", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],

@@ -23,6 +23,7 @@ CASES = {
     "bfloat16": [*SMALL["dcgan"], "trainer.precision=bf16-mixed"],
     "sgd": [*RING, "optimizer=sgd"],
     "codes that are read": [*CODED["infogan"], "model.ramp_kimg=0.05"],
+    "a gap that falls": [*CODED["infogan_cr"], "model.begin_kimg=0", "model.gap_kimg=0.1"],
     "features kept for another player": CODED["vaegan"],
     "class joined late": ["model=cgan", "network=cgan_hidden", "network.width=4", "data=digits", "batch_size=4"],
 }
@@ -52,7 +53,8 @@ class SeenTerms(pl.Callback):
 
 def count_replays(model, batches):
     """Return the number of steps that are replayed, verified ones included."""
-    return sum(max(0, batches // player.every - WARMUP_STEPS) for player in model.players())
+    steps = [sum(map(player.moves_at, range(1, batches + 1))) for player in model.players()]
+    return sum(max(0, n - WARMUP_STEPS) for n in steps)
 
 
 def assert_same(result, expected):
