@@ -1,5 +1,6 @@
 """From a config to the objects of a run, in one pass: values, data, model, hardware, trainer settings, scores."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,15 @@ from ganrun.data.keys import kinds_needed
 from ganrun.data.module import DataModule
 from ganrun.models.base import Adversarial
 
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class Experiment:
     """A config and the objects built from it.
 
-    suite: computes the scores; None for metrics=none.   callbacks: in the order in which they act.
+    suite: computes the scores; None for metrics=none, or if it has none of this model and these data.
+    callbacks: in the order in which they act.
     """
 
     cfg: DictConfig
@@ -56,9 +60,12 @@ def build_experiment(cfg: DictConfig, begun_precision: str | None = None) -> Exp
     check_hardware(cfg.trainer, hardware)
     compatibility.check_accumulation(cfg, model, count_devices(cfg.trainer))
     build.build_trainer(cfg, hardware, logger=False)  # the Trainer itself refuses wrong settings
-    if cfg.metrics._target_ is None:
-        cfg.metrics.monitor = None  # of the model, whose scores are not measured
     suite, callbacks = build.instantiate_optional(cfg.metrics), build.build_callbacks(cfg)
+    if suite is not None and (reason := suite.explain_no_scores(model, data)):
+        log.info("%s This run has no scores.", reason)
+        suite = None
+    if suite is None:
+        cfg.metrics.monitor = None  # of the model or the data, whose scores are not measured
     return Experiment(cfg, data, model, suite, callbacks, hardware)
 
 

@@ -119,6 +119,7 @@ SETTINGS: dict[str, Setting] = {
     "metrics.mode": Setting(one_of("min", "max")),
     "metrics.samples": Setting(number(least=2, whole=True)),
     "metrics.batch_size": Setting(COUNT),
+    "metrics.fitted": Setting(number(least=0, whole=True), True),
     "metrics.monitor": Setting(TEXT, True),
     "metrics.weights": Setting(types.NAME_OR_NULL, True),
     **{f"metrics.{name}": Setting(types.SCORES, True) for name in ("scores", "final")},

@@ -53,6 +53,14 @@ class Source:
         """Return the arrays of all splits."""
         raise NotImplementedError
 
+    def factor_values(self, factors: Tensor) -> dict[str, Tensor]:
+        """Return {name: whole numbers, int64 [n]}, from rows of the key `factors`, [n, ...].
+
+        They are what scores of disentanglement compare codes with: independent factors that the examples show. Numbers
+        are put in bins. Empty for data without such factors.
+        """
+        return {}
+
     def plane(self, points: Tensor) -> Tensor:
         """Project points [N, d] to the plane in which they are plotted, [N, 2]: here their first two coordinates."""
         return points[:, :2]

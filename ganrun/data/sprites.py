@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ganrun.data import cache
 from ganrun.data.cache import LoadedData
@@ -89,6 +90,18 @@ class Sprites(Source):
     def factor_names(self) -> list[str]:
         """The names of the columns of `factors`; with two objects, those of the second end with 2."""
         return ["ground", *(f"{name}{'' if i == 0 else i + 1}" for i in range(self.objects) for name in OF_OBJECT)]
+
+    def factor_values(self, factors: Tensor) -> dict[str, Tensor]:
+        """Return the factors that scores compare codes with: ground, shape, colour, size, row and column.
+
+        Row, column and size are the place and the radius in 3, 3 and 2 bins, which x, y and `radius` do not leave.
+        Empty for two objects: no picture says which of them is the first.
+        """
+        if self.objects > 1:
+            return {}
+        found = dict(zip(self.factor_names, factors.long().T, strict=True))
+        places = {"row": found["place"] // 3, "column": found["place"] % 3}
+        return {name: found[name] for name in ("ground", "shape", "colour", "size")} | places
 
     def load(self) -> LoadedData:
         arrays: dict[str, Array] = {}

@@ -31,6 +31,10 @@ class Suite:
     def prepare(self, data, device: torch.device = CPU) -> None:
         """Load what scoring needs, such as weights. Raises UserError for data that it cannot score."""
 
+    def explain_no_scores(self, model, data) -> str:
+        """Return why the suite has no scores of this model on these data, "" if it has some. This reads no file."""
+        return ""
+
     def check_weights(self) -> str:
         """Check the weights that scoring needs, if they are here; return what a start will download, "" if nothing.
 

@@ -15,14 +15,14 @@ RANGE = 2.0  # of images, which are in [-1, 1]
 SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
 
 
-def reconstruction_scores(data, extractor: Extractor) -> list[Score]:
-    """Return the scores that reconstructions of these data can have."""
+def reconstruction_scores(data, extractor: Extractor | None) -> list[Score]:
+    """Return the scores that reconstructions of these data can have. extractor: None without a classifier."""
     scores = [score for score in OF_RECONSTRUCTIONS if score is not SSIM or min(data.shape[1:]) >= SSIM_WINDOW]
-    knows_classes = "y" in data.gives and extractor.classes == list(data.classes)
+    knows_classes = extractor is not None and "y" in data.gives and extractor.classes == list(data.classes)
     return [*scores, KEPT] if knows_classes else scores
 
 
-def score_reconstructions(model, data, extractor: Extractor, samples: int, batch_size: int) -> dict[str, float]:
+def score_reconstructions(model, data, extractor: Extractor | None, samples: int, batch_size: int) -> dict[str, float]:
     """Return {number: value} for the first `samples` test images, or all of them if there are fewer."""
     names = [score.name for score in reconstruction_scores(data, extractor)]
     rank, world = sampling.rank_and_world()
@@ -41,7 +41,7 @@ def score_reconstructions(model, data, extractor: Extractor, samples: int, batch
         for name in names:
             if name != KEPT.name:
                 metrics[name].update(found, x)
-        if KEPT.name in names:
+        if KEPT.name in names and extractor is not None:
             seen = extractor(to_uint8(found))[1].argmax(1)
             metrics[KEPT.name].update((seen == data.test("y", index).to(seen.device)).float())
     return {name: metric.compute().item() for name, metric in metrics.items()}

@@ -68,7 +68,7 @@ def diagnose(name: str | None, mode: str, scores: Sequence[tuple[float, float]],
     elif evidence.batches < MIN_BATCHES:
         summary = f"unclear: {evidence.batches:.0f} batches are too little training to say; {MIN_BATCHES} may be enough"
     elif not curve:
-        summary = "unclear: no score was measured (metrics=none)"
+        summary = "unclear: no score was measured"
     elif evidence.collapsed:
         summary = summarize_collapse(curve, evidence.collapsed)
     else:

@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from ganrun.files import conf_dir
 
 CONFIGS = sorted(path.stem for path in (conf_dir() / "data").glob("*.yaml"))
-METRICS = {"sprites": "none", "digits": "lenet", "mnist": "lenet", "ring": "modes", "grid": "modes"}
+METRICS = {"sprites": "factors", "digits": "lenet", "mnist": "lenet", "ring": "modes", "grid": "modes"}
 METRICS |= {"unpaired": "translation", "unpaired_digits": "translation_lenet"}
 METRICS |= {"mixture_1200": "modes", "stacked_digits": "stacked_small", "stacked_mnist": "stacked", "surface": "none"}
 NETWORKS = {

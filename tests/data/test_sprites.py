@@ -11,6 +11,7 @@ from helpers.model_training import job_of
 from ganrun.cli.main import main
 from ganrun.data import sprites
 from ganrun.data.sprites import CHOICES, OF_OBJECT, SHAPES, WORDS, Drawn, Sprites, draw_pictures
+from ganrun.metrics.scores.mig import mutual_information
 
 AREAS = {  # of shapes of radius one
     "disc": math.pi,
@@ -114,6 +115,28 @@ def test_factors_are_uniform_and_independent():
 def test_the_pictures_are_the_same_each_time():
     first, again = (Sprites(16, count, 1).load().splits["train"] for count in (300, 300))
     assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+def test_the_factors_that_are_scored_are_the_bins_of_place_and_radius():
+    source = Sprites(16, 3000, 1)
+    factors = source.load().splits["train"]["factors"]
+    drawn, found = dict(zip(source.factor_names, factors.T, strict=True)), source.factor_values(factors)
+    assert [*found] == ["ground", "shape", "colour", "size", "row", "column"]
+    assert all(torch.equal(found[name].float(), drawn[name]) for name in ("ground", "shape", "colour", "size"))
+    for name, shift, of_place in (("row", "y", drawn["place"] // 3), ("column", "x", drawn["place"] % 3)):
+        position = (2 * of_place + 1) / 6 + sprites.SHIFT * drawn[shift]  # in shares of the side
+        assert torch.equal(found[name], (3 * position).long())
+    radius = torch.tensor([*sprites.RADII.values()])[drawn["size"].long()] * (1 + sprites.STRETCH * drawn["radius"])
+    assert torch.equal(found["size"], (radius > 0.11).long())
+    assert not Sprites(16, 10, 2).factor_values(torch.zeros(1, 15))
+
+
+def test_the_factors_that_are_scored_are_independent_in_the_training_split():
+    source = Sprites(16, 20_000, 1)
+    values = source.factor_values(source.load().splits["train"]["factors"])
+    factors = torch.stack([*values.values()], dim=1)
+    pairs = [(a, b) for a in range(6) for b in range(a)]
+    assert max(mutual_information(factors[:, a], factors[:, b]) for a, b in pairs) < 0.002
 
 
 def test_a_batch_has_all_keys_in_one_order():

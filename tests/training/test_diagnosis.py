@@ -243,7 +243,7 @@ def test_scores_that_are_not_finite_have_diverged_however_short_the_training():
 
 def test_without_scores_the_discriminator_is_what_one_knows():
     found = diagnose(None, "min", [], Evidence(readings=readings(0.99), batches=1000))
-    assert found.summary == "unclear: no score was measured (metrics=none)"
+    assert found.summary == "unclear: no score was measured"
     assert found.remark == "the discriminator tells real from fake in 99 % of pairs"
     assert diagnose(None, "min", [], Evidence(batches=13)).summary.startswith("unclear: 13 batches are too little")
 
