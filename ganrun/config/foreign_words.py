@@ -43,6 +43,17 @@ DEVICE = {PLACE: "device=auto, cpu, cuda or mps"}
 WHICH = {("ckpt", "checkpoint", "weights"): "which=last or which=best"}
 ADVICE_OF_COMMAND = {  # of the commands that use a trained model
     "sample": {COUNT: "n={}", OUTPUT: "out={}", ("format", "type"): "as=grid, as=folder or as=npz", **DEVICE, **WHICH},
+    "look": {
+        OUTPUT: "out={}",
+        ("interpolate", "interpolation", "lerp", "slerp"): "path=[0,1,2]",
+        ("gif", "video", "animate"): "as=gif, and film=true",
+        ("traverse", "traversal", "direction", "sefa"): "code=sefa0",
+        ("images", "source", "reconstruct", "project", "target"): "input={}",
+        ("nearest", "knn", "k"): "neighbours={}",
+        ("iterations", "steps", "numsteps"): "updates={}",
+        **DEVICE,
+        **WHICH,
+    },
     "eval": {COUNT: "samples={}", **DEVICE, **WHICH},
     "quiz": {COUNT: "n={}", **DEVICE, **WHICH},
     "translate": {OUTPUT: "out={}", ("source", "inputdir"): "input={}", ("direction",): "to=a or to=b"}

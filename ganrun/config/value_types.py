@@ -199,6 +199,17 @@ SPLITS_OR_NULL = or_null(SPLITS)
 DEVICES = ValueType(
     "an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices, largest_hint
 )
+CODE = ValueType(
+    "a code by its name, such as c1, a mapping of its values, such as {c1: 3}, or null",
+    lambda value: value is None or isinstance(value, DictConfig) or (isinstance(value, str) and value != ""),
+)
+PATH = ValueType(
+    "a list of samples, by number or as seed:N, such as [3,17,40], or null",
+    lambda value: (
+        value is None or (bool(value) and is_list_of(lambda one: INDEX.admits(one) or isinstance(one, str), value))
+    ),
+    largest_hint,
+)
 CLASSES = ValueType("a class, a list of classes such as [3,7], or null", are_classes, largest_hint)
 PRECISION = ValueType(
     "a precision such as auto, 32-true, bf16-mixed or 64-true",

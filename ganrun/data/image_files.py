@@ -31,7 +31,7 @@ ONE = {
     **{OTHER: "other file", DEAD: "dead link", UNREADABLE: "unreadable folder", WRITTEN: "folder of a run or cache"},
     VISITED: "link to a folder that is read anyway or lies above",
 }
-COMMANDS = ("train", "eval", "sample", "translate", "export", "compare", "sweeps")  # folders below outputs/
+COMMANDS = ("train", "eval", "sample", "look", "translate", "export", "compare", "sweeps")  # folders below outputs/
 RUN_FILES = ({"config.yaml", "status.json"}, {"card.json", "README.md"})  # of a run, and of an exported model
 SHOWN, SUFFIXES_SHOWN = 3, 5  # paths and suffixes named in a message
 

@@ -40,11 +40,13 @@ def read_latents(path: str, trained: TrainedModel) -> tuple[Tensor, dict[str, An
     return torch.from_numpy(z), arrays
 
 
-def set_codes(z: Tensor, given: DictConfig, trained: TrainedModel) -> Tensor:
+def set_codes(z: Tensor, given: DictConfig | str, trained: TrainedModel) -> Tensor:
     """Return the latents with these values of their codes, {name: value or values, which are taken in turn}.
 
     Raises UserError for a code that the model does not have, and for a value that the code cannot have.
     """
+    if not isinstance(given, DictConfig):
+        raise UserError(f"code={given} must be a mapping of codes and their values, such as 'code={{{given}: 0}}'.")
     codes, z = getattr(trained.model, "codes", None), z.clone()
     if not isinstance(codes, LatentCodes):
         raise UserError(

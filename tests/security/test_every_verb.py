@@ -20,6 +20,7 @@ VERBS = {
     "train": ["train", "folder=RUN", "resume=true", "model=cgan", "kimg=0.096"],
     "eval": ["eval", "RUN", "copies=0", "samples=32"],
     "sample": ["sample", "RUN", "n=4"],
+    "look": ["look", "RUN", "film=true"],
     "translate": ["translate", "RUN", "input=pictures"],
     "quiz": ["quiz", "RUN", "n=5000"],  # more than there are test images: refused once the model is loaded
     "export": ["export", "RUN"],

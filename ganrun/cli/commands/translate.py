@@ -1,6 +1,5 @@
 """ganrun translate: translates image files to the other domain of a trained model."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -11,11 +10,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from ganrun.data.decode import BadImageError, decode
-from ganrun.data.image_files import SUFFIXES, UNREADABLE, ImageFiles, describe_left_out, list_images, refuse_lost
+from ganrun.cli.input_images import input_images, load_image
+from ganrun.data.image_files import describe_left_out
 from ganrun.data.images import make_grid, save_png, to_float, to_uint8
-from ganrun.data.roots import explain_no_folder
-from ganrun.errors import Failure, UserError, is_out_of_memory, shorten
+from ganrun.errors import Failure, UserError, is_out_of_memory
 from ganrun.files import user_path
 from ganrun.terminal import PlainConsole, progress_bar
 from ganrun.training.inference import TrainedModel, load_trained_model
@@ -23,7 +21,6 @@ from ganrun.training.run_folder import make_run_folder
 
 PAIRS = 32  # images shown beside their translations
 LARGEST_THUMBNAIL = 256  # pixels of its longer side, or those of the training's images if these are larger
-INPUT = f"Give an image file, or a folder with images ({', '.join(sorted(SUFFIXES))})."
 LARGEST_BATCH = 2**22  # pixels of the images translated at once, or one image
 
 
@@ -134,34 +131,8 @@ def pad_centred(image: Tensor, height: int, width: int) -> Tensor:
     return pad(image, margins, value=255)
 
 
-def input_images(name: str) -> ImageFiles:
-    """Return the image files at a path, a file or a folder. UserError if there are none."""
-    source = user_path(name)
-    if problem := explain_no_folder(name):
-        if os.path.isfile(source):
-            return ImageFiles(source.parent, [source])
-        raise UserError(f"No image at input={shorten(name)}: it {problem}. {INPUT}")
-    found = list_images(source)
-    refuse_lost([found], "Make them readable, or remove them.", [UNREADABLE])
-    if not found.paths:
-        left_out = describe_left_out([found])
-        raise UserError(f"No image at input={name}{f': it holds {left_out}' if left_out else ''}. {INPUT}")
-    return found
-
-
 def output_paths(paths: list[Path], source: Path) -> list[Path]:
     """Return relative .png paths like those of the originals. Names that would clash keep their suffix: a.jpg.png."""
     relative = [path.relative_to(source) if source.is_dir() else Path(path.name) for path in paths]
     stems = Counter(path.with_suffix("") for path in relative)
     return [path.with_suffix(".png") if stems[path.with_suffix("")] == 1 else Path(f"{path}.png") for path in relative]
-
-
-def load_image(trained: TrainedModel, keeps_size: bool, path: Path) -> Tensor:
-    """Return an image in its own size, or in that of the model's training: uint8 [C, H, W]."""
-    data = trained.config.data
-    try:
-        if keeps_size:
-            return torch.tensor(decode(path, None, data.channels))
-        return torch.tensor(decode(path, data.size, data.channels, data.get("fit", "crop")))
-    except BadImageError as error:
-        raise UserError(f"{error}. Remove the file from the input folder, or repair it.") from error

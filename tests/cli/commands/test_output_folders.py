@@ -16,6 +16,7 @@ TINY = ["model=gan", "data=ring", "kimg=0.04", "batch_size=20", "metrics.samples
 COMMANDS = {
     "train": TINY,
     "sample": ["last", "n=4"],
+    "look": ["last"],
     "eval": ["last", "samples=64"],
     "resume": ["last", "branch=true"],
     "export": ["last"],
@@ -37,6 +38,7 @@ def written(workplace):
 @pytest.mark.parametrize(
     "pattern",
     [
+        "look/*/index.html",
         "train/gan-ring/*/status.json",
         "sweeps/a/sweep.json",
         "sweeps/a/*/status.json",

@@ -1,0 +1,82 @@
+"""Samples that a user picks by their numbers."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, ListConfig
+from torch import Tensor
+
+from ganrun.config.value_types import format_setting_value
+from ganrun.data.keys import keys_taken
+from ganrun.errors import UserError
+from ganrun.networks.latent_paths import Way, along_noise
+from ganrun.training.inference import TrainedModel
+from ganrun.training.latents import check_takes_latents, read_latents
+
+SHOWN = 64  # samples that have numbers, as in the grid of `ganrun sample`
+FIRST_OF = re.compile(r"seed:(\d{1,9})")  # a sample that is named by its seed
+
+
+@dataclass
+class Numbered:
+    """The samples with the numbers 0, 1, ... of the grid that `ganrun sample` draws, or of the file of z=.
+
+    z: [n, z_dim].  conditions: what each was made of besides z, {key: [n, ...]}.
+    """
+
+    trained: TrainedModel
+    z: Tensor
+    conditions: dict[str, Tensor]
+    place: str
+
+    @classmethod
+    def read(cls, cfg: DictConfig, trained: TrainedModel, setting: str) -> "Numbered":
+        """Return the samples that a command names. Raises UserError for a model whose samples have no latents."""
+        if is_autoencoder(trained):
+            model: Any = trained.model
+            z = model.encode(trained.data.test("x", SHOWN).to(model.some_weight)).float().cpu()
+            return cls(trained, z, {}, "test images")
+        check_takes_latents(trained, setting)
+        classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
+        if cfg.z is None:
+            return cls(trained, trained.latents(SHOWN, cfg.seed), trained.conditions(SHOWN, classes), "samples")
+        z, others = read_latents(cfg.z, trained)
+        classes = others["y"].tolist() if classes is None and "y" in others else classes
+        return cls(trained, z, trained.conditions(len(z), classes), f"samples of {cfg.z}")
+
+    def pick(self, which: Any, setting: str) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the latent [1, z_dim] and the conditions of a sample: by its number, or the first one of "seed:N"."""
+        if isinstance(which, str) and (match := FIRST_OF.fullmatch(which)) and not is_autoencoder(self.trained):
+            seed = int(match[1])
+            return self.trained.latents(1, seed), {key: value[:1] for key, value in self.conditions.items()}
+        if isinstance(which, bool) or not isinstance(which, int) or not 0 <= which < len(self.z):
+            raise UserError(
+                f"{setting}: {format_setting_value(which)} is none of the {self.place}. Give their numbers, 0 to "
+                f"{len(self.z) - 1} in the order of the grid, or seed:N for the first sample of that seed."
+            )
+        return self.z[which : which + 1], {key: value[which : which + 1] for key, value in self.conditions.items()}
+
+    def decode(self, z: Tensor, conditions: dict[str, Tensor]) -> Tensor:
+        """Return the examples of latents [n, z_dim] with the conditions of one sample: [n, ...], on the CPU."""
+        return self.decode_each(z, {key: value.expand(len(z), *value.shape[1:]) for key, value in conditions.items()})
+
+    def decode_each(self, z: Tensor, conditions: dict[str, Tensor], batch_size: int = 250) -> Tensor:
+        """Return the examples of latents [n, z_dim], each with its conditions [n, ...]: [n, ...], on the CPU."""
+        model: Any = self.trained.model
+        parts = []
+        for index in torch.arange(len(z)).split(batch_size):
+            own = [conditions[key][index].to(model.device) for key in keys_taken(model)]
+            parts.append(model.decode(z[index].to(model.some_weight), *own).float().cpu())
+        return torch.cat(parts)
+
+    def way(self) -> Way:
+        """Return the way that suits the noise of the model."""
+        return along_noise(self.z if is_autoencoder(self.trained) else self.trained.latents(SHOWN, 0))
+
+
+def is_autoencoder(trained: TrainedModel) -> bool:
+    """Return whether a model has codes of examples, but draws none."""
+    model = trained.model
+    return hasattr(model, "encode") and hasattr(model, "decode") and not callable(getattr(model, "noise", None))

@@ -1,0 +1,67 @@
+"""What `ganrun look` shows: pictures and animations."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from ganrun.data.images import save_png, to_array, to_pillow
+from ganrun.files import replacing
+
+LONGEST_NAME = 80
+SMALLEST = 800  # pixels of the longer side of a picture that one looks at
+
+
+@dataclass
+class View:
+    """A picture, or an animation if it has several frames.
+
+    name: of its file.  caption: what one sees.  frames: uint8 [3, H, W] each.  seconds: for which a frame is shown.
+    notes: said below it.  examples: x [n, ...] and their latents z [n, z_dim], for as=npz.
+    """
+
+    name: str
+    caption: str
+    frames: Sequence[Tensor]
+    seconds: float = 0.1
+    notes: list[str] = field(default_factory=list)
+    examples: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def file(self) -> str:
+        return f"{self.stem}.{'png' if len(self.frames) == 1 else 'gif'}"
+
+    @property
+    def stem(self) -> str:
+        """The name as every file system takes it."""
+        return re.sub(r"[^\w.+-]", "_", self.name)[:LONGEST_NAME]
+
+    def write(self, folder: Path) -> None:
+        frames = [enlarge(frame) for frame in self.frames]
+        if len(frames) == 1:
+            save_png(folder / self.file, frames[0])
+            return
+        first, *others = map(to_pillow, frames)
+        with replacing(folder / self.file) as partial:
+            milliseconds = round(1000 * self.seconds)
+            first.save(partial, format="GIF", save_all=True, append_images=others, duration=milliseconds, loop=0)
+
+    def write_examples(self, folder: Path) -> None:
+        """Write x, uint8 [n, H, W, C], or float32 [n, d] for points, and z, as NAME.npz, if the view has them."""
+        if self.examples is not None:
+            x, z = self.examples
+            np.savez_compressed(folder / f"{self.stem}.npz", x=to_array(x), z=z.numpy())
+
+
+def there_and_back(frames: Sequence[Tensor]) -> list[Tensor]:
+    """Return the frames followed by those before the last one in reverse order, so that an animation has no jump."""
+    return [*frames, *frames[-2:0:-1]]
+
+
+def enlarge(picture: Tensor) -> Tensor:
+    """Return a picture [3, H, W] enlarged by a whole factor, so that one sees its pixels."""
+    factor = max(1, SMALLEST // max(picture.shape[1:]))
+    return picture.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)

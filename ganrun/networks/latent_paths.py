@@ -1,0 +1,45 @@
+"""Ways from one latent to another. Latents are [n, z_dim]; the share of the way is [n, 1], from 0 to 1."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+Way = Callable[[Tensor, Tensor, Tensor], Tensor]
+NEARLY = 1e-6  # sine of the angle between two directions that are taken for the same one, or for opposite ones
+
+
+def straight(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """Return the points of the line from a to b."""
+    return a + share * (b - a)
+
+
+def along_sphere(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+    """Return the points of the arc from a to b around 0. Shoemake 1985; White 2016, section 2.1.
+
+    Departure: the length goes straight from that of a to that of b, where White's formula makes the points of the arc
+    shorter than both if they differ. Opposite latents, and 0, have no shortest arc: their path is the line.
+    """
+    angle = cosine_similarity(a, b).clamp(-1, 1).acos()[:, None]
+    sine = angle.sin()
+    from_length, to_length = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    arc = (((1 - share) * angle).sin() * a / from_length + (share * angle).sin() * b / to_length) / sine
+    is_arc = (sine > NEARLY) & (from_length > 0) & (to_length > 0)
+    return torch.where(is_arc, straight(from_length, to_length, share) * arc, straight(a, b, share))
+
+
+def along_noise(drawn: Tensor) -> Way:
+    """Return the way that suits the noise of these latents [n, z_dim]: the sphere for those numbers that are Gaussian.
+
+    Numbers that never leave [-1, 1], such as uniform ones and a category's, go straight.
+    """
+    is_gaussian = drawn.abs().amax(dim=0) > 1
+
+    def way(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+        path = straight(a, b, share)
+        if is_gaussian.any():
+            path[:, is_gaussian] = along_sphere(a[:, is_gaussian], b[:, is_gaussian], share)
+        return path
+
+    return way
