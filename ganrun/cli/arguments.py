@@ -190,7 +190,7 @@ def parse_command(verb: str, takes_run: bool, flags: dict[str, str], args: list[
         own = {key.name for key in docs.documented_keys(folders[0] / "resume.yaml")}
         changes = [arg for arg in args if override_key(arg) not in own and "hydra." not in override_key(arg)]
         args = [arg for arg in args if arg not in changes]
-    if verb in ("eval", "sample", "look", "translate", "quiz") and "data" not in override_keys(
+    if verb in ("eval", "sample", "look", "play", "translate", "quiz") and "data" not in override_keys(
         args
     ):  # the place of the run's own data
         args = [f"+{arg}" if arg.startswith("data.root=") else arg for arg in args]

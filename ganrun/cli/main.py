@@ -45,6 +45,7 @@ VERBS = {
     "eval": Verb("score a trained or exported model, or image folders", takes_run=True),
     "sample": Verb("generate images with a trained model", takes_run=True),
     "look": Verb("look at paths, codes, means and neighbours of a trained model", takes_run=True),
+    "play": Verb("sliders for a trained model, in a browser", takes_run=True),
     "translate": Verb("translate images from one domain to the other", takes_run=True),
     "quiz": Verb("let people tell generated pictures from real ones", takes_run=True),
     "export": Verb("write a trained model for use without ganrun", takes_run=True),

@@ -193,6 +193,7 @@ SETTINGS: dict[str, Setting] = {
     "feature_weight": Setting(NOT_NEGATIVE),
     "neighbours": Setting(number(least=1, most=50, whole=True, optional=True)),
     "film": Setting(FLAG),
+    "directions": Setting(number(least=0, most=100, whole=True)),  # ganrun play
     "out": Setting(TEXT),
 }
 

@@ -17,7 +17,7 @@ from ganrun.config.overrides import quote_override
 from ganrun.errors import ganrun_command
 
 PACKAGE = Path(ganrun.__file__).parent
-VERBS = "train|resume|eval|sample|look|translate|quiz|sweep|compare|list|runs|status|logs|save|stop"
+VERBS = "train|resume|eval|sample|look|play|translate|quiz|sweep|compare|list|runs|status|logs|save|stop"
 ADVICE = re.compile(rf"ganrun (?:(?:{VERBS})\b[^.;\n]*|$)")
 RUN = "it's a [/red] run, 1=2"  # with what bash, Hydra or a terminal could take for something else
 SHORT = ["kimg=0.02", "batch_size=4"]

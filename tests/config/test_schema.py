@@ -8,7 +8,7 @@ from ganrun.config import docs, schema
 from ganrun.errors import UserError
 from ganrun.files import conf_dir
 
-VERBS = ("train", "eval", "resume", "sample", "look", "translate", "quiz", "export")
+VERBS = ("train", "eval", "resume", "sample", "look", "play", "translate", "quiz", "export")
 
 
 def composed_configs():

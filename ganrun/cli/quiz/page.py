@@ -1,8 +1,6 @@
 """The page of a quiz. It knows nothing of the pictures but their random names, until the server sends the result."""
 
-import base64
-import hashlib
-
+from ganrun.cli.local_page import local_page, policy_of
 from ganrun.sweep.report.elements import Element, element
 
 STYLE = """
@@ -140,21 +138,7 @@ start();
 """
 
 
-def policy_digest(text: str) -> str:
-    """Return how a Content-Security-Policy names an inline script or style."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        f"script-src {policy_digest(SCRIPT)}",
-        f"style-src {policy_digest(STYLE)}",
-        "connect-src 'self'",
-        "img-src 'self' data:",
-        *(f"{name} 'none'" for name in ("base-uri", "form-action", "frame-ancestors")),
-    ]
-)
+POLICY = policy_of(STYLE, SCRIPT, images="'self' data:")
 
 
 def section(name: str, *children: object) -> Element:
@@ -218,16 +202,8 @@ def result_section() -> Element:
 
 def build_page() -> str:
     ended = section("ended", element("h1", "The quiz has ended"), element("p", "The answers until now are kept."))
-    head = [
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width"),
-        element("title", "Real or generated?"),
-        element("link", rel="icon", href="data:,"),
-        element("style", Element(STYLE)),
-    ]
     sections = [start_section(), ask_section(), result_section(), ended]
-    body = element("body", *sections, element("script", Element(SCRIPT)))
-    return f"<!doctype html>{element('html', element('head', *head), body, lang='en')}\n"
+    return local_page("Real or generated?", STYLE, SCRIPT, sections)
 
 
 PAGE = build_page()
