@@ -106,12 +106,32 @@ def read_codes() -> Table:
     return Table(scores, {name: [f"model={name}", "data=digits"] for name in ("infogan", "infogan_cr")})
 
 
+def sprites() -> Table:
+    """Return the comparison of codes with the factors of sprites.
+
+    As many uniform codes as factors, five other numbers and alpha 2, as the authors of InfoGAN-CR have for dSprites.
+    """
+    names = [f"c{number}" for number in range(1, 7)]
+    codes = [f"{'+' if number > 3 else ''}model.codes.{name}=uniform" for number, name in enumerate(names, 1)]
+    common = ["data=sprites", "kimg=200"]
+    info, vae = [*common, *codes, "model.z_dim=11"], ["model=vae", *common, "model.z_dim=10"]
+    rows = {
+        "infogan": ["model=infogan", *info],
+        "infogan_cr": ["model=infogan_cr", *info, "model.contrastive_weight=2"],
+        "vae": vae,
+        "beta_vae": [*vae, "model.beta=4"],
+    }
+    scores = ["factor_vae", "mig", "dci_disentanglement", "dci_completeness", "dci_informativeness"]
+    return Table([f"val/{score}" for score in scores], rows)
+
+
 TABLES = {
     "ring": mixture("ring", 1536),
     "grid": mixture("grid", 2560),
     "digits": digits(),
     "codes": codes(),
     "read_codes": read_codes(),
+    "sprites": sprites(),
     "few_digits": few_digits(),
     "stacked_digits": stacked_digits(),
 }
