@@ -20,7 +20,7 @@ from ganrun.config import docs
 from ganrun.config.schema import find_setting
 
 WHEN = ("last", "best")  # checkpoints of a run that models.json has the scores of
-VERBS = ("train", "resume", "eval", "sample", "translate", "quiz", "export")
+VERBS = ("train", "resume", "eval", "sample", "look", "play", "translate", "quiz", "export")
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "models.json"  # written by scripts/compare_models.py
 PICTURES = Path(__file__).parent / "images" / "models"
 PAGES = {"gaussian": "gmm", "autoencoder": "vae", "ali": "bigan"}  # of models that have none of their own

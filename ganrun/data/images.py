@@ -25,7 +25,7 @@ def to_uint8(image: Tensor) -> Tensor:
     return image.detach().float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def to_array(x: Tensor) -> np.ndarray:
+def to_file_array(x: Tensor) -> np.ndarray:
     """Return examples as a file holds them: images [n, C, H, W] as uint8 [n, H, W, C], others as they are."""
     return to_uint8(x).permute(0, 2, 3, 1).numpy() if x.ndim == 4 else x.numpy()
 

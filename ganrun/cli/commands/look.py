@@ -52,10 +52,12 @@ def run(cfg: DictConfig, folder: Path) -> None:
         write_page(partial, trained, views, left_out)
 
     out = make_run_folder(out, write, "out")
-    PlainConsole(soft_wrap=True).print(*describe(views, left_out), f"page  {out / PAGE}", sep="\n", highlight=False)
+    PlainConsole(soft_wrap=True).print(
+        *describe_views(views, left_out), f"page  {out / PAGE}", sep="\n", highlight=False
+    )
 
 
-def describe(views: Sequence[View], left_out: Sequence[str]) -> list[str]:
+def describe_views(views: Sequence[View], left_out: Sequence[str]) -> list[str]:
     """Return a line for each view with its notes below it, and one for each that is left out."""
     width, lines = max(len(view.file) for view in views) + 2, []
     for view in views:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 
 from ganrun.config.value_types import format_setting_value
-from ganrun.data.images import save_png, to_array, to_uint8
+from ganrun.data.images import save_png, to_file_array, to_uint8
 from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
@@ -99,6 +99,6 @@ def write_folder(trained: TrainedModel, x: Tensor, conditions: Conditions, out: 
 
 def write_npz(trained: TrainedModel, x: Tensor, conditions: Conditions, out: Path, cfg: DictConfig) -> None:
     """Write x: uint8 [n, H, W, C], or float32 [n, 2] for points; and what the model takes, such as y: int64 [n]."""
-    arrays: dict[str, Any] = {"x": to_array(x)}
+    arrays: dict[str, Any] = {"x": to_file_array(x)}
     arrays |= {key: value.numpy() for key, value in conditions.items()}
     np.savez_compressed(out / "samples.npz", **arrays)

@@ -46,11 +46,11 @@ def spaces(trained: TrainedModel, train: Tensor, few: Tensor) -> dict[str, tuple
     extractor = extractor_of(trained)
     found: dict[str, tuple[Embed, Tensor]] = {"pixels": (lambda images: images, train)}
     if extractor is not None:
-        found["features"] = (in_parts(lambda images: extractor(images.to(model.device))[0]), few)
+        found["features"] = (embed_parts(lambda images: extractor(images.to(model.device))[0]), few)
     if hasattr(model, "encode"):
-        found["codes"] = (in_parts(lambda images: model.encode(to_float(images).to(model.some_weight))), few)
+        found["codes"] = (embed_parts(lambda images: model.encode(to_float(images).to(model.some_weight))), few)
     return found
 
 
-def in_parts(embed: Embed) -> Embed:
+def embed_parts(embed: Embed) -> Embed:
     return lambda images: torch.cat([embed(part).float().cpu() for part in images.split(BATCH)])

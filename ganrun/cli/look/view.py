@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from ganrun.data.images import save_png, to_array, to_pillow
+from ganrun.data.images import save_png, to_file_array, to_pillow
 from ganrun.files import replacing
 
 LONGEST_NAME = 80
@@ -53,7 +53,7 @@ class View:
         """Write x, uint8 [n, H, W, C], or float32 [n, d] for points, and z, as NAME.npz, if the view has them."""
         if self.examples is not None:
             x, z = self.examples
-            np.savez_compressed(folder / f"{self.stem}.npz", x=to_array(x), z=z.numpy())
+            np.savez_compressed(folder / f"{self.stem}.npz", x=to_file_array(x), z=z.numpy())
 
 
 def there_and_back(frames: Sequence[Tensor]) -> list[Tensor]:

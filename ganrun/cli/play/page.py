@@ -92,18 +92,14 @@ start();
 POLICY = policy_of(STYLE, SCRIPT, images="'self' blob:")
 
 
-def build_page() -> str:
-    picture = element("main", element("img", id="picture", alt="samples"))
-    controls = element(
-        "aside",
-        element("h1", id="title"),
-        element("p", id="place", **{"class": "note"}),
-        element("form", id="controls"),
-        element("button", "next seed", id="next", type="button"),
-        element("button", "reset", id="reset", type="button"),
-        element("p", "The server has ended, or cannot draw this.", id="trouble", hidden="", **{"class": "note"}),
-    )
-    return local_page("ganrun play", STYLE, SCRIPT, [picture, controls])
-
-
-PAGE = build_page()
+PICTURE = element("main", element("img", id="picture", alt="samples"))
+CONTROLS = element(
+    "aside",
+    element("h1", id="title"),
+    element("p", id="place", **{"class": "note"}),
+    element("form", id="controls"),
+    element("button", "next seed", id="next", type="button"),
+    element("button", "reset", id="reset", type="button"),
+    element("p", "The server has ended, or cannot draw this.", id="trouble", hidden="", **{"class": "note"}),
+)
+PAGE = local_page("ganrun play", STYLE, SCRIPT, [PICTURE, CONTROLS])
