@@ -41,7 +41,7 @@ def show_mean(cfg: DictConfig, trained: TrainedModel) -> list[View]:
     if samples.conditions:
         raise UserError(
             f"{setting} needs a model whose latents alone make its samples, and {trained.choices['model']} also takes "
-            f"{', '.join(samples.conditions)}. For its classes: ganrun sample {trained.run_dir} 'classes=[...]'"
+            f"{', '.join(samples.conditions)}. Use path= or code=, for example path=[0,10] classes=3"
         )
     terms = [read_term(sign, name.strip(), samples, cfg, setting) for sign, name in split_terms(str(cfg["mean"]))]
     means = torch.stack([term.z.mean(0) for term in terms])
@@ -88,7 +88,7 @@ def latents_named(name: str, samples: Numbered, cfg: DictConfig, setting: str) -
     if extractor is None or not extractor.classes:
         raise UserError(
             f"{setting}: what class a sample of {trained.choices['model']} shows is not known here. Pick samples by "
-            "their numbers in the grid of ganrun sample: mean=s8-s3+s5"
+            "their numbers: mean=s8-s3+s5"
         )
     wanted, found = known_class(name, extractor.classes, setting), []
     for number in range(MOST_DRAWN // BATCH):

@@ -14,7 +14,7 @@ from ganrun.cli.look.numbered import Numbered
 from ganrun.cli.look.view import View
 from ganrun.data.images import to_float, to_uint8
 from ganrun.data.keys import keys_taken
-from ganrun.errors import UserError, ganrun_command, shorten
+from ganrun.errors import UserError, shorten
 from ganrun.metrics.scores.nearest import nearest_neighbours
 from ganrun.terminal import progress_bar
 from ganrun.training.inference import TrainedModel
@@ -50,8 +50,7 @@ def reconstruct(cfg: DictConfig, trained: TrainedModel, x: Tensor, setting: str)
         raise UserError(f"{setting} invert=off needs a model with an encoder. {trained.choices['model']} has none.")
     samples = Numbered.read(cfg, trained, setting)
     if samples.conditions and (keys_taken(model) != ("y",) or cfg.classes is None):
-        command = ganrun_command("look", trained.run_dir, setting, "classes=3")
-        raise UserError(f"{setting} needs to know what the images show besides the latents: {command}")
+        raise UserError(f"{setting} needs to know the class that all the images show, for example classes=3.")
     features = None
     if cfg.feature_weight:
         extractor = extractor_of(trained)

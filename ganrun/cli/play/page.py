@@ -102,4 +102,4 @@ CONTROLS = element(
     element("button", "reset", id="reset", type="button"),
     element("p", "The server has ended, or cannot draw this.", id="trouble", hidden="", **{"class": "note"}),
 )
-PAGE = local_page("ganrun play", STYLE, SCRIPT, [PICTURE, CONTROLS])
+PAGE = local_page("Play", STYLE, SCRIPT, [PICTURE, CONTROLS])

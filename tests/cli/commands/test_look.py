@@ -283,7 +283,7 @@ BAD = {
     "cgan mean=8": "mean=8 needs a model whose latents alone make its samples, and cgan also takes y.",
     "dcgan input=nowhere": "No image at input=nowhere",
     "dcgan input=images invert=off": "input=images invert=off needs a model with an encoder. dcgan has none.",
-    "cgan input=images": "needs to know what the images show besides the latents",
+    "cgan input=images": "input=images needs to know the class that all the images show, for example classes=3.",
     "infogan input=images feature_weight=1": "feature_weight=1 needs an extractor, and the run has none.",
     "points input=images": "input=images needs a model of images",
     "points neighbours=3": "neighbours=3 needs a model of images",
