@@ -200,7 +200,7 @@ DEVICES = ValueType(
     "an integer of at least 1, -1 or auto for all devices, or a list such as [0,1]", are_devices, largest_hint
 )
 CODE = ValueType(
-    "a code by its name, such as c1, a mapping of its values, such as {c1: 3}, or null",
+    "a mapping of codes to values, such as {c1: 3}, the name of a code, or null",
     lambda value: value is None or isinstance(value, DictConfig) or (isinstance(value, str) and value != ""),
 )
 PATH = ValueType(

@@ -104,6 +104,7 @@ BAD = {
     "infogan code={c2:1000000000000000000000000000000}": "code.c2 must be one or several numbers from -1000 to 1000",
     "infogan code={c2:[]}": "code.c2=[] has no values.",
     "infogan code=3": "code must be a mapping",
+    "infogan code=c1": "code=c1 must be a mapping of codes and their values, such as 'code={c1: 0}'.",
     "adagan latents=true": "latents=true needs a model whose samples are made of latents z alone, which adagan is not.",
     "autoencoder z=two.npy": "z=two.npy needs a model whose samples are made of latents z alone",
 }
