@@ -34,17 +34,19 @@ class Numbered:
     @classmethod
     def read(cls, cfg: DictConfig, trained: TrainedModel, setting: str) -> "Numbered":
         """Return the samples that a command names. Raises UserError for a model whose samples have no latents."""
-        if is_autoencoder(trained):
-            model: Any = trained.model
-            z = model.encode(trained.data.test("x", SHOWN).to(model.some_weight)).float().cpu()
-            return cls(trained, z, {}, "test images")
-        check_takes_latents(trained, setting)
+        if not is_autoencoder(trained):
+            check_takes_latents(trained, setting)
         classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
-        if cfg.z is None:
-            return cls(trained, trained.latents(SHOWN, cfg.seed), trained.conditions(SHOWN, classes), "samples")
-        z, others = read_latents(cfg.z, trained)
-        classes = others["y"].tolist() if classes is None and "y" in others else classes
-        return cls(trained, z, trained.conditions(len(z), classes), f"samples of {cfg.z}")
+        if cfg.z is not None:
+            z, others = read_latents(cfg.z, trained)
+            classes = others["y"].tolist() if classes is None and "y" in others else classes
+            return cls(trained, z, trained.conditions(len(z), classes), f"samples of {cfg.z}")
+        conditions = trained.conditions(SHOWN, classes)
+        if not is_autoencoder(trained):
+            return cls(trained, trained.latents(SHOWN, cfg.seed), conditions, "samples")
+        model: Any = trained.model
+        z = model.encode(trained.data.test("x", SHOWN).to(model.some_weight)).float().cpu()
+        return cls(trained, z, conditions, "test images")
 
     def pick(self, which: Any, setting: str) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the latent [1, z_dim] and the conditions of a sample: by its number, or the first one of "seed:N"."""

@@ -12,7 +12,7 @@ from ganrun.data.images import save_png, to_file_array, to_pillow
 from ganrun.files import replacing
 
 LONGEST_NAME = 80
-SMALLEST = 800  # pixels of the longer side of a picture that one looks at
+PICTURE, FRAME = 800, 500  # pixels of the longer side, up to which a picture and a frame are enlarged
 
 
 @dataclass
@@ -40,14 +40,14 @@ class View:
         return re.sub(r"[^\w.+-]", "_", self.name)[:LONGEST_NAME]
 
     def write(self, folder: Path) -> None:
-        frames = [enlarge(frame) for frame in self.frames]
-        if len(frames) == 1:
-            save_png(folder / self.file, frames[0])
+        if len(self.frames) == 1:
+            save_png(folder / self.file, enlarge(self.frames[0], PICTURE))
             return
-        first, *others = map(to_pillow, frames)
+        first, *others = self.frames
+        rest = (to_pillow(enlarge(frame, FRAME)) for frame in others)  # one at a time: a film may be long
         with replacing(folder / self.file) as partial:
-            milliseconds = round(1000 * self.seconds)
-            first.save(partial, format="GIF", save_all=True, append_images=others, duration=milliseconds, loop=0)
+            options = {"append_images": rest, "duration": round(1000 * self.seconds), "loop": 0}
+            to_pillow(enlarge(first, FRAME)).save(partial, format="GIF", save_all=True, **options)
 
     def write_examples(self, folder: Path) -> None:
         """Write x, uint8 [n, H, W, C], or float32 [n, d] for points, and z, as NAME.npz, if the view has them."""
@@ -61,7 +61,7 @@ def there_and_back(frames: Sequence[Tensor]) -> list[Tensor]:
     return [*frames, *frames[-2:0:-1]]
 
 
-def enlarge(picture: Tensor) -> Tensor:
-    """Return a picture [3, H, W] enlarged by a whole factor, so that one sees its pixels."""
-    factor = max(1, SMALLEST // max(picture.shape[1:]))
+def enlarge(picture: Tensor, side: int) -> Tensor:
+    """Return a picture [3, H, W] enlarged by a whole factor up to this longer side, so that one sees its pixels."""
+    factor = max(1, side // max(picture.shape[1:]))
     return picture.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)

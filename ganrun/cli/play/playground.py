@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ganrun.cli.look.numbered import Numbered
 from ganrun.cli.look.traversal import own_directions
-from ganrun.cli.look.view import enlarge
+from ganrun.cli.look.view import PICTURE, enlarge
 from ganrun.data.images import to_pillow
 from ganrun.errors import UserError
 from ganrun.networks.codes import Code, LatentCodes
@@ -82,7 +82,7 @@ class Playground:
         with self.lock:  # the networks are put into evaluation mode and back
             x = self.samples.decode_each(z, self.conditions(value))
         file = BytesIO()
-        to_pillow(enlarge(self.trained.data.draw(x, COLUMNS))).save(file, format="PNG")
+        to_pillow(enlarge(self.trained.data.draw(x, COLUMNS), PICTURE)).save(file, format="PNG")
         return file.getvalue()
 
     def conditions(self, value: Mapping[str, float]) -> dict[str, Tensor]:

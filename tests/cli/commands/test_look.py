@@ -258,7 +258,14 @@ def test_other_texts_are_no_sums(text):
         split_terms(text)
 
 
+def test_latents_of_a_file_are_those_of_an_autoencoder_too(look):
+    np.save("z.npy", np.zeros((2, 5), np.float32))
+    look("autoencoder", "path=[0,1]", "steps=2", "as=npz", "z=z.npy")
+    assert not read_arrays("out/path.npz")["z"].any()
+
+
 BAD = {
+    "autoencoder path=[0,1] classes=3": "autoencoder has no classes.",
     "dcgan path=[3]": "path=[3] must name at least two samples, such as path=[3,17].",
     "dcgan path=[3,64]": "path=[3,64]: 64 is none of the samples. Give their numbers, 0 to 63",
     "dcgan path=[3,seed:x]": "seed:x is none of the samples",
