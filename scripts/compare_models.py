@@ -115,8 +115,8 @@ def sprites() -> Table:
     names = [f"c{number}" for number in range(1, 7)]
     codes = [f"{'+' if number > 3 else ''}model.codes.{name}=uniform" for number, name in enumerate(names, 1)]
     common = ["data=sprites", "kimg=200"]
-    stable = ["regularizer=r1", "regularizer.r1.gamma=1", "+network.discriminator.net.batch_norm=false", "batch_size=64"]
-    rates = ["optimizer.lr=4e-4", "optimizers.generator.lr=4e-4"]
+    stable = ["regularizer=r1", "regularizer.r1.gamma=1", "+network.discriminator.net.batch_norm=false"]
+    rates = ["optimizer.lr=4e-4", "optimizers.generator.lr=4e-4", "batch_size=64"]
     info, vae = [*common, *codes, *stable, *rates], ["model=vae", *common, "model.z_dim=10"]
     rows = {
         "infogan": ["model=infogan", *info],
