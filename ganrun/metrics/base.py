@@ -15,6 +15,11 @@ CPU = torch.device("cpu")
 T = TypeVar("T")
 
 
+def has_ability(model, name: str) -> bool:
+    """Return whether a model has a method such as encode; an exported model has those of the networks in its bundle."""
+    return callable(getattr(model, name, None))
+
+
 class Suite:
     """Scores that are measured together. For a suite of your own, subclass it and name the class in a metrics yaml."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ganrun.errors import UserError
-from ganrun.metrics.base import CPU, Suite
+from ganrun.metrics.base import CPU, Suite, has_ability
 from ganrun.metrics.codes import code_scores, score_codes
 from ganrun.metrics.reconstruction import reconstruction_scores, score_reconstructions
 from ganrun.metrics.sampling import isolated_rng, scoring_seed
@@ -37,7 +37,7 @@ class Factors(Suite):
     def explain_no_scores(self, model, data) -> str:
         if not has_factors(data):
             return "metrics=factors needs data with known factors, such as data=sprites with data.objects=1."
-        if not (hasattr(model, "encode") or hasattr(model, "recognize")):
+        if not (has_ability(model, "encode") or has_ability(model, "recognize")):
             return "metrics=factors needs a model that finds codes of examples, such as vae, bigan or infogan."
         return ""
 
@@ -54,9 +54,9 @@ class Factors(Suite):
         samples, values = samples or self.samples, {}
         with isolated_rng(scoring_seed(seed)):
             values |= self.score_factors(model, data, samples, seed, is_final)
-            if hasattr(model, "reconstruct"):
+            if has_ability(model, "reconstruct"):
                 values |= score_reconstructions(model, data, None, samples, self.batch_size)
-            if hasattr(model, "recognize"):
+            if has_ability(model, "recognize"):
                 values |= score_codes(model, data, samples, self.batch_size, seed)
         return self.full_names(values)
 
@@ -89,8 +89,8 @@ class Factors(Suite):
 
     def names(self, model, data) -> list[str]:
         selected = self._compared(is_final=True)
-        selected += reconstruction_scores(data, None) if hasattr(model, "reconstruct") else []
-        selected += code_scores(model, data) if hasattr(model, "recognize") else []
+        selected += reconstruction_scores(data, None) if has_ability(model, "reconstruct") else []
+        selected += code_scores(model, data) if has_ability(model, "recognize") else []
         return [self.full_name(number) for score in selected for number in score.numbers]
 
     def score_notes(self, data, samples: int | None = None) -> dict[str, ScoreNote]:
@@ -118,7 +118,7 @@ def read_codes(model, x: Tensor) -> Tensor:
 
     They are the means of q(z | x), or of Q(c | x) for numbers, one column each; of a category, the most likely value.
     """
-    if hasattr(model, "encode"):
+    if has_ability(model, "encode"):
         return model.encode(x).flatten(1)
     found = model.recognize(x)
     columns = [q if model.codes[name].size == 1 else q.argmax(1, keepdim=True).to(q) for name, q in found.items()]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
+from ganrun.metrics.base import has_ability
 from ganrun.metrics.codes import code_scores, score_codes
 from ganrun.metrics.feature_scores import FeatureScores
 from ganrun.metrics.feature_suite import FeatureSuite
@@ -71,11 +72,11 @@ class Generation(FeatureSuite):
         values, samples = {}, samples or self.samples
         if hasattr(model, "sample"):
             values |= self.score_samples(model, data, samples, seed, is_final)
-        if hasattr(model, "reconstruct"):
+        if has_ability(model, "reconstruct"):
             with isolated_rng(scoring_seed(seed)):
                 found = score_reconstructions(model, data, self.extractor, samples, self.batch_size)
             values |= self.full_names(found)
-        if hasattr(model, "recognize"):
+        if has_ability(model, "recognize"):
             with isolated_rng(scoring_seed(seed)):
                 values |= self.full_names(score_codes(model, data, samples, self.batch_size, seed))
         return values
@@ -119,11 +120,11 @@ class Generation(FeatureSuite):
         return notes | {name: notes[name]._replace(samples=count) for name in names}
 
     def names(self, model, data) -> list[str]:
-        finds_again = hasattr(model, "reconstruct")
+        finds_again = has_ability(model, "reconstruct")
         is_sampled = hasattr(model, "sample") or not finds_again  # a model without both is refused by `check_data`
         selected = self._selected(data, True, takes_labels(model, data)) if is_sampled else []
         selected += reconstruction_scores(data, self.extractor) if finds_again else []
-        selected += code_scores(model, data) if hasattr(model, "recognize") else []
+        selected += code_scores(model, data) if has_ability(model, "recognize") else []
         return [self.full_name(number) for score in selected for number in score.numbers]
 
     def full_name(self, number: str) -> str:

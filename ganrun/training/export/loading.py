@@ -1,6 +1,6 @@
 """Loads a model from a bundle: rebuilt from its config and weights, or by running its programs if it is trusted."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from ganrun.training.export.card_file import CARD, check_file, read_card
 from ganrun.training.export.openers import CONSTANT, OPENERS, PROGRAM_FILES, WEIGHTS, require_packages
 from ganrun.training.export.program_model import ExportedModel, ExportedSampler, ExportedTranslator
 
+ABILITIES = {"encode": "encoder", "reconstruct": "encoder", "recognize": "discriminator"}  # networks that these need
 KINDS_OF_CODE = {"torchscript": "a TorchScript program", "onnx": "an ONNX program"}
 
 
@@ -55,6 +56,7 @@ def open_programs(folder: Path, card: Mapping[str, Any]) -> ExportedModel:
 def restore_exported(model: Adversarial, folder: Path, content: Mapping[str, Any]) -> None:
     """Load the weights of a bundle into a model that was built from its config.
 
+    What needs a network that is not in the bundle, such as encode, is None then.
     Raises UserError if they do not fit, or are not all weights of the networks that samples come from.
     """
     from safetensors import SafetensorError
@@ -78,6 +80,16 @@ def restore_exported(model: Adversarial, folder: Path, content: Mapping[str, Any
     if unknown or lost or not prefixes:
         wrong = f"{unknown[0]} belongs to none of them" if unknown else f"{lost[0] if lost else 'all'} is missing"
         raise UserError(f"The weights in {path} do not fit the networks of the card's config: {wrong}.")
+    drop_abilities(model, saved)
+
+
+def drop_abilities(model: Adversarial, saved: Collection[str]) -> None:
+    """Set those methods of a model to None whose networks are not among the saved weights."""
+    for ability, network in ABILITIES.items():
+        if hasattr(model, ability) and not any(
+            name.startswith((f"{network}.", f"averaged.{network}.")) for name in saved
+        ):
+            setattr(model, ability, None)
 
 
 def network_prefixes(model: Adversarial) -> list[str]:

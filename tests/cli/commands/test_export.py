@@ -17,6 +17,7 @@ import onnx
 import pytest
 import torch
 import yaml
+from helpers.model_training import CODED
 from helpers.picture_sets import write_pictures
 from helpers.runs import RING, SCORED, files
 from helpers.scenes import write_scenes
@@ -284,6 +285,22 @@ def test_an_exported_model_beside_images_is_not_among_them(work, tmp_path, capsy
     command = ["eval", "--folder", str(tmp_path / "images"), "data=digits", "samples=3", "metrics.reference=200"]
     assert main(command) == 0
     assert "3 images used; left out: 1 folder of a run or cache" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "needs_others"), [("vae", "reconstruction_l1"), ("infogan", "code_recovery")])
+def test_scores_that_need_other_networks_are_left_out_of_an_exported_model(cli, name, needs_others, capsys):
+    """They would be those of random weights: a bundle has the network that samples come from alone."""
+    scored = ["metrics=lenet", "metrics.samples=8", "validate_kimg=null", "logger=none", "kimg=0.008"]
+    assert cli.run("train", *CODED[name], *scored, "folder=run") == 0
+    assert cli.run("export", "run", "out=bundle", "license=MIT") == 0
+    shown = {}
+    for run in ("run", "bundle"):
+        capsys.readouterr()
+        assert cli.run("eval", run, "samples=8", "copies=0") == 0
+        shown[run] = capsys.readouterr().out
+    assert all("fd_lenet" in text for text in shown.values())
+    assert needs_others in shown["run"]
+    assert needs_others not in shown["bundle"]
 
 
 def test_the_python_api_loads_an_exported_model(work):
