@@ -1,13 +1,16 @@
 """A server for browsers on this machine only, and only for those who know its address."""
 
+import logging
 import re
 import secrets
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from ganrun.errors import UserError
 
+log = logging.getLogger(__name__)
 ADDRESS = "127.0.0.1"
 # Names of this machine. A page elsewhere whose name is made to lead here, by DNS rebinding, sends that name. The port
 # may be any: a tunnel has another one.
@@ -39,7 +42,10 @@ class LocalServer(ThreadingHTTPServer):
         return f"http://{ADDRESS}:{self.server_address[1]}/{self.secret}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a connection that a browser has closed or left open."""
+        """Say nothing of a connection that a browser has closed or left open; log other errors."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError | TimeoutError):
+            log.error("A request failed: %s", str(error) or type(error).__name__)
 
 
 class LocalHandler(BaseHTTPRequestHandler):
@@ -57,7 +63,13 @@ class LocalHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         if (path := self.find_path()) is not None:
-            self.post(path)
+            try:
+                self.post(path)
+            except ConnectionError:
+                raise
+            except Exception:
+                self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+                raise
 
     def get(self, path: list[str]) -> None:
         """Reply to a GET of the path below the secret one, given by its parts."""
@@ -76,7 +88,7 @@ class LocalHandler(BaseHTTPRequestHandler):
         if not secrets.compare_digest(first.encode(errors="replace"), self.server.secret.encode()):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
-        return rest
+        return [part for part in rest if part]
 
     def read_json(self) -> bytes | None:
         """Return the body of a request that says it is JSON; None if the request has been refused."""

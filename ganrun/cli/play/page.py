@@ -87,7 +87,7 @@ get("next").addEventListener("click", () => {
   seed.value = (Number(seed.value) + 1) % (Number(seed.max) + 1);
   seed.dispatchEvent(new Event("input"));
 });
-start();
+start().catch(() => { get("trouble").hidden = false; });
 """
 POLICY = policy_of(STYLE, SCRIPT, images="'self' blob:")
 

@@ -11,6 +11,7 @@ import pytest
 from helpers.chromium import PROGRAM, Chromium
 from helpers.model_training import CODED
 from helpers.quizzes import JSON, Client
+from helpers.waiting import wait_until
 
 import ganrun
 from ganrun.cli.play import page
@@ -86,6 +87,19 @@ def test_many_requests_at_once_get_their_own_pictures(client, playground):
     with ThreadPoolExecutor(6) as pool:
         found = [*pool.map(lambda values: draw(client, values)[1], wanted)]
     assert found == [playground.draw(values) for values in wanted]
+
+
+def test_an_error_is_logged_and_said(client, playground, monkeypatch, caplog):
+    def fail(values):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(playground, "draw", fail)
+    assert draw(client, {}) == (500, b"Internal Server Error")
+    wait_until(lambda: "A request failed: no memory" in caplog.text)
+
+
+def test_an_address_with_a_slash_at_its_end_works(client):
+    assert client.get("/") == client.get()
 
 
 def test_the_page_loads_nothing_from_elsewhere(client):
