@@ -18,8 +18,8 @@ def straight(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
 def along_sphere(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     """Return the points of the arc from a to b around 0. Shoemake 1985; White 2016, section 2.1.
 
-    Departure: the length goes straight from that of a to that of b, where White's formula makes the points of the arc
-    shorter than both if they differ. Opposite latents, and 0, have no shortest arc: their path is the line.
+    Departure: the length goes straight from that of a to that of b, where White's formula lets it dip and overshoot if
+    they differ and the angle is obtuse. Opposite latents, and 0, have no shortest arc: their path is the line.
     """
     angle = cosine_similarity(a, b).clamp(-1, 1).acos()[:, None]
     sine = angle.sin()
@@ -29,12 +29,17 @@ def along_sphere(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
     return torch.where(is_arc, straight(from_length, to_length, share) * arc, straight(a, b, share))
 
 
+def gaussian_numbers(drawn: Tensor) -> Tensor:
+    """Return which numbers of these latents [n, z_dim] leave [-1, 1]: bool [z_dim]. It takes some tens of latents."""
+    return drawn.abs().amax(dim=0) > 1
+
+
 def along_noise(drawn: Tensor) -> Way:
     """Return the way that suits the noise of these latents [n, z_dim]: the sphere for those numbers that are Gaussian.
 
     Numbers that never leave [-1, 1], such as uniform ones and a category's, go straight.
     """
-    is_gaussian = drawn.abs().amax(dim=0) > 1
+    is_gaussian = gaussian_numbers(drawn)
 
     def way(a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         path = straight(a, b, share)

@@ -4,7 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from ganrun import seeds
 from ganrun.errors import UserError
+from ganrun.networks import latents
+
+TRIED = 8  # latents for which a layer must be linear
+TINY = 1e-6  # singular value, in that of the first direction, of one that changes nothing
 
 
 class _Found(Exception):
@@ -24,13 +29,15 @@ def principal_directions(generator: nn.Module, z_dim: int, *conditions: Tensor) 
     """
     weight = next(generator.parameters())
     unit = torch.eye(z_dim, dtype=weight.dtype, device=weight.device)
-    z = torch.cat([torch.zeros_like(unit[:1]), unit, 2 * unit[:1]])
+    tried = latents.normal(TRIED, z_dim, weight, seeds.generator(0))
+    z = torch.cat([torch.zeros_like(unit[:1]), unit, tried])
     first = first_output(generator, z, *(condition.expand(len(z), *condition.shape[1:]) for condition in conditions))
     first = (first - first[:1]).flatten(1).double()
-    matrix, doubled = first[1:-1].T, first[-1]
-    if not torch.allclose(doubled, 2 * matrix[:, 0], rtol=1e-3, atol=1e-5 * matrix.abs().max().item()):
+    matrix, found = first[1 : 1 + z_dim].T, first[1 + z_dim :]
+    if not torch.allclose(found, tried.double() @ matrix.T, rtol=1e-3, atol=1e-3 * found.abs().max().item()):
         raise UserError("The first layer of the generator is not linear in z, so that it has no principal directions.")
-    directions = torch.linalg.svd(matrix, full_matrices=False).Vh
+    values, directions = torch.linalg.svd(matrix, full_matrices=False)[1:]
+    directions = directions[values > TINY * values[0]]
     signs = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True)).sign()  # the same on all machines
     return (signs * directions).to(weight)
 
@@ -39,7 +46,7 @@ def first_output(generator: nn.Module, z: Tensor, *conditions: Tensor) -> Tensor
     """Return what the first layer with weights returns, among those whose output depends on z: [n, ...]."""
 
     def stop(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        if isinstance(output, Tensor) and len(output) == len(z) and not torch.equal(output[0], output[1]):
+        if isinstance(output, Tensor) and len(output) == len(z) and (output != output[:1]).any():
             raise _Found(output)
 
     layers = [module for module in generator.modules() if is_layer(module)]

@@ -1,6 +1,6 @@
 """Latents of given images, found by optimization, for models without an encoder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -31,66 +31,58 @@ def invert(
 
     The search begins at those of CANDIDATES drawn latents whose examples are closest, and keeps the best of all starts:
     mean squared difference of the pixels, and `weight` times that of features relative to the squares of those of x.
-    conditions: of each x.
+    conditions: [1, ...] each, the same for all x.
     """
-    model = trained.model
+    model: Any = trained.model
     candidates = trained.latents(CANDIDATES, seed)
+    drawn: dict[str, Any] = {key: value.expand(CANDIDATES, *value.shape[1:]) for key, value in conditions.items()}
+    examples = trained.sample(CANDIDATES, z=candidates, **drawn)
     parts = []
-    for index in progress_bar(torch.arange(len(x)).split(AT_ONCE), "searching for latents"):
-        target = x[index].to(model.some_weight)
-        own = {key: value[index].to(model.device) for key, value in conditions.items()}
-        starts = nearest_starts(trained, candidates, target, own)
-        parts.append(search(trained, starts, target, own, updates, features, weight).float().cpu())
-    return torch.cat(parts)
-
-
-def nearest_starts(trained: TrainedModel, candidates: Tensor, target: Tensor, own: dict[str, Tensor]) -> Tensor:
-    """Return for each image the STARTS candidates whose examples are closest in pixels: [n, STARTS, z_dim]."""
-    flat, count = target.flatten(1).float(), len(candidates)
-    if not own:  # the same examples for all images
-        x = trained.sample(count, z=candidates).flatten(1).to(flat)
-        return candidates[torch.cdist(flat, x).topk(STARTS, largest=False).indices.cpu()]
-    starts = []
-    for i, row in enumerate(flat):
-        repeated: dict[str, Any] = {key: value[i].cpu().expand(count, *value.shape[1:]) for key, value in own.items()}
-        x = trained.sample(count, z=candidates, **repeated).flatten(1).to(row)
-        starts.append(candidates[torch.cdist(row[None], x)[0].topk(STARTS, largest=False).indices.cpu()])
-    return torch.stack(starts)
+    for part in progress_bar(x.split(AT_ONCE), "searching for latents"):
+        nearest = torch.cdist(part.flatten(1), examples.flatten(1)).topk(STARTS, largest=False).indices
+        own = [conditions[key].to(model.device) for key in keys_taken(model)]
+        parts.append(search(model, candidates[nearest], part.to(model.some_weight), own, updates, features, weight))
+    return torch.cat(parts).float().cpu()
 
 
 def search(
-    trained: TrainedModel,
+    model: Any,
     starts: Tensor,
     target: Tensor,
-    own: dict[str, Tensor],
+    conditions: Sequence[Tensor],
     updates: int,
     features: Features | None,
     weight: float,
 ) -> Tensor:
-    """Return the latents [n, z_dim] that come closest to the target [n, C, H, W] from any of their starts."""
-    model: Any = trained.model
+    """Return the latents [n, z_dim] that come closest to the target [n, C, H, W] on the way from any of their starts.
+
+    starts: [n, count, z_dim].  conditions: [1, ...] each, in the order in which the decoder takes them.
+    """
     decoder, count = model.net(model.decoder_name), starts.shape[1]
     z = starts.flatten(0, 1).to(target).requires_grad_()
     target = target.repeat_interleave(count, dim=0)
-    repeated = [own[key].repeat_interleave(count, dim=0) for key in keys_taken(model)]
+    own = [condition.expand(len(z), *condition.shape[1:]) for condition in conditions]
     wanted = features(target).detach() if features else None
     optimizer = Adam([z], lr=RATE)
     schedule = CosineAnnealingLR(optimizer, max(updates, 1))
+    best, found = torch.full((len(z),), torch.inf, device=z.device), z.detach().clone()
 
     def distances() -> Tensor:
-        """[n * STARTS]"""
-        x = decoder(z, *repeated)
+        """[n * count]"""
+        x = decoder(z, *own)
         pixels = (x - target).float().square().flatten(1).mean(1)
         if features is None or wanted is None:
             return pixels
         relative = (features(x) - wanted).square().sum(1) / wanted.square().sum(1).clamp(min=1e-6)
         return pixels + weight * relative
 
-    for _ in range(updates):
-        optimizer.zero_grad()
-        (z.grad,) = torch.autograd.grad(distances().sum(), z)
-        optimizer.step()
-        schedule.step()
-    with torch.no_grad():
-        best = distances().unflatten(0, (-1, count)).argmin(dim=1)
-    return z.detach().unflatten(0, (-1, count))[torch.arange(len(best)), best.cpu()]
+    for update in range(updates + 1):
+        now = distances()
+        is_closer = now.detach() < best
+        best, found = torch.where(is_closer, now.detach(), best), torch.where(is_closer[:, None], z.detach(), found)
+        if update < updates:
+            (z.grad,) = torch.autograd.grad(now.sum(), z)
+            optimizer.step()
+            schedule.step()
+    chosen = best.unflatten(0, (-1, count)).argmin(dim=1)
+    return found.unflatten(0, (-1, count))[torch.arange(len(chosen)), chosen]

@@ -81,8 +81,12 @@ def check_takes_latents(trained: TrainedModel, setting: str) -> None:
     """Raise UserError if the model's samples are not made of latents alone."""
     model = trained.model
     if not (callable(getattr(model, "decode", None)) and hasattr(model, "noise") and hasattr(model, "z_dim")):
-        what = "an exported model" if trained.card is not None else trained.choices["model"]
-        raise UserError(f"{setting} needs a model whose samples are made of latents z alone, which {what} is not.")
+        what, advice = trained.choices["model"], ""
+        if trained.card is not None:
+            what, advice = "an exported program", " Use the run, or export it with format=safetensors."
+        raise UserError(
+            f"{setting} needs a model whose samples are made of latents z alone, which {what} is not.{advice}"
+        )
 
 
 def write_latents(out: Path, z: Tensor, conditions: Mapping[str, Tensor]) -> None:

@@ -75,6 +75,38 @@ def test_a_first_layer_that_is_not_linear_in_z_has_none():
         principal_directions(Squared(), 4)
 
 
+class SquaredInPart(Squared):
+    """Linear in the first number alone."""
+
+    def forward(self, z):
+        return self.layer(torch.cat([z[:, :1], z[:, 1:].square()], dim=1))
+
+
+def test_a_layer_that_is_linear_in_some_numbers_has_none():
+    with pytest.raises(UserError, match="not linear in z"):
+        principal_directions(SquaredInPart(), 4)
+
+
+class Parts(nn.Module):
+    """A generator whose first layer takes the last two numbers of z, and a later one the others."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.later = nn.Linear(2, 5), nn.Linear(2, 5)
+
+    def forward(self, z):
+        return self.first(z[:, 2:]) + self.later(z[:, :2])
+
+
+def test_the_first_layer_counts_though_it_takes_a_part_of_z_only():
+    torch.manual_seed(0)
+    net = Parts()
+    found = principal_directions(net, 4)
+    assert found.shape == (2, 4)  # directions that change nothing are left out
+    torch.testing.assert_close(found[:, :2], torch.zeros(2, 2))
+    check_directions(found[:, 2:], net.first.weight, count=2)
+
+
 class WithoutLayers(nn.Module):
     def __init__(self):
         super().__init__()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ganrun.cli.look.default import default_views
@@ -14,6 +15,7 @@ from ganrun.cli.look.path import show_path
 from ganrun.cli.look.reconstruction import show_input
 from ganrun.cli.look.traversal import show_code
 from ganrun.cli.look.view import View
+from ganrun.config.overrides import override_keys
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
 from ganrun.training.inference import TrainedModel, load_trained_model
@@ -27,6 +29,18 @@ FORMS: dict[str, Callable[[DictConfig, TrainedModel], list[View]]] = {
     "neighbours": show_neighbours,
     "film": show_film,
 }
+READ_BY = {  # the forms that read a setting
+    "way": ("path",),
+    "steps": ("path", "code"),
+    "range": ("code",),
+    "rows": ("code", "neighbours"),
+    "of": ("mean",),
+    **dict.fromkeys(("invert", "updates", "feature_weight"), ("input",)),
+    "classes": ("path", "code", "input", "neighbours"),
+    "z": ("path", "code", "mean", "neighbours"),
+    "seed": ("path", "code", "mean", "input", "neighbours"),
+}
+OF_PAGE = ("path", "code", "neighbours")  # forms with settings that the page of all has
 FORMATS, OTHER_FORMS = ("grid", "gif", "npz"), ("path", "code")  # of these forms only; the others are pictures
 
 
@@ -34,9 +48,11 @@ def run(cfg: DictConfig, folder: Path) -> None:
     """Write the pictures that are asked for, or all that suit the model, and a page of them."""
     out, asked = (
         check_new_folder(Path(cfg.out or folder), "out"),
-        [form for form in FORMS if cfg[form] not in (None, False)],
+        [form for form in FORMS if is_asked(cfg[form])],
     )
     check_format(cfg, asked)
+    check_settings(asked)
+    check_range(*cfg.range)
     trained = load_trained_model(cfg)
     left_out: list[str] = []
     if asked:
@@ -63,6 +79,25 @@ def describe_views(views: Sequence[View], left_out: Sequence[str]) -> list[str]:
     for view in views:
         lines += [f"{view.file:<{width}}{view.caption}", *(f"{'':<{width}}{note}" for note in view.notes)]
     return [*lines, *(f"left out: {reason}" for reason in left_out)]
+
+
+def is_asked(value: object) -> bool:
+    """Return whether a form is asked for: the class 0 of mean=0 is, film=false is not."""
+    return value is not None and value is not False
+
+
+def check_settings(asked: Sequence[str]) -> None:
+    """Raise UserError for a setting on the command line that no form reads of those that are shown."""
+    given = override_keys(HydraConfig.get().overrides.task)
+    for setting in sorted(given & READ_BY.keys()):
+        if not set(asked or OF_PAGE) & {*READ_BY[setting]}:
+            forms = " or ".join(f"{form}=" for form in READ_BY[setting])
+            raise UserError(f"{setting}= has no effect here: it is for {forms}. Leave it out.")
+
+
+def check_range(low: float, high: float) -> None:
+    if not low < high:
+        raise UserError(f"range=[{low:g},{high:g}] must go from a smaller to a larger number, such as range=[-2,2].")
 
 
 def check_format(cfg: DictConfig, asked: list[str]) -> None:

@@ -14,6 +14,7 @@ from ganrun.cli.look.numbered import Numbered
 from ganrun.cli.look.view import View
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
+from ganrun.metrics.base import has_ability
 from ganrun.training.inference import TrainedModel, class_number, is_named, number_classes
 
 TERM = re.compile(r"([+-]?)\s*([^+-]+)")
@@ -52,8 +53,8 @@ def show_mean(cfg: DictConfig, trained: TrainedModel) -> list[View]:
     rows = [torch.cat([row, row.new_zeros(1 + SHOWN - len(row), *row.shape[1:])]) for row in rows]
     near = NEARBY * (2 * torch.rand(SHOWN, len(means[0]), generator=seeds.generator(cfg.seed)) - 1)
     rows.append(samples.decode(torch.cat([result[None], result + near]), {}))
-    counts = ", ".join(f"{term.name} of {len(term.z)}" for term in terms)
-    caption = f"{cfg['mean']}: a row for the mean of each term and some of its own ({counts}); last, the result"
+    counts = ", ".join(f"{len(term.z)} of {term.name}" for term in terms)
+    caption = f"{cfg['mean']}: the mean of each term beside some of its own (examples: {counts}); last, the result"
     return [View(f"mean-{cfg['mean']}", caption, [trained.data.draw(torch.cat(rows), 1 + SHOWN)])]
 
 
@@ -72,7 +73,7 @@ def read_term(sign: int, name: str, samples: Numbered, cfg: DictConfig, setting:
     trained = samples.trained
     model: Any = trained.model
     data = trained.data
-    if hasattr(model, "encode") and "y" in data.gives:
+    if has_ability(model, "encode") and "y" in data.gives:
         wanted = known_class(name, [*data.classes], setting)
         index = (data.test("y") == wanted).nonzero()[: cfg.of, 0]
         if not len(index):

@@ -12,6 +12,7 @@ from ganrun.cli.look.numbered import Numbered
 from ganrun.cli.look.view import View
 from ganrun.data.images import to_float, to_uint8
 from ganrun.errors import UserError
+from ganrun.metrics.base import has_ability
 from ganrun.metrics.scores.copies import MAX_TRAINING_IMAGES
 from ganrun.metrics.scores.nearest import nearest_neighbours, plot_neighbours
 from ganrun.seeds import named_generator
@@ -27,14 +28,16 @@ def show_neighbours(cfg: DictConfig, trained: TrainedModel) -> list[View]:
     if data.kind != "picture":
         raise UserError(f"{setting} needs a model of images, and {data.name} has {data.kind}.")
     samples = Numbered.read(cfg, trained, setting)
-    rows = {key: value[: cfg.rows] for key, value in samples.conditions.items()}
-    x = to_uint8(samples.decode_each(samples.z[: cfg.rows], rows))
+    own = {key: value[: cfg.rows] for key, value in samples.conditions.items()}
+    x = to_uint8(samples.decode_each(samples.z[: cfg.rows], own))
     train = data.contents.splits["train"][next(iter(data.keys))]
     few = train[torch.randperm(len(train), generator=named_generator("copies"))[:MAX_TRAINING_IMAGES].sort().values]
     views = []
     for space, (embed, among) in spaces(trained, train, few).items():
-        index = nearest_neighbours(embed(x), embed(among), cfg.neighbours)[1]
-        caption = f"Samples 0 to {len(x) - 1}, each beside its nearest of {len(among):,} training images by {space}"
+        rows = embed(x).to(trained.model.device)  # on which distances are computed
+        index = nearest_neighbours(rows, embed(among), cfg.neighbours)[1].cpu()
+        shown = f"{samples.place.capitalize()} 0 to {len(x) - 1}"
+        caption = f"{shown}, each beside its nearest of {len(among):,} training images by {space}"
         picture = plot_neighbours(x, among, index, len(x))
         views.append(View(f"neighbours-{space}", caption, [picture]))
     return views
@@ -47,7 +50,7 @@ def spaces(trained: TrainedModel, train: Tensor, few: Tensor) -> dict[str, tuple
     found: dict[str, tuple[Embed, Tensor]] = {"pixels": (lambda images: images, train)}
     if extractor is not None:
         found["features"] = (embed_parts(lambda images: extractor(images.to(model.device))[0]), few)
-    if hasattr(model, "encode"):
+    if has_ability(model, "encode"):
         found["codes"] = (embed_parts(lambda images: model.encode(to_float(images).to(model.some_weight))), few)
     return found
 

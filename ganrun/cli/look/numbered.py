@@ -11,7 +11,8 @@ from torch import Tensor
 from ganrun.config.value_types import format_setting_value
 from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError
-from ganrun.networks.latent_paths import Way, along_noise
+from ganrun.metrics.base import has_ability
+from ganrun.networks.latent_paths import Way, along_noise, gaussian_numbers, straight
 from ganrun.training.inference import TrainedModel
 from ganrun.training.latents import check_takes_latents, read_latents
 
@@ -53,10 +54,12 @@ class Numbered:
         if isinstance(which, str) and (match := FIRST_OF.fullmatch(which)) and not is_autoencoder(self.trained):
             seed = int(match[1])
             return self.trained.latents(1, seed), {key: value[:1] for key, value in self.conditions.items()}
+        has_seeds = setting.startswith("path") and not is_autoencoder(self.trained)
+        others = ", or seed:N for the first sample of that seed" if has_seeds else ""
         if isinstance(which, bool) or not isinstance(which, int) or not 0 <= which < len(self.z):
             raise UserError(
                 f"{setting}: {format_setting_value(which)} is none of the {self.place}. Give their numbers, 0 to "
-                f"{len(self.z) - 1} in the order of the grid, or seed:N for the first sample of that seed."
+                f"{len(self.z) - 1} in the order of the grid{others}."
             )
         return self.z[which : which + 1], {key: value[which : which + 1] for key, value in self.conditions.items()}
 
@@ -73,12 +76,17 @@ class Numbered:
             parts.append(model.decode(z[index].to(model.some_weight), *own).float().cpu())
         return torch.cat(parts)
 
-    def way(self) -> Way:
-        """Return the way that suits the noise of the model."""
-        return along_noise(self.z if is_autoencoder(self.trained) else self.trained.latents(SHOWN, 0))
+    def way(self) -> tuple[Way, str]:
+        """Return the way that suits the noise of the model, in words too. An autoencoder has no noise: straight."""
+        if is_autoencoder(self.trained):
+            return straight, "along lines"
+        drawn = self.trained.latents(SHOWN, 0)
+        count, all_of_them = int(gaussian_numbers(drawn).sum()), drawn.shape[1]
+        words = {0: "along lines", all_of_them: "along the sphere"}
+        return along_noise(drawn), words.get(count, "codes along lines, the rest along the sphere")
 
 
 def is_autoencoder(trained: TrainedModel) -> bool:
     """Return whether a model has codes of examples, but draws none."""
     model = trained.model
-    return hasattr(model, "encode") and hasattr(model, "decode") and not callable(getattr(model, "noise", None))
+    return has_ability(model, "encode") and has_ability(model, "decode") and not has_ability(model, "noise")

@@ -1,6 +1,5 @@
 """Reconstructions of given images, by the encoder of a model, or by a search for latents."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ from ganrun.cli.look.extractor import differentiable_features, extractor_of
 from ganrun.cli.look.numbered import Numbered
 from ganrun.cli.look.view import View
 from ganrun.data.images import to_float, to_uint8
-from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError, shorten
+from ganrun.metrics.base import has_ability
 from ganrun.metrics.scores.nearest import nearest_neighbours
 from ganrun.terminal import progress_bar
 from ganrun.training.inference import TrainedModel
 from ganrun.training.inversion import invert
 
-log = logging.getLogger(__name__)
 MOST, COLUMNS = 200, 8  # images, of which all are written; columns of the grid
 COMPARED = 200  # test images whose distances to the training images tell what is usual
 
@@ -43,24 +41,24 @@ def show_input(cfg: DictConfig, trained: TrainedModel) -> list[View]:
 def reconstruct(cfg: DictConfig, trained: TrainedModel, x: Tensor, setting: str) -> tuple[Tensor, str]:
     """Return the reconstructions of x [n, C, H, W], and how they were found. invert=on searches in any case."""
     model: Any = trained.model
-    if hasattr(model, "reconstruct") and cfg.invert != "on":
+    if has_ability(model, "reconstruct") and cfg.invert != "on":
         parts = [model.reconstruct(part.to(model.some_weight)).float().cpu() for part in x.split(250)]
         return torch.cat(parts), "by the encoder"
     if cfg.invert == "off":
         raise UserError(f"{setting} invert=off needs a model with an encoder. {trained.choices['model']} has none.")
     samples = Numbered.read(cfg, trained, setting)
-    if samples.conditions and (keys_taken(model) != ("y",) or cfg.classes is None):
-        raise UserError(f"{setting} needs to know the class that all the images show, for example classes=3.")
+    has_class = isinstance(cfg.classes, int | str) or (cfg.classes is not None and len(cfg.classes) == 1)
+    if samples.conditions and not ([*samples.conditions] == ["y"] and has_class):
+        raise UserError(f"{setting} needs to know the class that all the images show, one for all of them: classes=3")
     features = None
     if cfg.feature_weight:
         extractor = extractor_of(trained)
         if extractor is None:
             raise UserError(f"feature_weight={cfg.feature_weight:g} needs an extractor, and the run has none.")
         features = differentiable_features(extractor)
-    labels = trained.labels(len(x), cfg.classes)
-    conditions = {} if labels is None else {"y": labels}
+    conditions = {key: value[:1] for key, value in samples.conditions.items()}
     z = invert(trained, x, cfg.updates, conditions, features, cfg.feature_weight, cfg.seed)
-    return samples.decode_each(z, conditions), f"by a search of {cfg.updates} updates"
+    return samples.decode(z, conditions), f"by a search of {cfg.updates} updates"
 
 
 def pairs_view(name: str, caption: str, trained: TrainedModel, x: Tensor, found: Tensor) -> View:
@@ -80,15 +78,14 @@ def warn_of_foreign(trained: TrainedModel, x: Tensor, paths: list[Path]) -> list
     train = data.contents.splits["train"].get("x")
     if train is None or data.test_split != "test":
         return []
-    usual = nearest_neighbours(to_uint8(data.test("x", COMPARED).float()), train, 1)[0].max()
-    is_foreign = nearest_neighbours(to_uint8(x), train, 1)[0][:, 0] > usual
+    device = trained.model.device
+    usual = nearest_neighbours(to_uint8(data.test("x", COMPARED).float()).to(device), train, 1)[0].max()
+    is_foreign = nearest_neighbours(to_uint8(x).to(device), train, 1)[0][:, 0] > usual
     names = [path.name for path, foreign in zip(paths, is_foreign.tolist(), strict=True) if foreign]
     if not names:
         return []
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    note = f"unlike the training data, by pixels: {shown} (further from it than {COMPARED} test images)"
-    log.warning("%d of %d images are %s", len(names), len(paths), note)
-    return [note]
+    return [f"unlike the training data, by pixels: {shown} (further from it than {COMPARED} test images)"]
 
 
 def show_test_images(cfg: DictConfig, trained: TrainedModel) -> list[View]:

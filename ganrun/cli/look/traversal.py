@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from ganrun.cli.look.numbered import Numbered
-from ganrun.cli.look.view import View, there_and_back
+from ganrun.cli.look.view import View, check_frames, there_and_back
 from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError, did_you_mean
 from ganrun.networks.codes import LatentCodes
@@ -26,8 +26,6 @@ def show_code(cfg: DictConfig, trained: TrainedModel) -> list[View]:
         raise UserError(f"code={dict(cfg.code)} must be the name of one code, such as code=c1; range= has its values.")
     samples = Numbered.read(cfg, trained, f"code={cfg.code}")
     low, high = cfg.range
-    if not low < high:
-        raise UserError(f"range=[{low:g},{high:g}] must go from a smaller to a larger number. range=[{high:g},{low:g}]")
     values = torch.linspace(low, high, cfg.steps)[:, None]
     z, conditions = samples.z[: cfg.rows], {key: value[: cfg.rows] for key, value in samples.conditions.items()}
     codes = getattr(trained.model, "codes", {})
@@ -36,14 +34,16 @@ def show_code(cfg: DictConfig, trained: TrainedModel) -> list[View]:
         change, what = code_change(codes, cfg.code), f"code {cfg.code}"
     else:
         change, what = numbered_change(cfg.code, samples, codes)
+    check_frames(cfg, f"code={cfg.code}", len(values))
     latents = [change(z, value) for value in values]
     columns, draw = [samples.decode_each(column, conditions) for column in latents], trained.data.draw
     span = f"its {len(values)} values" if values.shape[1] > 1 else f"{low:g} to {high:g}"
-    caption, name = f"Samples 0 to {len(z) - 1}, {what}: {span}", f"code-{cfg.code}"
+    caption, name = f"{samples.place.capitalize()} 0 to {len(z) - 1}, {what}: {span}", f"code-{cfg.code}"
     if cfg["as"] == "gif":
         return [View(name, caption, there_and_back([draw(column, 8) for column in columns]), seconds=0.15)]
     x, z = (torch.stack(part, 1).flatten(0, 1) for part in (columns, latents))
-    return [View(name, caption, [draw(x, len(values))], examples=(x, z))]
+    own = {key: value.repeat_interleave(len(values), dim=0) for key, value in conditions.items()}
+    return [View(name, caption, [draw(x, len(values))], examples={"x": x, "z": z, **own})]
 
 
 def code_change(codes: LatentCodes, name: str) -> Change:

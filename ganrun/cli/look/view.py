@@ -1,17 +1,21 @@
 """What `ganrun look` shows: pictures and animations."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 from torch import Tensor
 
 from ganrun.data.images import save_png, to_file_array, to_pillow
+from ganrun.errors import UserError
 from ganrun.files import replacing
+from ganrun.terminal import progress_bar
 
-LONGEST_NAME = 80
+LONGEST_NAME, MOST = 80, 500
 PICTURE, FRAME = 800, 500  # pixels of the longer side, up to which a picture and a frame are enlarged
 
 
@@ -20,7 +24,7 @@ class View:
     """A picture, or an animation if it has several frames.
 
     name: of its file.  caption: what one sees.  frames: uint8 [3, H, W] each.  seconds: for which a frame is shown.
-    notes: said below it.  examples: x [n, ...] and their latents z [n, z_dim], for as=npz.
+    notes: said below it.  examples: x [n, ...], z [n, z_dim] and what else they are made of, such as y, for as=npz.
     """
 
     name: str
@@ -28,7 +32,7 @@ class View:
     frames: Sequence[Tensor]
     seconds: float = 0.1
     notes: list[str] = field(default_factory=list)
-    examples: tuple[Tensor, Tensor] | None = None
+    examples: Mapping[str, Tensor] | None = None
 
     @property
     def file(self) -> str:
@@ -44,16 +48,23 @@ class View:
             save_png(folder / self.file, enlarge(self.frames[0], PICTURE))
             return
         first, *others = self.frames
-        rest = (to_pillow(enlarge(frame, FRAME)) for frame in others)  # one at a time: a film may be long
+        rest = (to_pillow(enlarge(frame, FRAME)) for frame in progress_bar(others, f"writing {self.file}"))
         with replacing(folder / self.file) as partial:
             options = {"append_images": rest, "duration": round(1000 * self.seconds), "loop": 0}
             to_pillow(enlarge(first, FRAME)).save(partial, format="GIF", save_all=True, **options)
 
     def write_examples(self, folder: Path) -> None:
-        """Write x, uint8 [n, H, W, C], or float32 [n, d] for points, and z, as NAME.npz, if the view has them."""
+        """Write the examples as NAME.npz, if the view has them; images x are uint8 [n, H, W, C]."""
         if self.examples is not None:
-            x, z = self.examples
-            np.savez_compressed(folder / f"{self.stem}.npz", x=to_file_array(x), z=z.numpy())
+            arrays: dict[str, Any] = {name: value.numpy() for name, value in self.examples.items()}
+            arrays["x"] = to_file_array(self.examples["x"])
+            np.savez_compressed(folder / f"{self.stem}.npz", **arrays)
+
+
+def check_frames(cfg: DictConfig, setting: str, count: int) -> None:
+    """Raise UserError for an animation of more than MOST pictures."""
+    if cfg["as"] == "gif" and count > MOST:
+        raise UserError(f"{setting} steps={cfg.steps} as=gif has {count} pictures, and at most {MOST} are animated.")
 
 
 def there_and_back(frames: Sequence[Tensor]) -> list[Tensor]:

@@ -11,14 +11,14 @@ from PIL import Image
 
 import ganrun
 from ganrun.cli.look.mean import split_terms
-from ganrun.data.images import save_png, to_uint8
+from ganrun.data.images import save_png, to_float, to_uint8
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import LeNetExtractor
 
 SCORED = ["metrics=lenet", "metrics.samples=8", "validate_kimg=null"]
 RUNS = {
     "dcgan": [*SMALL["dcgan"], *SCORED, "init.std=0.2"],
-    "cgan": [*SMALL["cgan"], "metrics=none"],
+    "cgan": [*SMALL["cgan"], "metrics=none", "init.std=0.2"],
     "infogan": [*CODED["infogan"], "metrics=none"],
     "vae": [*CODED["vae"], *SCORED],
     "autoencoder": [*CODED["autoencoder"], "metrics=none"],
@@ -136,15 +136,29 @@ def test_a_mean_is_that_of_the_test_images_of_a_class(look, runs):
     x, y, model = trained.data.test("x"), trained.data.test("y"), trained.model
     means = {digit: model.encode(x[y == digit][:2]).mean(0) for digit in (8, 3, 5)}
     expected = to_uint8(model.decode((means[8] - means[3] + means[5])[None]))[0, 0]
-    with Image.open("out/mean-8-3+5.png") as picture:
+    np.testing.assert_allclose(tiles("out/mean-8-3+5.png", 9)[3, 0].astype(int), expected.int(), atol=1)
+
+
+def tiles(path, columns):
+    """The images of a grid of digits that `look` wrote: uint8 [rows, columns, 28, 28]."""
+    with Image.open(path) as picture:
         pixels = np.array(picture.convert("L"))
-    factor = pixels.shape[1] // (9 * 30 + 2)
-    tile = pixels[::factor, ::factor][3 * 30 + 2 : 3 * 30 + 30, 2:30]
-    np.testing.assert_allclose(tile.astype(int), expected.numpy().astype(int), atol=1)
+    factor = pixels.shape[1] // (columns * 30 + 2)
+    grid = pixels[::factor, ::factor][2:, 2:]
+    rows = grid.shape[0] // 30
+    return grid[: rows * 30].reshape(rows, 30, columns, 30).swapaxes(1, 2)[:, :, :28, :28]
 
 
-def test_samples_are_added_by_their_numbers(look):
-    assert look("dcgan", "mean=s3-s17+s40") == {"mean-s3-s17+s40.png", "index.html"}
+def test_samples_are_added_by_their_numbers(look, runs):
+    look("dcgan", "mean=s3-s17+s40")
+    trained = ganrun.load(runs["dcgan"], which="last")
+    z = trained.latents(64)
+    expected = to_uint8(trained.sample(4, z=torch.stack([z[3], z[17], z[40], z[3] - z[17] + z[40]])))[:, 0]
+    np.testing.assert_allclose(tiles("out/mean-s3-s17+s40.png", 9)[:, 0].astype(int), expected.int(), atol=1)
+
+
+def test_the_class_0_is_a_mean(look):
+    assert look("vae", "mean=0", "of=2") == {"mean-0.png", "index.html"}
 
 
 def test_a_class_is_what_the_extractor_sees(look, runs):
@@ -154,10 +168,7 @@ def test_a_class_is_what_the_extractor_sees(look, runs):
     seen = LeNetExtractor()(to_uint8(x))[1].argmax(1)
     digit = seen[0].item()
     look("dcgan", f"mean={digit}", "of=1")
-    with Image.open(f"out/mean-{digit}.png") as picture:
-        pixels = np.array(picture.convert("L"))
-    factor = pixels.shape[1] // (9 * 30 + 2)
-    np.testing.assert_allclose(pixels[::factor, ::factor][2:30, 32:60].astype(int), to_uint8(x)[0, 0].int(), atol=1)
+    np.testing.assert_allclose(tiles(f"out/mean-{digit}.png", 9)[0, 1].astype(int), to_uint8(x)[0, 0].int(), atol=1)
 
 
 def write_images(x, folder="images"):
@@ -190,18 +201,57 @@ def test_images_unlike_the_training_data_are_named(look, runs, capsys):
     assert re.search(r"unlike the training data, by pixels: 1\.png", capsys.readouterr().out)
 
 
-def test_neighbours_are_the_nearest_training_images(look):
+def test_neighbours_are_the_nearest_training_images_of_each_way_to_compare(look, runs):
     names = look("vae", "neighbours=3", "rows=2")
     assert names == {"neighbours-pixels.png", "neighbours-features.png", "neighbours-codes.png", "index.html"}
+    trained = ganrun.load(runs["vae"], which="last")
+    train = trained.data.contents.splits["train"]["x"]
+    x, real = trained.sample(2), to_float(train)
+    pixels = (to_uint8(x).flatten(1).double(), train.flatten(1).double())
+    extractor, model = LeNetExtractor(), trained.model
+    features = (extractor(to_uint8(x))[0].double(), extractor(train)[0].double())
+    codes = (model.encode(to_float(to_uint8(x))).double(), model.encode(real).double())
+    for name, (rows, among) in {"pixels": pixels, "features": features, "codes": codes}.items():
+        nearest = torch.cdist(rows, among).topk(3, largest=False).indices
+        shown = tiles(f"out/neighbours-{name}.png", 4)
+        np.testing.assert_array_equal(shown[:, 1:], train[nearest][:, :, 0].numpy())
 
 
-def test_a_training_image_is_its_own_neighbour(look, runs):
-    """An autoencoder's samples are test images; the picture has each beside training images."""
-    assert look("autoencoder", "neighbours=2", "rows=1") == {
-        "neighbours-pixels.png",
-        "neighbours-codes.png",
-        "index.html",
-    }
+def test_an_autoencoder_has_its_test_images_as_samples(look, runs):
+    look("autoencoder", "path=[0,2]", "steps=3", "as=npz")
+    trained = ganrun.load(runs["autoencoder"])
+    z = trained.model.encode(trained.data.test("x", 3)).numpy()
+    expected = [z[0], (z[0] + z[2]) / 2, z[2]]  # along a line: there is no noise
+    np.testing.assert_allclose(read_arrays("out/path.npz")["z"], expected, atol=1e-5)
+
+
+def test_the_classes_are_written_with_the_latents(look, cli, runs):
+    look("cgan", "path=[3,4,5]", "steps=2", "as=npz")
+    found = read_arrays("out/path.npz")
+    assert found["y"].tolist() == [3, 3, 4, 4]
+    assert cli.run("sample", str(runs["cgan"]), "out=again", "as=npz", "z=out/path.npz") == 0
+    np.testing.assert_allclose(read_arrays("again/samples.npz")["x"].astype(int), found["x"].astype(int), atol=1)
+
+
+def test_images_of_a_class_are_searched_for_with_that_class(look, runs, capsys):
+    trained = ganrun.load(runs["cgan"])
+    write_images(trained.sample(2, y=3, seed=4))
+    for digit in (3, 8):
+        look("cgan", "input=images", "updates=40", f"classes={digit}", out=f"out{digit}")
+    right, wrong = (float(n) for n in re.findall(r"mean absolute difference ([\d.]+)", capsys.readouterr().out))
+    assert right < wrong
+
+
+def test_an_exported_model_has_no_encoder(look, cli, runs, capsys):
+    """The weights of a bundle are those that make samples: what needs others must not be shown of random ones."""
+    assert cli.run("export", str(runs["vae"]), "out=bundle", "license=MIT") == 0
+    assert cli.run("look", "bundle", "out=out") == 0
+    names = {path.name for path in Path("out").iterdir()}
+    assert {"samples.png", "path.png"} <= names
+    assert not names & {"reconstructions.png", "neighbours-codes.png"}
+    write_images(ganrun.load(runs["vae"], which="last").data.test("x", 1))
+    assert cli.run("look", "bundle", "out=found", "input=images", "updates=5") == 0
+    assert "by a search of 5 updates" in capsys.readouterr().out
 
 
 def test_the_film_has_the_grids_in_their_order(look, runs):
@@ -265,6 +315,16 @@ def test_latents_of_a_file_are_those_of_an_autoencoder_too(look):
 
 
 BAD = {
+    "dcgan classes=3": "dcgan has no classes.",
+    "dcgan z=nowhere.npz": "z=nowhere.npz cannot be read",
+    "dcgan range=[2,2]": "range=[2,2] must go from a smaller to a larger number",
+    "dcgan of=3": "of= has no effect here: it is for mean=. Leave it out.",
+    "dcgan path=[0,1] rows=9": "rows= has no effect here: it is for code= or neighbours=. Leave it out.",
+    "dcgan code=z0 way=line": "way= has no effect here: it is for path=. Leave it out.",
+    "vae input=images z=z.npy": "z= has no effect here: it is for path= or code= or mean= or neighbours=.",
+    "dcgan path=[0,1] as=gif steps=1000": "has 1000 pictures, and at most 500 are animated.",
+    "dcgan mean=s99": "99 is none of the samples. Give their numbers, 0 to 63 in the order of the grid.",
+    "autoencoder path=[0,seed:1]": "Give their numbers, 0 to 63 in the order of the grid.",
     "autoencoder path=[0,1] classes=3": "autoencoder has no classes.",
     "dcgan path=[3]": "path=[3] must name at least two samples, such as path=[3,17].",
     "dcgan path=[3,64]": "path=[3,64]: 64 is none of the samples. Give their numbers, 0 to 63",
@@ -281,7 +341,7 @@ BAD = {
     "infogan code=z15": "code=z15: there is no such code.",
     "infogan code=sefa99": "code=sefa99: there is no such code.",
     "infogan code={c1:3}": "must be the name of one code, such as code=c1",
-    "infogan code=c2 range=[2,-2]": "range=[2,-2] must go from a smaller to a larger number. range=[-2,2]",
+    "infogan code=c2 range=[2,-2]": "range=[2,-2] must go from a smaller to a larger number, such as range=[-2,2].",
     "infogan code=c2 range=[0,1,2]": "range must be a list of two numbers",
     "infogan code=c2 rows=0": "rows must be an integer from 1 to 64",
     "dcgan mean=8--3": "mean=8--3 must be a sum of classes",
@@ -290,7 +350,8 @@ BAD = {
     "cgan mean=8": "mean=8 needs a model whose latents alone make its samples, and cgan also takes y.",
     "dcgan input=nowhere": "No image at input=nowhere",
     "dcgan input=images invert=off": "input=images invert=off needs a model with an encoder. dcgan has none.",
-    "cgan input=images": "input=images needs to know the class that all the images show, for example classes=3.",
+    "cgan input=images": "needs to know the class that all the images show, one for all of them: classes=3",
+    "cgan input=images classes=[3,4]": "one for all of them: classes=3",
     "infogan input=images feature_weight=1": "feature_weight=1 needs an extractor, and the run has none.",
     "points input=images": "input=images needs a model of images",
     "points neighbours=3": "neighbours=3 needs a model of images",
