@@ -88,7 +88,7 @@ class LocalHandler(BaseHTTPRequestHandler):
         if not secrets.compare_digest(first.encode(errors="replace"), self.server.secret.encode()):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
-        return [part for part in rest if part]
+        return rest
 
     def read_json(self) -> bytes | None:
         """Return the body of a request that says it is JSON; None if the request has been refused."""

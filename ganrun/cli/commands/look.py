@@ -51,7 +51,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
         [form for form in FORMS if is_asked(cfg[form])],
     )
     check_format(cfg, asked)
-    check_settings(asked)
+    refuse_unread(asked)
     check_range(*cfg.range)
     trained = load_trained_model(cfg)
     left_out: list[str] = []
@@ -86,7 +86,7 @@ def is_asked(value: object) -> bool:
     return value is not None and value is not False
 
 
-def check_settings(asked: Sequence[str]) -> None:
+def refuse_unread(asked: Sequence[str]) -> None:
     """Raise UserError for a setting on the command line that no form reads of those that are shown."""
     given = override_keys(HydraConfig.get().overrides.task)
     for setting in sorted(given & READ_BY.keys()):

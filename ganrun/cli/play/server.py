@@ -27,7 +27,7 @@ class PlayHandler(LocalHandler):
 
     def get(self, path: list[str]) -> None:
         match path:
-            case []:
+            case [] | [""]:
                 self.reply(HTTPStatus.OK, "text/html; charset=utf-8", PAGE.encode())
             case ["controls"]:
                 trained, controls = self.server.playground.trained, self.server.playground.describe()
