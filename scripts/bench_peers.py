@@ -206,8 +206,9 @@ class PlainWGAN(Peer):
         fake_score = critic(fake).mean()
         fake_score.backward()
         self.optimizer_d.step()
+        c = self.nets.regularizers.by_name["weight_clamp"].c
         for w in critic.parameters():
-            w.data.clamp_(-self.nets.c, self.nets.c)
+            w.data.clamp_(-c, c)
         self.steps += 1
         if self.steps % self.nets.d_steps == 0:
             set_requires_grad(critic, False)
