@@ -4,10 +4,13 @@ import logging
 import re
 import secrets
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from ganrun.config.json_forms import parse_form
 from ganrun.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -101,6 +104,17 @@ class LocalHandler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/json":  # what other pages cannot send without being asked
             return self.send_error(HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
         return body
+
+    def read_form(self, form: Any, is_valid: Callable[[Any], bool]) -> Any:
+        """Return what a body of JSON holds, if it has this form and is valid; None if the request has been refused."""
+        body = self.read_json()
+        if body is None:
+            return None
+        with suppress(ValueError):
+            content = parse_form(body, form)
+            if is_valid(content):
+                return content
+        return self.send_error(HTTPStatus.BAD_REQUEST)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self.reply(HTTPStatus(code), "text/plain", HTTPStatus(code).phrase.encode())

@@ -1,5 +1,6 @@
 """Value ranges of images, and pictures to look at: grids, scatter plots, PNG files."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from ganrun.files import replacing
 
 PADDING = 2
+LOOKED_AT = 800  # pixels of the longer side of a picture that one looks at
 GRID_GREY = 128  # between the images of a grid: visible beside white and beside black
 REAL_COLOUR = (175, 175, 175)
 GENERATED_COLOUR = (200, 30, 60)
@@ -84,6 +86,19 @@ def to_pillow(image: Tensor) -> Image.Image:
     """Return uint8 [3, H, W] or [1, H, W] as an image of Pillow."""
     pixels = image.cpu().permute(1, 2, 0).numpy()
     return Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels)
+
+
+def enlarge(image: Image.Image, side: int = LOOKED_AT) -> Image.Image:
+    """Return an image enlarged by a whole factor up to this longer side, so that one sees its pixels."""
+    factor = max(1, side // max(image.size))
+    return image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """Return the content of a PNG file, which holds pixels and nothing else."""
+    file = BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
 
 
 def save_png(path: str | Path, image: Tensor) -> None:

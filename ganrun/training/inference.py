@@ -108,20 +108,25 @@ class TrainedModel:
             ability = f"translates and draws no samples: {command}" if hasattr(self.model, "translate") else ""
             raise UserError(f"{self.choices['model']} {ability or 'draws no samples.'}")
         self.check_count(n)
-        model: Any = self.model
         conditions, generator = {**self.conditions(n, y, given), **given}, seeds.generator(seed)
-        samples, starts = [], range(0, n, batch_size)
-        for start in progress_bar(starts, "sampling") if show_progress else starts:
-            rows = slice(start, min(start + batch_size, n))
-            part = {key: value[rows] for key, value in conditions.items()}
-            if z is None:
-                x = draw_samples(model, rows.stop - start, generator, part)
-            else:
-                x = model.decode(
-                    z[rows].to(model.some_weight), *(part[key].to(model.device) for key in keys_taken(model))
-                )
-            samples.append(x.float().cpu())
+        if z is not None:
+            return self.decode(z[:n], conditions, batch_size, show_progress)
+        samples, batches = [], torch.arange(n).split(batch_size)
+        for index in progress_bar(batches, "sampling") if show_progress else batches:
+            part = {key: value[index] for key, value in conditions.items()}
+            samples.append(draw_samples(self.model, len(index), generator, part).float().cpu())
         return torch.cat(samples)
+
+    def decode(
+        self, z: Tensor, conditions: Mapping[str, Tensor], batch_size: int = 500, show_progress: bool = False
+    ) -> Tensor:
+        """Return the examples of latents z [n, z_dim], each with its conditions {key: [n, ...]}: as `sample` does."""
+        model: Any = self.model
+        parts, batches = [], torch.arange(len(z)).split(batch_size)
+        for index in progress_bar(batches, "sampling") if show_progress else batches:
+            own = [conditions[key][index].to(model.device) for key in keys_taken(model)]
+            parts.append(model.decode(z[index].to(model.some_weight), *own).float().cpu())
+        return torch.cat(parts)
 
     def latents(self, n: int, seed: int = 0, batch_size: int = 500) -> Tensor:
         """Return the latents of the samples that `sample` draws with the same values: [n, z_dim] on the CPU."""

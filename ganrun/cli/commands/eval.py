@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 from torch import Tensor
 
 from ganrun.cli.commands import eval_protocol
-from ganrun.config import build, compatibility, overrides
+from ganrun.cli.given import given_settings
+from ganrun.config import build, compatibility
 from ganrun.data.image_files import list_images
 from ganrun.data.images import save_png
 from ganrun.data.keys import describe_keys, keys_taken, kinds_needed, kinds_of
@@ -223,7 +223,7 @@ def check_folders(cfg: DictConfig) -> None:
             "samples of a run on some data: ganrun eval --folder A data=NAME"
         )
     useless = ("which", "network", "copies", *(("data", "splits") if cfg.against else ()))
-    for key in sorted(overrides.override_keys(HydraConfig.get().overrides.task)):
+    for key in sorted(given_settings()):
         if key.partition(".")[0] in useless:
             raise UserError(
                 f"{key}= has no effect on {'two folders' if cfg.against else 'a folder'} of images. Leave it out."

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from ganrun.cli.given import refuse_given
 from ganrun.cli.look.default import default_views
 from ganrun.cli.look.film import show_film
 from ganrun.cli.look.mean import show_mean
@@ -15,7 +15,6 @@ from ganrun.cli.look.path import show_path
 from ganrun.cli.look.reconstruction import show_input
 from ganrun.cli.look.traversal import show_code
 from ganrun.cli.look.view import View
-from ganrun.config.overrides import override_keys
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
 from ganrun.training.inference import TrainedModel, load_trained_model
@@ -46,10 +45,8 @@ FORMATS, OTHER_FORMS = ("grid", "gif", "npz"), ("path", "code")  # of these form
 
 def run(cfg: DictConfig, folder: Path) -> None:
     """Write the pictures that are asked for, or all that suit the model, and a page of them."""
-    out, asked = (
-        check_new_folder(Path(cfg.out or folder), "out"),
-        [form for form in FORMS if is_asked(cfg[form])],
-    )
+    out = check_new_folder(Path(cfg.out or folder), "out")
+    asked = [form for form in FORMS if is_asked(cfg[form])]
     check_format(cfg, asked)
     refuse_unread(asked)
     check_range(*cfg.range)
@@ -68,9 +65,8 @@ def run(cfg: DictConfig, folder: Path) -> None:
         write_page(partial, trained, views, left_out)
 
     out = make_run_folder(out, write, "out")
-    PlainConsole(soft_wrap=True).print(
-        *describe_views(views, left_out), f"page  {out / PAGE}", sep="\n", highlight=False
-    )
+    lines = [*describe_views(views, left_out), f"page  {out / PAGE}"]
+    PlainConsole(soft_wrap=True).print(*lines, sep="\n", highlight=False)
 
 
 def describe_views(views: Sequence[View], left_out: Sequence[str]) -> list[str]:
@@ -88,11 +84,9 @@ def is_asked(value: object) -> bool:
 
 def refuse_unread(asked: Sequence[str]) -> None:
     """Raise UserError for a setting on the command line that no form reads of those that are shown."""
-    given = override_keys(HydraConfig.get().overrides.task)
-    for setting in sorted(given & READ_BY.keys()):
-        if not set(asked or OF_PAGE) & {*READ_BY[setting]}:
-            forms = " or ".join(f"{form}=" for form in READ_BY[setting])
-            raise UserError(f"{setting}= has no effect here: it is for {forms}. Leave it out.")
+    for setting, forms in READ_BY.items():
+        if not set(asked or OF_PAGE) & {*forms}:
+            refuse_given([setting], f"it is for {' or '.join(f'{form}=' for form in forms)}")
 
 
 def check_range(low: float, high: float) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch import Tensor
 
+from ganrun.cli.given import given_settings
 from ganrun.config.value_types import format_setting_value
 from ganrun.data.images import save_png, to_file_array, to_uint8
 from ganrun.data.keys import keys_taken
@@ -78,7 +78,7 @@ def chosen_latents(cfg: DictConfig, trained: TrainedModel) -> tuple[int, Tensor 
         z, others = trained.latents(cfg.n, cfg.seed, cfg.batch_size), {}
     else:
         z, others = read_latents(cfg.z, trained)
-        n = cfg.n if any(o.startswith("n=") for o in HydraConfig.get().overrides.task) else len(z)
+        n = cfg.n if "n" in given_settings() else len(z)
         if n > len(z):
             raise UserError(f"z={cfg.z} has {len(z)} latents, fewer than n={n}. Leave out n=.")
         z, others = z[:n], {key: value[:n] for key, value in others.items()}

@@ -67,6 +67,6 @@ def suitable(trained: TrainedModel, forms: Mapping[str, Form]) -> list[Choice]:
 def show_samples(cfg: DictConfig, trained: TrainedModel) -> list[View]:
     """Return the grid in which one reads the numbers of the samples."""
     samples = Numbered.read(cfg, trained, "look")
-    x, last = samples.decode_each(samples.z, samples.conditions), len(samples.z) - 1
+    x, last = trained.decode(samples.z, samples.conditions), len(samples.z) - 1
     caption = f"{samples.place} 0 to {last}, {COLUMNS} in a row: the numbers that path= and mean= take"
     return [View("samples", caption, [trained.data.draw(x, COLUMNS)])]

@@ -29,7 +29,7 @@ def show_neighbours(cfg: DictConfig, trained: TrainedModel) -> list[View]:
         raise UserError(f"{setting} needs a model of images, and {data.name} has {data.kind}.")
     samples = Numbered.read(cfg, trained, setting)
     own = {key: value[: cfg.rows] for key, value in samples.conditions.items()}
-    x = to_uint8(samples.decode_each(samples.z[: cfg.rows], own))
+    x = to_uint8(trained.decode(samples.z[: cfg.rows], own))
     train = data.contents.splits["train"][next(iter(data.keys))]
     few = train[torch.randperm(len(train), generator=named_generator("copies"))[:MAX_TRAINING_IMAGES].sort().values]
     views = []

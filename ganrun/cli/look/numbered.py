@@ -4,12 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, ListConfig
 from torch import Tensor
 
 from ganrun.config.value_types import format_setting_value
-from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError
 from ganrun.metrics.base import has_ability
 from ganrun.networks.latent_paths import Way, along_noise, gaussian_numbers, straight
@@ -65,16 +63,8 @@ class Numbered:
 
     def decode(self, z: Tensor, conditions: dict[str, Tensor]) -> Tensor:
         """Return the examples of latents [n, z_dim] with the conditions of one sample: [n, ...], on the CPU."""
-        return self.decode_each(z, {key: value.expand(len(z), *value.shape[1:]) for key, value in conditions.items()})
-
-    def decode_each(self, z: Tensor, conditions: dict[str, Tensor], batch_size: int = 250) -> Tensor:
-        """Return the examples of latents [n, z_dim], each with its conditions [n, ...]: [n, ...], on the CPU."""
-        model: Any = self.trained.model
-        parts = []
-        for index in torch.arange(len(z)).split(batch_size):
-            own = [conditions[key][index].to(model.device) for key in keys_taken(model)]
-            parts.append(model.decode(z[index].to(model.some_weight), *own).float().cpu())
-        return torch.cat(parts)
+        same = {key: value.expand(len(z), *value.shape[1:]) for key, value in conditions.items()}
+        return self.trained.decode(z, same)
 
     def way(self) -> tuple[Way, str]:
         """Return the way that suits the noise of the model, in words too. An autoencoder has no noise: straight."""

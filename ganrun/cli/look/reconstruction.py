@@ -7,6 +7,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from ganrun.cli.given import refuse_given
 from ganrun.cli.input_images import input_images, load_image
 from ganrun.cli.look.extractor import differentiable_features, extractor_of
 from ganrun.cli.look.numbered import Numbered
@@ -20,6 +21,7 @@ from ganrun.training.inference import TrainedModel
 from ganrun.training.inversion import invert
 
 MOST, COLUMNS = 200, 8  # images, of which all are written; columns of the grid
+OF_SEARCH = ("updates", "feature_weight")  # settings
 COMPARED = 200  # test images whose distances to the training images tell what is usual
 
 
@@ -28,6 +30,8 @@ def show_input(cfg: DictConfig, trained: TrainedModel) -> list[View]:
     setting = f"input={shorten(str(cfg.input))}"
     if trained.data.kind != "picture":
         raise UserError(f"{setting} needs a model of images, and {trained.data.name} has {trained.data.kind}.")
+    if finds_by_encoder(cfg, trained):
+        refuse_given(OF_SEARCH, "the model has an encoder, and invert=on searches nevertheless")
     paths = input_images(cfg.input).paths
     if len(paths) > MOST:
         raise UserError(f"{setting} has {len(paths)} images, and at most {MOST} are reconstructed at once.")
@@ -38,10 +42,14 @@ def show_input(cfg: DictConfig, trained: TrainedModel) -> list[View]:
     return [view]
 
 
+def finds_by_encoder(cfg: DictConfig, trained: TrainedModel) -> bool:
+    return has_ability(trained.model, "reconstruct") and cfg.invert != "on"
+
+
 def reconstruct(cfg: DictConfig, trained: TrainedModel, x: Tensor, setting: str) -> tuple[Tensor, str]:
     """Return the reconstructions of x [n, C, H, W], and how they were found. invert=on searches in any case."""
     model: Any = trained.model
-    if has_ability(model, "reconstruct") and cfg.invert != "on":
+    if finds_by_encoder(cfg, trained):
         parts = [model.reconstruct(part.to(model.some_weight)).float().cpu() for part in x.split(250)]
         return torch.cat(parts), "by the encoder"
     if cfg.invert == "off":

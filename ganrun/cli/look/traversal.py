@@ -36,7 +36,7 @@ def show_code(cfg: DictConfig, trained: TrainedModel) -> list[View]:
         change, what = numbered_change(cfg.code, samples, codes)
     check_frames(cfg, f"code={cfg.code}", len(values))
     latents = [change(z, value) for value in values]
-    columns, draw = [samples.decode_each(column, conditions) for column in latents], trained.data.draw
+    columns, draw = [trained.decode(column, conditions) for column in latents], trained.data.draw
     span = f"its {len(values)} values" if values.shape[1] > 1 else f"{low:g} to {high:g}"
     caption, name = f"{samples.place.capitalize()} 0 to {len(z) - 1}, {what}: {span}", f"code-{cfg.code}"
     if cfg["as"] == "gif":

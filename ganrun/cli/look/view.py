@@ -10,13 +10,13 @@ import numpy as np
 from omegaconf import DictConfig
 from torch import Tensor
 
-from ganrun.data.images import save_png, to_file_array, to_pillow
+from ganrun.data.images import enlarge, to_file_array, to_pillow
 from ganrun.errors import UserError
 from ganrun.files import replacing
 from ganrun.terminal import progress_bar
 
-LONGEST_NAME, MOST = 80, 500
-PICTURE, FRAME = 800, 500  # pixels of the longer side, up to which a picture and a frame are enlarged
+LONGEST_NAME, MOST = 80, 500  # characters of the name of a file; pictures of an animation
+FRAME = 500  # pixels of the longer side, up to which these are enlarged
 
 
 @dataclass
@@ -44,14 +44,14 @@ class View:
         return re.sub(r"[^\w.+-]", "_", self.name)[:LONGEST_NAME]
 
     def write(self, folder: Path) -> None:
-        if len(self.frames) == 1:
-            save_png(folder / self.file, enlarge(self.frames[0], PICTURE))
-            return
         first, *others = self.frames
-        rest = (to_pillow(enlarge(frame, FRAME)) for frame in progress_bar(others, f"writing {self.file}"))
         with replacing(folder / self.file) as partial:
+            if not others:
+                enlarge(to_pillow(first)).save(partial, format="PNG")
+                return
+            rest = (enlarge(to_pillow(frame), FRAME) for frame in progress_bar(others, f"writing {self.file}"))
             options = {"append_images": rest, "duration": round(1000 * self.seconds), "loop": 0}
-            to_pillow(enlarge(first, FRAME)).save(partial, format="GIF", save_all=True, **options)
+            enlarge(to_pillow(first), FRAME).save(partial, format="GIF", save_all=True, **options)
 
     def write_examples(self, folder: Path) -> None:
         """Write the examples as NAME.npz, if the view has them; images x are uint8 [n, H, W, C]."""
@@ -70,9 +70,3 @@ def check_frames(cfg: DictConfig, setting: str, count: int) -> None:
 def there_and_back(frames: Sequence[Tensor]) -> list[Tensor]:
     """Return the frames followed by those before the last one in reverse order, so that an animation has no jump."""
     return [*frames, *frames[-2:0:-1]]
-
-
-def enlarge(picture: Tensor, side: int) -> Tensor:
-    """Return a picture [3, H, W] enlarged by a whole factor up to this longer side, so that one sees its pixels."""
-    factor = max(1, side // max(picture.shape[1:]))
-    return picture.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)

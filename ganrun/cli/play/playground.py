@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from threading import Lock
 from typing import Any
 
@@ -11,8 +10,7 @@ from torch import Tensor
 
 from ganrun.cli.look.numbered import Numbered
 from ganrun.cli.look.traversal import own_directions
-from ganrun.cli.look.view import PICTURE, enlarge
-from ganrun.data.images import to_pillow
+from ganrun.data.images import encode_png, enlarge, to_pillow
 from ganrun.errors import UserError
 from ganrun.networks.codes import Code, LatentCodes
 from ganrun.training.inference import TrainedModel
@@ -80,10 +78,8 @@ class Playground:
         steps = torch.tensor([value[f"direction {number}"] for number in range(len(self.directions))], dtype=z.dtype)
         z = z + steps @ self.directions if len(steps) else z
         with self.lock:  # the networks are put into evaluation mode and back
-            x = self.samples.decode_each(z, self.conditions(value))
-        file = BytesIO()
-        to_pillow(enlarge(self.trained.data.draw(x, COLUMNS), PICTURE)).save(file, format="PNG")
-        return file.getvalue()
+            x = self.trained.decode(z, self.conditions(value))
+        return encode_png(enlarge(to_pillow(self.trained.data.draw(x, COLUMNS))))
 
     def conditions(self, value: Mapping[str, float]) -> dict[str, Tensor]:
         """Return what the model takes besides z for each sample: the chosen class, else as in `ganrun sample`."""

@@ -1,13 +1,12 @@
 """The server of `ganrun play`: on this machine only, for those who know its address."""
 
 import json
-from contextlib import suppress
 from http import HTTPStatus
 
 from ganrun.cli.local_server import LocalHandler, LocalServer
 from ganrun.cli.play.page import PAGE, POLICY
 from ganrun.cli.play.playground import Playground
-from ganrun.config.json_forms import is_number, parse_form
+from ganrun.config.json_forms import is_number
 
 
 class PlayServer(LocalServer):
@@ -41,18 +40,8 @@ class PlayHandler(LocalHandler):
     def post(self, path: list[str]) -> None:
         match path:
             case ["draw"]:
-                if (values := self.read_values()) is not None:
-                    self.reply(HTTPStatus.OK, "image/png", self.server.playground.draw(values))
+                playground = self.server.playground
+                if (values := self.read_form({str: is_number}, playground.is_valid)) is not None:
+                    self.reply(HTTPStatus.OK, "image/png", playground.draw(values))
             case _:
                 self.send_error(HTTPStatus.NOT_FOUND)
-
-    def read_values(self) -> dict[str, float] | None:
-        """Return the values in the body; None if the request has been refused."""
-        body = self.read_json()
-        if body is None:
-            return None
-        with suppress(ValueError):
-            values = parse_form(body, {str: is_number})
-            if self.server.playground.is_valid(values):
-                return values
-        return self.send_error(HTTPStatus.BAD_REQUEST)

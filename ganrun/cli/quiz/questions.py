@@ -1,6 +1,5 @@
 """The pictures of a quiz: real and generated ones that differ in nothing but what they show."""
 
-import io
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from torch import Tensor
 
 from ganrun import seeds
 from ganrun.cli.quiz.answers import GENERATED, MAX_PICTURES, REAL, AnswerSheet
-from ganrun.data.images import to_pillow, to_uint8
+from ganrun.data.images import encode_png, to_pillow, to_uint8
 from ganrun.data.keys import MIRRORED, Key, keys_taken
 from ganrun.errors import UserError, ganrun_command
 from ganrun.training.inference import TrainedModel
@@ -104,10 +103,4 @@ def encode_images(x: Tensor, key: Key) -> list[bytes]:
     images = to_uint8(key.to_picture(x))
     if images.shape[1] not in (1, 3):
         raise UserError(f"A quiz shows images of 1 channel (grey) or 3 (colour), and these have {images.shape[1]}.")
-    return [encode_png(image) for image in images]
-
-
-def encode_png(image: Tensor) -> bytes:
-    file = io.BytesIO()
-    to_pillow(image).save(file, format="PNG")
-    return file.getvalue()
+    return [encode_png(to_pillow(image)) for image in images]

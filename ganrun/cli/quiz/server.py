@@ -1,7 +1,6 @@
 """The server of a quiz: on this machine only, for those who know its address, and only while the quiz lasts."""
 
 import json
-from contextlib import suppress
 from http import HTTPStatus
 from threading import Thread
 
@@ -9,7 +8,7 @@ from ganrun.cli.local_server import LocalHandler, LocalServer
 from ganrun.cli.quiz.answers import is_kind
 from ganrun.cli.quiz.page import PAGE, POLICY
 from ganrun.cli.quiz.state import Quiz
-from ganrun.config.json_forms import is_text, parse_form
+from ganrun.config.json_forms import is_text
 
 
 class QuizServer(LocalServer):
@@ -50,21 +49,11 @@ class QuizHandler(LocalHandler):
     def post(self, path: list[str]) -> None:
         match path:
             case ["answer"]:
-                if answer := self.read_answer():
+                form = {"picture": is_text, "answer": is_kind}
+                if answer := self.read_form(form, lambda content: {*content} == {*form}):
                     self.reply_view(self.server.quiz.take_answer(answer["picture"], answer["answer"]))
             case _:
                 self.send_error(HTTPStatus.NOT_FOUND)
-
-    def read_answer(self) -> dict[str, str] | None:
-        """Return the answer in the body: {picture, answer}; None if the request has been refused."""
-        body = self.read_json()
-        if body is None:
-            return None
-        with suppress(ValueError):
-            content = parse_form(body, {"picture": is_text, "answer": is_kind})
-            if {*content} == {"picture", "answer"}:
-                return content
-        return self.send_error(HTTPStatus.BAD_REQUEST)
 
     def reply_view(self, code: HTTPStatus) -> None:
         """Send what the page shows next. The quiz ends once the result is sent."""

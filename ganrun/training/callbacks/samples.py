@@ -7,7 +7,7 @@ from PIL import Image
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from ganrun.data.images import save_png
+from ganrun.data.images import enlarge, save_png
 from ganrun.files import replacing
 from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.cadence import Cadence
@@ -15,7 +15,6 @@ from ganrun.training.callbacks.signals import Signals
 
 PICTURES = "pictures"  # the group of tags in TensorBoard, which opens the first two by their letters: see evaluation.py
 POINTS, IMAGES = 2500, 64  # in a picture of real examples
-LOOKED_AT = 800  # pixels of the longer side of a picture that one looks at
 
 
 class Samples(RunCallback):
@@ -92,8 +91,7 @@ class Samples(RunCallback):
 def write_enlarged(path: Path, folder: Path) -> Path:
     """Copy a grid, NAME-kimgN.png, to NAME.png in the folder, enlarged by a whole factor. Return the copy."""
     with Image.open(path) as picture:
-        factor = max(1, LOOKED_AT // max(picture.size))
-        larger = picture.resize([factor * side for side in picture.size], Image.Resampling.NEAREST)
+        larger = enlarge(picture)
     target = folder / f"{path.stem.rpartition('-kimg')[0]}.png"
     with replacing(target) as copy:
         larger.save(copy, format="PNG")
