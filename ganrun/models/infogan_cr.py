@@ -13,7 +13,7 @@ from ganrun.models.losses import at_least_float32
 
 
 class InfoGANCR(InfoGAN):
-    """Lin et al. 2020, section 3: H names the one code that two of G's examples share, and G helps it.
+    """Lin et al. 2020, and the authors' code: H names the one code that two of G's examples share, and G helps it.
 
     contrastive: builds H, two images joined by channel [B, 2 C, H, W] -> logits of the codes [B, outputs].
     contrastive_weight: alpha.  begin_kimg: thousand images before the pairs.  gap, gap_end: least difference of codes

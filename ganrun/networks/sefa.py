@@ -22,7 +22,7 @@ class _Found(Exception):
 def principal_directions(generator: nn.Module, z_dim: int, *conditions: Tensor) -> Tensor:
     """Return unit directions [k, z_dim], those that change the output of the first layer most come first; k <= z_dim.
 
-    Shen & Zhou 2021 (SeFa), eq. 4: eigenvectors of A^T A, where A z + b is the first layer that z reaches. Here, A is
+    Shen & Zhou 2021 (SeFa): eigenvectors of A^T A, where A z + b is the first layer that z reaches. Here, A is
     found by a pass of 0 and of each unit vector, so that the layer may be of any kind, and may have other inputs.
     generator: in evaluation mode.  conditions: [1, ...] each, what it takes besides z.
     Raises UserError if the first layer is not such a function of z.
