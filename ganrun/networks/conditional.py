@@ -1,4 +1,7 @@
-"""Networks with a class y, int64 [B], as a second input: joined to the first input or to features."""
+"""Networks with a class y, int64 [B], as a second input: joined to the first input or to features.
+
+Generators with `takes_class_weights` also take weights of the classes, float [B, classes], for what lies between them.
+"""
 
 from collections.abc import Callable, Sequence
 from math import prod
@@ -11,7 +14,12 @@ from ganrun.networks.mlp import Maxout
 
 
 def one_hot(y: Tensor, classes: int, like: Tensor) -> Tensor:
-    """Return y one-hot, [B, classes], with the dtype of `like`. Unlike torch's, it does not wait for the device."""
+    """Return y one-hot, [B, classes], with the dtype of `like`; y may be such weights already.
+
+    Unlike torch's, it does not wait for the device.
+    """
+    if y.ndim == 2:
+        return y.to(like.dtype)
     return (y[:, None] == torch.arange(classes, device=y.device)).to(like.dtype)
 
 
@@ -26,6 +34,8 @@ class LabelledGenerator(nn.Module):
 
     net: builds the generator from its z_dim, here z_dim + classes.
     """
+
+    takes_class_weights = True
 
     def __init__(self, net: Callable[..., nn.Module], z_dim: int, classes: int):
         super().__init__()
@@ -96,6 +106,8 @@ class MirzaGenerator(nn.Module):
 
     Departure: tanh for the paper's sigmoid, because images are in [-1, 1] here.
     """
+
+    takes_class_weights = True
 
     def __init__(self, shape: Sequence[int], z_dim: int, classes: int, dropout: float = 0.5):
         super().__init__()

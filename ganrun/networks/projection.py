@@ -15,6 +15,8 @@ SPREAD = 0.5
 class ConditionalBatchNorm(nn.Module):
     """BatchNorm whose scale and shift belong to the class y, int64 [B]: x [B, C, H, W] -> same shape.
 
+    Weights of the classes, y float [B, classes], give the weighted means of their scales and shifts.
+
     Dumoulin et al. 2017, eq. 5, with batch statistics, as in Miyato & Koyama 2018, section 4.
     Departure: scales ~ N(1, SPREAD) and shifts ~ N(0, SPREAD) at first, where the paper has 1 and 0: Adam moves a
     parameter by its learning rate at most, and from equal classes it takes some thousand steps until they differ.
@@ -27,7 +29,8 @@ class ConditionalBatchNorm(nn.Module):
         self.shift = nn.Parameter(SPREAD * torch.randn(classes, channels))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        scale, shift = (table[y][:, :, None, None] for table in (self.scale, self.shift))
+        rows = (table[y] if y.ndim == 1 else y.to(table) @ table for table in (self.scale, self.shift))
+        scale, shift = (row[:, :, None, None] for row in rows)
         return self.norm(x) * scale + shift
 
 
@@ -36,6 +39,8 @@ class ConditionalNormGenerator(nn.Module):
 
     shape: (C, H, W); H and W are each 4 to 8 times a power of two above 1.  width: channels of the last hidden layer.
     """
+
+    takes_class_weights = True
 
     def __init__(self, shape: Sequence[int], z_dim: int, classes: int, width: int):
         super().__init__()

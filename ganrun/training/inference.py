@@ -24,6 +24,7 @@ from ganrun.models.base import Adversarial
 from ganrun.networks.sizes import pad_to_multiple
 from ganrun.terminal import progress_bar
 from ganrun.training import checkpoint
+from ganrun.training.class_labels import ClassLabels, class_weights, label_numbers
 from ganrun.training.export.card_file import CARD, find_bundle
 from ganrun.training.export.loading import check_no_choice, open_programs, read_bundle, restore_exported
 from ganrun.training.export.openers import PROGRAM_FILES
@@ -31,8 +32,6 @@ from ganrun.training.metric_lines import split_metrics
 
 log = logging.getLogger(__name__)
 COPIES = 3  # of samples in memory: single batches, all of them, and what is written
-ClassLabels = int | str | Sequence[int | str] | Tensor | None
-CLASSES_SHOWN = 60
 
 
 @dataclass
@@ -98,6 +97,7 @@ class TrainedModel:
         """Draw n samples: float32 on the CPU, images [n, C, H, W] in [-1, 1] or points [n, 2].
 
         y: a class, by number or name, or several that are taken in turn (None: all classes); for models with classes.
+        Weights of the classes, float [k, classes], give what lies between them, where the generator takes such.
         given: what else the model takes, {key: [n, ...]} as in a batch; keys left out are of training examples.
         z: latents [n, z_dim] instead of drawn ones, as `latents` returns them.
         The same seed and batch_size give the same samples on every device.
@@ -155,19 +155,25 @@ class TrainedModel:
             )
 
     def labels(self, n: int, y: ClassLabels) -> Tensor | None:
-        """The classes of n samples, taken in turn: int64 [n]; None for models without classes."""
+        """The classes of n samples, taken in turn: int64 [n]; None for models without classes.
+
+        Of weights y [k, classes], float32 [n, classes], where the generator takes such.
+        """
         if "y" not in keys_taken(self.model):
             if y is not None:
                 raise UserError(f"{self.choices['model']} has no classes. Leave the classes out, or train model=cgan.")
             return None
         count: int = getattr(self.model, "classes")  # noqa: B009  a LightningModule's attributes have no types
-        classes = list(range(count)) if y is None else [y] if isinstance(y, int | str) else [*y]
-        classes = [class_number(c, count, self.class_names) for c in classes]
-        if not classes or any(not isinstance(c, int) or not 0 <= c < count for c in classes):
-            allowed = f"classes must be whole numbers from 0 to {count - 1}, such as classes=[0,1]"
-            names = f", or names: {number_classes(self.class_names)}" if is_named(self.class_names) else ""
-            raise UserError(f"classes={classes}: {allowed}{names}.")
-        return torch.tensor(classes)[torch.arange(n) % len(classes)]
+        if not isinstance(y, Tensor) or y.ndim != 2:
+            return label_numbers(n, y, count, self.class_names)
+        if not self.takes_class_weights:
+            raise UserError(f"The generator of {self.choices['model']} takes whole classes only, no weights of them.")
+        return class_weights(n, y, count)
+
+    @property
+    def takes_class_weights(self) -> bool:
+        """Whether y may be weights of the classes, [n, classes], for samples between them."""
+        return all(getattr(net, "takes_class_weights", False) for net in self.generators.values())
 
     def translate(self, x: Tensor, to: str, batch_size: int = 8) -> Tensor:
         """Translate images [n, C, H, W] in [-1, 1] to domain `to`, "a" or "b": the same shape, on the CPU.
@@ -243,24 +249,6 @@ def restore_model(cfg: DictConfig, data: DataModule, content: Mapping[str, Any],
     else:
         checkpoint.restore_weights(model, content, path)
     return model
-
-
-def class_number(label: Any, count: int, names: Sequence[str]) -> Any:
-    """Return the number of a class that is given by its number, below `count`, or by its name; else the label."""
-    label = int(label) if isinstance(label, Tensor) else label
-    is_number = isinstance(label, int) and 0 <= label < count
-    return names.index(str(label)) if not is_number and str(label) in names else label
-
-
-def is_named(names: Sequence[str]) -> bool:
-    """Return whether the names of the classes say more than their numbers."""
-    return [*names] != [str(number) for number in range(len(names))]
-
-
-def number_classes(names: Sequence[str]) -> str:
-    """Return the classes with their numbers: "0 cats, 1 dogs"."""
-    more = f", and {len(names) - CLASSES_SHOWN} more" if len(names) > CLASSES_SHOWN else ""
-    return ", ".join(f"{number} {name}" for number, name in enumerate(names[:CLASSES_SHOWN])) + more
 
 
 def take_moved_root(cfg: DictConfig, command: DictConfig, choices: Mapping[str, str]) -> None:

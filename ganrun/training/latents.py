@@ -22,8 +22,9 @@ ARRAYS = "a .npz file with an array z, such as latents=true writes, or a .npy fi
 
 
 def read_latents(path: str, trained: TrainedModel) -> tuple[Tensor, dict[str, Any]]:
-    """Return the latents of a file, float32 [n, z_dim], and the arrays in it that the model also takes, such as y.
+    """Return the latents of a file, float32 [n, z_dim], and the arrays in it that the model also takes.
 
+    y is a list of classes, or a tensor of their weights [n, classes].
     Raises UserError for a file without an array z that fits the model.
     """
     taken = [*keys_taken(trained.model)]
@@ -37,7 +38,10 @@ def read_latents(path: str, trained: TrainedModel) -> tuple[Tensor, dict[str, An
         z = z.astype(np.float32)
     if not np.isfinite(z).all():
         raise UserError(f"The latents of z={shorten(path)} must be finite numbers, as float32 holds them.")
-    return torch.from_numpy(z), arrays
+    others: dict[str, Any] = {**arrays}
+    if "y" in arrays:
+        others["y"] = arrays["y"].tolist() if arrays["y"].ndim == 1 else torch.from_numpy(arrays["y"])
+    return torch.from_numpy(z), others
 
 
 def set_codes(z: Tensor, given: DictConfig | str, trained: TrainedModel) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganrun.networks import conditional, dcgan
+from ganrun.networks import conditional, dcgan, projection
 
 SHAPE, CLASSES = (1, 28, 28), 3
 
@@ -32,7 +32,11 @@ def test_the_conditional_networks_take_the_sizes_of_the_ones_they_wrap(sides):
 
 def generators():
     net = partial(dcgan.Generator, shape=SHAPE, width=2)
-    return [conditional.LabelledGenerator(net, 5, CLASSES), conditional.MirzaGenerator(SHAPE, 5, CLASSES)]
+    return [
+        conditional.LabelledGenerator(net, 5, CLASSES),
+        conditional.MirzaGenerator(SHAPE, 5, CLASSES),
+        projection.ConditionalNormGenerator(SHAPE, 5, CLASSES, width=8),
+    ]
 
 
 def discriminators():
@@ -51,6 +55,17 @@ def test_generated_images_depend_on_the_class(g):
     assert pictures.shape == (3, *SHAPE)
     assert pictures.abs().max() <= 1
     assert not torch.allclose(pictures[0], pictures[1])
+
+
+@pytest.mark.parametrize("g", generators(), ids=lambda g: type(g).__name__)
+def test_weights_of_classes_lead_from_one_class_to_the_other(g):
+    z, y = torch.randn(1, 5).expand(2, 5), torch.tensor([2, 0])
+    assert g.takes_class_weights
+    g.eval()
+    weights = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    torch.testing.assert_close(g(z, weights), g(z, y))
+    between = g(z[:1], weights.mean(0, keepdim=True))
+    assert all(not torch.allclose(between[0], end) for end in g(z, y))
 
 
 @pytest.mark.parametrize("d", discriminators(), ids=lambda d: type(d).__name__)

@@ -15,8 +15,9 @@ from ganrun.data.images import save_png, to_file_array, to_uint8
 from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError, did_you_mean
 from ganrun.terminal import PlainConsole
+from ganrun.training.class_labels import is_named, number_classes
 from ganrun.training.given_conditions import read_conditions
-from ganrun.training.inference import TrainedModel, is_named, load_trained_model, number_classes
+from ganrun.training.inference import TrainedModel, load_trained_model
 from ganrun.training.latents import LATENTS, check_takes_latents, read_latents, set_codes, write_latents
 from ganrun.training.run_folder import check_new_folder, make_run_folder
 
@@ -36,7 +37,7 @@ def run(cfg: DictConfig, folder: Path) -> None:
     n, z, others = chosen_latents(cfg, trained)
     trained.check_count(n)
     classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
-    classes = others.pop("y").tolist() if classes is None and "y" in others else classes
+    classes = others.pop("y") if classes is None and "y" in others else classes
     wanted = {key: cfg.z for key in others if key != "y"} | dict(cfg.conditions or {})
     given = read_conditions(OmegaConf.create(wanted), trained.data.offered, keys_taken(trained.model), n)
     conditions = {**trained.conditions(n, classes, given), **given}
@@ -90,9 +91,10 @@ def write_sample_grid(trained: TrainedModel, x: Tensor, conditions: Conditions, 
 
 
 def write_folder(trained: TrainedModel, x: Tensor, conditions: Conditions, out: Path, cfg: DictConfig) -> None:
-    """Write one file per image, in a subfolder per class if there are classes."""
+    """Write one file per image, in a subfolder per class if there are whole classes."""
+    has_classes = "y" in conditions and conditions["y"].ndim == 1
     for i, image in enumerate(to_uint8(x)):
-        folder = out / str(conditions["y"][i].item()) if "y" in conditions else out
+        folder = out / str(conditions["y"][i].item()) if has_classes else out
         folder.mkdir(exist_ok=True)
         save_png(folder / f"{i:06d}.png", image.expand(3, -1, -1))
 

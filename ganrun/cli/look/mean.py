@@ -15,7 +15,8 @@ from ganrun.cli.look.view import View
 from ganrun.data.images import to_uint8
 from ganrun.errors import UserError
 from ganrun.metrics.base import has_ability
-from ganrun.training.inference import TrainedModel, class_number, is_named, number_classes
+from ganrun.training.class_labels import class_number, is_named, number_classes
+from ganrun.training.inference import TrainedModel
 
 TERM = re.compile(r"([+-]?)\s*([^+-]+)")
 SAMPLE = re.compile(r"s(\d{1,9})")

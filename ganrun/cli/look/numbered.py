@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig
 from torch import Tensor
@@ -16,6 +16,14 @@ from ganrun.training.latents import check_takes_latents, read_latents
 
 SHOWN = 64  # samples that have numbers, as in the grid of `ganrun sample`
 FIRST_OF = re.compile(r"seed:(\d{1,9})")  # a sample that is named by its seed
+OF_CLASS = re.compile(r"class:(.+)")  # the first sample with another class
+
+
+class PickedSample(NamedTuple):
+    """A latent z [1, z_dim], and what else the sample is made of, {key: [1, ...]}."""
+
+    z: Tensor
+    conditions: dict[str, Tensor]
 
 
 @dataclass
@@ -38,7 +46,7 @@ class Numbered:
         classes = [*cfg.classes] if isinstance(cfg.classes, ListConfig) else cfg.classes
         if cfg.z is not None:
             z, others = read_latents(cfg.z, trained)
-            classes = others["y"].tolist() if classes is None and "y" in others else classes
+            classes = others.get("y") if classes is None else classes
             return cls(trained, z, trained.conditions(len(z), classes), f"samples of {cfg.z}")
         conditions = trained.conditions(SHOWN, classes)
         if not is_autoencoder(trained):
@@ -47,19 +55,26 @@ class Numbered:
         z = model.encode(trained.data.test("x", SHOWN).to(model.some_weight)).float().cpu()
         return cls(trained, z, conditions, "test images")
 
-    def pick(self, which: Any, setting: str) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the latent [1, z_dim] and the conditions of a sample: by its number, or the first one of "seed:N"."""
-        if isinstance(which, str) and (match := FIRST_OF.fullmatch(which)) and not is_autoencoder(self.trained):
-            seed = int(match[1])
-            return self.trained.latents(1, seed), {key: value[:1] for key, value in self.conditions.items()}
-        has_seeds = setting.startswith("path") and not is_autoencoder(self.trained)
-        others = ", or seed:N for the first sample of that seed" if has_seeds else ""
+    def pick(self, which: Any, setting: str) -> PickedSample:
+        """Return a sample by its number. In a path also the first one of "seed:N", or with the class of "class:C"."""
+        name, is_path = which if isinstance(which, str) else "", setting.startswith("path")
+        has_seeds = is_path and not is_autoencoder(self.trained)
+        first = {key: value[:1] for key, value in self.conditions.items()}
+        if has_seeds and (match := FIRST_OF.fullmatch(name)):
+            return PickedSample(self.trained.latents(1, int(match[1])), first)
+        if is_path and (match := OF_CLASS.fullmatch(name)):
+            label = int(match[1]) if match[1].isdecimal() else match[1]
+            return PickedSample(self.z[:1], first | self.trained.conditions(1, label))
         if isinstance(which, bool) or not isinstance(which, int) or not 0 <= which < len(self.z):
+            classes = ", or class:C for the first one with another class" if "y" in self.conditions else ""
+            others = f", or seed:N for the first sample of that seed{classes}" if has_seeds else ""
             raise UserError(
                 f"{setting}: {format_setting_value(which)} is none of the {self.place}. Give their numbers, 0 to "
                 f"{len(self.z) - 1} in the order of the grid{others}."
             )
-        return self.z[which : which + 1], {key: value[which : which + 1] for key, value in self.conditions.items()}
+        return PickedSample(
+            self.z[which : which + 1], {key: value[which : which + 1] for key, value in self.conditions.items()}
+        )
 
     def decode(self, z: Tensor, conditions: dict[str, Tensor]) -> Tensor:
         """Return the examples of latents [n, z_dim] with the conditions of one sample: [n, ...], on the CPU."""

@@ -1,14 +1,18 @@
 """Paths from one sample to the next."""
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
-from ganrun.cli.look.numbered import Numbered
+from ganrun.cli.look.numbered import Numbered, PickedSample
 from ganrun.cli.look.view import View, check_frames, there_and_back
 from ganrun.config.value_types import format_setting_value
 from ganrun.errors import UserError
+from ganrun.networks.conditional import one_hot
 from ganrun.networks.latent_paths import along_sphere, straight
 from ganrun.training.inference import TrainedModel
 
@@ -24,15 +28,37 @@ def show_path(cfg: DictConfig, trained: TrainedModel) -> list[View]:
     stops = [samples.pick(which, setting) for which in cfg.path]
     (way, words), share = WAYS.get(cfg.way) or samples.way(), torch.linspace(0, 1, cfg.steps)[:, None]
     check_frames(cfg, setting, (cfg.steps - 1) * (len(stops) - 1) + 1)
-    between = [
-        (way(a.expand(cfg.steps, -1), b.expand(cfg.steps, -1), share), its) for (a, its), (b, _) in pairwise(stops)
-    ]
-    legs, draw = [samples.decode(z, its) for z, its in between], trained.data.draw
-    caption = f"{samples.place.capitalize()} {' to '.join(map(str, cfg.path))}, {words}"
+    z = [way(a.z.expand(cfg.steps, -1), b.z.expand(cfg.steps, -1), share) for a, b in pairwise(stops)]
+    conditions = conditions_between(stops, trained, share, setting)
+    legs = [trained.decode(*leg) for leg in zip(z, conditions, strict=True)]
+    draw, change = trained.data.draw, ", from class to class" * ("y" in conditions[0] and conditions[0]["y"].ndim == 2)
+    caption = f"{samples.place.capitalize()} {' to '.join(map(str, cfg.path))}, {words}{change}"
     if cfg["as"] == "gif":
         images = torch.cat([leg[i > 0 :] for i, leg in enumerate(legs)])  # a leg begins where the one before it ends
         return [View("path", caption, there_and_back([draw(image[None], 1) for image in images]))]
-    z, leg = torch.cat([z for z, _ in between]), torch.arange(len(legs)).repeat_interleave(cfg.steps)
-    conditions = {key: torch.cat([its[key] for _, its in between])[leg] for key in stops[0][1]}
-    examples = {"x": torch.cat(legs), "z": z, **conditions}
+    joined = {key: torch.cat([leg[key] for leg in conditions]) for key in conditions[0]}
+    examples = {"x": torch.cat(legs), "z": torch.cat(z), **joined}
     return [View("path", caption, [draw(examples["x"], cfg.steps)], examples=examples)]
+
+
+def conditions_between(
+    stops: Sequence[PickedSample], trained: TrainedModel, share: Tensor, setting: str
+) -> list[dict[str, Tensor]]:
+    """Return what the examples of each leg are made of besides z, {key: [steps, ...]}: what the leg starts with.
+
+    Classes that differ become weights of the classes, y float [steps, classes], which go straight from one to the
+    other, where the generator takes such weights.
+    """
+    steps, legs = len(share), [*pairwise(stop.conditions for stop in stops)]
+    between = [{key: value.expand(steps, *value.shape[1:]) for key, value in start.items()} for start, _ in legs]
+    if "y" not in stops[0].conditions or all(
+        (stop.conditions["y"] == stops[0].conditions["y"]).all() for stop in stops
+    ):
+        return between
+    if trained.takes_class_weights:
+        model: Any = trained.model
+        ends = [[one_hot(end["y"], model.classes, share) for end in leg] for leg in legs]
+        return [{**its, "y": straight(a, b, share)} for its, (a, b) in zip(between, ends, strict=True)]
+    if "class:" in setting:
+        raise UserError(f"{setting}: this generator takes whole classes only, so that there is nothing between them.")
+    return between

@@ -13,11 +13,12 @@ from ganrun.data.keys import keys_taken, kinds_needed
 from ganrun.errors import printable
 from ganrun.files import sha256_of_file
 from ganrun.metrics.scores.declarations import better_direction, comparable_protocol
+from ganrun.training.class_labels import is_named, number_classes
 from ganrun.training.export.card_file import CARD, README, VERSION
 from ganrun.training.export.formats import OPSET
 from ganrun.training.export.programs import CHECKED, ModelProgram, format_axes
 from ganrun.training.export.script import Script
-from ganrun.training.inference import TrainedModel, is_named, number_classes
+from ganrun.training.inference import TrainedModel
 from ganrun.training.run_folder import package_versions
 
 TOLERANCE = 1e-4  # of the largest difference between an exported program and the model, on CHECKED samples

@@ -15,6 +15,7 @@ from ganrun.cli.look.mean import split_terms
 from ganrun.data.images import save_png, to_float, to_uint8
 from ganrun.errors import UserError
 from ganrun.metrics.extractors.base import LeNetExtractor
+from ganrun.networks.conditional import LabelledGenerator
 
 SCORED = ["metrics=lenet", "metrics.samples=8", "validate_kimg=null"]
 RUNS = {
@@ -122,12 +123,40 @@ def test_a_number_of_z_is_set_and_a_direction_added(look, runs):
     np.testing.assert_allclose(np.linalg.norm(direction[2] - z), 1, atol=1e-5)
 
 
-def test_conditions_stay_those_of_the_sample(look, runs):
-    look("cgan", "path=[3,4]", "steps=2", "as=npz")
-    trained = ganrun.load(runs["cgan"])
-    z = torch.from_numpy(read_arrays("out/path.npz")["z"])
-    expected = to_uint8(trained.sample(2, y=3, z=z)).permute(0, 2, 3, 1).numpy()
-    np.testing.assert_array_equal(read_arrays("out/path.npz")["x"], expected)
+def test_a_path_goes_from_class_to_class(look, runs):
+    """Samples 3 and 4 have the classes 3 and 4; the picture in the middle is of half of each."""
+    look("cgan", "path=[3,4]", "steps=3", "as=npz")
+    trained, found = ganrun.load(runs["cgan"], which="last"), read_arrays("out/path.npz")
+    expected = np.zeros((3, 10), np.float32)
+    expected[:, 3], expected[:, 4] = [1, 0.5, 0], [0, 0.5, 1]
+    np.testing.assert_allclose(found["y"], expected)
+    z = torch.from_numpy(found["z"])
+    for place, y in ((0, 3), (2, 4)):
+        same = to_uint8(trained.sample(1, y=y, z=z[place : place + 1]))[0, 0]
+        np.testing.assert_allclose(found["x"][place, :, :, 0].astype(int), same.int(), atol=1)
+
+
+def test_a_path_between_classes_keeps_the_sample(look, runs):
+    look("cgan", "path=[class:7,class:2]", "steps=2", "as=npz")
+    trained, found = ganrun.load(runs["cgan"], which="last"), read_arrays("out/path.npz")
+    assert found["y"].argmax(1).tolist() == [7, 2]
+    np.testing.assert_allclose(found["z"], trained.latents(1).expand(2, -1), atol=1e-6)
+
+
+def test_samples_of_one_class_keep_it(look, runs):
+    look("cgan", "path=[0,1]", "steps=2", "as=npz", "classes=5")
+    trained, found = ganrun.load(runs["cgan"], which="last"), read_arrays("out/path.npz")
+    assert found["y"].tolist() == [5, 5]
+    expected = to_uint8(trained.sample(2, y=5, z=torch.from_numpy(found["z"]))).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_array_equal(found["x"], expected)
+
+
+def test_a_generator_that_takes_whole_classes_starts_with_one(look, runs, cli, capsys, monkeypatch):
+    monkeypatch.setattr(LabelledGenerator, "takes_class_weights", False)
+    look("cgan", "path=[3,4]", "steps=2", "as=npz", out="whole")
+    assert read_arrays("whole/path.npz")["y"].tolist() == [3, 3]
+    args = ("look", str(runs["cgan"]), "out=out", "path=[class:3,class:4]")
+    check_refused(cli, capsys, "this generator takes whole classes only", *args)
 
 
 def test_a_mean_is_that_of_the_test_images_of_a_class(look, runs):
@@ -227,11 +256,23 @@ def test_an_autoencoder_has_its_test_images_as_samples(look, runs):
 
 
 def test_the_classes_are_written_with_the_latents(look, cli, runs):
-    look("cgan", "path=[3,4,5]", "steps=2", "as=npz")
-    found = read_arrays("out/path.npz")
-    assert found["y"].tolist() == [3, 3, 4, 4]
-    assert cli.run("sample", str(runs["cgan"]), "out=again", "as=npz", "z=out/path.npz") == 0
-    np.testing.assert_allclose(read_arrays("again/samples.npz")["x"].astype(int), found["x"].astype(int), atol=1)
+    """Whole classes, and weights of the classes between them."""
+    for number, classes in enumerate((["classes=4"], [])):
+        look("cgan", "path=[3,4,5]", "steps=3", "as=npz", *classes, out=f"out{number}")
+        found = read_arrays(f"out{number}/path.npz")
+        again = [f"out=again{number}", "as=npz", "latents=true", f"z=out{number}/path.npz"]
+        assert cli.run("sample", str(runs["cgan"]), *again) == 0
+        samples = read_arrays(f"again{number}/samples.npz")
+        np.testing.assert_allclose(samples["x"].astype(int), found["x"].astype(int), atol=1)
+        np.testing.assert_array_equal(samples["y"], found["y"])
+        assert found["y"].shape == ((6,) if classes else (6, 10))
+
+
+def test_weights_of_classes_must_fit(look, cli, runs, capsys):
+    np.savez("z.npz", z=np.zeros((2, 64), np.float32), y=np.ones((2, 3), np.float32))
+    for verb in (["sample"], ["look", "path=[0,1]"]):
+        args = (verb[0], str(runs["cgan"]), "out=out", "z=z.npz", *verb[1:])
+        check_refused(cli, capsys, "must be finite floats of the shape [n, 10], got [2, 3]", *args)
 
 
 def test_images_of_a_class_are_searched_for_with_that_class(look, runs, capsys):
@@ -330,6 +371,10 @@ BAD = {
     "dcgan path=[3]": "path=[3] must name at least two samples, such as path=[3,17].",
     "dcgan path=[3,64]": "path=[3,64]: 64 is none of the samples. Give their numbers, 0 to 63",
     "dcgan path=[3,seed:x]": "seed:x is none of the samples",
+    "dcgan path=[class:3,class:4]": "dcgan has no classes.",
+    "cgan path=[class:3,class:12]": "classes must be whole numbers from 0 to 9",
+    "cgan path=[3,class]": "or class:C for the first one with another class.",
+    "autoencoder path=[class:3,class:4]": "autoencoder has no classes.",
     "dcgan path=3": "path must be a list of samples",
     "dcgan path=[-1,2]": "path must be a list of samples",
     "dcgan path=[0,1] way=circle": "way must be one of auto, sphere, line",
