@@ -116,10 +116,17 @@ def sprites() -> Table:
     names = [f"c{number}" for number in range(1, 7)]
     codes = [f"{'+' if number > 3 else ''}model.codes.{name}=uniform" for number, name in enumerate(names, 1)]
     networks = ["regularizer=spectral_norm", "+network.discriminator.net.batch_norm=false", "model.z_dim=11"]
-    common = ["data=sprites", "kimg=600"]
-    info = [*common, *codes, *networks, "optimizer.lr=2e-3", "model.continuous_weight=0.05", "batch_size=64"]
+    info = [
+        "data=sprites",
+        "kimg=600",
+        *codes,
+        *networks,
+        "optimizer.lr=2e-3",
+        "model.continuous_weight=0.05",
+        "batch_size=64",
+    ]
     pairs = ["model.contrastive_weight=2", "model.begin_kimg=300", "model.gap=0"]
-    vae = ["model=vae", *common, "model.z_dim=10"]
+    vae = ["model=vae", "data=sprites", "kimg=200", "model.z_dim=10"]
     rows = {
         "infogan": ["model=infogan", *info],
         "infogan_cr": ["model=infogan_cr", *info, *pairs],

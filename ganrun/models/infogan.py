@@ -17,7 +17,7 @@ class InfoGAN(Recognition, GAN):
     generator: z [B, z_dim] -> x; codes lead z.  discriminator: builds x -> (scores [B], Q's parameters [B, outputs]).
     codes: see LatentCodes.  weight, continuous_weight: lambda of categories, and of the other codes.  ramp_kimg: of D's
     images on each device, in thousands, within which both grow from 0.
-    Q has all layers of D but the last, and both players lower its cost, as in the authors' code; in eq. 6, G and Q do.
+    Q shares D's features, and both players lower its cost, as in the authors' code; in eq. 6, G and Q do.
     """
 
     seen: Tensor

@@ -101,6 +101,30 @@ class ClassifyingDiscriminator(nn.Module):
         return self.score(features).flatten(), self.classify(features).flatten(1)
 
 
+class RecognizingDiscriminator(nn.Module):
+    """Images [B, *shape] -> scores [B], and what a hidden layer of its own reads from the same features, [B, outputs].
+
+    Chen et al. 2016, appendix C.1: Q of the digits has a layer of 128 units with BatchNorm, and a linear one.
+    net: builds a ganrun.networks.dcgan.Discriminator from its shape.
+    """
+
+    def __init__(self, net: Callable[..., Discriminator], shape: Sequence[int], outputs: int, hidden: int = 128):
+        super().__init__()
+        unconditional = net(shape=shape)
+        self.features, self.score = unconditional.features, unconditional.score
+        self.recognize = nn.Sequential(
+            nn.Conv2d(unconditional.channels, hidden, unconditional.smallest, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.LeakyReLU(0.2, True),
+            nn.Flatten(),
+            nn.Linear(hidden, outputs),
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.features(x)
+        return self.score(features).flatten(), self.recognize(features)
+
+
 class MirzaGenerator(nn.Module):
     """(z [B, z_dim], y) -> images in [-1, 1]: ReLU layers z -> 200 and y -> 1000, then 1200. Mirza 2014, section 4.1.
 
