@@ -31,3 +31,23 @@ class PairDiscriminator(nn.Module):
     def forward(self, z: Tensor, x: Tensor) -> Tensor:
         joined = torch.cat([self.of_code(z), self.of_image(x)], dim=1)
         return self.layers(leaky_relu(joined, 0.2)).squeeze(1)
+
+
+class UnaryPairDiscriminator(nn.Module):
+    """Codes z [B, z_dim] and images x [B, *shape] -> scores [B, 3]: s_x of F(x), s_z of H(z), s_xz of J(F(x), H(z)).
+
+    Donahue & Simonyan 2019.  net: builds F from the number of its outputs, here `features`.  hidden: units of the
+    layers of H, with leaky ReLU, and of J.
+    """
+
+    def __init__(self, net: Callable[..., nn.Module], z_dim: int, features: int, hidden: Sequence[int]):
+        super().__init__()
+        self.of_image = nn.Sequential(net(outputs=features), nn.LeakyReLU(0.2))
+        self.of_code = nn.Sequential(*hidden_layers(z_dim, hidden))
+        self.of_pair = nn.Sequential(*hidden_layers(features + hidden[-1], hidden))
+        self.scores = nn.ModuleList([nn.Linear(units, 1) for units in (features, hidden[-1], hidden[-1])])
+
+    def forward(self, z: Tensor, x: Tensor) -> Tensor:
+        image, code = self.of_image(x), self.of_code(z)
+        parts = image, code, self.of_pair(torch.cat([image, code], dim=1))
+        return torch.cat([score(part) for score, part in zip(self.scores, parts, strict=True)], dim=1)

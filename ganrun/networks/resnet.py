@@ -42,6 +42,12 @@ def block(width: int, halves: bool) -> ResidualBlock:
     )
 
 
+def count_halvings(shape: Sequence[int]) -> int:
+    """Return how often the discriminator halves the sides of images [B, *shape], to 7 or 8 pixels."""
+    (height, _), n = smallest_map(shape)
+    return n if height > 4 else n - 1
+
+
 class Generator(nn.Module):
     """Latents [B, z_dim] -> images [B, *shape] in [-1, 1]. Sides as DCGAN's; `width` channels in all layers."""
 
@@ -64,12 +70,23 @@ class Discriminator(nn.Module):
 
     def __init__(self, shape: Sequence[int], width: int):
         super().__init__()
-        (height, _), n = smallest_map(shape)
-        halvings = n if height > 4 else n - 1
-        halving = [block(width, halves=True) for _ in range(halvings - 1)]
+        halving = [block(width, halves=True) for _ in range(count_halvings(shape) - 1)]
         plain = [block(width, halves=False) for _ in range(2)]
         self.features = nn.Sequential(first_block(shape[0], width), *halving, *plain, nn.ReLU())
         self.score = nn.Linear(width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.score(self.features(x).sum((2, 3))).squeeze(1)
+
+
+class Encoder(nn.Module):
+    """Images [B, *shape] -> codes [B, outputs]: the discriminator's blocks, and a linear layer over all their pixels."""
+
+    def __init__(self, shape: Sequence[int], outputs: int, width: int):
+        super().__init__()
+        height, side = (length >> count_halvings(shape) for length in shape[1:])
+        self.features = Discriminator(shape, width).features
+        self.code = nn.Linear(width * height * side, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.code(self.features(x).flatten(1))
