@@ -56,6 +56,14 @@ PUZZLING = {"deshufflegan": ["model=deshufflegan", "network.width=4", *SMALL_DIG
 CODED = {  # with codes of examples
     "bigan": ["model=bigan", "network.width=4", "network.joint.features=8", "model.z_dim=5", *SMALL_DIGITS],
     "ali": ["model=ali", "network.width=4", "network.joint.features=8", "model.z_dim=5", *SMALL_DIGITS],
+    "bigbigan": [
+        "model=bigbigan",
+        "network.width=4",
+        "network.joint.features=8",
+        "network.joint.hidden=[8]",
+        "model.z_dim=5",
+        *SMALL_DIGITS,
+    ],
     "infogan": ["model=infogan", "network.width=4", "model.z_dim=15", *SMALL_DIGITS],
     "infogan_cr": ["model=infogan_cr", "network.width=4", "model.z_dim=15", *SMALL_DIGITS],
     "vaegan": ["model=vaegan", "network.width=4", "model.z_dim=5", *SMALL_DIGITS],
