@@ -96,7 +96,8 @@ def stacked_digits() -> Table:
 
 def codes() -> Table:
     """Return the comparison of models with codes, at their own lengths."""
-    rows = {name: [f"model={name}", "data=digits"] for name in ("autoencoder", "vae", "vaegan", "bigan", "ali")}
+    names = ("autoencoder", "vae", "vaegan", "bigan", "ali", "bigbigan")
+    rows = {name: [f"model={name}", "data=digits"] for name in names}
     return Table(["val/fd_lenet", "val/reconstruction_l1", "val/reconstruction_mse", "val/kept_lenet"], rows)
 
 

@@ -36,8 +36,8 @@ class PairDiscriminator(nn.Module):
 class UnaryPairDiscriminator(nn.Module):
     """Codes z [B, z_dim] and images x [B, *shape] -> scores [B, 3]: s_x of F(x), s_z of H(z), s_xz of J(F(x), H(z)).
 
-    Donahue & Simonyan 2019.  net: builds F from the number of its outputs, here `features`.  hidden: units of the
-    layers of H, with leaky ReLU, and of J.
+    Donahue & Simonyan 2019, with plain layers for H and J.  net: builds F from the number of its outputs, here
+    `features`, which leaky ReLU follows.  hidden: units of the layers of H, and of those of J, with leaky ReLU.
     """
 
     def __init__(self, net: Callable[..., nn.Module], z_dim: int, features: int, hidden: Sequence[int]):

@@ -43,9 +43,9 @@ def block(width: int, halves: bool) -> ResidualBlock:
 
 
 def count_halvings(shape: Sequence[int]) -> int:
-    """Return how often the discriminator halves the sides of images [B, *shape], to 7 or 8 pixels."""
+    """Return how often the discriminator halves the sides of images [B, *shape], once or more."""
     (height, _), n = smallest_map(shape)
-    return n if height > 4 else n - 1
+    return n if height > 4 else max(1, n - 1)
 
 
 class Generator(nn.Module):
@@ -80,7 +80,7 @@ class Discriminator(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Images [B, *shape] -> codes [B, outputs]: the discriminator's blocks, and a linear layer over all their pixels."""
+    """Images [B, *shape] -> codes [B, outputs]: the discriminator's blocks, then a linear layer over all pixels."""
 
     def __init__(self, shape: Sequence[int], outputs: int, width: int):
         super().__init__()

@@ -86,6 +86,7 @@ def test_the_groups_have_the_sets_with_such_a_part():
     with_codes = {
         "ali",
         "bigan",
+        "bigbigan",
         "encoder_decoder",
         "vae",
     }  # which have no discriminator, or one of pairs; vaegan has one
@@ -174,7 +175,7 @@ def test_a_model_with_a_group_of_its_own_of_that_name_keeps_it(tmp_path):
 
 def test_a_set_without_the_part_is_refused_with_those_that_have_it(tmp_path):
     write(tmp_path, experiment__bare="# @package _global_\ndefaults:\n  - override /encoder: resnet\n")
-    with pytest.raises(UserError, match=r"network=resnet have none\. Allowed: ali, bigan, encoder_decoder, maxout, "):
+    with pytest.raises(UserError, match=r"network=resnet have none\. Allowed: ali, bigan, bigbigan, encoder_decoder, "):
         composed("experiment=bare", folder=tmp_path)
 
 

@@ -147,6 +147,7 @@ def test_a_run_without_codes_or_known_factors_has_no_scores_and_says_so(
         ("autoencoder", "val/reconstruction_l1", "val/reconstruction_l1"),
         ("bigan", "val/mig", "val/psnr"),
         ("ali", "val/mig", "val/psnr"),
+        ("bigbigan", "val/mig", "val/psnr"),
         ("vaegan", "val/mig", "val/psnr"),
         ("infogan", "val/mig", "val/code_recovery"),
     ],

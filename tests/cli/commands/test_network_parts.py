@@ -121,7 +121,7 @@ def test_a_sweep_refuses_a_part_that_does_not_fit(cli, capsys):
 REFUSED = {  # settings: parts of the message
     ("model=dcgan", "generator=cgan"): (
         "network=dcgan generator=cgan does not fit model=dcgan on data=digits: it needs the setting model.classes",
-        "Generators that fit: ali, autoencoder, bigan, dcgan,",
+        "Generators that fit: ali, autoencoder, bigan, bigbigan, dcgan,",
     ),
     ("model=cgan", "discriminator=dcgan"): (
         "network=cgan discriminator=dcgan does not fit model=cgan",
@@ -145,7 +145,7 @@ REFUSED = {  # settings: parts of the message
     ("generator=dcgn",): ('Unknown generator "dcgn". Did you mean dcgan',),
     ("encoder=dcgan",): (
         'Unknown encoder "dcgan". Did you mean bigan',
-        "Allowed: ali, bigan, encoder_decoder, maxout,",
+        "Allowed: ali, bigan, bigbigan, encoder_decoder, maxout,",
     ),
     ("generator=[dcgan]",): ("generator must be the name of one choice",),
     ("model=dcgan", "generator=resnet", "network.generator.hidden=[3]"): (
