@@ -92,7 +92,12 @@ def test_a_vae_is_scored_by_its_samples_and_its_reconstructions_and_is_never_col
     status = json.loads(Path("run/status.json").read_text())
     assert {"val/fd_lenet", "val/diversity_lenet", "val/reconstruction_l1", "val/kept_lenet"} <= status["last"].keys()
     assert "collapsed" not in capsys.readouterr().out
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "reconstructions.png"}
+    assert {path.name for path in Path("run").glob("*.png")} == {
+        "samples.png",
+        "reconstructions.png",
+        "path.png",
+        "directions.png",
+    }
     assert main(["sample", "run", "n=4", "out=drawn"]) == 0
     assert main(["eval", "run", "copies=5"]) == 0
     assert "collapsed" not in capsys.readouterr().out

@@ -70,7 +70,12 @@ def test_the_command_trains_scores_and_shows_reconstructions(tmp_path, monkeypat
     assert main(["train", *settings, "folder=run"]) == 0
     scores = json.loads(Path("run/status.json").read_text())["last"]
     assert {"val/fd_lenet", "val/reconstruction_l1", "val/kept_lenet"} <= scores.keys()
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "reconstructions.png"}
+    assert {path.name for path in Path("run").glob("*.png")} == {
+        "samples.png",
+        "reconstructions.png",
+        "path.png",
+        "directions.png",
+    }
     assert main(["sample", "run", "n=4"]) == 0
 
 

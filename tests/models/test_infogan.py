@@ -129,7 +129,13 @@ def test_the_command_trains_scores_and_shows_each_code(tmp_path, monkeypatch, ca
     assert main(["train", *CODED["infogan"], "kimg=0.04", "metrics.samples=50", "logger=none", "folder=run"]) == 0
     scores = json.loads(Path("run/status.json").read_text())["last"]
     assert {"val/fd_lenet", "val/code_recovery", "val/code_error", "val/code_agreement"} <= scores.keys()
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "c1.png", "c2.png", "c3.png"}
+    assert {path.name for path in Path("run").glob("*.png")} == {
+        "samples.png",
+        "path.png",
+        "c1.png",
+        "c2.png",
+        "c3.png",
+    }
     assert main(["sample", "run", "n=4"]) == 0
     assert main(["eval", "run", "samples=40"]) == 0
     assert "val/code_agreement" in capsys.readouterr().out
@@ -142,7 +148,7 @@ def test_codes_of_its_own_names_and_no_numbers(tmp_path, monkeypatch):
     scores = json.loads(Path("run/status.json").read_text())["last"]
     assert "val/code_recovery" in scores
     assert "val/code_error" not in scores
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "c1.png", "shade.png"}
+    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "path.png", "c1.png", "shade.png"}
 
 
 def test_a_killed_training_resumes_exactly(tmp_path, monkeypatch):

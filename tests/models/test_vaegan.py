@@ -78,7 +78,12 @@ def test_the_command_trains_scores_and_shows_reconstructions(tmp_path, monkeypat
     assert main(["train", *CODED["vaegan"], "kimg=0.04", "metrics.samples=50", "logger=none", "folder=run"]) == 0
     scores = json.loads(Path("run/status.json").read_text())["last"]
     assert {"val/fd_lenet", "val/reconstruction_mse", "val/kept_lenet"} <= scores.keys()
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "reconstructions.png"}
+    assert {path.name for path in Path("run").glob("*.png")} == {
+        "samples.png",
+        "reconstructions.png",
+        "path.png",
+        "directions.png",
+    }
 
 
 def test_other_losses_and_penalties_of_the_discriminator_train(tmp_path, monkeypatch):

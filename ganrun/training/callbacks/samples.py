@@ -1,5 +1,6 @@
 """Grids of samples during a training."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +8,14 @@ from PIL import Image
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from ganrun.data.images import enlarge, save_png
+from ganrun.data.images import enlarge, save_png, to_pillow
 from ganrun.files import replacing
 from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.signals import Signals
+from ganrun.training.latent_pictures import latent_pictures
+
+log = logging.getLogger(__name__)
 
 PICTURES = "pictures"  # the group of tags in TensorBoard, which opens the first two by their letters: see evaluation.py
 POINTS, IMAGES = 2500, 64  # in a picture of real examples
@@ -20,7 +24,8 @@ POINTS, IMAGES = 2500, 64  # in a picture of real examples
 class Samples(RunCallback):
     """Writes the grids of model.pictures() regularly and at the end, to samples/ and to loggers that show images.
 
-    The first are those before the training, and a grid of real examples to compare with.
+    The first are those before the training, and a grid of real examples to compare with. At the end, also pictures of
+    the latents: see `latent_pictures`.
     A signal stops the drawing, which then stays due.  newest: the files written last.  shown: at the end, enlarged
     copies of these, to look at.
     """
@@ -45,6 +50,7 @@ class Samples(RunCallback):
             self._write(trainer, pl_module)
         if trainer.is_global_zero:
             self.shown = [write_enlarged(path, self.run.record.folder) for path in self.newest]
+            self.shown += self._write_latents(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
         return self.cadence.state_dict()
@@ -86,6 +92,25 @@ class Samples(RunCallback):
                 save_png(path, grid)
                 log_picture(trainer.loggers, name, grid, model.images_seen)
         return True
+
+    def _write_latents(self, trainer: Trainer, model) -> list[Path]:
+        """Write what lies between and beside the samples, enlarged, to the run folder; nothing if a signal stops it."""
+        data, written = self.run.experiment.data, []
+
+        def draw_grids() -> dict[str, Tensor]:
+            try:
+                return {name: data.draw(x.float().cpu(), n) for name, (x, n) in latent_pictures(model, data).items()}
+            except Exception as error:  # of a user's model with a sample of its own; a training must not end by it
+                log.info("No pictures of the latents: decode(z) fails with %s: %s", type(error).__name__, error)
+                return {}
+
+        with self.run.record.outside_training():
+            for name, grid in (self.run.find(Signals).unless_stopped(draw_grids) or {}).items():
+                written.append(self.run.record.folder / f"{name}.png")
+                with replacing(written[-1]) as partial:
+                    enlarge(to_pillow(grid)).save(partial, format="PNG")
+                log_picture(trainer.loggers, name, grid, model.images_seen)
+        return written
 
 
 def write_enlarged(path: Path, folder: Path) -> Path:

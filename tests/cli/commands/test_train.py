@@ -182,6 +182,8 @@ def test_the_summary_prints_scores_paths_and_next_commands(full):
         "val/fd_lenet *",
         "run folder    run",
         "run/samples.png",
+        "run/path.png",
+        "run/directions.png",
         "tensorboard --logdir run",
         "ganrun sample run",
     ]
@@ -207,6 +209,14 @@ def test_tensorboard_has_the_sample_grids(full, events):
     assert [event.step for event in (*earlier, last)] == [0, 16, 32]
     shown = np.asarray(Image.open(io.BytesIO(last.encoded_image_string)))
     assert np.array_equal(shown, np.asarray(Image.open(full[0] / PICTURE)))
+
+
+@pytest.mark.parametrize("name", ["path", "directions"])
+def test_tensorboard_has_what_lies_between_the_samples_at_the_end(full, events, name):
+    (event,) = events.Images(f"pictures/{name}")
+    assert event.step == 32
+    with Image.open(io.BytesIO(event.encoded_image_string)) as shown, Image.open(full[0] / f"{name}.png") as larger:
+        assert np.array_equal(np.asarray(shown), np.asarray(larger.resize(shown.size, 0)))
 
 
 def test_tensorboard_hparams_hold_the_final_scores(full, events):
