@@ -131,6 +131,7 @@ SETTINGS: dict[str, Setting] = {
     "metrics.reference": Setting(number(least=2, whole=True, optional=True), fixed_by_protocol=True),
     "metrics.keep": Setting(WHOLE_OR_NULL, True, fixed_by_protocol=True),
     "copies": Setting(number(least=0, whole=True)),
+    "path_length": Setting(number(least=0, whole=True)),
     "pictures": Setting(TEXT),
     "against": Setting(TEXT),
     # trainer

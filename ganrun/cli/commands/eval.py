@@ -20,13 +20,16 @@ from ganrun.data.keys import describe_keys, keys_taken, kinds_needed, kinds_of
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
 from ganrun.files import user_path, write_json
+from ganrun.metrics.base import Suite
 from ganrun.metrics.picture_folder import PictureFolder
 from ganrun.metrics.scores import ScoreNote, copies
 from ganrun.metrics.scores.declarations import score_of_setting
+from ganrun.metrics.scores.path_length import PATH_LENGTH, path_length
 from ganrun.metrics.suite import Generation
 from ganrun.terminal import PlainConsole
 from ganrun.training.export.card_file import find_bundle
 from ganrun.training.inference import TrainedModel, data_for, load_trained_model, names_other_data, select_device
+from ganrun.training.latents import check_takes_latents
 from ganrun.training.manifest import has_checkpoints
 from ganrun.training.run_folder import STATUS, make_run_folder, package_versions
 
@@ -104,6 +107,7 @@ def score_run(cfg: DictConfig) -> EvalResult:
             "or inception (other images), translation (two domains) or modes (mixtures of Gaussians)."
         )
     data, model = data_for(trained, cfg), trained.model
+    check_path_length(cfg, trained, suite)
     check_same_kind(trained, data)
     eval_protocol.check_protocol_data(data)
     data.reference_splits = tuple(cfg.splits or data.reference_splits)
@@ -127,7 +131,22 @@ def score_run(cfg: DictConfig) -> EvalResult:
     is_generator = isinstance(suite, Generation) and hasattr(trained.model, "sample")
     if cfg.copies and is_generator and data.train_count > copies.NEIGHBOURS:
         add_copies(result, trained, data, suite, cfg)
+    if cfg.path_length and isinstance(suite, Generation):
+        name = suite.full_name(PATH_LENGTH.name)
+        result.scores[name] = path_length(model, data, suite.extractor, cfg.path_length, cfg.seed)
+        result.notes |= {name: PATH_LENGTH.notes({"count": cfg.path_length}, cfg.path_length)[PATH_LENGTH.name]}
     return result
+
+
+def check_path_length(cfg: DictConfig, trained: TrainedModel, suite: Suite) -> None:
+    """Raise UserError if the length of paths is asked for, and the model or the scores have none."""
+    if cfg.path_length:
+        check_takes_latents(trained, f"path_length={cfg.path_length}")
+        if not isinstance(suite, Generation):
+            raise UserError(
+                f"path_length={cfg.path_length} needs the features of an extractor. Choose metrics=lenet (digits) or "
+                "metrics=inception (other images)."
+            )
 
 
 def warn_of_changed_data(trained: TrainedModel, data: DataModule) -> None:
@@ -222,7 +241,7 @@ def check_folders(cfg: DictConfig) -> None:
             f"{missing}. To compare two folders of images: ganrun eval --folder A --against B. To score one as the "
             "samples of a run on some data: ganrun eval --folder A data=NAME"
         )
-    useless = ("which", "network", "copies", *(("data", "splits") if cfg.against else ()))
+    useless = ("which", "network", "copies", "path_length", *(("data", "splits") if cfg.against else ()))
     for key in sorted(given_settings()):
         if key.partition(".")[0] in useless:
             raise UserError(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ganrun.cli.given import refuse_given
 from ganrun.cli.input_images import input_images, load_image
-from ganrun.cli.look.extractor import differentiable_features, extractor_of
+from ganrun.cli.look.extractor import extractor_of
 from ganrun.cli.look.numbered import Numbered
 from ganrun.cli.look.view import View
 from ganrun.data.images import to_float, to_uint8
@@ -63,7 +63,8 @@ def reconstruct(cfg: DictConfig, trained: TrainedModel, x: Tensor, setting: str)
         extractor = extractor_of(trained)
         if extractor is None:
             raise UserError(f"feature_weight={cfg.feature_weight:g} needs an extractor, and the run has none.")
-        features = differentiable_features(extractor)
+        extractor.load()
+        features = extractor.features
     conditions = {key: value[:1] for key, value in samples.conditions.items()}
     z = invert(trained, x, cfg.updates, conditions, features, cfg.feature_weight, cfg.seed)
     return samples.decode(z, conditions), f"by a search of {cfg.updates} updates"

@@ -99,6 +99,13 @@ class Extractor:
         features, logits = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         return features, logits
 
+    def features(self, x: Tensor) -> Tensor:
+        """Features [B, num_features] of images x [B, C, H, W] in [-1, 1], not rounded; with their gradient."""
+        self.load()
+        assert self.network is not None
+        with torch.autocast(x.device.type, enabled=False):
+            return self.network.to(x.device)(self.fit((x.float() + 1) * 127.5))[0]
+
 
 class LeNet(nn.Module):
     """Two convolutions of 5x5 (16 and 32 channels, ReLU, 2x2 max pooling), 128 ReLU features, 10 logits.
