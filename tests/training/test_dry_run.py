@@ -12,7 +12,7 @@ from PIL import Image
 from ganrun.cli.main import main
 from ganrun.config.trial import activation_bytes, example_batch, try_players
 from ganrun.files import cache_dir
-from ganrun.metrics.extractors.weights import INCEPTION_FILE
+from ganrun.metrics.extractors.weights import INCEPTION
 from ganrun.training import rehearsal
 from ganrun.training.rehearsal import BatchTimer, made_up_examples, rehearse
 
@@ -117,7 +117,7 @@ def test_weights_that_must_be_downloaded_are_named_and_not_downloaded(tmp_path, 
     monkeypatch.setenv("GANRUN_CACHE", str(tmp_path / "cache"))
     lines = plan(capsys, *DCGAN, "metrics=inception")
     assert f"download the Inception weights (96 MB), to {cache_dir()}" in lines
-    assert not [*tmp_path.rglob(INCEPTION_FILE)]
+    assert not [*tmp_path.rglob(INCEPTION.file)]
 
 
 def test_the_stopwatch_leaves_out_the_first_batches():

@@ -11,7 +11,7 @@ from ganrun.config import compatibility, schema
 from ganrun.data.keys import describe_keys, kinds_of
 from ganrun.data.module import DataModule
 from ganrun.errors import UserError
-from ganrun.metrics.extractors.weights import INCEPTION_DIGEST
+from ganrun.metrics.extractors.weights import INCEPTION
 from ganrun.metrics.scores.declarations import comparable_protocol
 from ganrun.training.inference import TrainedModel
 
@@ -79,6 +79,6 @@ def protocol_name(cfg: DictConfig, used: Mapping) -> str | None:
     wanted = OmegaConf.select(its, "metrics.reference")
     if wanted and used["reference"] < wanted and "metrics.reference" not in changed:
         changed.append("metrics.reference")
-    if cfg.metrics.weights and not INCEPTION_DIGEST.startswith(used["weights"].removeprefix("sha256:")):
+    if cfg.metrics.weights and not INCEPTION.digest.startswith(used["weights"].removeprefix("sha256:")):
         changed.append("metrics.weights")
     return f"{chosen_protocol()}, changed: {', '.join(changed)}" if changed else chosen_protocol()

@@ -1,4 +1,4 @@
-"""Extractors: networks that turn images into features and logits for the scores; inception.py has the largest one."""
+"""Extractors: networks that turn images into features and logits for the scores; those of Inception and LeNet."""
 
 import logging
 import re
@@ -13,9 +13,9 @@ from ganrun.files import assets_dir, cache_dir
 from ganrun.metrics.extractors.inception import InceptionV3
 from ganrun.metrics.extractors.resize import PREPROCESSING, resize_antialiased, to_grey
 from ganrun.metrics.extractors.weights import (
-    INCEPTION_DIGEST,
-    find_inception,
-    inception_path,
+    INCEPTION,
+    PublishedWeights,
+    find_weights,
     load_weights,
     resolve_weights,
 )
@@ -31,6 +31,8 @@ class Extractor:
     name: suffix of the scores' names.   resize: how images are resized, in words, part of the protocol.
     equals: the packages that compute the same Frechet distance from the same weights, in words; "" if none does.
     at_once: images in one pass of the network.   classes: class names of the logits (None: not used).
+    num_logits: 0 if the network is no classifier; scores that need logits are then refused.
+    published: the default weights, unless `find` is overridden.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Extractor:
     equals = ""
     at_once = 500
     classes: list[str] | None = None
+    published: PublishedWeights | None = None
 
     def __init__(self, weights: str | Path | None = None):
         """weights: a file in the network's own layout (None: the default weights)."""
@@ -51,9 +54,12 @@ class Extractor:
         """Find, check and load the weights, once. Raises UserError if that fails."""
         if self.network is None:
             path = resolve_weights(self.weights) if self.weights else self.find()
-            network = self.build()
-            self.digest = load_weights(network, path)
+            network, self.digest = self.load_network(path)
             self.network = network.eval().requires_grad_(False)
+            if self.published and self.digest != self.published.digest:
+                message = "%s (sha256 %s) is not the public %s file (%s): do not compare %s to published ones."
+                names = self.published.network, self.published.digest[:8], self.published.scores
+                log.warning(message, self.weights, self.digest[:8], *names)
 
     def named(self, score: str) -> str:
         """A score's name with the extractor's: fd -> fd_lenet. Only Inception's is called fid."""
@@ -67,13 +73,21 @@ class Extractor:
         """Return the network with random weights."""
         raise NotImplementedError
 
+    def load_network(self, path: Path) -> tuple[nn.Module, str]:
+        """Return the network with the weights of a file, and its SHA-256. Raises UserError if it does not fit."""
+        network = self.build()
+        return network, load_weights(network, path)
+
     def find(self) -> Path:
-        """Return the file of the default weights."""
-        raise NotImplementedError
+        """Return the file of the default weights; download it if needed."""
+        assert self.published is not None
+        return find_weights(self.published)
 
     def describe_download(self) -> str:
         """Return what `load` downloads, with its size; "" if the weights are here, or are given and must be."""
-        return ""
+        if self.weights or self.published is None or self.published.path.is_file():
+            return ""
+        return f"the {self.published.network} weights ({self.published.megabytes} MB), to {cache_dir()}"
 
     def fit(self, images: Tensor) -> Tensor:
         """Turn float images 0..255, [B, C, H, W], into what the network expects."""
@@ -158,6 +172,7 @@ class InceptionExtractor(Extractor):
     name = "inception"
     num_features, num_logits = InceptionV3.num_features, 1008
     at_once = 50  # takes about 1 GB
+    published = INCEPTION
 
     def __init__(self, weights: str | Path | None = None, resize: str = "tf1"):
         super().__init__(weights)
@@ -167,26 +182,11 @@ class InceptionExtractor(Extractor):
         self.resize = f"{resize}: {self._preprocess.description}, to 299x299"
         self.equals = self._preprocess.equals
 
-    def load(self) -> None:
-        is_new = self.network is None
-        super().load()
-        if is_new and self.digest != INCEPTION_DIGEST:
-            message = (
-                "%s (sha256 %s) is not the public 2015-12-05 file (%s): do not compare FID and IS to published ones."
-            )
-            log.warning(message, self.weights, self.digest[:8], INCEPTION_DIGEST[:8])
-
     def named(self, score: str) -> str:
         return re.sub(r"(^|_)fd", r"\1fid", score)
 
     def build(self) -> nn.Module:
         return InceptionV3().to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  # torch's stub lacks it
-
-    def find(self) -> Path:
-        return find_inception()
-
-    def describe_download(self) -> str:
-        return "" if self.weights or inception_path().is_file() else f"the Inception weights (96 MB), to {cache_dir()}"
 
     def fit(self, images: Tensor) -> Tensor:
         return self._preprocess(images.expand(-1, 3, -1, -1), 299)

@@ -2,7 +2,9 @@
 
 import logging
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -15,9 +17,6 @@ from ganrun.files import cache_dir, open_regular, sha256_of_file, user_path
 
 log = logging.getLogger(__name__)
 MAX_BYTES = 400_000_000  # of a weight file; Inception's has 96 million
-INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
-INCEPTION_URL = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}"
-INCEPTION_DIGEST = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 OTHERS = "Or use other scores: metrics=lenet for digits, or metrics=none to train without scores."
 
 
@@ -30,38 +29,68 @@ def resolve_weights(weights: str | Path) -> Path:
     return path
 
 
-def inception_path() -> Path:
-    """Return the place of the 2015-12-05 weights in the cache folder."""
-    return cache_dir() / "downloads" / INCEPTION_FILE
+class PublishedWeights(NamedTuple):
+    """A weight file that everybody uses, so that scores compare.
+
+    file: its name in the folder of downloads.   digest: its SHA-256.
+    network, megabytes: what it is and how large.   scores: those that are published with it, in words.
+    """
+
+    file: str
+    url: str
+    digest: str
+    network: str
+    megabytes: int
+    scores: str
+
+    @property
+    def path(self) -> Path:
+        """Its place in the cache folder."""
+        return cache_dir() / "downloads" / self.file
 
 
-def find_inception() -> Path:
-    """Return the file of the 2015-12-05 weights in the cache folder; download it if needed."""
-    path = inception_path()
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
+INCEPTION = PublishedWeights(
+    INCEPTION_FILE,
+    f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{INCEPTION_FILE}",
+    "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+    "Inception",
+    96,
+    "FID and IS",
+)
+
+
+def find_weights(published: PublishedWeights) -> Path:
+    """Return the file in the cache folder; download it if needed. Raises UserError if it is damaged or unreachable."""
+    path = published.path
     try:
         if not path.is_file():
-            log.info("Downloading the Inception weights for FID (96 MB) from %s", INCEPTION_URL)
-            retrieve(INCEPTION_URL, INCEPTION_DIGEST, path, progressbar=True)
+            names = published.network, published.megabytes, published.url
+            log.info("Downloading the %s weights (%d MB) from %s", *names)
+            retrieve(published.url, published.digest, path, progressbar=True)
     except Exception as error:  # requests, urllib3, pooch and the file system raise many types
         raise UserError(
-            f"FID needs the Inception weights, and they could not be downloaded ({type(error).__name__}). "
-            f"Download {INCEPTION_URL} on another machine and put it at {path}, or pass metrics.weights=PATH. {OTHERS}"
+            f"{published.scores}: the {published.network} weights could not be downloaded ({type(error).__name__}). "
+            f"Download {published.url} on another machine and put it at {path}, or pass metrics.weights=PATH. {OTHERS}"
         ) from error
-    if sha256_of_file(path) != INCEPTION_DIGEST:
+    if sha256_of_file(path) != published.digest:
         raise UserError(
-            f"{path} is damaged: its SHA-256 does not begin with {INCEPTION_DIGEST[:8]}. "
+            f"{path} is damaged: its SHA-256 does not begin with {published.digest[:8]}. "
             f"Delete it and start again to download it, or pass metrics.weights=PATH. {OTHERS}"
         )
     return path
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Load the tensors of a .safetensors file or of a state dict saved by torch.save. Raises UserError if damaged."""
+def load_tensors(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Tensor]:
+    """Load the tensors of a .safetensors file or of a state dict saved by torch.save. Raises UserError if damaged.
+
+    max_bytes: larger files are refused.
+    """
     try:
         if path.suffix == ".safetensors":
-            check_safetensors(path, MAX_BYTES)
+            check_safetensors(path, max_bytes)
             return load_file(path)
-        with open_regular(path, MAX_BYTES, follow_links=True) as file:
+        with open_regular(path, max_bytes, follow_links=True) as file:
             if zipfile.is_zipfile(file):  # torch's older format is none
                 check_archive(file)
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -88,10 +117,16 @@ def load_weights(network: nn.Module, path: Path) -> str:
         "unknown": [key for key in loaded if key not in expected],
         "of another shape": [key for key in shared if getattr(loaded[key], "shape", None) != expected[key].shape],
     }
-    if wrong := [f"{len(keys)} {kind} (first: {keys[0]})" for kind, keys in mismatches.items() if keys]:
-        raise UserError(
-            f"{path} does not fit {type(network).__name__}: of {len(expected)} tensors {', '.join(wrong)}. "
-            f"Pass the right file as metrics.weights=PATH, or remove that setting. {OTHERS}"
-        )
+    refuse_mismatches(path, network, mismatches)
     network.load_state_dict(loaded, strict=False)
     return sha256_of_file(path)
+
+
+def refuse_mismatches(path: Path, network: nn.Module, mismatches: Mapping[str, list[str]]) -> None:
+    """Raise UserError if a file is of another network.  mismatches: the names of tensors by what is wrong with them."""
+    if wrong := [f"{len(keys)} {kind} (first: {keys[0]})" for kind, keys in mismatches.items() if keys]:
+        count = len(drop_batch_counters(network.state_dict()))
+        raise UserError(
+            f"{path} does not fit {type(network).__name__}: of {count} tensors {', '.join(wrong)}. "
+            f"Pass the right file as metrics.weights=PATH, or remove that setting. {OTHERS}"
+        )

@@ -82,8 +82,8 @@ def test_without_a_connection_the_message_says_which_file_to_put_where(cache, mo
     with pytest.raises(UserError) as refusal:
         InceptionExtractor().load()
     message = str(refusal.value)
-    assert weights.INCEPTION_URL in message
-    assert str(cache / "downloads" / weights.INCEPTION_FILE) in message
+    assert weights.INCEPTION.url in message
+    assert str(cache / "downloads" / weights.INCEPTION.file) in message
     assert "metrics.weights=" in message
     assert "metrics=none" in message
 
@@ -97,17 +97,17 @@ def test_the_download_is_pinned_by_the_full_digest_that_the_files_name_begins(mo
         (options["path"] / options["fname"]).touch()
 
     monkeypatch.setattr(pooch, "retrieve", write_nothing)
-    monkeypatch.setattr(weights, "sha256_of_file", lambda path: weights.INCEPTION_DIGEST)
-    assert weights.find_inception() == cache / "downloads" / weights.INCEPTION_FILE
+    monkeypatch.setattr(weights, "sha256_of_file", lambda path: weights.INCEPTION.digest)
+    assert weights.find_weights(weights.INCEPTION) == cache / "downloads" / weights.INCEPTION.file
     assert asked["hash"].startswith("6726825d")
     assert len(asked["hash"]) == 64
     assert asked["path"].parent == cache / "downloads"
-    assert [path.name for path in (cache / "downloads").iterdir()] == [weights.INCEPTION_FILE]
+    assert [path.name for path in (cache / "downloads").iterdir()] == [weights.INCEPTION.file]
 
 
 def test_a_damaged_download_is_named(cache):
     (cache / "downloads").mkdir(parents=True)
-    (cache / "downloads" / weights.INCEPTION_FILE).write_bytes(b"half")
+    (cache / "downloads" / weights.INCEPTION.file).write_bytes(b"half")
     with pytest.raises(UserError, match=r"6726825d.* is damaged"):
         InceptionExtractor().load()
 
