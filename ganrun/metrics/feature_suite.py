@@ -64,8 +64,9 @@ class FeatureSuite(Suite):
         self.extractor.load()
         identity = self.identity(data, key)
         path = reference_stats.statistics_path(f"{data.name}-{key}-{self.extractor.name}", identity)
+        scores = reference_stats.scores_with_baseline(self.extractor)
         statistics = self._real.get(path) or reference_stats.load_statistics(
-            path, identity, self.extractor.num_features
+            path, identity, self.extractor.num_features, scores
         )
         if statistics is None:
             count = identity["count"]

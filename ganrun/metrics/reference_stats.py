@@ -70,11 +70,14 @@ def measure_statistics(
         labels=NO_LABELS if labels is None else labels[is_kept],
         radii=knn_radii(features, NEIGHBOURS) if len(features) > NEIGHBOURS else NO_RADII,
     )
-    statistics.baselines = measure_baselines(statistics, halves, torch.cat(all_logits))
+    scores = scores_with_baseline(extractor)
+    statistics.baselines = measure_baselines(statistics, halves, torch.cat(all_logits), scores)
     return statistics
 
 
-def measure_baselines(statistics: Statistics, halves: FrechetDistance, logits: Tensor) -> dict[str, float]:
+def measure_baselines(
+    statistics: Statistics, halves: FrechetDistance, logits: Tensor, scores: Iterable[Score]
+) -> dict[str, float]:
     """Scores of real images: of one random half against the other, or of all if a score uses only logits [count, K].
 
     halves: sums over the features of both halves of all images. NaN where there are too few images.
@@ -90,14 +93,16 @@ def measure_baselines(statistics: Statistics, halves: FrechetDistance, logits: T
     is_enough = {"moments": statistics.count >= 4, "logits": True, "batches": True}
     baselines = dict.fromkeys(BASELINES_0_1, math.nan)
     with isolated_rng(0):
-        for score in scores_with_baseline():
+        for score in scores:
             is_possible = all(is_enough.get(need, len(second) > NEIGHBOURS) for need in score.needs)
             baselines |= score.values(inputs) if is_possible else dict.fromkeys(score.numbers, math.nan)
     return baselines
 
 
-def scores_with_baseline() -> list[Score]:
-    return [score for score in available_scores().values() if score.has_baseline]
+def scores_with_baseline(extractor: Extractor) -> list[Score]:
+    """The scores that real images have with this extractor."""
+    scores = available_scores().values()
+    return [score for score in scores if score.has_baseline and not score.explain_misfit(extractor)]
 
 
 def statistics_path(name: str, identity: dict) -> Path:
@@ -107,8 +112,11 @@ def statistics_path(name: str, identity: dict) -> Path:
     return cache_dir() / "statistics" / f"{plain}-{digest}.safetensors"
 
 
-def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics | None:
-    """Load the statistics of `identity`; None if there is no file, or if it is damaged or lacks something."""
+def load_statistics(path: Path, identity: dict, num_features: int, scores: Iterable[Score] = ()) -> Statistics | None:
+    """Load the statistics of `identity`; None if there is no file, or if it is damaged or lacks something.
+
+    scores: those whose baselines must be in it.
+    """
     if not os.path.isfile(path):
         return None
     remove_abandoned(path.parent)
@@ -125,7 +133,7 @@ def load_statistics(path: Path, identity: dict, num_features: int) -> Statistics
         statistics = Statistics(**content, baselines=baselines)
         if statistics.outer.shape != (num_features, num_features):
             raise ValueError(f"{len(statistics.outer)} features instead of {num_features}")
-        missing = [number for score in scores_with_baseline() for number in score.numbers if number not in baselines]
+        missing = [number for score in scores for number in score.numbers if number not in baselines]
         if missing:
             raise ValueError(f"no baseline of {', '.join(missing)}")
     except Exception as error:  # safetensors, OSError, TypeError for other keys: all are solved by recomputing

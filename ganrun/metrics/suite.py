@@ -56,8 +56,12 @@ class Generation(FeatureSuite):
         super().__init__(*arguments, **options)
         self.regular = [*map(find_score, scores)]
         self.final = [*dict.fromkeys([*self.regular, *map(find_score, final)])]
+        for score in self.final:
+            if reason := score.explain_misfit(self.extractor):
+                raise UserError(f"metrics.scores or metrics.final has {score.name}, but {reason}. Leave it out.")
         of_model = [*OF_RECONSTRUCTIONS, *OF_SAMPLES, *OF_IMAGES]  # of nothing that the extractor finds
-        self.scores = [*available_scores().values(), *self.final, *of_model, KEPT]
+        possible = [score for score in available_scores().values() if not score.explain_misfit(self.extractor)]
+        self.scores = [*possible, *self.final, *of_model, KEPT]
         self.without_extractor = {number for score in self.scores if score.is_of_pixels for number in score.numbers}
         self.without_extractor |= {score.name for score in of_model}
 

@@ -53,6 +53,7 @@ class Score:
     note: how it is measured, for the table of `ganrun eval`: a format string over the suite's protocol.
     needs: the fields of ScoreInputs that it reads, of NEEDS. Unconditional models have no scores that need the
         labels of samples.
+    extractors: names of the extractors on whose features it is defined (empty: any).
     has_baseline: whether real images are scored, too, one random half against the other. Not for "images".
     settings: maps the number of kept samples to protocol entries that this score alone depends on, `<name>_...`.
     compute: maps ScoreInputs to a float, or to a tuple in the order of `better`; None if the suite computes it.
@@ -65,6 +66,7 @@ class Score:
         note: str,
         needs: tuple[str, ...] = (),
         has_baseline: bool = False,
+        extractors: tuple[str, ...] = (),
         settings: Callable[[int], dict] = lambda samples: {},
         compute: Compute | None = None,
     ):
@@ -74,7 +76,7 @@ class Score:
             raise ValueError(f"The score {name} needs images, so its baseline cannot be measured: has_baseline=False")
         self.name, self.note, self.needs, self.has_baseline = name, note, needs, has_baseline
         self.numbers: Mapping[str, Direction] = better if isinstance(better, Mapping) else {name: better}
-        self.settings, self.compute = settings, compute
+        self.extractors, self.settings, self.compute = extractors, settings, compute
         DECLARED.append(self)
 
     @property
@@ -86,6 +88,14 @@ class Score:
     def needs_classes(self) -> bool:
         """Whether it needs the classes that the samples were asked for."""
         return not {"labels", "image_labels"}.isdisjoint(self.needs)
+
+    def explain_misfit(self, extractor: Any) -> str:
+        """Why it cannot be computed with this extractor, in words; "" if it can."""
+        if self.extractors and extractor.name not in self.extractors:
+            return f"it is defined on the features of {' or '.join(self.extractors)}, not of {extractor.name}"
+        if "logits" in self.needs and not extractor.num_logits:
+            return f"it needs the logits of a classifier, and {extractor.name} has none"
+        return ""
 
     def __call__(self) -> "Score":
         """Return the score itself, so that a yaml can name it as a `_target_`."""
