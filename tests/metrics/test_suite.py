@@ -241,7 +241,7 @@ def test_too_few_samples_for_neighbours_have_no_precision():
 
 
 def test_an_unknown_score_is_refused_with_the_allowed_ones():
-    with pytest.raises(UserError, match=r"no score fidd.*Allowed: accuracy, cas, diversity, fd, fd_error, fd_infinity"):
+    with pytest.raises(UserError, match=r"no score fidd.*Allowed: accuracy, cas, cmmd, diversity, fd, fd_error, fd_"):
         Generation(Means, "val/fd_means", "min", 10, scores=["fidd"], final=[])
 
 

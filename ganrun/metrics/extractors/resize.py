@@ -1,6 +1,6 @@
 """How images become the input of a network. The method changes FID, so each one is a named protocol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -49,6 +49,32 @@ def resize_torch(images: Tensor, size: int) -> Tensor:
 def resize_clean(images: Tensor, size: int) -> Tensor:
     """Resize float images 0..255 to [B, C, size, size] like Pillow's antialiased bicubic. Parmar et al. 2022."""
     return interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+
+
+def resize_pillow(images: Tensor, size: int) -> Tensor:
+    """Resize float images 0..255 to [B, C, size, size] like Pillow's bicubic of 8-bit images.
+
+    Pillow resizes the width, then the height, and rounds to whole numbers after each.
+    """
+    for shape in ((images.shape[2], size), (size, size)):
+        if images.shape[-2:] != shape:
+            images = interpolate(images, size=shape, mode="bicubic", antialias=True, align_corners=False)
+            images = (images.clamp(0, 255) + 0.5).floor()
+    return images
+
+
+def crop_square(images: Tensor) -> Tensor:
+    """Crop images [B, C, H, W] to the largest square in their middle, [B, C, S, S]."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side]
+
+
+def standardize(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
+    """Map images 0..255, [B, C, H, W], to (x / 255 - mean) / deviation, with a mean and a deviation per channel."""
+    center, scale = (images.new_tensor(values).view(-1, 1, 1) for values in (mean, deviation))
+    return (images / 255 - center) / scale
 
 
 class Preprocessing(NamedTuple):
