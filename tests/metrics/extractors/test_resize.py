@@ -1,16 +1,20 @@
 import numpy as np
 import pytest
 import torch
+from helpers.pretrained import random_images, resize_by_pillow
 from PIL import Image
 from torch.nn.functional import interpolate
 
 from ganrun.metrics.extractors.base import InceptionExtractor
 from ganrun.metrics.extractors.resize import (
     PREPROCESSING,
+    crop_square,
     resize_antialiased,
     resize_clean,
+    resize_pillow,
     resize_tf1,
     resize_torch,
+    standardize,
     to_grey,
 )
 
@@ -105,3 +109,26 @@ def test_the_protocols_words_of_the_preprocessings_are_pinned():
         "clean": "clean: antialiased bicubic, as clean-fid, to 299x299",
     }
     assert words["torch"] != "torch: half-pixel bilinear, as pytorch-fid, to 299x299"  # (x - 128) / 128, until 0.2
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (64, 64), (40, 24), (24, 40), (9, 300), (250, 230)])
+def test_the_8_bit_resize_is_pillows_but_for_single_roundings(height, width):
+    images = random_images(2, 3, height, width)
+    result = resize_pillow(images.float(), 224)
+    expected = np.stack([resize_by_pillow(image, 224).transpose(2, 0, 1) for image in images])
+    difference = np.abs(result.numpy() - expected)
+    assert difference.max() <= 2
+    assert (difference > 0).mean() < 0.01
+    assert torch.equal(result, result.round())
+
+
+@pytest.mark.parametrize(("height", "width", "rows", "columns"), [(5, 3, [1, 4], [0, 3]), (2, 7, [0, 2], [2, 4])])
+def test_the_square_in_the_middle_is_cropped(height, width, rows, columns):
+    x = torch.arange(height * width).view(1, 1, height, width)
+    assert torch.equal(crop_square(x), x[..., slice(*rows), slice(*columns)])
+
+
+def test_standardized_channels_have_their_own_mean_and_deviation():
+    x = torch.tensor([0.0, 255.0, 51.0]).view(1, 3, 1, 1)
+    result = standardize(x, (0.5, 0.5, 0.1), (0.5, 0.25, 0.1))
+    assert result.flatten().tolist() == pytest.approx([-1, 2, 1])
