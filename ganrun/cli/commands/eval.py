@@ -147,6 +147,7 @@ def check_path_length(cfg: DictConfig, trained: TrainedModel, suite: Suite) -> N
                 f"path_length={cfg.path_length} needs the features of an extractor. Choose metrics=lenet (digits) or "
                 "metrics=inception (other images)."
             )
+        suite.extractor.check_smooth()
 
 
 def warn_of_changed_data(trained: TrainedModel, data: DataModule) -> None:

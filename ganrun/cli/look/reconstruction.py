@@ -64,7 +64,8 @@ def reconstruct(cfg: DictConfig, trained: TrainedModel, x: Tensor, setting: str)
         if extractor is None:
             raise UserError(f"feature_weight={cfg.feature_weight:g} needs an extractor, and the run has none.")
         extractor.load()
-        features = extractor.features
+        extractor.check_smooth()
+        features = extractor.embed
     conditions = {key: value[:1] for key, value in samples.conditions.items()}
     z = invert(trained, x, cfg.updates, conditions, features, cfg.feature_weight, cfg.seed)
     return samples.decode(z, conditions), f"by a search of {cfg.updates} updates"

@@ -32,7 +32,7 @@ class Extractor:
     equals: the packages that compute the same Frechet distance from the same weights, in words; "" if none does.
     at_once: images in one pass of the network.   classes: class names of the logits (None: not used).
     num_logits: 0 if the network is no classifier; scores that need logits are then refused.
-    published: the default weights, unless `find` is overridden.
+    published: the default weights, unless `find` is overridden.   is_smooth: whether `fit` rounds no pixels.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Extractor:
     at_once = 500
     classes: list[str] | None = None
     published: PublishedWeights | None = None
+    is_smooth = True
 
     def __init__(self, weights: str | Path | None = None):
         """weights: a file in the network's own layout (None: the default weights)."""
@@ -113,8 +114,17 @@ class Extractor:
         features, logits = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         return features, logits
 
-    def features(self, x: Tensor) -> Tensor:
+    def check_smooth(self) -> None:
+        """Raise UserError if `fit` rounds images to whole numbers, so that small changes do not reach the features."""
+        if not self.is_smooth:
+            raise UserError(
+                f"{self.name} sees images of 8 bits, as published: its features do not follow small changes of them. "
+                "Use metrics=lenet (digits) or metrics=inception (other images)."
+            )
+
+    def embed(self, x: Tensor) -> Tensor:
         """Features [B, num_features] of images x [B, C, H, W] in [-1, 1], not rounded; with their gradient."""
+        self.check_smooth()
         self.load()
         assert self.network is not None
         with torch.autocast(x.device.type, enabled=False):

@@ -39,6 +39,7 @@ class PretrainedExtractor(Extractor):
 
     num_logits = 0
     at_once = 50
+    is_smooth = False  # resize_pillow rounds
     architecture: dict[str, Any]
 
     def load(self) -> None:

@@ -40,7 +40,7 @@ def path_length(model: Any, data, extractor: Extractor, count: int, seed: int = 
         own = [conditions[key][index].to(model.device) for key in keys]
         with torch.no_grad(), outside_autocast(weight), full_float32(weight.device):
             pair = [way(start, end, place).to(weight) for place in (share, share + EPSILON)]
-            before, after = (extractor.features(model.decode(z, *own)).double() for z in pair)
+            before, after = (extractor.embed(model.decode(z, *own)).double() for z in pair)
         steps.append((after - before).square().sum(1).cpu() / EPSILON**2)
     return trimmed_mean(torch.cat(steps)).item()
 

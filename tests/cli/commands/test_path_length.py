@@ -21,7 +21,7 @@ def runs(tmp_path_factory):
 
 def test_the_command_measures_it_where_it_is_asked_for(runs, cli, capsys):
     short = ["samples=16", "copies=0"]
-    for number in range(2):
+    for _ in range(2):
         assert cli.run("eval", str(runs / "cgan"), *short, "path_length=20") == 0
     assert cli.run("eval", str(runs / "cgan"), *short) == 0
     found = [json.loads(path.read_text()) for path in sorted(Path("outputs/eval").rglob("scores.json"))]
@@ -37,13 +37,14 @@ BAD = {
     "autoencoder path_length=20": "path_length=20 needs a model whose samples are made of latents z alone",
     "points path_length=20": "path_length=20 needs the features of an extractor. Choose metrics=lenet",
     "cgan path_length=-1": "path_length",
+    "cgan path_length=20 metrics=dinov2": "dinov2 sees images of 8 bits, as published",
 }
 
 
 @pytest.mark.parametrize("args", BAD)
 def test_what_cannot_be_measured_is_refused(args, runs, cli, capsys):
-    name, setting = args.split()
-    check_refused(cli, capsys, BAD[args], "eval", str(runs / name), setting)
+    name, *settings = args.split()
+    check_refused(cli, capsys, BAD[args], "eval", str(runs / name), *settings)
 
 
 def test_folders_of_images_have_no_paths(cli, capsys):

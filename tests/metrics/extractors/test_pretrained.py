@@ -38,6 +38,11 @@ def test_the_digest_of_the_file_is_in_the_protocol_and_other_weights_cause_one_w
     assert "Loading weights" not in "".join(capfd.readouterr())
 
 
+def test_what_rounds_images_embeds_none_that_change_little(dinov2_file):
+    with pytest.raises(UserError, match="dinov2 sees images of 8 bits"):
+        SmallDINOv2(dinov2_file).embed(torch.zeros(1, 3, 28, 28))
+
+
 def test_half_precision_files_are_computed_in_single_precision(dinov2_file, tmp_path):
     from safetensors.torch import load_file, save_file
 

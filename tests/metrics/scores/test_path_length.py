@@ -32,7 +32,7 @@ class Linear:
         return z @ self.matrix
 
 
-FEATURES = SimpleNamespace(features=lambda x: 3 * x)
+FEATURES = SimpleNamespace(embed=lambda x: 3 * x)
 UNIFORM = torch.zeros(64, 2)  # numbers that stay within [-1, 1]: the way is a line
 
 
