@@ -109,7 +109,7 @@ def check_before_start(plan: SweepPlan, config: DictConfig, covering: Sequence[d
     if config.sweep.sbatch is None and not validate.chosen_launcher(config):
         count = math.prod(len(axis.values) for axis in plan.space.axes)
         is_checked_whole = config.sweep.sampler == "grid" and count <= MAX_CHECKED
-        validate.check_points(plan.space, plan.space.grid() if is_checked_whole else covering)
+        validate.check_points(plan.space, plan.space.grid() if is_checked_whole else covering, config.sweep)
 
 
 def build_runner(context, config: DictConfig, plan: SweepPlan, configs: Sequence[DictConfig], server) -> Runner:

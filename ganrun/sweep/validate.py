@@ -127,15 +127,17 @@ def check_listed_values(space: SearchSpace) -> None:
                     schema.check_value(axis.key, value)
 
 
-def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
+def check_points(space: SearchSpace, points: Sequence[dict[str, str]], settings: DictConfig) -> None:
     """Raise UserError for the values with which all of their points are refused; warn of other points that are.
 
-    A point is checked as its own run would be. Reads names of data, and downloads nothing.
+    A point is checked as its own run would be, and has scores if the sweep with these settings needs them. Reads names
+    of data, and downloads nothing.
     """
     is_long = len(points) > FEW_POINTS
     with nullcontext() if is_long else working("sweep: checking the points ..."):
         shown = progress_bar(points, f"checking {len(points)} points") if is_long else points
-        reasons = {i: reason for i, point in enumerate(shown) if (reason := find_refusal(space.configs.config(point)))}
+        found = ((i, find_refusal(space.configs.config(point), settings)) for i, point in enumerate(shown))
+        reasons = {i: reason for i, reason in found if reason}
     refused: dict[str, str] = {}  # the reasons, with the first value of each
     for key, value in [(axis.key, value) for axis in space.axes for value in axis.values]:
         chosen = [i for i, point in enumerate(points) if point.get(key) == value]
@@ -151,8 +153,12 @@ def check_points(space: SearchSpace, points: Sequence[dict[str, str]]) -> None:
         log.warning("the point %s will be refused: %s", values, reason)
 
 
-def find_refusal(config: DictConfig) -> str:
-    """Return why a run of this config would be refused, "" if it would not: what it raises as UserError."""
+def find_refusal(config: DictConfig, settings: DictConfig) -> str:
+    """Return why a run of this config would be refused, "" if it would not: what it raises as UserError.
+
+    settings: of the sweep, which may need scores that the run does not have.
+    """
+    from ganrun.config.build import instantiate_optional
     from ganrun.config.experiment import build_data_and_model, build_experiment
     from ganrun.config.unused import check_added_settings
     from ganrun.training.initial_weights import check_source
@@ -168,6 +174,9 @@ def find_refusal(config: DictConfig) -> str:
                 experiment = build_experiment(own)
                 check_experiment(experiment)
                 data, model = experiment.data, experiment.model
+            suite = instantiate_optional(own.metrics) if needs_score(settings) else None
+            if suite is not None and (reason := suite.explain_no_scores(model, data)):
+                return f"{describe_user(settings)} needs a score. {reason}"
             check_added_settings(plan, [player.name for player in model.players()])
             data.check_files()
             check_source(own, model)
@@ -201,9 +210,8 @@ def score_direction(configs: Sequence[DictConfig], settings: DictConfig) -> str 
     """
     metrics = [config.get("metrics") or {} for config in configs]
     scores = {(metric.get("monitor"), metric.get("mode")) for metric in metrics}
-    is_search = settings.sampler != "grid"
-    user = f"sweep={settings.sampler}" if is_search else f"sweep.pruner={settings.pruner}"
-    if (is_search or settings.pruner) and any(monitor is None for monitor, _ in scores):
+    is_search, user = settings.sampler != "grid", describe_user(settings)
+    if needs_score(settings) and any(monitor is None for monitor, _ in scores):
         raise UserError(f"{user} needs a score, and metrics=none computes none. Choose other metrics.")
     if is_search and len(scores) > 1 and not settings.metric:
         names = ", ".join(sorted(str(monitor) for monitor, _ in scores))
@@ -238,3 +246,13 @@ def gpus_per_job(configs: Sequence[DictConfig], jobs: int, available: int) -> in
             f"trainer.devices={most} asks for more GPUs than there are ({available}). Set trainer.devices={available}."
         )
     return most
+
+
+def needs_score(settings: DictConfig) -> bool:
+    """Return whether a sweep with these settings decides by scores while it runs."""
+    return settings.sampler != "grid" or bool(settings.pruner)
+
+
+def describe_user(settings: DictConfig) -> str:
+    """Return the setting of a sweep that uses the scores."""
+    return f"sweep={settings.sampler}" if settings.sampler != "grid" else f"sweep.pruner={settings.pruner}"

@@ -122,6 +122,20 @@ def announce_training(experiment: Experiment, record: RunRecord) -> None:
     threads = f" with {count} {'thread' if count == 1 else 'threads'}" if experiment.hardware.device == "cpu" else ""
     where = f"{experiment.hardware.device}{threads}, {record.facts['precision']}"
     log.info("%s%s on %s, to %s", begun, format_length(cfg.kimg, cfg.minutes), where, record.folder)
+    warn_of_late_beginnings(cfg)
+
+
+def warn_of_late_beginnings(cfg: DictConfig) -> None:
+    """Log each setting of the model that says when a part of it begins, such as begin_kimg, if that is never."""
+    for name, value in cfg.model.items():
+        is_beginning = re.fullmatch(r"begin_(\w+_)?kimg", str(name)) and isinstance(value, int | float)
+        if is_beginning and cfg.kimg is not None and value >= cfg.kimg:
+            log.warning(
+                "model.%s=%g: the training ends before, at kimg=%g. What begins then has no effect.",
+                name,
+                value,
+                cfg.kimg,
+            )
 
 
 def fit_model(run: RunContext) -> None:

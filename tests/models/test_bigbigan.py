@@ -129,7 +129,12 @@ def test_the_command_trains_scores_and_shows_reconstructions(data, tmp_path, mon
     scores = json.loads(Path("run/status.json").read_text())["last"]
     expected = {"val/fd_lenet", "val/reconstruction_l1", "val/kept_lenet"} if data == "digits" else set()
     assert expected <= scores.keys()
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "reconstructions.png"}
+    assert {path.name for path in Path("run").glob("*.png")} == {
+        "samples.png",
+        "reconstructions.png",
+        "path.png",
+        "directions.png",
+    }
     assert main(["sample", "run", "n=4"]) == 0
 
 

@@ -156,7 +156,13 @@ def test_the_command_trains_on_grey_and_colour_images(data, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     small = ["network.width=4", "model.z_dim=15", "batch_size=4", "kimg=0.04", "model.begin_kimg=0.02"]
     assert main(["train", "model=infogan_cr", *data, *small, "metrics.samples=50", "logger=none", "folder=run"]) == 0
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "c1.png", "c2.png", "c3.png"}
+    assert {path.name for path in Path("run").glob("*.png")} == {
+        "samples.png",
+        "path.png",
+        "c1.png",
+        "c2.png",
+        "c3.png",
+    }
     status = json.loads(Path("run/status.json").read_text())
     assert status["kimg"] == 0.04
     assert main(["sample", "run", "n=2", "code={c1: [3,4]}"]) == 0
@@ -165,3 +171,10 @@ def test_the_command_trains_on_grey_and_colour_images(data, tmp_path, monkeypatc
 def test_a_killed_training_resumes_exactly(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert_resumes_exactly(tmp_path, *CODED["infogan_cr"], "model.begin_kimg=0.05", "model.gap_kimg=0.06")
+
+
+@pytest.mark.parametrize(("kimg", "is_late"), [("0.01", True), ("0.02", False)])
+def test_pairs_that_begin_after_the_end_cause_a_warning(kimg, is_late, tmp_path, caplog):
+    settings = [*CODED["infogan_cr"], "metrics=none", "logger=none", "model.begin_kimg=0.012", f"kimg={kimg}"]
+    assert main(["train", *settings, f"folder={tmp_path / 'run'}"]) == 0
+    assert ("model.begin_kimg=0.012: the training ends before, at kimg=0.01" in caplog.text) == is_late

@@ -114,6 +114,29 @@ def test_what_cannot_be_swept_is_refused_and_leaves_nothing(words, message, capf
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize(
+    "user", [["sweep=tpe", INTERVAL], ["sweep.pruner=median", "seed=1,2"]], ids=["search", "pruner"]
+)
+def test_a_search_of_a_model_that_its_metrics_cannot_score_is_refused(user, capfd, tmp_path, monkeypatch):
+    """DCGAN finds no codes to compare with the factors of sprites; a grid trains it without scores."""
+    monkeypatch.chdir(tmp_path)
+    sprites = [
+        "train",
+        "-m",
+        "model=dcgan",
+        "data=sprites",
+        "data.count=100",
+        "network.width=4",
+        "logger=none",
+        "kimg=0.1",
+    ]
+    assert main([*sprites, *user]) == 2
+    err = " ".join(capfd.readouterr().err.split())
+    assert f"{user[0]} needs a score. metrics=factors needs a model that finds codes" in err
+    assert not (tmp_path / "outputs").exists()
+    assert main([*sprites, "seed=1,2", "dry_run=true"]) == 0
+
+
 RUN = ["train", "-m", "model=gan", "network=mlp", "metrics=none", "logger=none"]
 
 
@@ -171,7 +194,7 @@ def test_points_are_checked_as_runs_are_with_logger_callbacks_scores_and_hardwar
 
 def test_all_points_of_a_grid_are_checked_and_of_a_search_all_values(capfd, monkeypatch):
     checked = []
-    monkeypatch.setattr(validate, "find_refusal", lambda config: checked.append(config.optimizer.lr) or "")
+    monkeypatch.setattr(validate, "find_refusal", lambda config, settings: checked.append(config.optimizer.lr) or "")
     axes = ["optimizer.lr=range(1,8)", "batch_size=range(1,16)"]
     assert main([*RING, "metrics=none", "dry_run=true", *axes]) == 0
     assert len(checked) == 7 * 15
