@@ -96,12 +96,19 @@ def results(name: str) -> str:
     return results_table([row for row in read_results() if row["table"] == name], name, "models/")
 
 
+SHOWN = {  # of which comparison scripts/make_pictures.py takes the picture of a page, and what is seen on it
+    ("digits", "codes", "read_codes"): "digits",
+    ("ring",): "the ring",
+    ("sprites",): "sprites",
+}
+
+
 def figures(page: str) -> str:
     """Return a section with a model's rows in all comparisons, their commands and its picture; nothing without any."""
     rows = [row for row in read_results() if page_of(row) == page]
     names = list(dict.fromkeys(row["table"] for row in rows))
-    of_digits = any(row["table"] in ("digits", "codes", "read_codes") and "1" in row["runs"] for row in rows)
-    data = "digits" if of_digits else "the ring"
+    begun = {row["table"] for row in rows if "1" in row["runs"]}
+    data = next((words for tables, words in SHOWN.items() if begun & {*tables}), "the ring")
     picture = [f"![Samples of {data}, seed 1](../images/models/{page}.png)"] if has_picture(page) else []
     if not rows:
         return "".join(picture)

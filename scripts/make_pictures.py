@@ -2,9 +2,9 @@
 
 python scripts/make_pictures.py OUT    OUT is the folder of the runs
 
-Each is the last samples of the run with seed 1 on digits, or else on the ring; NAME-reconstructions.png its last
-reconstructions, if the model has them, and NAME-c1.png its images of each value of a code. Models without such a run
-are left out.
+Each is the last samples of the run with seed 1 on digits, or else on the ring or on sprites; NAME-reconstructions.png
+its last reconstructions, if the model has them, and NAME-c1.png its images of each value of a code. Models without such
+a run are left out.
 """
 
 import argparse
@@ -23,7 +23,7 @@ CLASSES = 10
 def find_runs(out: Path, seed: int = 1) -> dict[str, Path]:
     """Return the folder of the first run of each model that is done: {model: folder}."""
     runs = {}
-    for table in ("digits", "codes", "read_codes", "ring"):
+    for table in ("digits", "codes", "read_codes", "ring", "sprites"):
         for row, settings in TABLES[table].rows.items():
             model = next(setting.removeprefix("model=") for setting in settings if setting.startswith("model="))
             folder = folder_of(out, table, row, seed)
@@ -33,9 +33,9 @@ def find_runs(out: Path, seed: int = 1) -> dict[str, Path]:
 
 
 def cut(image: Image.Image) -> Image.Image:
-    """Return the first rows of a grid of digits; other pictures as they are, with few colours."""
+    """Return the first rows of a grid of digits; other pictures as they are, with 128 colours."""
     if (image.width - GAP) % TILE:
-        return image.quantize(16)
+        return image.quantize(128)
     columns = (image.width - GAP) // TILE
     rows = CLASSES if columns == CLASSES else ROWS
     return image.crop((0, 0, image.width, min(rows * TILE + GAP, image.height))).convert("L")
