@@ -23,14 +23,16 @@ class Decoding:
 
 
 class Codes(Decoding):
-    """Adds encode, decode and reconstruct to a model with a network `encoder` and a decoder.
+    """Adds encode, decode and reconstruct to a model with an encoder, whose name is `encoder_name`, and a decoder.
 
-    encoder: x -> codes [B, z_dim], or (mean, log variance) of their distributions.
+    The encoder maps x to codes [B, z_dim], or to (mean, log variance) of their distributions.
     """
+
+    encoder_name = "encoder"
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes of examples x [n, ...], or the means of their distributions: [n, z_dim]."""
-        with eval_mode(self.net("encoder")) as net:
+        with eval_mode(self.net(self.encoder_name)) as net:
             code = net(x)
         return code[0] if isinstance(code, tuple) else code
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 from torch import Tensor
 
 from ganrun.models.base import Batch, Player, as_terms
+from ganrun.models.codes import Codes, reconstruction_pictures
 from ganrun.models.gan import GAN
 from ganrun.models.losses import loss_of_fakes
 
 
-class VEEGAN(GAN):
+class VEEGAN(Codes, GAN):
     """Srivastava et al. 2017, Algorithm 1: F maps data to noise and inverts G; D judges pairs of noise and example.
 
     discriminator: (z, x) -> scores.  reconstructor: F, x -> [B, z_dim].  sigma: deviation of p(z|x) = N(F(x), sigma^2).
@@ -18,7 +19,7 @@ class VEEGAN(GAN):
     its own, as in our other GANs; the paper moves all three at once. Slopes in penalties are those of x -> D(F(x), x).
     """
 
-    averages = ("generator", "reconstructor")
+    averages, encoder_name = ("generator", "reconstructor"), "reconstructor"
 
     def __init__(self, *args, reconstructor, sigma: float, **kwargs):
         super().__init__(*args, **kwargs)
@@ -44,3 +45,6 @@ class VEEGAN(GAN):
         adversarial = loss_of_fakes(self, self.discriminator(z, x), batch)
         reconstruction = (z - self.reconstructor(x)).square().sum(1).mean()
         return {"loss": adversarial + reconstruction, "adversarial": adversarial, "reconstruction": reconstruction}
+
+    def pictures(self, data):
+        return {**super().pictures(data), **reconstruction_pictures(self, data)}

@@ -1,6 +1,8 @@
 """VEEGAN against Algorithm 1 of its paper, with the score's sign and the order of the turns as the model says."""
 
 import copy
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,6 +69,19 @@ def test_the_command_trains_and_samples(network, regularizer, tmp_path, monkeypa
     data = DATA["ring" if network == "points" else "digits"]
     assert main(["train", *SMALL, *data, f"network={network}", *settings, "loss=relativistic", "folder=run"]) == 0
     assert main(["sample", "run", "n=3"]) == 0
+
+
+def test_the_reconstructor_is_an_encoder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    job = job_of(*SMALL, *DATA["digits"])
+    x = torch.rand(3, 1, 28, 28) * 2 - 1
+    assert torch.equal(job.model.encode(x), job.model.net("reconstructor").eval()(x))
+    settings = [*SMALL, *DATA["digits"], "batch_size=8", "kimg=0.016", "metrics.samples=16", "logger=none"]
+    assert main(["train", *settings, "folder=run"]) == 0
+    assert {"val/reconstruction_l1", "val/kept_lenet"} <= json.loads(Path("run/status.json").read_text())["last"].keys()
+    assert Path("run/reconstructions.png").is_file()
+    assert main(["export", "run", "out=bundle", "format=safetensors"]) == 0
+    assert main(["look", "bundle", "path=[0,1]", "out=out"]) == 0
 
 
 def test_a_network_without_a_reconstructor_is_refused_with_those_that_have_one(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,6 @@ from ganrun.training.export.card_file import CARD, check_file, read_card
 from ganrun.training.export.openers import CONSTANT, OPENERS, PROGRAM_FILES, WEIGHTS, require_packages
 from ganrun.training.export.program_model import ExportedModel, ExportedSampler, ExportedTranslator
 
-ABILITIES = {"encode": "encoder", "reconstruct": "encoder", "recognize": "discriminator"}  # networks that these need
 KINDS_OF_CODE = {"torchscript": "a TorchScript program", "onnx": "an ONNX program"}
 
 
@@ -85,7 +84,8 @@ def restore_exported(model: Adversarial, folder: Path, content: Mapping[str, Any
 
 def drop_abilities(model: Adversarial, saved: Collection[str]) -> None:
     """Set those methods of a model to None whose networks are not among the saved weights."""
-    for ability, network in ABILITIES.items():
+    encoder = getattr(model, "encoder_name", "encoder")
+    for ability, network in (("encode", encoder), ("reconstruct", encoder), ("recognize", "discriminator")):
         if hasattr(model, ability) and not any(
             name.startswith((f"{network}.", f"averaged.{network}.")) for name in saved
         ):
