@@ -14,6 +14,7 @@ from ganrun.training.runs.states import RunState, observe_state
 
 OWN_ENTRIES = re.compile(  # what ganrun, its loggers and callbacks write into a run folder
     r"config\.yaml|status\.json|metrics\.(jsonl|csv)|hparams\.yaml|train\.log|tags\.json|checkpoints|samples|profile"
+    r"|(path|directions)\.png"  # of `latent_pictures`
     r"|events\.out\.tfevents\..*|wandb|quiz.*|\.(lock|save|saving|stop)|\..*\.partial"
 )
 

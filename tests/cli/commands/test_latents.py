@@ -93,7 +93,7 @@ BAD = {
     "dcgan z=text.txt": "z=text.txt must be a .npz file with an array z",
     "dcgan z=nan.npy": "The latents of z=nan.npy must be finite numbers",
     "dcgan z=two.npy n=3": "z=two.npy has 2 latents, fewer than n=3. Leave out n=.",
-    "cgan z=labelled.npz": "classes=",
+    "cgan z=labelled.npz": "y must be classes, integers [n], or weights of the 10 classes",
     "cgan z=fractions.npz": "classes=",
     "dcgan code={c1:3}": "dcgan has no codes",
     "infogan code={c4:3}": "code.c4: there is no such code. Did you mean",

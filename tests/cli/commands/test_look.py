@@ -272,7 +272,7 @@ def test_weights_of_classes_must_fit(look, cli, runs, capsys):
     np.savez("z.npz", z=np.zeros((2, 64), np.float32), y=np.ones((2, 3), np.float32))
     for verb in (["sample"], ["look", "path=[0,1]"]):
         args = (verb[0], str(runs["cgan"]), "out=out", "z=z.npz", *verb[1:])
-        check_refused(cli, capsys, "must be finite floats of the shape [n, 10], got [2, 3]", *args)
+        check_refused(cli, capsys, "weights of the 10 classes, finite floats [n, 10], got float32 [2, 3]", *args)
 
 
 def test_images_of_a_class_are_searched_for_with_that_class(look, runs, capsys):

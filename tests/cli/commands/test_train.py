@@ -27,6 +27,7 @@ from ganrun.config.build import build_data
 from ganrun.metrics.scores.declarations import better_direction
 from ganrun.training import inference
 from ganrun.training.callbacks.hparams import CHARTS
+from ganrun.training.runs.removal import foreign_entries
 
 CGAN = ["model=cgan", "data=digits", "network.width=4", "batch_size=4", "init.std=0.3", "kimg=0.032"]
 FULL = [*CGAN, *SCORED, "seed=3", "log_every=2", "pictures_kimg=0.016"]
@@ -209,6 +210,11 @@ def test_tensorboard_has_the_sample_grids(full, events):
     assert [event.step for event in (*earlier, last)] == [0, 16, 32]
     shown = np.asarray(Image.open(io.BytesIO(last.encoded_image_string)))
     assert np.array_equal(shown, np.asarray(Image.open(full[0] / PICTURE)))
+
+
+def test_all_that_a_run_writes_is_known_as_its_own(full):
+    """Else `ganrun runs rm` would leave it."""
+    assert foreign_entries(full[0]) == []
 
 
 @pytest.mark.parametrize("name", ["path", "directions"])
