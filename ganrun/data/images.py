@@ -107,3 +107,9 @@ def save_png(path: str | Path, image: Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         to_pillow(image).save(partial, format="PNG")
+
+
+def save_enlarged(path: Path, image: Image.Image) -> None:
+    """Write an image, enlarged to be looked at, as a PNG file, as a whole or not at all."""
+    with replacing(path) as partial:
+        enlarge(image).save(partial, format="PNG")

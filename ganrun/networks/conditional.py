@@ -94,35 +94,33 @@ class ClassifyingDiscriminator(nn.Module):
         super().__init__()
         unconditional = net(shape=shape)
         self.features, self.score = unconditional.features, unconditional.score
-        self.classify = nn.Conv2d(unconditional.channels, outputs, unconditional.smallest)
+        self.classify = self.head(unconditional.channels, unconditional.smallest, outputs)
+
+    def head(self, channels: int, sides: tuple[int, int], outputs: int) -> nn.Module:
+        """Return what maps features [B, channels, *sides] to [B, outputs], or [B, outputs, 1, 1]."""
+        return nn.Conv2d(channels, outputs, sides)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         features = self.features(x)
         return self.score(features).flatten(), self.classify(features).flatten(1)
 
 
-class RecognizingDiscriminator(nn.Module):
+class RecognizingDiscriminator(ClassifyingDiscriminator):
     """Images [B, *shape] -> scores [B], and what a hidden layer of its own reads from the same features, [B, outputs].
 
     Chen et al. 2016, appendix C.1: Q of the digits has a layer of 128 units with BatchNorm, and a linear one.
-    net: builds a ganrun.networks.dcgan.Discriminator from its shape.
     """
 
-    def __init__(self, net: Callable[..., Discriminator], shape: Sequence[int], outputs: int, hidden: int = 128):
-        super().__init__()
-        unconditional = net(shape=shape)
-        self.features, self.score = unconditional.features, unconditional.score
-        self.recognize = nn.Sequential(
-            nn.Conv2d(unconditional.channels, hidden, unconditional.smallest, bias=False),
-            nn.BatchNorm2d(hidden),
+    hidden = 128
+
+    def head(self, channels: int, sides: tuple[int, int], outputs: int) -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(channels, self.hidden, sides, bias=False),
+            nn.BatchNorm2d(self.hidden),
             nn.LeakyReLU(0.2, True),
             nn.Flatten(),
-            nn.Linear(hidden, outputs),
+            nn.Linear(self.hidden, outputs),
         )
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.features(x)
-        return self.score(features).flatten(), self.recognize(features)
 
 
 class MirzaGenerator(nn.Module):

@@ -1,10 +1,12 @@
 """Ways from one latent to another. Latents are [n, z_dim]; the share of the way is [n, 1], from 0 to 1."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
+
+from ganrun.networks.conditional import one_hot
 
 Way = Callable[[Tensor, Tensor, Tensor], Tensor]
 NEARLY = 1e-6  # sine of the angle between two directions that are taken for the same one, or for opposite ones
@@ -48,3 +50,23 @@ def along_noise(drawn: Tensor) -> Way:
         return path
 
     return way
+
+
+def walk(points: Tensor, share: Tensor, way: Way) -> Tensor:
+    """Return the points at each share [s, 1] of the way from each of k points [k, n] to the next: [(k - 1) * s, n]."""
+    starts, ends = (part.repeat_interleave(len(share), dim=0) for part in (points[:-1], points[1:]))
+    return way(starts, ends, share.repeat(len(points) - 1, 1))
+
+
+def conditions_along(conditions: Mapping[str, Tensor], share: Tensor, classes: int | None) -> dict[str, Tensor]:
+    """Return what the points of `walk` are made of besides z: {key: [(k - 1) * s, ...]}.
+
+    conditions: of the k points, {key: [k, ...]}; each leg has those of its start.  classes: their number, if the
+    generator takes weights of them. Labels y that differ then become weights [., classes], which go straight from one
+    to the other.
+    """
+    found = {key: value[:-1].repeat_interleave(len(share), dim=0) for key, value in conditions.items()}
+    y = conditions.get("y")
+    if y is not None and classes is not None and (y != y[:1]).any():
+        found["y"] = walk(one_hot(y, classes, share), share, straight)
+    return found

@@ -28,7 +28,7 @@ def label_numbers(n: int, y: ClassLabels, count: int, names: Sequence[str]) -> T
 
 def class_weights(n: int, y: Tensor, count: int) -> Tensor:
     """Return the weights of the classes of n examples, taken in turn from y [k, count]: float32 [n, count]."""
-    if not len(y) or y.shape[1] != count or not y.dtype.is_floating_point or not y.isfinite().all():
+    if not len(y) or y.shape[1:] != (count,) or not y.dtype.is_floating_point or not y.isfinite().all():
         raise UserError(
             f"y must be classes, integers [n], or weights of the {count} classes, finite floats [n, {count}], got "
             f"{str(y.dtype).removeprefix('torch.')} {[*y.shape]}."

@@ -164,7 +164,7 @@ class TrainedModel:
                 raise UserError(f"{self.choices['model']} has no classes. Leave the classes out, or train model=cgan.")
             return None
         count: int = getattr(self.model, "classes")  # noqa: B009  a LightningModule's attributes have no types
-        if not isinstance(y, Tensor) or y.ndim != 2:
+        if not isinstance(y, Tensor) or y.ndim < 2:
             return label_numbers(n, y, count, self.class_names)
         if not self.takes_class_weights:
             raise UserError(f"The generator of {self.choices['model']} takes whole classes only, no weights of them.")

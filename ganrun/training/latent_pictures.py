@@ -10,7 +10,7 @@ from ganrun.data.keys import keys_taken
 from ganrun.errors import UserError
 from ganrun.metrics.base import has_ability
 from ganrun.networks.codes import LatentCodes
-from ganrun.networks.latent_paths import Way, along_noise
+from ganrun.networks.latent_paths import along_noise, conditions_along, walk
 from ganrun.networks.sefa import principal_directions
 
 LEGS, STEPS = 4, 10  # rows and columns of the path
@@ -30,24 +30,19 @@ def latent_pictures(model: Any, data) -> dict[str, tuple[Tensor, int]]:
     z = model.noise(LEGS + 1, seeds.generator(0))
     keys = keys_taken(model)
     given = data.conditions(LEGS + 1, keys) if keys else {}
-    conditions = [given[key].to(z.device) for key in keys]
-    way = along_noise(model.noise(DRAWN, seeds.generator(1)))
-    found = {"path": (draw_path(model, z, conditions, way), STEPS)}
+    conditions = {key: given[key].to(z.device) for key in keys}
+    way, share = along_noise(model.noise(DRAWN, seeds.generator(1))), torch.linspace(0, 1, STEPS).to(z)[:, None]
+    takes_weights = getattr(model.net(model.decoder_name), "takes_class_weights", False)
+    between = conditions_along(conditions, share, model.classes if takes_weights else None)
+    found = {"path": (model.decode(walk(z, share, way), *between.values()), STEPS)}
     if not isinstance(getattr(model, "codes", None), LatentCodes):
-        first = [condition[:1] for condition in conditions]
+        first = [condition[:1] for condition in conditions.values()]
         try:
             directions = principal_directions(model.net(model.decoder_name), z.shape[1], *first)
         except UserError:
             return found
-        found["directions"] = (draw_directions(model, z, conditions, directions[:DIRECTIONS]), STEPS)
+        found["directions"] = (draw_directions(model, z, [*conditions.values()], directions[:DIRECTIONS]), STEPS)
     return found
-
-
-def draw_path(model: Any, z: Tensor, conditions: list[Tensor], way: Way) -> Tensor:
-    """Return the examples from each of z [LEGS + 1, z_dim] to the next, with the conditions of the first of them."""
-    share = torch.linspace(0, 1, STEPS).to(z)[:, None].repeat(LEGS, 1)
-    starts, ends = (part.repeat_interleave(STEPS, dim=0) for part in (z[:-1], z[1:]))
-    return model.decode(way(starts, ends, share), *(its[:-1].repeat_interleave(STEPS, dim=0) for its in conditions))
 
 
 def draw_directions(model: Any, z: Tensor, conditions: list[Tensor], directions: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ def read_latents(path: str, trained: TrainedModel) -> tuple[Tensor, dict[str, An
         raise UserError(f"The latents of z={shorten(path)} must be finite numbers, as float32 holds them.")
     others: dict[str, Any] = {**arrays}
     if "y" in arrays:
-        others["y"] = arrays["y"].tolist() if arrays["y"].ndim == 1 else torch.from_numpy(arrays["y"])
+        others["y"] = arrays["y"].tolist() if arrays["y"].ndim < 2 else torch.from_numpy(arrays["y"])
     return torch.from_numpy(z), others
 
 

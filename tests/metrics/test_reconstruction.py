@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers.model_training import SMALL_DIGITS, job_of
+from helpers.run_pictures import pictures_of
 from omegaconf import OmegaConf
 
 from ganrun.cli.main import main
@@ -92,12 +93,7 @@ def test_a_vae_is_scored_by_its_samples_and_its_reconstructions_and_is_never_col
     status = json.loads(Path("run/status.json").read_text())
     assert {"val/fd_lenet", "val/diversity_lenet", "val/reconstruction_l1", "val/kept_lenet"} <= status["last"].keys()
     assert "collapsed" not in capsys.readouterr().out
-    assert {path.name for path in Path("run").glob("*.png")} == {
-        "samples.png",
-        "reconstructions.png",
-        "path.png",
-        "directions.png",
-    }
+    assert pictures_of("run") == {"samples", "reconstructions", "path", "directions"}
     assert main(["sample", "run", "n=4", "out=drawn"]) == 0
     assert main(["eval", "run", "copies=5"]) == 0
     assert "collapsed" not in capsys.readouterr().out

@@ -9,6 +9,7 @@ import torch
 from helpers.killed import assert_resumes_exactly
 from helpers.model_training import CODED, job_of, train
 from helpers.plain_loops import NEAR, SEED, assert_moved, assert_same_weights, batches_of
+from helpers.run_pictures import pictures_of
 from torch.nn.functional import logsigmoid
 
 from ganrun.cli.main import main
@@ -70,12 +71,7 @@ def test_the_command_trains_scores_and_shows_reconstructions(tmp_path, monkeypat
     assert main(["train", *settings, "folder=run"]) == 0
     scores = json.loads(Path("run/status.json").read_text())["last"]
     assert {"val/fd_lenet", "val/reconstruction_l1", "val/kept_lenet"} <= scores.keys()
-    assert {path.name for path in Path("run").glob("*.png")} == {
-        "samples.png",
-        "reconstructions.png",
-        "path.png",
-        "directions.png",
-    }
+    assert pictures_of("run") == {"samples", "reconstructions", "path", "directions"}
     assert main(["sample", "run", "n=4"]) == 0
 
 
@@ -83,7 +79,7 @@ def test_points_have_codes_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = ["network.generator.hidden=[8]", "network.discriminator.hidden=[8]", "model.z_dim=3", "kimg=0.2"]
     assert main(["train", "model=bigan", "data=ring", "network=points", *small, "logger=none", "folder=run"]) == 0
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png"}
+    assert pictures_of("run") == {"samples"}
 
 
 def test_a_killed_training_resumes_exactly(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import torch
 from helpers.killed import assert_resumes_exactly
 from helpers.model_training import CODED, job_of, train
 from helpers.plain_loops import NEAR, SEED, assert_moved, assert_same_weights, batches_of
+from helpers.run_pictures import pictures_of
 from torch import nn
 
 from ganrun.cli.main import main
@@ -129,12 +130,7 @@ def test_the_command_trains_scores_and_shows_reconstructions(data, tmp_path, mon
     scores = json.loads(Path("run/status.json").read_text())["last"]
     expected = {"val/fd_lenet", "val/reconstruction_l1", "val/kept_lenet"} if data == "digits" else set()
     assert expected <= scores.keys()
-    assert {path.name for path in Path("run").glob("*.png")} == {
-        "samples.png",
-        "reconstructions.png",
-        "path.png",
-        "directions.png",
-    }
+    assert pictures_of("run") == {"samples", "reconstructions", "path", "directions"}
     assert main(["sample", "run", "n=4"]) == 0
 
 

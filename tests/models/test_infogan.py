@@ -10,6 +10,7 @@ import torch
 from helpers.killed import assert_resumes_exactly
 from helpers.model_training import CODED, SMALL_DIGITS, job_of, train
 from helpers.plain_loops import NEAR, SEED, assert_moved, assert_same_weights, batches_of
+from helpers.run_pictures import pictures_of
 from torch.distributions import Categorical, Normal, OneHotCategorical, Uniform
 from torch.nn.functional import logsigmoid
 
@@ -129,13 +130,7 @@ def test_the_command_trains_scores_and_shows_each_code(tmp_path, monkeypatch, ca
     assert main(["train", *CODED["infogan"], "kimg=0.04", "metrics.samples=50", "logger=none", "folder=run"]) == 0
     scores = json.loads(Path("run/status.json").read_text())["last"]
     assert {"val/fd_lenet", "val/code_recovery", "val/code_error", "val/code_agreement"} <= scores.keys()
-    assert {path.name for path in Path("run").glob("*.png")} == {
-        "samples.png",
-        "path.png",
-        "c1.png",
-        "c2.png",
-        "c3.png",
-    }
+    assert pictures_of("run") == {"samples", "path", "c1", "c2", "c3"}
     assert main(["sample", "run", "n=4"]) == 0
     assert main(["eval", "run", "samples=40"]) == 0
     assert "val/code_agreement" in capsys.readouterr().out
@@ -148,7 +143,7 @@ def test_codes_of_its_own_names_and_no_numbers(tmp_path, monkeypatch):
     scores = json.loads(Path("run/status.json").read_text())["last"]
     assert "val/code_recovery" in scores
     assert "val/code_error" not in scores
-    assert {path.name for path in Path("run").glob("*.png")} == {"samples.png", "path.png", "c1.png", "shade.png"}
+    assert pictures_of("run") == {"samples", "path", "c1", "shade"}
 
 
 def test_a_killed_training_resumes_exactly(tmp_path, monkeypatch):

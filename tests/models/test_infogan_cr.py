@@ -11,6 +11,7 @@ from helpers.killed import assert_resumes_exactly
 from helpers.model_training import CODED, job_of, train
 from helpers.plain_loops import NEAR, SEED, assert_moved, assert_same_weights, batches_of
 from helpers.recorder import Recorder
+from helpers.run_pictures import pictures_of
 from torch.distributions import Categorical, Normal
 from torch.nn.functional import logsigmoid
 
@@ -156,13 +157,7 @@ def test_the_command_trains_on_grey_and_colour_images(data, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     small = ["network.width=4", "model.z_dim=15", "batch_size=4", "kimg=0.04", "model.begin_kimg=0.02"]
     assert main(["train", "model=infogan_cr", *data, *small, "metrics.samples=50", "logger=none", "folder=run"]) == 0
-    assert {path.name for path in Path("run").glob("*.png")} == {
-        "samples.png",
-        "path.png",
-        "c1.png",
-        "c2.png",
-        "c3.png",
-    }
+    assert pictures_of("run") == {"samples", "path", "c1", "c2", "c3"}
     status = json.loads(Path("run/status.json").read_text())
     assert status["kimg"] == 0.04
     assert main(["sample", "run", "n=2", "code={c1: [3,4]}"]) == 0

@@ -8,6 +8,7 @@ import torch
 from helpers.killed import assert_resumes_exactly
 from helpers.model_training import CODED, SMALL_DIGITS, job_of, train
 from helpers.plain_loops import NEAR, SEED, assert_moved, assert_same_weights, batches_of
+from helpers.run_pictures import pictures_of
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import logsigmoid
 
@@ -78,12 +79,7 @@ def test_the_command_trains_scores_and_shows_reconstructions(tmp_path, monkeypat
     assert main(["train", *CODED["vaegan"], "kimg=0.04", "metrics.samples=50", "logger=none", "folder=run"]) == 0
     scores = json.loads(Path("run/status.json").read_text())["last"]
     assert {"val/fd_lenet", "val/reconstruction_mse", "val/kept_lenet"} <= scores.keys()
-    assert {path.name for path in Path("run").glob("*.png")} == {
-        "samples.png",
-        "reconstructions.png",
-        "path.png",
-        "directions.png",
-    }
+    assert pictures_of("run") == {"samples", "reconstructions", "path", "directions"}
 
 
 def test_other_losses_and_penalties_of_the_discriminator_train(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import logging
 import pytest
 import torch
 from helpers.model_training import CODED, RING, SMALL, job_of
+from helpers.run_pictures import pictures_of
 
 import ganrun
 from ganrun import seeds
@@ -24,7 +25,7 @@ def test_each_row_of_the_path_leads_from_a_sample_to_the_next(name):
     taken = [job.data.conditions(5, ["y"])["y"]] if name == "cgan" else []
     rows = x.unflatten(0, (4, columns))
     starts = model.decode(z[:4], *(y[:4] for y in taken))
-    ends = model.decode(z[1:], *(y[:4] for y in taken))
+    ends = model.decode(z[1:], *(y[1:] for y in taken))
     torch.testing.assert_close(rows[:, 0], starts, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(rows[:, -1], ends, atol=1e-5, rtol=1e-4)
     assert all((row[0] != row[4]).any() and (row[4] != row[-1]).any() for row in rows)
@@ -94,4 +95,4 @@ def test_a_model_that_cannot_decode_ends_its_training_all_the_same(tmp_path, mon
         ganrun.train([*SMALL["dcgan"], "metrics=none", "kimg=0.008", "logger=none", f"folder={tmp_path / 'run'}"])
     assert "No pictures of the latents: decode(z) fails with TypeError: forward() takes 3 arguments" in caplog.text
     assert json.loads((tmp_path / "run/status.json").read_text())["state"] == "done"
-    assert {path.name for path in (tmp_path / "run").glob("*.png")} == {"samples.png"}
+    assert pictures_of(tmp_path / "run") == {"samples"}

@@ -10,6 +10,7 @@ from torch import Tensor
 from ganrun.config.value_types import format_setting_value
 from ganrun.errors import UserError
 from ganrun.metrics.base import has_ability
+from ganrun.networks.conditional import one_hot
 from ganrun.networks.latent_paths import Way, along_noise, gaussian_numbers, straight
 from ganrun.training.inference import TrainedModel
 from ganrun.training.latents import check_takes_latents, read_latents
@@ -64,7 +65,7 @@ class Numbered:
             return PickedSample(self.trained.latents(1, int(match[1])), first)
         if is_path and (match := OF_CLASS.fullmatch(name)):
             label = int(match[1]) if match[1].isdecimal() else match[1]
-            return PickedSample(self.z[:1], first | self.trained.conditions(1, label))
+            return PickedSample(self.z[:1], first | self.of_class(label))
         if isinstance(which, bool) or not isinstance(which, int) or not 0 <= which < len(self.z):
             classes = ", or class:C for the first one with another class" if "y" in self.conditions else ""
             others = f", or seed:N for the first sample of that seed{classes}" if has_seeds else ""
@@ -75,6 +76,12 @@ class Numbered:
         return PickedSample(
             self.z[which : which + 1], {key: value[which : which + 1] for key, value in self.conditions.items()}
         )
+
+    def of_class(self, label: int | str) -> dict[str, Tensor]:
+        """Return the condition of one sample of a class, in the form that the others have: a label, or weights."""
+        found, model = self.trained.conditions(1, label), self.trained.model
+        like, count = self.conditions["y"], getattr(model, "classes")  # noqa: B009  a LightningModule's attributes have no types
+        return {"y": one_hot(found["y"], count, like) if like.ndim == 2 else found["y"]}
 
     def decode(self, z: Tensor, conditions: dict[str, Tensor]) -> Tensor:
         """Return the examples of latents [n, z_dim] with the conditions of one sample: [n, ...], on the CPU."""

@@ -1,19 +1,15 @@
 """Paths from one sample to the next."""
 
-from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
 
-from ganrun.cli.look.numbered import Numbered, PickedSample
+from ganrun.cli.look.numbered import Numbered
 from ganrun.cli.look.view import View, check_frames, there_and_back
 from ganrun.config.value_types import format_setting_value
 from ganrun.errors import UserError
-from ganrun.networks.conditional import one_hot
-from ganrun.networks.latent_paths import along_sphere, straight
+from ganrun.networks.latent_paths import along_sphere, conditions_along, straight, walk
 from ganrun.training.inference import TrainedModel
 
 WAYS = {"sphere": (along_sphere, "along the sphere"), "line": (straight, "along lines")}  # auto follows the noise
@@ -28,37 +24,19 @@ def show_path(cfg: DictConfig, trained: TrainedModel) -> list[View]:
     stops = [samples.pick(which, setting) for which in cfg.path]
     (way, words), share = WAYS.get(cfg.way) or samples.way(), torch.linspace(0, 1, cfg.steps)[:, None]
     check_frames(cfg, setting, (cfg.steps - 1) * (len(stops) - 1) + 1)
-    z = [way(a.z.expand(cfg.steps, -1), b.z.expand(cfg.steps, -1), share) for a, b in pairwise(stops)]
-    conditions = conditions_between(stops, trained, share, setting)
-    legs = [trained.decode(*leg) for leg in zip(z, conditions, strict=True)]
-    draw, change = trained.data.draw, ", from class to class" * ("y" in conditions[0] and conditions[0]["y"].ndim == 2)
-    caption = f"{samples.place.capitalize()} {' to '.join(map(str, cfg.path))}, {words}{change}"
-    if cfg["as"] == "gif":
-        images = torch.cat([leg[i > 0 :] for i, leg in enumerate(legs)])  # a leg begins where the one before it ends
-        return [View("path", caption, there_and_back([draw(image[None], 1) for image in images]))]
-    joined = {key: torch.cat([leg[key] for leg in conditions]) for key in conditions[0]}
-    examples = {"x": torch.cat(legs), "z": torch.cat(z), **joined}
-    return [View("path", caption, [draw(examples["x"], cfg.steps)], examples=examples)]
-
-
-def conditions_between(
-    stops: Sequence[PickedSample], trained: TrainedModel, share: Tensor, setting: str
-) -> list[dict[str, Tensor]]:
-    """Return what the examples of each leg are made of besides z, {key: [steps, ...]}: what the leg starts with.
-
-    Classes that differ become weights of the classes, y float [steps, classes], which go straight from one to the
-    other, where the generator takes such weights.
-    """
-    steps, legs = len(share), [*pairwise(stop.conditions for stop in stops)]
-    between = [{key: value.expand(steps, *value.shape[1:]) for key, value in start.items()} for start, _ in legs]
-    if "y" not in stops[0].conditions or all(
-        (stop.conditions["y"] == stops[0].conditions["y"]).all() for stop in stops
-    ):
-        return between
-    if trained.takes_class_weights:
-        model: Any = trained.model
-        ends = [[one_hot(end["y"], model.classes, share) for end in leg] for leg in legs]
-        return [{**its, "y": straight(a, b, share)} for its, (a, b) in zip(between, ends, strict=True)]
-    if "class:" in setting:
+    z = walk(torch.cat([stop.z for stop in stops]), share, way)
+    given = {key: torch.cat([stop.conditions[key] for stop in stops]) for key in stops[0].conditions}
+    count: Any = getattr(trained.model, "classes", None)
+    conditions = conditions_along(given, share, count if trained.takes_class_weights else None)
+    has_weights = "y" in conditions and conditions["y"].ndim == 2
+    if "class:" in setting and not trained.takes_class_weights:
         raise UserError(f"{setting}: this generator takes whole classes only, so that there is nothing between them.")
-    return between
+    x, draw = trained.decode(z, conditions), trained.data.draw
+    caption = f"{samples.place.capitalize()} {' to '.join(map(str, cfg.path))}, {words}"
+    caption += ", from class to class" * has_weights
+    if cfg["as"] == "gif":
+        legs = x.split(cfg.steps)  # each begins where the one before it ends
+        images = torch.cat([leg[i > 0 :] for i, leg in enumerate(legs)])
+        return [View("path", caption, there_and_back([draw(image[None], 1) for image in images]))]
+    examples = {"x": x, "z": z, **conditions}
+    return [View("path", caption, [draw(examples["x"], cfg.steps)], examples=examples)]

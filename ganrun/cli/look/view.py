@@ -10,7 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 from torch import Tensor
 
-from ganrun.data.images import enlarge, to_file_array, to_pillow
+from ganrun.data.images import enlarge, save_enlarged, to_file_array, to_pillow
 from ganrun.errors import UserError
 from ganrun.files import replacing
 from ganrun.terminal import progress_bar
@@ -45,10 +45,10 @@ class View:
 
     def write(self, folder: Path) -> None:
         first, *others = self.frames
+        if not others:
+            save_enlarged(folder / self.file, to_pillow(first))
+            return
         with replacing(folder / self.file) as partial:
-            if not others:
-                enlarge(to_pillow(first)).save(partial, format="PNG")
-                return
             rest = (enlarge(to_pillow(frame), FRAME) for frame in progress_bar(others, f"writing {self.file}"))
             options = {"append_images": rest, "duration": round(1000 * self.seconds), "loop": 0}
             enlarge(to_pillow(first), FRAME).save(partial, format="GIF", save_all=True, **options)

@@ -8,8 +8,7 @@ from PIL import Image
 from pytorch_lightning import Trainer
 from torch import Tensor
 
-from ganrun.data.images import enlarge, save_png, to_pillow
-from ganrun.files import replacing
+from ganrun.data.images import save_enlarged, save_png, to_pillow
 from ganrun.training.callbacks.base import RunCallback
 from ganrun.training.callbacks.cadence import Cadence
 from ganrun.training.callbacks.signals import Signals
@@ -107,19 +106,16 @@ class Samples(RunCallback):
         with self.run.record.outside_training():
             for name, grid in (self.run.find(Signals).unless_stopped(draw_grids) or {}).items():
                 written.append(self.run.record.folder / f"{name}.png")
-                with replacing(written[-1]) as partial:
-                    enlarge(to_pillow(grid)).save(partial, format="PNG")
+                save_enlarged(written[-1], to_pillow(grid))
                 log_picture(trainer.loggers, name, grid, model.images_seen)
         return written
 
 
 def write_enlarged(path: Path, folder: Path) -> Path:
     """Copy a grid, NAME-kimgN.png, to NAME.png in the folder, enlarged by a whole factor. Return the copy."""
-    with Image.open(path) as picture:
-        larger = enlarge(picture)
     target = folder / f"{path.stem.rpartition('-kimg')[0]}.png"
-    with replacing(target) as copy:
-        larger.save(copy, format="PNG")
+    with Image.open(path) as picture:
+        save_enlarged(target, picture)
     return target
 
 

@@ -45,11 +45,11 @@ def test_the_table_of_runs_has_each_with_its_monitored_score(capsys):
 
 
 @pytest.mark.parametrize("name", CODED)
-def test_a_run_has_a_status_and_a_page(name, capsys):
+def test_the_status_of_a_run_names_its_score(name, capsys):
     assert main(["status", f"runs/{name}"]) == 0
     shown = capsys.readouterr().out
-    assert name in shown
     assert "done" in shown
+    assert ("reconstruction_l1" if name == "autoencoder" else "fd_lenet") in shown
 
 
 def test_all_are_compared_by_the_score_that_they_share(capsys):
@@ -81,9 +81,7 @@ def test_seeds_of_a_vae_share_a_rank(capsys):
 
 def test_a_run_without_opponents_is_compared_with_a_gan(capsys):
     assert main(["runs", "diff", "runs/vae", "runs/bigan"]) == 0
-    rows = "\n".join(rows_of(capsys))
-    assert "model vae bigan" in rows
-    assert "D(real)" not in rows
+    assert "model vae bigan" in "\n".join(rows_of(capsys))
 
 
 @pytest.mark.parametrize("name", CODED)

@@ -94,6 +94,7 @@ BAD = {
     "dcgan z=nan.npy": "The latents of z=nan.npy must be finite numbers",
     "dcgan z=two.npy n=3": "z=two.npy has 2 latents, fewer than n=3. Leave out n=.",
     "cgan z=labelled.npz": "y must be classes, integers [n], or weights of the 10 classes",
+    "cgan z=solid.npz": "y must be classes, integers [n], or weights of the 10 classes",
     "cgan z=fractions.npz": "classes=",
     "dcgan code={c1:3}": "dcgan has no codes",
     "infogan code={c4:3}": "code.c4: there is no such code. Did you mean",
@@ -117,6 +118,7 @@ def test_wrong_latents_and_codes_get_one_message(cli, runs, command, message, ca
         np.save(f"{name}.npy", array)
     np.savez("other.npz", w=np.zeros(3))
     np.savez("labelled.npz", z=np.zeros((2, 64)), y=np.zeros((2, 3), int))
+    np.savez("solid.npz", z=np.zeros((2, 64)), y=np.zeros((2, 10, 1)))
     np.savez("fractions.npz", z=np.zeros((2, 64)), y=np.full(2, 0.5))
     name, *args = command.split()
     check_refused(cli, capsys, message, "sample", str(runs[name]), "out=out", *args)

@@ -268,6 +268,14 @@ def test_the_classes_are_written_with_the_latents(look, cli, runs):
         assert found["y"].shape == ((6,) if classes else (6, 10))
 
 
+def test_a_path_leads_on_from_weights_of_classes(look):
+    look("cgan", "path=[3,4]", "steps=3", "as=npz", out="first")
+    look("cgan", "path=[1,class:9]", "steps=2", "as=npz", "z=first/path.npz", out="second")
+    expected = np.zeros((2, 10), np.float32)
+    expected[0, [3, 4]], expected[1, 9] = 0.5, 1
+    np.testing.assert_allclose(read_arrays("second/path.npz")["y"], expected)
+
+
 def test_weights_of_classes_must_fit(look, cli, runs, capsys):
     np.savez("z.npz", z=np.zeros((2, 64), np.float32), y=np.ones((2, 3), np.float32))
     for verb in (["sample"], ["look", "path=[0,1]"]):
